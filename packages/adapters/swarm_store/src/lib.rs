@@ -1,0 +1,1 @@
+//! Content-addressed artifact store on disk: verify, unpack with guards, one atomic pointer, last-good.

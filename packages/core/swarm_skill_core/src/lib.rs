@@ -1,0 +1,1 @@
+//! Roles, phases, barriers, the deployment state machine and the policy trait.
