@@ -1,0 +1,88 @@
+//! Calling services from short-lived operator commands: one node, one thread, every wait with an end.
+
+use std::time::{Duration, Instant};
+
+use futures::FutureExt as _;
+use r2r::WrappedServiceTypeSupport;
+
+use crate::qos;
+
+/// Longest wait for the middleware in one turn.
+const TURN: Duration = Duration::from_millis(5);
+
+/// Why a call had no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum CallError {
+    #[error("no node offers the service '{service}' (waited {} s); is the node running, and is ROS_DOMAIN_ID the same?", waited.as_secs_f64())]
+    NoServer { service: String, waited: Duration },
+    #[error("the service '{service}' was called and has not answered within {} s", waited.as_secs_f64())]
+    NoAnswer { service: String, waited: Duration },
+    #[error("cannot {what}")]
+    Ros { what: String, source: r2r::Error },
+}
+
+/// The node of an operator command, e.g. `ros2 run swarm_safety_monitor reset_safety`.
+pub struct CommandNode {
+    pub node: r2r::Node,
+}
+
+impl std::fmt::Debug for CommandNode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CommandNode").finish_non_exhaustive()
+    }
+}
+
+impl CommandNode {
+    /// A node named `<name>_<process id>`, so that several may run at once.
+    pub fn create(name: &str) -> Result<Self, CallError> {
+        let name = format!("{name}_{}", std::process::id());
+        let create = || {
+            let context = r2r::Context::create()?;
+            r2r::Node::create(context, &name, "")
+        };
+        let node = create()
+            .map_err(|source| CallError::Ros { what: format!("create the node '{name}'"), source })?;
+        Ok(Self { node })
+    }
+
+    /// Spins until `done` gives a value or `timeout` has passed.
+    pub fn wait_for<T>(
+        &mut self,
+        timeout: Duration,
+        mut done: impl FnMut(&mut r2r::Node) -> Option<T>,
+    ) -> Option<T> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            if let Some(value) = done(&mut self.node) {
+                return Some(value);
+            }
+            if Instant::now() >= deadline {
+                return None;
+            }
+            self.node.spin_once(TURN);
+        }
+    }
+
+    /// Calls a service once it is there.
+    pub fn call<S: WrappedServiceTypeSupport + 'static>(
+        &mut self,
+        service: &str,
+        request: &S::Request,
+        server_timeout: Duration,
+        answer_timeout: Duration,
+    ) -> Result<S::Response, CallError> {
+        let ros = |what: &str| {
+            let what = format!("{what} the service '{service}'");
+            move |source| CallError::Ros { what, source }
+        };
+        let client = self.node.create_client::<S>(service, qos::SERVICE).map_err(ros("make a client of"))?;
+        let mut available = Box::pin(r2r::Node::is_available(&client).map_err(ros("look for"))?);
+        self.wait_for(server_timeout, |_| available.as_mut().now_or_never())
+            .ok_or_else(|| CallError::NoServer { service: service.to_owned(), waited: server_timeout })?
+            .map_err(ros("look for"))?;
+        let mut answer = Box::pin(client.request(request).map_err(ros("call"))?);
+        self.wait_for(answer_timeout, |_| answer.as_mut().now_or_never())
+            .ok_or_else(|| CallError::NoAnswer { service: service.to_owned(), waited: answer_timeout })?
+            .map_err(ros("call"))
+    }
+}

@@ -1,0 +1,464 @@
+//! The node with everything around it; see the crate's page for the flow.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures::executor::LocalPool;
+use futures::stream::{Stream, StreamExt as _};
+use futures::task::LocalSpawnExt as _;
+use r2r::rcl_interfaces::msg::{Log as LogMsg, LoggerLevel, SetLoggerLevelsResult};
+use r2r::rcl_interfaces::srv::{GetLoggerLevels, SetLoggerLevels};
+use r2r::{QosProfile, ServiceRequest, WrappedServiceTypeSupport, WrappedTypesupport};
+use swarm_base::Shutdown;
+use tracing::Level as LogLevel;
+
+use crate::arguments::{Arguments, parse_level};
+use crate::diagnostics::{Diagnostics, Level, Report};
+use crate::lifecycle::{self, LifecycleState, Managed};
+use crate::logging::{self, Format, LogOptions, Logging};
+use crate::parameters::{self, Parameter, ParameterMistakes, ParameterSpec, ParameterType, Parameters};
+use crate::queue::{ArrivalCounter, CountedQueue, QueueCounts};
+use crate::stamp::RosClock;
+use crate::{qos, signals};
+
+/// Longest wait for the middleware in one turn; bounds the reaction to a shutdown request and to requests made by other threads.
+pub const SPIN_PERIOD: Duration = Duration::from_millis(10);
+
+/// Time between two messages on `/diagnostics`.
+const DIAGNOSTICS_PERIOD: Duration = Duration::from_secs(1);
+
+/// Why a node could not be made or could not run.
+#[derive(Debug, thiserror::Error)]
+pub enum ShellError {
+    #[error("cannot create the node '{name}' (is ROS 2 sourced, are the --ros-args right?): {reason}")]
+    Create { name: String, reason: String },
+    #[error("cannot create {what} '{name}'")]
+    Entity { what: &'static str, name: String, source: r2r::Error },
+    #[error(transparent)]
+    Parameters(#[from] ParameterMistakes),
+    #[error("cannot listen for SIGINT and SIGTERM")]
+    Signals(#[source] std::io::Error),
+    #[error("the node '{node}' could not be {wanted} at start; the log says why")]
+    AutoStart { node: String, wanted: &'static str },
+}
+
+type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A node while it is being put together.
+pub struct NodeShell {
+    node: r2r::Node,
+    name: String,
+    fully_qualified_name: String,
+    tasks: Vec<Task>,
+    parameters: Parameters,
+    diagnostics: Diagnostics,
+    logging: Logging,
+    lifecycle: LifecycleState,
+    shutdown: Shutdown,
+    rosout: bool,
+}
+
+impl std::fmt::Debug for NodeShell {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NodeShell").field("node", &self.fully_qualified_name).finish_non_exhaustive()
+    }
+}
+
+impl NodeShell {
+    /// Creates the node of this process from its command line, with logging and signal handling.
+    pub fn create(name: &str) -> Result<Self, ShellError> {
+        let arguments = Arguments::of_process();
+        let failed = |reason: String| ShellError::Create { name: name.to_owned(), reason };
+        // r2r panics with rcl's own words on malformed ROS arguments.
+        let context = std::panic::catch_unwind(AssertUnwindSafe(r2r::Context::create))
+            .map_err(|_| failed("the ROS arguments were refused, see above".to_owned()))?
+            .map_err(|error| failed(error.to_string()))?;
+        let node = r2r::Node::create(context, name, "").map_err(|error| failed(error.to_string()))?;
+        let (name, fully_qualified_name) = node
+            .name()
+            .and_then(|name| Ok((name, node.fully_qualified_name()?)))
+            .map_err(|error| failed(error.to_string()))?;
+
+        let overrides: Vec<_> = node
+            .params
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .map(|(name, parameter)| (name.clone(), parameter.value.clone()))
+            .collect();
+        let parameters = Parameters::new(overrides);
+        let (logging, rosout) = start_logging(&arguments, &parameters);
+        let shutdown = Shutdown::new();
+        signals::request_shutdown_on_signals(&shutdown).map_err(ShellError::Signals)?;
+
+        let mut shell = Self {
+            node,
+            name,
+            fully_qualified_name,
+            tasks: Vec::new(),
+            parameters,
+            diagnostics: Diagnostics::default(),
+            logging,
+            lifecycle: LifecycleState::default(),
+            shutdown,
+            rosout,
+        };
+        shell.use_sim_time_if_asked()?;
+        Ok(shell)
+    }
+
+    /// Name without namespace, after remapping.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Name with namespace, after remapping.
+    pub fn fully_qualified_name(&self) -> &str {
+        &self.fully_qualified_name
+    }
+
+    /// Declares a parameter; mistakes are reported together by [`Self::check_parameters`] and at the latest when spinning.
+    pub fn declare<T: ParameterType>(&self, spec: ParameterSpec<T>) -> Parameter<T> {
+        self.parameters.declare(spec)
+    }
+
+    /// Reports every wrong override of what has been declared so far.
+    pub fn check_parameters(&self) -> Result<(), ShellError> {
+        Ok(self.parameters.check()?)
+    }
+
+    pub fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    pub fn diagnostics(&self) -> &Diagnostics {
+        &self.diagnostics
+    }
+
+    pub fn lifecycle(&self) -> LifecycleState {
+        self.lifecycle.clone()
+    }
+
+    /// Requested by SIGINT and SIGTERM; requesting it ends the spin.
+    pub fn shutdown(&self) -> Shutdown {
+        self.shutdown.clone()
+    }
+
+    pub fn clock(&self) -> RosClock {
+        RosClock::new(self.node.get_ros_clock())
+    }
+
+    /// The node itself, for entities that the shell has no short way for (actions, clients).
+    pub fn node(&mut self) -> &mut r2r::Node {
+        &mut self.node
+    }
+
+    pub fn publisher<T: WrappedTypesupport>(
+        &mut self,
+        topic: &str,
+        profile: QosProfile,
+    ) -> Result<r2r::Publisher<T>, ShellError> {
+        self.node.create_publisher(topic, profile).map_err(entity("the publisher of", topic))
+    }
+
+    /// Calls `handler` on the spin thread for each message. Arrivals are counted in `/diagnostics`.
+    pub fn subscribe<T: WrappedTypesupport + Send + 'static>(
+        &mut self,
+        topic: &str,
+        profile: QosProfile,
+        mut handler: impl FnMut(T) + Send + 'static,
+    ) -> Result<(), ShellError> {
+        let counter = Arc::new(Mutex::new(ArrivalCounter::default()));
+        let counted = Arc::clone(&counter);
+        let messages =
+            self.node.subscribe::<T>(topic, profile).map_err(entity("the subscription to", topic))?;
+        self.run(messages.for_each(move |message| {
+            counted.lock().unwrap_or_else(PoisonError::into_inner).arrived(None);
+            handler(message);
+            futures::future::ready(())
+        }));
+        self.diagnostics.add(&format!("subscription {topic}"), move || {
+            report_counts(counter.lock().unwrap_or_else(PoisonError::into_inner).counts)
+        });
+        Ok(())
+    }
+
+    /// Leaves messages in a queue of `capacity` for another thread; `sequence` reads a message's own number, for counting gaps.
+    pub fn subscribe_queued<T: WrappedTypesupport + Send + 'static>(
+        &mut self,
+        topic: &str,
+        profile: QosProfile,
+        capacity: usize,
+        sequence: fn(&T) -> Option<u64>,
+    ) -> Result<CountedQueue<T>, ShellError> {
+        let queue = CountedQueue::new(capacity);
+        let filled = queue.clone();
+        let messages =
+            self.node.subscribe::<T>(topic, profile).map_err(entity("the subscription to", topic))?;
+        self.run(messages.for_each(move |message| {
+            let number = sequence(&message);
+            filled.push(message, number);
+            futures::future::ready(())
+        }));
+        let counted = queue.clone();
+        self.diagnostics.add(&format!("subscription {topic}"), move || report_counts(counted.counts()));
+        Ok(queue)
+    }
+
+    /// Answers a service on the spin thread: for handlers that are done at once.
+    pub fn serve<S: WrappedServiceTypeSupport + 'static>(
+        &mut self,
+        service: &str,
+        mut handler: impl FnMut(S::Request) -> S::Response + Send + 'static,
+    ) -> Result<(), ShellError>
+    where
+        S::Request: Clone,
+    {
+        let requests = self.requests::<S>(service)?;
+        let service = service.to_owned();
+        self.run(requests.for_each(move |request| {
+            let response = handler(request.message.clone());
+            respond(&service, request, response);
+            futures::future::ready(())
+        }));
+        Ok(())
+    }
+
+    /// Answers a service on a thread of its own, one request after the other: for handlers that wait or compute.
+    pub fn serve_on_thread<S: WrappedServiceTypeSupport + 'static>(
+        &mut self,
+        service: &str,
+        mut handler: impl FnMut(S::Request) -> S::Response + Send + 'static,
+    ) -> Result<(), ShellError>
+    where
+        S::Request: Clone,
+    {
+        let mut requests = self.requests::<S>(service)?;
+        let service = service.to_owned();
+        std::thread::spawn(move || {
+            // The stream ends when the node is dropped.
+            while let Some(request) = futures::executor::block_on(requests.next()) {
+                let response = handler(request.message.clone());
+                respond(&service, request, response);
+            }
+        });
+        Ok(())
+    }
+
+    /// The requests of a service as a stream, for nodes with an executor of their own.
+    pub fn requests<S: WrappedServiceTypeSupport + 'static>(
+        &mut self,
+        service: &str,
+    ) -> Result<impl Stream<Item = ServiceRequest<S>> + Unpin + Send + use<S>, ShellError> {
+        self.node.create_service::<S>(service, qos::SERVICE).map_err(entity("the service", service))
+    }
+
+    /// Runs a future on the spin thread.
+    pub fn run(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.push(Box::pin(task));
+    }
+
+    /// Spins until shutdown is requested, with a managed life cycle (parameter `autostart`, default true).
+    pub fn spin_managed(mut self, managed: impl Managed + 'static) -> Result<(), ShellError> {
+        let autostart = self.declare(
+            ParameterSpec::<bool>::new("autostart", true)
+                .describe("Configure and activate at start; false where a launch file or operator does it")
+                .read_only(),
+        );
+        self.check_parameters()?;
+        let state = self.lifecycle.clone();
+        let lifecycle = lifecycle::services::serve(&mut self, Box::new(managed), state)?;
+        let ended = lifecycle.clone();
+        let node = self.fully_qualified_name.clone();
+        self.spin(
+            move || {
+                for (label, wanted) in [("configure", "configured"), ("activate", "activated")] {
+                    if autostart.get() && lifecycle.lock().change(0, label) != Ok(true) {
+                        return Err(ShellError::AutoStart { node, wanted });
+                    }
+                }
+                Ok(())
+            },
+            move || ended.lock().end(),
+        )
+    }
+
+    fn spin(
+        mut self,
+        start: impl FnOnce() -> Result<(), ShellError>,
+        end: impl FnOnce(),
+    ) -> Result<(), ShellError> {
+        let parameters = self.parameters.clone();
+        parameters::services::serve(&mut self, &parameters)?;
+        self.serve_logger_levels()?;
+        self.report_node();
+        for name in parameters.lock().unused_overrides() {
+            tracing::warn!(
+                "the parameter '{name}' was given and this node does not have it; is it misspelt?"
+            );
+        }
+        let rosout = if self.rosout { Some(self.publisher::<LogMsg>("/rosout", qos::ROSOUT)?) } else { None };
+        let diagnostics = self.publisher("/diagnostics", qos::DIAGNOSTICS)?;
+        let logger = self.fully_qualified_name.trim_start_matches('/').replace('/', ".");
+        let flush_log = |logging: &Logging| {
+            for record in logging.take_rosout() {
+                // A failure cannot be logged: it would come back here.
+                let _ = rosout.as_ref().map(|rosout| rosout.publish(&record.into_msg(&logger)));
+            }
+        };
+
+        let mut pool = LocalPool::new();
+        for task in self.tasks.drain(..) {
+            // Fails only if the pool is gone.
+            let _ = pool.spawner().spawn_local(task);
+        }
+        let started = start();
+        let mut diagnostics_due = Instant::now();
+        while started.is_ok() && !self.shutdown.is_requested() {
+            self.node.spin_once(SPIN_PERIOD);
+            pool.run_until_stalled();
+            flush_log(&self.logging);
+            let now = Instant::now();
+            if now >= diagnostics_due {
+                diagnostics_due = now + DIAGNOSTICS_PERIOD;
+                if let Err(error) = diagnostics.publish(&self.diagnostics.collect(&self.name)) {
+                    tracing::warn!("cannot publish diagnostics: {error}");
+                }
+            }
+        }
+        self.shutdown.request();
+        end();
+        pool.run_until_stalled();
+        flush_log(&self.logging);
+        started
+    }
+
+    fn use_sim_time_if_asked(&mut self) -> Result<(), ShellError> {
+        let use_sim_time = self.declare(
+            ParameterSpec::<bool>::new("use_sim_time", false)
+                .describe("Stamp messages with /clock; freshness and deadlines always go by the machine's monotonic clock")
+                .read_only(),
+        );
+        if use_sim_time.get() {
+            let source = self.node.get_time_source();
+            source.enable_sim_time(&mut self.node).map_err(entity("the time source of", "/clock"))?;
+        }
+        Ok(())
+    }
+
+    fn serve_logger_levels(&mut self) -> Result<(), ShellError> {
+        let logging = self.logging.clone();
+        self.serve::<SetLoggerLevels::Service>("~/set_logger_levels", move |request| {
+            let results = request.levels.iter().map(|wanted| match level_from_ros(wanted.level) {
+                Some(level) => {
+                    logging.set_level(level);
+                    SetLoggerLevelsResult { successful: true, reason: String::new() }
+                }
+                None => SetLoggerLevelsResult {
+                    successful: false,
+                    reason: format!("{} is no log level; expected 10, 20, 30, 40 or 50", wanted.level),
+                },
+            });
+            SetLoggerLevels::Response { results: results.collect() }
+        })?;
+        let logging = self.logging.clone();
+        self.serve::<GetLoggerLevels::Service>("~/get_logger_levels", move |request| {
+            let level = level_to_ros(logging.level());
+            let levels = request.names.into_iter().map(|name| LoggerLevel { name, level });
+            GetLoggerLevels::Response { levels: levels.collect() }
+        })
+    }
+
+    fn report_node(&self) {
+        let (lifecycle, logging, started) = (self.lifecycle.clone(), self.logging.clone(), Instant::now());
+        self.diagnostics.add("node", move || {
+            Report::ok(lifecycle.label())
+                .with("uptime_s", format!("{:.1}", started.elapsed().as_secs_f64()))
+                .with("log_records_dropped", logging.rosout_dropped())
+                .with("process_id", std::process::id())
+        });
+    }
+}
+
+fn start_logging(arguments: &Arguments, parameters: &Parameters) -> (Logging, bool) {
+    let level = arguments.log_level.unwrap_or(LogLevel::INFO);
+    let format = parameters.declare(
+        ParameterSpec::<String>::new(
+            "log_format",
+            std::env::var("SWARM_LOG_FORMAT").unwrap_or("text".to_owned()),
+        )
+        .describe("Console log: text or json; default from the environment variable SWARM_LOG_FORMAT")
+        .one_of(&["text", "json"])
+        .read_only(),
+    );
+    let console = match (arguments.console, format.get().as_str()) {
+        (false, _) => Format::Nothing,
+        (true, "json") => Format::Json,
+        (true, _) => Format::Text,
+    };
+    let logging = logging::init(LogOptions { level, console });
+    let changed = logging.clone();
+    let declared = parameters.declare(
+        ParameterSpec::<String>::new("log_level", level.as_str().to_ascii_lowercase())
+            .describe("Least severe level that is logged to the console and to /rosout")
+            .one_of(&["trace", "debug", "info", "warn", "error"])
+            .on_change(move |level| changed.set_level(parse_level(level).unwrap_or(LogLevel::INFO))),
+    );
+    if let Some(given) = parse_level(&declared.get())
+        && given != level
+    {
+        logging.set_level(given);
+    }
+    (logging, arguments.rosout)
+}
+
+fn entity(what: &'static str, name: &str) -> impl FnOnce(r2r::Error) -> ShellError + use<> {
+    let name = name.to_owned();
+    move |source| ShellError::Entity { what, name, source }
+}
+
+fn respond<S: WrappedServiceTypeSupport + 'static>(
+    service: &str,
+    request: ServiceRequest<S>,
+    response: S::Response,
+) {
+    if let Err(error) = request.respond(response) {
+        tracing::warn!("cannot answer a request to '{service}': {error}");
+    }
+}
+
+fn report_counts(counts: QueueCounts) -> Report {
+    let report = if counts.dropped + counts.missing > 0 {
+        Report::new(Level::Warn, "messages were lost")
+    } else {
+        Report::ok("no loss")
+    };
+    report
+        .with("received", counts.received)
+        .with("dropped", counts.dropped)
+        .with("missing", counts.missing)
+        .with("out_of_order", counts.out_of_order)
+}
+
+/// FATAL is ERROR here, UNSET is INFO as in rcutils.
+fn level_from_ros(level: u32) -> Option<LogLevel> {
+    match level {
+        10 => Some(LogLevel::DEBUG),
+        0 | 20 => Some(LogLevel::INFO),
+        30 => Some(LogLevel::WARN),
+        40 | 50 => Some(LogLevel::ERROR),
+        _ => None,
+    }
+}
+
+fn level_to_ros(level: LogLevel) -> u32 {
+    match level {
+        LogLevel::TRACE | LogLevel::DEBUG => 10,
+        LogLevel::INFO => 20,
+        LogLevel::WARN => 30,
+        LogLevel::ERROR => 40,
+    }
+}
