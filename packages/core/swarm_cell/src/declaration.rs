@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
 use swarm_base::Role;
 
-use crate::ConfigError;
+use crate::{ConfigError, declaration_reader};
 
 /// A whole cell.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct CellConfig {
+    /// Version of the declaration's form; 1.
     pub schema: u32,
+    /// Name of the cell.
     pub cell: String,
+    /// One to three.
     pub robots: Vec<RobotConfig>,
     pub roles: RoleMap,
     pub artifacts: ArtifactPaths,
@@ -21,8 +22,7 @@ pub struct CellConfig {
 }
 
 /// One manipulator.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RobotConfig {
     /// Name of the robot; prefix of its joints, links and topics.
     pub name: String,
@@ -31,7 +31,6 @@ pub struct RobotConfig {
     /// URDF of the arm, relative to the folder that holds `config/`.
     pub urdf: String,
     /// URDF of a gripper to mount on the flange; absent where the arm's URDF holds one.
-    #[serde(default)]
     pub gripper_urdf: Option<String>,
     pub base_in_world: PoseConfig,
     /// Joint positions of the rest pose, in the order of the URDF chain.
@@ -41,16 +40,14 @@ pub struct RobotConfig {
 }
 
 /// Position and orientation (fixed-axis roll, pitch, yaw as in URDF).
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PoseConfig {
     pub xyz_m: [f64; 3],
     pub rpy_rad: [f64; 3],
 }
 
 /// A parallel gripper; positions in the flange frame.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GripperConfig {
     pub min_width_m: f64,
     pub max_width_m: f64,
@@ -62,74 +59,86 @@ pub struct GripperConfig {
 }
 
 /// What hangs on the gripper besides itself, at the tool centre point.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PayloadConfig {
     pub mass_kg: f64,
 }
 
 /// Which robot plays which role.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RoleMap(pub BTreeMap<Role, String>);
 
-/// Where artifacts live and whom the cell trusts.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// Where artifacts live and whom the cell trusts: absolute, or relative to the working directory of the node.
+#[derive(Clone, Debug, PartialEq)]
 pub struct ArtifactPaths {
     pub store: String,
     pub trust_file: String,
 }
 
 /// The file of the cell's safety ceiling, relative to the folder that holds `config/`.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SafetyFile {
     pub file: String,
 }
 
 /// One node and how it is run.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct NodeConfig {
     pub name: String,
     pub package: String,
     pub executable: String,
-    #[serde(default)]
     pub namespace: String,
-    /// `managed` nodes have life-cycle services and are configured and activated by the launch.
-    pub lifecycle: String,
-    #[serde(default)]
+    pub lifecycle: Lifecycle,
+    /// Started only with a simulated cell.
     pub simulation_only: bool,
     pub schedule: Schedule,
     /// ROS parameters handed to the node.
-    #[serde(default)]
     pub parameters: BTreeMap<String, serde_json::Value>,
 }
 
 /// How a node's main loop is scheduled.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Schedule {
     pub policy: SchedulePolicy,
+    /// 1 (lowest) to 99 for `Fifo`, 0 for `Other`.
     pub priority: u8,
-    /// Core to run on, or `any`.
-    pub cpu: serde_json::Value,
+    pub cpu: Cpu,
+    /// Time from one cycle's start to the next.
     pub period_us: u64,
+    /// Time from a cycle's start by which it must have ended; not above the period.
     pub deadline_us: u64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
+/// Who drives a node's life cycle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lifecycle {
+    /// Has the life-cycle services; the launch configures and activates it.
+    Managed,
+    /// Runs from its start to its end.
+    Unmanaged,
+}
+
+/// Where a node may run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cpu {
+    /// The scheduler chooses.
+    Any,
+    /// Pinned to the core of this number, from 0.
+    Core(u16),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SchedulePolicy {
+    /// The system's fair time sharing.
     Other,
+    /// Real time, first in first out within a priority (`SCHED_FIFO`).
     Fifo,
 }
 
 impl CellConfig {
-    /// Reads a declaration.
+    /// Reads a declaration, or lists all its mistakes.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        serde_saphyr::from_str(text).map_err(|error| ConfigError(error.to_string()))
+        declaration_reader::read(text)
     }
 
     /// The robot of that name.
@@ -145,18 +154,5 @@ impl CellConfig {
     /// The robot that plays `role`.
     pub fn robot_for(&self, role: Role) -> Option<&RobotConfig> {
         self.roles.0.get(&role).and_then(|name| self.robot(name))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_shipped_declaration_is_read() {
-        let cell = CellConfig::parse(include_str!("../../../../config/cell.yaml")).unwrap();
-        assert_eq!(cell.robots.len(), 3);
-        assert_eq!(cell.robot_for(Role::Spotter).unwrap().name, "panda");
-        assert_eq!(cell.node("safety_monitor").unwrap().schedule.policy, SchedulePolicy::Fifo);
     }
 }

@@ -1,0 +1,426 @@
+//! Every kind of mistake in a declaration gets its exact words, and all mistakes of a file come at once in the order of
+//! their lines. The declaration that is spoilt is the shipped one, so a test names the text it replaces.
+
+use proptest::prelude::*;
+use swarm_base::Role;
+use swarm_cell::{CellConfig, Cpu, Lifecycle, SchedulePolicy};
+
+const SHIPPED: &str = include_str!("../../../../config/cell.yaml");
+
+/// The shipped declaration with the first `from` replaced by `to`.
+fn spoilt(from: &str, to: &str) -> String {
+    assert!(SHIPPED.contains(from), "the shipped declaration has no '{from}'");
+    SHIPPED.replacen(from, to, 1)
+}
+
+/// The mistakes of `text` without their places, which move whenever a comment is added to the shipped file.
+fn mistakes(text: &str) -> Vec<String> {
+    let Err(error) = CellConfig::parse(text) else { return Vec::new() };
+    error
+        .mistakes()
+        .iter()
+        .map(|m| format!("{}: found {}, expected {}", m.field, m.found, m.expected))
+        .collect()
+}
+
+#[track_caller]
+fn assert_mistake(from: &str, to: &str, expected: &str) {
+    assert_eq!(mistakes(&spoilt(from, to)), [expected]);
+}
+
+#[test]
+fn the_shipped_declaration_is_read() {
+    let cell = CellConfig::parse(SHIPPED).unwrap();
+    assert_eq!(cell.robots.len(), 3);
+    assert_eq!(cell.robot_for(Role::Spotter).unwrap().name, "panda");
+    assert_eq!(
+        cell.robot("ur5e_left").unwrap().gripper_urdf.as_deref(),
+        Some("urdf/gripper/parallel_gripper.urdf")
+    );
+    let monitor = cell.node("safety_monitor").unwrap();
+    assert_eq!(monitor.schedule.policy, SchedulePolicy::Fifo);
+    assert_eq!(monitor.schedule.cpu, Cpu::Any);
+    assert_eq!(monitor.lifecycle, Lifecycle::Managed);
+    assert!(cell.node("swarm_sim").unwrap().simulation_only);
+}
+
+#[test]
+fn a_core_is_read_as_a_number() {
+    let cell = CellConfig::parse(&spoilt("cpu: any", "cpu: 1")).unwrap();
+    assert_eq!(cell.nodes[0].schedule.cpu, Cpu::Core(1));
+}
+
+#[test]
+fn text_that_is_not_yaml() {
+    let error = CellConfig::parse("schema: 1\ncell: [demo\nrobots: x").unwrap_err().to_string();
+    assert!(
+        error.starts_with(
+            "1 mistake in the cell's declaration: line 3, column 7: found text that is not YAML: "
+        ),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_empty_file() {
+    assert_eq!(
+        CellConfig::parse("# nothing here\n").unwrap_err().to_string(),
+        "1 mistake in the cell's declaration: line 1, column 1: found an empty file, expected a declaration"
+    );
+}
+
+#[test]
+fn a_second_document() {
+    assert_eq!(
+        CellConfig::parse("schema: 1\n---\nschema: 1\n").unwrap_err().to_string(),
+        "1 mistake in the cell's declaration: line 3, column 1: found a second document, expected one YAML document of \
+         plain mappings, sequences and scalars"
+    );
+}
+
+#[test]
+fn an_alias() {
+    assert_eq!(
+        CellConfig::parse("schema: &a 1\ncell: *a\n").unwrap_err().to_string(),
+        "1 mistake in the cell's declaration: line 2, column 7: found an alias (*name), expected one YAML document of \
+         plain mappings, sequences and scalars"
+    );
+}
+
+#[test]
+fn a_declaration_that_is_no_mapping() {
+    assert_eq!(
+        CellConfig::parse("- robots\n").unwrap_err().to_string(),
+        "1 mistake in the cell's declaration: line 1, column 1: found a list of 1, expected a mapping with the cell's \
+         declaration"
+    );
+}
+
+#[test]
+fn the_place_of_a_mistake_counts_from_one() {
+    let text = SHIPPED.replace("schema: 1", "\n\nschema: 2");
+    let error = CellConfig::parse(&text).unwrap_err();
+    let line = text.lines().position(|line| line == "schema: 2").unwrap() + 1;
+    assert_eq!((error.mistakes()[0].line, error.mistakes()[0].column), (line, 9));
+}
+
+#[test]
+fn another_schema() {
+    assert_mistake("schema: 1", "schema: 2", "schema: found 2, expected 1, the form that this version reads");
+}
+
+#[test]
+fn an_unknown_field_that_is_nearly_a_known_one() {
+    assert_eq!(
+        mistakes(&spoilt("    model: ur5e", "    modle: ur5e")),
+        [
+            "robots[0].model: found nothing, expected ur5e or panda",
+            "robots[0].modle: found an unknown field, expected 'model' (the nearest known field)"
+        ]
+    );
+}
+
+#[test]
+fn an_unknown_field_that_is_near_to_none() {
+    assert_mistake(
+        "safety:\n  file:",
+        "safety:\n  colour: red\n  file:",
+        "safety.colour: found an unknown field, expected file",
+    );
+}
+
+#[test]
+fn a_field_that_stands_twice() {
+    assert_mistake(
+        "    lifecycle: managed\n",
+        "    lifecycle: managed\n    lifecycle: managed\n",
+        &format!(
+            "nodes[0].lifecycle: found the field a second time (first on line {}), expected it once",
+            SHIPPED.lines().position(|line| line == "    lifecycle: managed").unwrap() + 1
+        ),
+    );
+}
+
+#[test]
+fn a_missing_field() {
+    assert_mistake(
+        "  store: /var/lib/swarm/store\n",
+        "",
+        "artifacts.store: found nothing, expected the folder of the artifact store",
+    );
+}
+
+#[test]
+fn a_wrong_type() {
+    assert_mistake(
+        "max_force_n: 60.0",
+        "max_force_n: sixty",
+        "robots[0].gripper.max_force_n: found 'sixty', expected a number from 0 to 1000 N",
+    );
+}
+
+#[test]
+fn a_number_that_is_none() {
+    assert_mistake(
+        "max_force_n: 60.0",
+        "max_force_n: .nan",
+        "robots[0].gripper.max_force_n: found NaN, expected a number from 0 to 1000 N",
+    );
+}
+
+#[test]
+fn a_value_out_of_range() {
+    assert_mistake(
+        "min_width_m: 0.0",
+        "min_width_m: -0.01",
+        "robots[0].gripper.min_width_m: found -0.01, expected a number from 0 to 1 m",
+    );
+}
+
+#[test]
+fn a_gripper_that_does_not_open() {
+    assert_mistake(
+        "max_width_m: 0.085",
+        "max_width_m: 0.0",
+        "robots[0].gripper.max_width_m: found 0, expected more than min_width_m, 0 m",
+    );
+}
+
+#[test]
+fn a_vector_of_two() {
+    assert_mistake(
+        "com_m: [0.0, 0.0, 0.058]",
+        "com_m: [0.0, 0.058]",
+        "robots[0].gripper.com_m: found 2 values, expected three numbers (m)",
+    );
+}
+
+#[test]
+fn a_robot_name_that_no_topic_may_have() {
+    assert_eq!(
+        mistakes(&SHIPPED.replace("ur5e_left", "UR5e-left")),
+        [
+            "robots[0].name: found 'UR5e-left', expected a name of lower-case letters, digits and _, a letter first",
+            "roles.leader: found 'UR5e-left', expected a robot of this cell (ur5e_right, panda)"
+        ]
+    );
+}
+
+#[test]
+fn an_unknown_model() {
+    assert_mistake("model: panda", "model: puma", "robots[2].model: found 'puma', expected ur5e or panda");
+}
+
+#[test]
+fn two_robots_of_one_name() {
+    let first = SHIPPED.lines().position(|line| line == "  - name: ur5e_left").unwrap() + 1;
+    assert_eq!(
+        mistakes(&spoilt("- name: ur5e_right", "- name: ur5e_left")),
+        [
+            format!(
+                "robots[1].name: found 'ur5e_left' a second time (first on line {first}), expected a name of its own"
+            ),
+            "roles.follower: found 'ur5e_right', expected a robot of this cell (ur5e_left, panda)".into(),
+        ]
+    );
+}
+
+#[test]
+fn more_than_three_robots() {
+    let start = SHIPPED.find("  - name: panda").unwrap();
+    let end = SHIPPED.find("# Which robot plays").unwrap();
+    let fourth =
+        SHIPPED[start..end].replace("panda\n", "panda_two\n").replace("model: panda_two", "model: panda");
+    let text = format!("{}{fourth}{}", &SHIPPED[..end], &SHIPPED[end..]);
+    assert_eq!(mistakes(&text), ["robots: found 4 robots, expected one to three"]);
+}
+
+#[test]
+fn no_robot() {
+    let start = SHIPPED.find("robots:").unwrap();
+    let end = SHIPPED.find("# Which robot plays").unwrap();
+    let text = format!("{}robots: []\n{}", &SHIPPED[..start], &SHIPPED[end..]);
+    assert_eq!(mistakes(&text)[0], "robots: found 0 robots, expected one to three");
+}
+
+#[test]
+fn a_path_that_leaves_the_folder() {
+    assert_mistake(
+        "urdf: urdf/panda/panda.urdf",
+        "urdf: ../panda.urdf",
+        "robots[2].urdf: found '../panda.urdf', expected a path below the folder that holds config/, without '..'",
+    );
+}
+
+#[test]
+fn a_rest_pose_of_too_few_joints() {
+    assert_mistake(
+        "home_rad: [0.0, -0.785, 0.0, -2.356, 0.0, 1.571, 0.785]",
+        "home_rad: [0.0, -0.785, 0.0, -2.356, 0.0, 1.571]",
+        "robots[2].home_rad: found 6 positions, expected 7, one per joint of a panda",
+    );
+}
+
+#[test]
+fn a_rest_pose_outside_the_joint_range() {
+    assert_mistake(
+        "home_rad: [0.0, -0.785, 0.0, -2.356,",
+        "home_rad: [0.0, -0.785, 0.0, 2.356,",
+        "robots[2].home_rad[3]: found 2.356, expected a number from -3.0718 to -0.0698 rad",
+    );
+}
+
+#[test]
+fn more_payload_than_the_arm_carries() {
+    assert_mistake(
+        "payload: {mass_kg: 0.2}",
+        "payload: {mass_kg: 2.5}",
+        "robots[2].payload.mass_kg: found 2.5 kg on a gripper of 0.73 kg, expected at most 3 kg in all, what a panda may \
+         carry",
+    );
+}
+
+#[test]
+fn a_role_of_an_unknown_robot() {
+    assert_mistake(
+        "spotter: panda",
+        "spotter: pandora",
+        "roles.spotter: found 'pandora', expected a robot of this cell (ur5e_left, ur5e_right, panda)",
+    );
+}
+
+#[test]
+fn one_robot_in_two_roles() {
+    assert_mistake(
+        "spotter: panda",
+        "spotter: ur5e_left",
+        "roles.spotter: found 'ur5e_left', expected another robot: this one plays roles.leader already",
+    );
+}
+
+#[test]
+fn an_unknown_role() {
+    assert_mistake(
+        "spotter: panda",
+        "spoter: panda",
+        "roles.spoter: found an unknown field, expected 'spotter' (the nearest known field)",
+    );
+}
+
+#[test]
+fn a_priority_without_fifo() {
+    assert_mistake(
+        "policy: other, priority: 0",
+        "policy: other, priority: 10",
+        "nodes[0].schedule.priority: found 10, expected 0 with policy other: only fifo has priorities",
+    );
+}
+
+#[test]
+fn fifo_without_a_priority() {
+    assert_mistake(
+        "policy: fifo, priority: 80",
+        "policy: fifo, priority: 0",
+        "nodes[1].schedule.priority: found 0, expected 1 to 99 with policy fifo",
+    );
+}
+
+#[test]
+fn a_period_of_zero() {
+    assert_mistake(
+        "period_us: 2000, deadline_us: 2000",
+        "period_us: 0, deadline_us: 2000",
+        "nodes[0].schedule.period_us: found 0, expected a whole number from 1 to 10000000",
+    );
+}
+
+#[test]
+fn a_deadline_after_the_period() {
+    assert_mistake(
+        "period_us: 2000, deadline_us: 2000",
+        "period_us: 2000, deadline_us: 3000",
+        "nodes[0].schedule.deadline_us: found 3000, expected at most period_us, 2000",
+    );
+}
+
+#[test]
+fn a_core_that_is_neither_any_nor_a_number() {
+    assert_mistake(
+        "cpu: any",
+        "cpu: fast",
+        "nodes[0].schedule.cpu: found 'fast', expected any, or a core's number from 0 to 1023",
+    );
+}
+
+#[test]
+fn an_unknown_life_cycle() {
+    assert_mistake(
+        "lifecycle: managed",
+        "lifecycle: manged",
+        "nodes[0].lifecycle: found 'manged', expected managed or unmanaged",
+    );
+}
+
+#[test]
+fn two_nodes_of_one_name() {
+    let first = SHIPPED.lines().position(|line| line == "  - name: safety_monitor").unwrap() + 1;
+    assert_eq!(
+        mistakes(&spoilt("- name: skill_runtime", "- name: safety_monitor")),
+        [format!(
+            "nodes[2].name: found 'safety_monitor' a second time (first on line {first}), expected a name of its own"
+        )]
+    );
+}
+
+#[test]
+fn a_cell_without_a_safety_monitor() {
+    assert_mistake(
+        "package: swarm_safety_monitor",
+        "package: swarm_skill_runtime",
+        "nodes: found 0 nodes of package swarm_safety_monitor, expected exactly one that is not simulation_only: it alone \
+         gives arms leave to move",
+    );
+}
+
+#[test]
+fn a_parameter_that_is_a_mapping() {
+    assert_mistake(
+        "{realtime_factor: 1.0,",
+        "{realtime_factor: {of: 1.0},",
+        "nodes[0].parameters.realtime_factor: found a mapping of 1, expected a value ROS parameters have: true/false, a \
+         number, a text, or a list of one of these",
+    );
+}
+
+#[test]
+fn a_parameter_that_mixes_types() {
+    assert_mistake(
+        "{realtime_factor: 1.0,",
+        "{realtime_factor: [1, two],",
+        "nodes[0].parameters.realtime_factor: found a list of several types, expected a value ROS parameters have: \
+         true/false, a number, a text, or a list of one of these",
+    );
+}
+
+/// One file, eight mistakes in as many parts: eight lines, top to bottom.
+#[test]
+fn eight_mistakes_are_eight_lines_in_the_order_of_the_file() {
+    let text = include_str!("eight_mistakes.yaml");
+    let expected = include_str!("eight_mistakes.txt").trim_end();
+    assert_eq!(CellConfig::parse(text).unwrap_err().to_string(), expected);
+}
+
+proptest! {
+    /// Whatever is cut out of a declaration, or put into it: a declaration or mistakes inside the text, never a panic.
+    #[test]
+    fn a_damaged_declaration_is_read_or_refused(at in 0..SHIPPED.len(), cut in 0..200_usize, put in "[\\[\\]{}:,&*\\-#'\"| \n0a]{0,6}") {
+        prop_assume!(SHIPPED.is_ascii() && at + cut <= SHIPPED.len());
+        let text = format!("{}{put}{}", &SHIPPED[..at], &SHIPPED[at + cut..]);
+        if let Err(error) = CellConfig::parse(&text) {
+            prop_assert!(!error.mistakes().is_empty());
+            for mistake in error.mistakes() {
+                prop_assert!((1..=text.lines().count() + 1).contains(&mistake.line), "{mistake}");
+            }
+        }
+    }
+}
