@@ -6,6 +6,7 @@ use futures::FutureExt as _;
 use r2r::WrappedServiceTypeSupport;
 
 use crate::qos;
+use crate::shell::create_context;
 
 /// Longest wait for the middleware in one turn.
 const TURN: Duration = Duration::from_millis(5);
@@ -17,6 +18,8 @@ pub enum CallError {
     NoServer { service: String, waited: Duration },
     #[error("the service '{service}' was called and has not answered within {} s", waited.as_secs_f64())]
     NoAnswer { service: String, waited: Duration },
+    #[error("cannot create a node from its ROS environment and --ros-args: {0}")]
+    Context(String),
     #[error("cannot {what}")]
     Ros { what: String, source: r2r::Error },
 }
@@ -36,11 +39,8 @@ impl CommandNode {
     /// A node named `<name>_<process id>`, so that several may run at once.
     pub fn create(name: &str) -> Result<Self, CallError> {
         let name = format!("{name}_{}", std::process::id());
-        let create = || {
-            let context = r2r::Context::create()?;
-            r2r::Node::create(context, &name, "")
-        };
-        let node = create()
+        let context = create_context().map_err(CallError::Context)?;
+        let node = r2r::Node::create(context, &name, "")
             .map_err(|source| CallError::Ros { what: format!("create the node '{name}'"), source })?;
         Ok(Self { node })
     }

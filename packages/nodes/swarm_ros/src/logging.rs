@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
+use std::io::IsTerminal as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use r2r::builtin_interfaces::msg::Time as TimeMsg;
@@ -51,8 +52,10 @@ pub fn init(options: LogOptions) -> Logging {
     let filter = EnvFilter::builder().with_default_directive(options.level.into()).from_env_lossy();
     let (filter, handle) = reload::Layer::new(filter);
     let rosout = Arc::new(RosoutQueue::default());
-    let text = (options.console == Format::Text)
-        .then(|| tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false));
+    let colours = std::io::stderr().is_terminal();
+    let text = (options.console == Format::Text).then(|| {
+        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(colours)
+    });
     let json = (options.console == Format::Json)
         .then(|| tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(std::io::stderr));
     let installed = tracing_subscriber::registry()

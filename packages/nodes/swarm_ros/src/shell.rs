@@ -1,7 +1,6 @@
 //! The node with everything around it; see the crate's page for the flow.
 
 use std::future::Future;
-use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -33,7 +32,7 @@ const DIAGNOSTICS_PERIOD: Duration = Duration::from_secs(1);
 /// Why a node could not be made or could not run.
 #[derive(Debug, thiserror::Error)]
 pub enum ShellError {
-    #[error("cannot create the node '{name}' (is ROS 2 sourced, are the --ros-args right?): {reason}")]
+    #[error("cannot create the node '{name}' from its ROS environment and --ros-args: {reason}")]
     Create { name: String, reason: String },
     #[error("cannot create {what} '{name}'")]
     Entity { what: &'static str, name: String, source: r2r::Error },
@@ -72,10 +71,7 @@ impl NodeShell {
     pub fn create(name: &str) -> Result<Self, ShellError> {
         let arguments = Arguments::of_process();
         let failed = |reason: String| ShellError::Create { name: name.to_owned(), reason };
-        // r2r panics with rcl's own words on malformed ROS arguments.
-        let context = std::panic::catch_unwind(AssertUnwindSafe(r2r::Context::create))
-            .map_err(|_| failed("the ROS arguments were refused, see above".to_owned()))?
-            .map_err(|error| failed(error.to_string()))?;
+        let context = create_context().map_err(failed)?;
         let node = r2r::Node::create(context, name, "").map_err(|error| failed(error.to_string()))?;
         let (name, fully_qualified_name) = node
             .name()
@@ -380,6 +376,20 @@ impl NodeShell {
                 .with("log_records_dropped", logging.rosout_dropped())
                 .with("process_id", std::process::id())
         });
+    }
+}
+
+/// The process's ROS context. `r2r` panics on malformed ROS arguments; its words are rcl's and become the error here.
+pub(crate) fn create_context() -> Result<r2r::Context, String> {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let created = std::panic::catch_unwind(r2r::Context::create);
+    std::panic::set_hook(hook);
+    match created {
+        Ok(created) => created.map_err(|error| error.to_string()),
+        Err(panic) => {
+            Err(panic.downcast_ref::<String>().map_or("rcl_init failed", String::as_str).to_owned())
+        }
     }
 }
 
