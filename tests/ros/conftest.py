@@ -1,0 +1,53 @@
+"""Fixtures of the ROS tests: a domain of one's own, a probe in it, and nodes that are ended whatever happens."""
+
+import os
+
+import pytest
+
+os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+
+from harness import Domain, NodeProcess, Probe  # noqa: E402 - the range must be set before rcl starts
+
+
+@pytest.fixture
+def domain():
+    domain = Domain()
+    yield domain
+    domain.close()
+
+
+@pytest.fixture
+def probe(domain):
+    probe = Probe(domain)
+    yield probe
+    probe.close()
+
+
+@pytest.fixture
+def start(domain, tmp_path, request):
+    """Starts nodes of the suite; their logs are shown when a test fails."""
+    started = []
+
+    def start(executable, *ros_args, parameters=None, env=None):
+        log = tmp_path / f"{len(started)}_{os.path.basename(executable)}.log"
+        node = NodeProcess(executable, domain, log, ros_args, parameters, env)
+        started.append(node)
+        return node
+
+    yield start
+    for node in started:
+        node.stop()
+    if request.node.stash.get(FAILED, False):
+        for node in started:
+            print(f"--- log of {node.name} (exit code {node.process.returncode})\n{node.log}")
+
+
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if report.failed:
+        item.stash[FAILED] = True
+    return report
