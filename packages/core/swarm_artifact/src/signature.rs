@@ -1,0 +1,166 @@
+//! The signature file (`.sig`): one or more Ed25519 signatures over an artifact's signing digest.
+//!
+//! ```yaml
+//! schema_version: 1
+//! signatures:
+//! - key_id: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08   # SHA-256 of the public key
+//!   signer: site_a                        # what the signer calls itself; who counts is decided by the trust file
+//!   signature: "base64 of the 64 bytes"
+//! ```
+//!
+//! JSON is YAML, so a signer that writes JSON is read as well.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use ed25519_dalek::{Signature, Signer as _, SigningKey};
+
+use crate::canonical::SigningDigest;
+use crate::keys::KeyId;
+use crate::yaml::{self, Cursor, Mistakes};
+
+/// The signatures that come with an artifact. Nothing in here is believed before [`crate::verify`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignatureFile {
+    pub signatures: Vec<SignatureEntry>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignatureEntry {
+    pub key_id: KeyId,
+    /// What the signer calls itself. Not covered by the signature: shown to people, never used to decide.
+    pub claimed_signer: String,
+    pub signature: Signature,
+}
+
+/// Why a signature file cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the signature file cannot be read: {mistakes}")]
+pub struct SignatureFileError {
+    pub mistakes: Mistakes,
+}
+
+impl SignatureFile {
+    /// A signature file holds one line per signer; one with more is an attempt to keep the verifier busy.
+    pub const MAX_SIGNATURES: usize = 64;
+    /// Largest file worth reading.
+    pub const MAX_BYTES: u64 = 64 * 1024;
+
+    pub fn parse(text: &str) -> Result<Self, SignatureFileError> {
+        yaml::read(text, |document| {
+            let fields = document.fields(&["schema_version", "signatures"])?;
+            let schema = fields.required("schema_version");
+            if let Some(found) = schema.as_ref().and_then(Cursor::unsigned)
+                && found != 1
+            {
+                schema?.wrong(format!(
+                    "expected 1, found {found}; this program reads signature files of schema 1"
+                ));
+            }
+            let list = fields.required("signatures")?;
+            let items = list.items()?;
+            if items.len() > Self::MAX_SIGNATURES {
+                list.wrong(format!(
+                    "{} signatures, at most {} are allowed",
+                    items.len(),
+                    Self::MAX_SIGNATURES
+                ));
+                return None;
+            }
+            let parsed: Vec<_> = items.iter().map(read_entry).collect();
+            Some(Self { signatures: parsed.into_iter().collect::<Option<_>>()? })
+        })
+        .map_err(|mistakes| SignatureFileError { mistakes })
+    }
+
+    /// Signs `digest` and adds the signature; one that the same key made before is replaced.
+    pub fn sign(&mut self, digest: &SigningDigest, key: &SigningKey, signer: &str) {
+        let key_id = KeyId::of(&key.verifying_key());
+        self.signatures.retain(|entry| entry.key_id != key_id);
+        let signature = key.sign(digest.as_bytes());
+        self.signatures.push(SignatureEntry { key_id, claimed_signer: signer.to_owned(), signature });
+    }
+
+    pub fn empty() -> Self {
+        Self { signatures: Vec::new() }
+    }
+
+    pub fn to_yaml(&self) -> String {
+        use std::fmt::Write as _;
+        let mut text = String::from("schema_version: 1\nsignatures:\n");
+        for entry in &self.signatures {
+            let SignatureEntry { key_id, claimed_signer, signature } = entry;
+            let signature = BASE64.encode(signature.to_bytes());
+            let signer = yaml::quoted(claimed_signer);
+            let _ =
+                writeln!(text, "- key_id: \"{key_id}\"\n  signer: {signer}\n  signature: \"{signature}\"");
+        }
+        if self.signatures.is_empty() {
+            text.push_str("  []\n");
+        }
+        text
+    }
+}
+
+fn read_entry(item: &Cursor<'_>) -> Option<SignatureEntry> {
+    let fields = item.fields(&["key_id", "signer", "signature"])?;
+    let key_id = fields.required("key_id").and_then(|id| id.parse());
+    let claimed_signer = fields.required("signer").and_then(|signer| signer.text());
+    let signature = fields.required("signature").and_then(|value| {
+        let bytes = BASE64.decode(value.text()?).ok().and_then(|bytes| <[u8; 64]>::try_from(bytes).ok());
+        if bytes.is_none() {
+            value.wrong("expected the base64 of 64 bytes (an Ed25519 signature)");
+        }
+        bytes
+    });
+    Some(SignatureEntry {
+        key_id: key_id?,
+        claimed_signer: claimed_signer?.to_owned(),
+        signature: Signature::from_bytes(&signature?),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::canonical::ArchiveDigest;
+
+    #[test]
+    fn what_is_written_is_read_back_and_a_second_signature_of_a_key_replaces_the_first() {
+        let digest = ArchiveDigest::of(b"archive").signing_digest();
+        let mut file = SignatureFile::empty();
+        assert_eq!(SignatureFile::parse(&file.to_yaml()).unwrap(), file);
+        file.sign(&digest, &SigningKey::from_bytes(&[1; 32]), "site \"a\": #1");
+        file.sign(&digest, &SigningKey::from_bytes(&[2; 32]), "site_b");
+        file.sign(&digest, &SigningKey::from_bytes(&[1; 32]), "site_a");
+        assert_eq!(
+            file.signatures.iter().map(|entry| &entry.claimed_signer).collect::<Vec<_>>(),
+            ["site_b", "site_a"]
+        );
+        assert_eq!(SignatureFile::parse(&file.to_yaml()).unwrap(), file);
+    }
+
+    #[test]
+    fn json_is_read_too() {
+        let signature = BASE64.encode([0; 64]);
+        let key_id = KeyId::of(&SigningKey::from_bytes(&[1; 32]).verifying_key());
+        let json = format!(
+            r#"{{"schema_version": 1, "signatures": [{{"key_id": "{key_id}", "signer": "a", "signature": "{signature}"}}]}}"#
+        );
+        assert_eq!(SignatureFile::parse(&json).unwrap().signatures.len(), 1);
+    }
+
+    #[test]
+    fn all_mistakes_are_listed() {
+        let text =
+            "schema_version: 2\nsignatures:\n- key_id: abc\n  signer: a\n- signer: b\n  signature: AAAA\n";
+        assert_eq!(
+            SignatureFile::parse(text).unwrap_err().to_string(),
+            "the signature file cannot be read: 5 mistakes\n  \
+             line 1, schema_version: expected 1, found 2; this program reads signature files of schema 1\n  \
+             line 3, signatures[0].key_id: expected 64 lower-case hex digits (a SHA-256), found 'abc'\n  \
+             line 3, signatures[0].signature: missing\n  \
+             line 5, signatures[1].key_id: missing\n  \
+             line 6, signatures[1].signature: expected the base64 of 64 bytes (an Ed25519 signature)"
+        );
+    }
+}
