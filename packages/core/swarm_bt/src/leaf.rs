@@ -1,0 +1,152 @@
+//! The other side of a tick: what the leaves do is an input.
+
+use swarm_base::Time;
+
+use crate::model::{Direction, LeafModel};
+use crate::script::Blackboard as _;
+use crate::state::State;
+use crate::status::Status;
+use crate::tick::Board;
+use crate::tree::{Binding, Leaf, Tree};
+use crate::value::{ConvertError, FromValue, PortType, Value};
+
+/// Carries out the leaves of a tree. The answers are the inputs of a tick: the same answers give the same run.
+///
+/// An action that answered RUNNING is ticked through [`Leaves::running`] until it answers otherwise, or interrupted
+/// once through [`Leaves::halt`]. A condition is only ever started.
+pub trait Leaves {
+    /// The leaf is ticked while idle. Must not block.
+    fn start(&mut self, leaf: &mut LeafCall<'_>) -> Status;
+
+    /// An action that is under way is ticked again.
+    fn running(&mut self, leaf: &mut LeafCall<'_>) -> Status;
+
+    /// An action that is under way must stop. It counts as stopped when this returns.
+    fn halt(&mut self, leaf: &mut LeafCall<'_>);
+}
+
+/// Which leaf is called, and its ports.
+#[derive(Debug)]
+pub struct LeafCall<'a> {
+    pub(crate) tree: &'a Tree,
+    pub(crate) state: &'a mut State,
+    pub(crate) leaf: &'a Leaf,
+    pub(crate) model: &'a LeafModel,
+    pub(crate) uid: u16,
+    pub(crate) now: Time,
+}
+
+/// A port that could not be read or written.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum PortError {
+    #[error("leaf {leaf} has no port '{port}' of that direction")]
+    Unknown { leaf: String, port: String },
+    #[error("port '{port}' of {leaf} is not given in the tree")]
+    NotGiven { leaf: String, port: String },
+    #[error("port '{port}' of {leaf} reads blackboard entry '{key}', which has not been written yet")]
+    Empty { leaf: String, port: String, key: String },
+    #[error("port '{port}' of {leaf}: {source}")]
+    Type { leaf: String, port: String, source: ConvertError },
+    #[error("port '{port}' of {leaf} is an output, but the tree gives it a literal instead of an {{entry}}")]
+    OutputToLiteral { leaf: String, port: String },
+}
+
+impl LeafCall<'_> {
+    /// The id of the leaf in the registry, as `MoveTo`.
+    pub fn id(&self) -> &str {
+        &self.model.id
+    }
+
+    /// The leaf's place in the registry, see [`crate::Registry::add`].
+    pub fn model(&self) -> usize {
+        usize::from(self.leaf.model)
+    }
+
+    /// The node, unique in the tree: two uses of the same leaf have different uids.
+    pub fn uid(&self) -> u16 {
+        self.uid
+    }
+
+    /// The `name` in XML, else the id.
+    pub fn name(&self) -> &str {
+        self.tree.node(self.uid).map_or("", |node| &node.name)
+    }
+
+    pub fn path(&self) -> &str {
+        self.tree.node(self.uid).map_or("", |node| &node.path)
+    }
+
+    /// The time of this tick.
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
+    /// Reads an input port in the type asked for.
+    pub fn get<T: FromValue>(&self, port: &str) -> Result<T, PortError> {
+        let at = self.find(port, Direction::Output)?;
+        let value = match &self.leaf.ports[at] {
+            Binding::Unset => {
+                return Err(PortError::NotGiven { leaf: self.model.id.clone(), port: port.to_owned() });
+            }
+            Binding::Literal(value) => value,
+            Binding::Slot(slot) => self.state.get(*slot).ok_or_else(|| PortError::Empty {
+                leaf: self.model.id.clone(),
+                port: port.to_owned(),
+                key: self.tree.slots[slot.0 as usize].key.to_string(),
+            })?,
+        };
+        // Text is read as the port's type first: `"1"` on a port of type bool is `true`, whoever asks.
+        let value = match value {
+            Value::Str(_) => value.convert(self.model.ports[at].ty),
+            other => Ok(other.clone()),
+        };
+        let value =
+            value.and_then(|v| if T::PORT_TYPE == PortType::Any { Ok(v) } else { v.convert(T::PORT_TYPE) });
+        let value = value.map_err(|source| self.type_error(port, source))?;
+        // `convert` has just made the type right.
+        T::from_value(value)
+            .ok_or_else(|| PortError::NotGiven { leaf: self.model.id.clone(), port: port.to_owned() })
+    }
+
+    /// As [`LeafCall::get`], but `None` where the tree does not give the port or nothing has been written.
+    pub fn get_opt<T: FromValue>(&self, port: &str) -> Result<Option<T>, PortError> {
+        match self.get(port) {
+            Err(PortError::NotGiven { .. } | PortError::Empty { .. }) => Ok(None),
+            other => other.map(Some),
+        }
+    }
+
+    /// Writes an output port. An output that the tree does not connect is dropped.
+    pub fn set(&mut self, port: &str, value: impl Into<Value>) -> Result<(), PortError> {
+        let at = self.find(port, Direction::Input)?;
+        let slot = match &self.leaf.ports[at] {
+            Binding::Unset => return Ok(()),
+            Binding::Literal(_) => {
+                return Err(PortError::OutputToLiteral {
+                    leaf: self.model.id.clone(),
+                    port: port.to_owned(),
+                });
+            }
+            Binding::Slot(slot) => *slot,
+        };
+        let board = Board { tree: self.tree, state: self.state };
+        let declared = board.declared(slot);
+        let value = value
+            .into()
+            .convert(self.model.ports[at].ty)
+            .and_then(|value| value.convert(declared))
+            .map_err(|source| self.type_error(port, source))?;
+        self.state.put(slot, value);
+        Ok(())
+    }
+
+    /// The port, unless it goes only the other way.
+    fn find(&self, port: &str, not: Direction) -> Result<usize, PortError> {
+        let at = self.model.ports.iter().position(|p| p.name == port && p.direction != not);
+        at.ok_or_else(|| PortError::Unknown { leaf: self.model.id.clone(), port: port.to_owned() })
+    }
+
+    fn type_error(&self, port: &str, source: ConvertError) -> PortError {
+        PortError::Type { leaf: self.model.id.clone(), port: port.to_owned(), source }
+    }
+}

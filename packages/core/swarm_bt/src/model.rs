@@ -1,0 +1,131 @@
+//! Which leaves a tree may use: the registry given to the loader.
+
+use std::collections::BTreeMap;
+
+use crate::value::PortType;
+
+/// What kind of leaf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum LeafKind {
+    /// May answer RUNNING; is then continued by [`crate::Leaves::running`] and interrupted by [`crate::Leaves::halt`].
+    Action,
+    /// Answers at once, every time it is ticked; must not answer RUNNING.
+    Condition,
+}
+
+/// Which way values go through a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    Input,
+    Output,
+    InOut,
+}
+
+/// One port of a leaf.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Port {
+    pub name: String,
+    pub direction: Direction,
+    pub ty: PortType,
+    /// What is used where the XML does not mention the port: a literal or `{entry}`.
+    pub default: Option<String>,
+}
+
+/// A leaf that trees may use: its name in XML and its ports.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LeafModel {
+    pub id: String,
+    pub kind: LeafKind,
+    pub ports: Vec<Port>,
+}
+
+impl LeafModel {
+    pub fn action(id: impl Into<String>) -> Self {
+        LeafModel { id: id.into(), kind: LeafKind::Action, ports: Vec::new() }
+    }
+
+    pub fn condition(id: impl Into<String>) -> Self {
+        LeafModel { id: id.into(), kind: LeafKind::Condition, ports: Vec::new() }
+    }
+
+    #[must_use]
+    pub fn input(self, name: impl Into<String>, ty: PortType) -> Self {
+        self.port(Direction::Input, name, ty, None)
+    }
+
+    /// An input that need not be given.
+    #[must_use]
+    pub fn input_or(self, name: impl Into<String>, ty: PortType, default: impl Into<String>) -> Self {
+        self.port(Direction::Input, name, ty, Some(default.into()))
+    }
+
+    #[must_use]
+    pub fn output(self, name: impl Into<String>, ty: PortType) -> Self {
+        self.port(Direction::Output, name, ty, None)
+    }
+
+    #[must_use]
+    pub fn inout(self, name: impl Into<String>, ty: PortType) -> Self {
+        self.port(Direction::InOut, name, ty, None)
+    }
+
+    fn port(
+        mut self,
+        direction: Direction,
+        name: impl Into<String>,
+        ty: PortType,
+        default: Option<String>,
+    ) -> Self {
+        self.ports.push(Port { name: name.into(), direction, ty, default });
+        self
+    }
+}
+
+/// The leaves and the enum constants that trees may use.
+///
+/// A leaf's place in the registry is its [`LeafCall::model`](crate::LeafCall::model), so that whoever implements
+/// [`crate::Leaves`] can `match` on a number instead of comparing names in every tick.
+#[derive(Clone, Debug, Default)]
+pub struct Registry {
+    pub(crate) leaves: Vec<LeafModel>,
+    pub(crate) enums: BTreeMap<String, i64>,
+}
+
+impl Registry {
+    pub fn new() -> Self {
+        Registry::default()
+    }
+
+    /// Adds a leaf. A second leaf of the same id replaces the first, in its place.
+    #[must_use]
+    pub fn leaf(mut self, model: LeafModel) -> Self {
+        self.add(model);
+        self
+    }
+
+    /// As [`Registry::leaf`]; returns the leaf's place.
+    pub fn add(&mut self, model: LeafModel) -> usize {
+        if let Some(at) = self.find(&model.id) {
+            self.leaves[at] = model;
+            return at;
+        }
+        self.leaves.push(model);
+        self.leaves.len() - 1
+    }
+
+    /// A name that scripts read as a number, as `registerScriptingEnum` of BehaviorTree.CPP.
+    #[must_use]
+    pub fn constant(mut self, name: impl Into<String>, value: i64) -> Self {
+        self.enums.insert(name.into(), value);
+        self
+    }
+
+    /// The place of a leaf.
+    pub fn find(&self, id: &str) -> Option<usize> {
+        self.leaves.iter().position(|leaf| leaf.id == id)
+    }
+
+    pub fn leaves(&self) -> &[LeafModel] {
+        &self.leaves
+    }
+}

@@ -1,0 +1,204 @@
+//! The immutable half: a flat arena of nodes in XML order, with everything resolved.
+//!
+//! Nodes are numbered in pre-order over the expanded tree; a node's uid is its index + 1, which is also what
+//! BehaviorTree.CPP gives it. SubTrees are expanded at load: one SubTree node, then a copy of the tree it names.
+
+use crate::model::{LeafKind, LeafModel};
+use crate::script::Script;
+use crate::state::SlotId;
+use crate::value::{PortType, Value};
+
+/// A behaviour tree, ready to tick. See [`crate::Loader`].
+#[derive(Debug)]
+pub struct Tree {
+    pub(crate) nodes: Box<[Node]>,
+    /// The children of all nodes; each node has a range of it.
+    pub(crate) children: Box<[u16]>,
+    pub(crate) scripts: Box<[Script]>,
+    /// Pre- and post-conditions of the nodes that have any.
+    pub(crate) hooks: Box<[Hooks]>,
+    pub(crate) leaves: Box<[Leaf]>,
+    pub(crate) models: Box<[LeafModel]>,
+    pub(crate) slots: Box<[SlotInfo]>,
+    pub(crate) literals: Box<[Value]>,
+    pub(crate) info: Box<[NodeInfo]>,
+    /// Sorted by name.
+    pub(crate) enums: Box<[(Box<str>, i64)]>,
+    pub(crate) main: Box<str>,
+    pub(crate) timers: u32,
+    pub(crate) done_words: u32,
+}
+
+/// What the tick needs of a node; the rest is in [`NodeInfo`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Node {
+    pub(crate) kind: Kind,
+    pub(crate) first_child: u32,
+    pub(crate) child_count: u16,
+    /// Index into [`Tree::hooks`], or [`NO_HOOKS`].
+    pub(crate) hooks: u16,
+}
+
+pub(crate) const NO_HOOKS: u16 = u16::MAX;
+
+pub(crate) type ScriptId = u32;
+
+/// What a node does. Numbers that XML may take from the blackboard are [`Int`]s.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind {
+    Sequence { yields: bool },
+    SequenceWithMemory,
+    Fallback { yields: bool },
+    ReactiveSequence,
+    ReactiveFallback,
+    Parallel { success_count: Int, failure_count: Int, done: u32 },
+    Inverter,
+    ForceSuccess,
+    ForceFailure,
+    KeepRunningUntilFailure,
+    Repeat { cycles: Int },
+    Retry { attempts: Int },
+    Timeout { msec: Int, timer: u32 },
+    Delay { msec: Int, timer: u32 },
+    SubTree,
+    Leaf { leaf: u16, kind: LeafKind },
+    AlwaysSuccess,
+    AlwaysFailure,
+    Script(ScriptId),
+    ScriptCondition(ScriptId),
+    SetBlackboard { value: Source, target: SlotId },
+    Sleep { msec: Int, timer: u32 },
+}
+
+impl Kind {
+    #[inline]
+    pub(crate) fn is_decorator(&self) -> bool {
+        matches!(
+            self,
+            Kind::Inverter
+                | Kind::ForceSuccess
+                | Kind::ForceFailure
+                | Kind::KeepRunningUntilFailure
+                | Kind::Repeat { .. }
+                | Kind::Retry { .. }
+                | Kind::Timeout { .. }
+                | Kind::Delay { .. }
+                | Kind::SubTree
+        )
+    }
+}
+
+/// A whole number: given in XML, or read from the blackboard at each tick.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Int {
+    Is(i64),
+    At(SlotId),
+}
+
+/// What SetBlackboard writes: a literal (index into [`Tree::literals`]) or a copy of an entry.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Source {
+    Literal(u32),
+    Entry(SlotId),
+}
+
+/// Pre- and post-conditions, in the order in which BehaviorTree.CPP looks at them.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Hooks {
+    pub(crate) failure_if: Option<ScriptId>,
+    pub(crate) success_if: Option<ScriptId>,
+    pub(crate) skip_if: Option<ScriptId>,
+    pub(crate) while_true: Option<ScriptId>,
+    pub(crate) on_halted: Option<ScriptId>,
+    pub(crate) on_failure: Option<ScriptId>,
+    pub(crate) on_success: Option<ScriptId>,
+    pub(crate) post: Option<ScriptId>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Leaf {
+    /// Index into [`Tree::models`].
+    pub(crate) model: u16,
+    /// As many as the model has ports, in its order.
+    pub(crate) ports: Box<[Binding]>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Binding {
+    Unset,
+    Literal(Value),
+    Slot(SlotId),
+}
+
+#[derive(Debug)]
+pub(crate) struct SlotInfo {
+    pub(crate) key: Box<str>,
+    /// The path of the SubTree whose blackboard it is on; empty for the main tree's.
+    pub(crate) scope: Box<str>,
+    pub(crate) ty: PortType,
+    pub(crate) exists: bool,
+    pub(crate) initial: Option<Value>,
+}
+
+/// A node as its author knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeInfo {
+    /// From 1 on, in XML order.
+    pub uid: u16,
+    /// uid of the parent; `None` for the root.
+    pub parent: Option<u16>,
+    /// `name` in XML, else the registration id.
+    pub name: String,
+    /// `Sequence`, `Script`, a leaf's id; for a SubTree the id of the tree it stands for.
+    pub id: String,
+    /// As BehaviorTree.CPP's `fullPath()`: `Outer::3/Inner`.
+    pub path: String,
+    /// Where it stands: name of the document and line (from 1 on).
+    pub document: String,
+    pub line: u32,
+}
+
+impl Tree {
+    /// The id of the main tree.
+    pub fn main(&self) -> &str {
+        &self.main
+    }
+
+    /// All nodes in order of their uid.
+    pub fn nodes(&self) -> &[NodeInfo] {
+        &self.info
+    }
+
+    /// A node by uid.
+    pub fn node(&self, uid: u16) -> Option<&NodeInfo> {
+        self.info.get(usize::from(uid.checked_sub(1)?))
+    }
+
+    /// The leaf model of a node, if it is a leaf of the registry.
+    pub fn leaf_model(&self, uid: u16) -> Option<&LeafModel> {
+        let node = self.nodes.get(usize::from(uid.checked_sub(1)?))?;
+        let Kind::Leaf { leaf, .. } = node.kind else { return None };
+        self.models.get(usize::from(self.leaves.get(usize::from(leaf))?.model))
+    }
+
+    /// An entry of the main tree's blackboard. `None` if nothing in the tree mentions it.
+    pub fn slot(&self, key: &str) -> Option<SlotId> {
+        self.slot_in("", key)
+    }
+
+    /// An entry of a SubTree's own blackboard, by the SubTree's path. Remapped keys live where they are remapped to.
+    pub fn slot_in(&self, scope: &str, key: &str) -> Option<SlotId> {
+        let at = self.slots.iter().position(|slot| &*slot.scope == scope && &*slot.key == key)?;
+        Some(SlotId(at as u32))
+    }
+
+    /// All entries: id, scope, key and declared type.
+    pub fn slots(&self) -> impl Iterator<Item = (SlotId, &str, &str, PortType)> {
+        self.slots.iter().enumerate().map(|(i, slot)| (SlotId(i as u32), &*slot.scope, &*slot.key, slot.ty))
+    }
+
+    pub(crate) fn enum_value(&self, name: &str) -> Option<i64> {
+        let at = self.enums.binary_search_by(|(n, _)| (**n).cmp(name)).ok()?;
+        Some(self.enums[at].1)
+    }
+}
