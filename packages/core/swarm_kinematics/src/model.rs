@@ -1,0 +1,374 @@
+//! One arm as data, its forward kinematics and its Jacobian.
+
+use nalgebra::{Matrix3, Rotation3, Translation3, Unit, Vector3};
+
+use crate::capsules::{LinkCapsule, MAX_CAPSULES};
+use crate::urdf::{Urdf, UrdfError, UrdfJoint};
+use crate::{Jacobian, JointVector, MAX_JOINTS, Pose, Twist};
+
+/// What a joint does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JointKind {
+    /// Turns about its axis, rad. A continuous joint is one with infinite position limits.
+    Revolute,
+    /// Slides along its axis, m.
+    Prismatic,
+}
+
+/// One actuated joint and the maker's limits, from the URDF; infinite where the URDF names none.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JointInfo {
+    /// Name with the robot's prefix.
+    pub name: String,
+    pub kind: JointKind,
+    /// rad or m.
+    pub lower: f64,
+    /// rad or m.
+    pub upper: f64,
+    /// rad/s or m/s.
+    pub velocity: f64,
+    /// N m or N.
+    pub effort: f64,
+}
+
+/// What to load.
+#[derive(Clone, Copy, Debug)]
+pub struct ArmSpec<'a> {
+    /// Text of the arm's URDF. Its root link is the base.
+    pub urdf: &'a str,
+    /// Link where tools are mounted and wrenches measured, e.g. `tool0` or `panda_link8`; the chain ends here.
+    pub flange_link: &'a str,
+    /// Put in front of every joint and link name, e.g. `ur5e_left_`.
+    pub prefix: &'a str,
+    pub base_in_world: Pose,
+    pub tool_in_flange: Pose,
+    /// Text of the URDF of a tool whose root link is mounted on the flange; only its capsules are used.
+    pub tool_urdf: Option<&'a str>,
+}
+
+/// Why an arm could not be loaded.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ModelError {
+    #[error(transparent)]
+    Urdf(#[from] UrdfError),
+    #[error("tool of '{prefix}': {error}")]
+    Tool { prefix: String, error: UrdfError },
+    #[error("URDF has no link '{link}' to be the flange; its links are {known}")]
+    NoFlange { link: String, known: String },
+    #[error("{found} actuated joints lead to '{flange}', supported are 1 to {MAX_JOINTS}")]
+    JointCount { flange: String, found: usize },
+    #[error("joint '{joint}': limits are {lower} to {upper}, the lower one must be smaller")]
+    EmptyRange { joint: String, lower: f64, upper: f64 },
+    #[error("{found} capsules, supported are {MAX_CAPSULES} per arm")]
+    TooManyCapsules { found: usize },
+}
+
+/// Where a joint sits, and how it moves what it carries.
+#[derive(Clone, Debug)]
+struct Joint {
+    kind: JointKind,
+    /// Joint frame at position zero, in the frame of the body before.
+    in_previous: Pose,
+    axis: Unit<Vector3<f64>>,
+    /// Cross-product matrix of the axis and its square, for Rodrigues' formula.
+    k: Matrix3<f64>,
+    k2: Matrix3<f64>,
+}
+
+/// A link, fixed to a body.
+#[derive(Clone, Debug)]
+struct Link {
+    name: String,
+    body: usize,
+    in_body: Pose,
+}
+
+/// A serial arm at its place in the world.
+#[derive(Clone, Debug)]
+pub struct ArmModel {
+    base_in_world: Pose,
+    joints: Vec<Joint>,
+    infos: Vec<JointInfo>,
+    links: Vec<Link>,
+    flange_in_body: Pose,
+    tool_in_body: Pose,
+    pub(crate) capsules: Vec<LinkCapsule>,
+    /// Pairs of own capsules that can be apart, see [`ArmModel::self_distance`].
+    pub(crate) self_pairs: Vec<(usize, usize)>,
+}
+
+/// Pose of every body in the world; body 0 is the base.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BodyPoses {
+    pub(crate) in_world: [Pose; MAX_JOINTS + 1],
+}
+
+impl ArmModel {
+    /// Reads an arm. Allocates; nothing after it does.
+    pub fn load(spec: &ArmSpec) -> Result<Self, ModelError> {
+        let urdf = Urdf::parse(spec.urdf)?;
+        let flange = urdf.link(spec.flange_link).ok_or_else(|| ModelError::NoFlange {
+            link: spec.flange_link.to_owned(),
+            known: urdf.links.join(", "),
+        })?;
+        let chain = moving_joints_to(&urdf, flange);
+        if chain.is_empty() || chain.len() > MAX_JOINTS {
+            return Err(ModelError::JointCount { flange: spec.flange_link.to_owned(), found: chain.len() });
+        }
+        let mut places: Vec<Option<(usize, Pose)>> = vec![None; urdf.links.len()];
+        places[urdf.root] = Some((0, Pose::identity()));
+        let mut joints = Vec::new();
+        let mut infos = Vec::new();
+        // Parents are placed before their children.
+        let mut order = vec![urdf.root];
+        let mut next = 0;
+        while let Some(&link) = order.get(next) {
+            next += 1;
+            let Some((body, in_body)) = places[link] else { continue };
+            for joint in urdf.joints.iter().filter(|joint| joint.parent == link) {
+                let at = in_body * joint.child_in_parent;
+                if joint.kind.is_none() {
+                    places[joint.child] = Some((body, at));
+                } else if let Some(index) = chain.iter().position(|name| *name == joint.name) {
+                    places[joint.child] = Some((index + 1, Pose::identity()));
+                    joints.push(Joint::new(joint, at));
+                    infos.push(JointInfo::new(joint, spec.prefix)?);
+                }
+                // What another moving joint carries (fingers) is not part of the arm.
+                order.push(joint.child);
+            }
+        }
+        let mut capsules = Vec::new();
+        for capsule in &urdf.capsules {
+            if let Some((body, in_body)) = places[capsule.link] {
+                capsules.push(LinkCapsule {
+                    link: format!("{}{}", spec.prefix, urdf.links[capsule.link]),
+                    body,
+                    in_body: capsule.shape.transformed(&in_body),
+                });
+            }
+        }
+        let flange_in_body = places[flange].map_or_else(Pose::identity, |(_, pose)| pose);
+        if let Some(text) = spec.tool_urdf {
+            capsules.extend(tool_capsules(text, spec.prefix, joints.len(), &flange_in_body)?);
+        }
+        if capsules.len() > MAX_CAPSULES {
+            return Err(ModelError::TooManyCapsules { found: capsules.len() });
+        }
+        let links = urdf
+            .links
+            .iter()
+            .zip(&places)
+            .filter_map(|(name, place)| {
+                place.map(|(body, in_body)| Link { name: format!("{}{name}", spec.prefix), body, in_body })
+            })
+            .collect();
+        let mut model = Self {
+            base_in_world: spec.base_in_world,
+            joints,
+            infos,
+            links,
+            flange_in_body,
+            tool_in_body: flange_in_body * spec.tool_in_flange,
+            capsules,
+            self_pairs: Vec::new(),
+        };
+        model.self_pairs = model.find_self_pairs();
+        Ok(model)
+    }
+
+    /// Number of actuated joints.
+    pub fn dof(&self) -> usize {
+        self.joints.len()
+    }
+
+    /// The joints, base to flange, names with the robot's prefix.
+    pub fn joints(&self) -> &[JointInfo] {
+        &self.infos
+    }
+
+    /// Names of the links that the arm carries with it, with the robot's prefix.
+    pub fn link_names(&self) -> impl Iterator<Item = &str> {
+        self.links.iter().map(|link| link.name.as_str())
+    }
+
+    pub fn base_in_world(&self) -> Pose {
+        self.base_in_world
+    }
+
+    /// Maker's lower position limits, rad or m.
+    pub fn lower_limits(&self) -> JointVector {
+        self.per_joint(|joint| joint.lower)
+    }
+
+    /// Maker's upper position limits, rad or m.
+    pub fn upper_limits(&self) -> JointVector {
+        self.per_joint(|joint| joint.upper)
+    }
+
+    /// Maker's velocity limits, rad/s or m/s.
+    pub fn velocity_limits(&self) -> JointVector {
+        self.per_joint(|joint| joint.velocity)
+    }
+
+    /// Joint vector of the first values of a slice; `None` unless there is one finite value per joint.
+    pub fn joint_vector(&self, values: &[f64]) -> Option<JointVector> {
+        if values.len() != self.dof() || values.iter().any(|value| !value.is_finite()) {
+            return None;
+        }
+        Some(JointVector::from_fn(|i, _| values.get(i).copied().unwrap_or(0.0)))
+    }
+
+    /// Pose of every body at joint position `q`.
+    pub fn forward(&self, q: &JointVector) -> BodyPoses {
+        let mut in_world = [self.base_in_world; MAX_JOINTS + 1];
+        let mut pose = self.base_in_world;
+        for (i, joint) in self.joints.iter().enumerate() {
+            pose = pose * joint.in_previous * joint.motion(q[i]);
+            in_world[i + 1] = pose;
+        }
+        BodyPoses { in_world }
+    }
+
+    /// Pose of the flange in the world.
+    pub fn flange(&self, poses: &BodyPoses) -> Pose {
+        poses.in_world[self.dof()] * self.flange_in_body
+    }
+
+    /// Pose of the tool in the world.
+    pub fn tool(&self, poses: &BodyPoses) -> Pose {
+        poses.in_world[self.dof()] * self.tool_in_body
+    }
+
+    /// Pose of a link in the world; `None` if the arm has no such link (fingers are not part of the arm).
+    pub fn link(&self, poses: &BodyPoses, name: &str) -> Option<Pose> {
+        let link = self.links.iter().find(|link| link.name == name)?;
+        Some(poses.in_world[link.body] * link.in_body)
+    }
+
+    /// Axis and a point on it, in the world, of joint `i` (0 = next to the base).
+    pub(crate) fn axis_in_world(&self, poses: &BodyPoses, i: usize) -> (Vector3<f64>, Vector3<f64>) {
+        // Turning about or sliding along its axis changes neither the axis' direction nor, for a revolute joint, the origin.
+        let pose = &poses.in_world[i + 1];
+        (pose.rotation * self.joints[i].axis.into_inner(), pose.translation.vector)
+    }
+
+    pub(crate) fn kind(&self, i: usize) -> JointKind {
+        self.joints[i].kind
+    }
+
+    /// Twist of the tool per joint velocity, world axes.
+    pub fn jacobian(&self, poses: &BodyPoses) -> Jacobian {
+        let tool = self.tool(poses).translation.vector;
+        let mut jacobian = Jacobian::zeros();
+        for i in 0..self.dof() {
+            let (axis, origin) = self.axis_in_world(poses, i);
+            let (linear, angular) = match self.joints[i].kind {
+                JointKind::Revolute => (axis.cross(&(tool - origin)), axis),
+                JointKind::Prismatic => (axis, Vector3::zeros()),
+            };
+            jacobian.fixed_view_mut::<3, 1>(0, i).copy_from(&linear);
+            jacobian.fixed_view_mut::<3, 1>(3, i).copy_from(&angular);
+        }
+        jacobian
+    }
+
+    /// Twist of the tool at joint velocity `qd`.
+    pub fn tool_twist(&self, poses: &BodyPoses, qd: &JointVector) -> Twist {
+        self.jacobian(poses) * qd
+    }
+
+    fn per_joint(&self, value: impl Fn(&JointInfo) -> f64) -> JointVector {
+        JointVector::from_fn(|i, _| self.infos.get(i).map_or(0.0, &value))
+    }
+}
+
+impl BodyPoses {
+    /// Pose in the world of body `i`: 0 is the base, `i` moves with joint `i`.
+    pub fn body(&self, i: usize) -> Pose {
+        self.in_world[i.min(MAX_JOINTS)]
+    }
+}
+
+impl Joint {
+    fn new(joint: &UrdfJoint, in_previous: Pose) -> Self {
+        let k = joint.axis.cross_matrix();
+        let kind = joint.kind.unwrap_or(JointKind::Revolute);
+        Self { kind, in_previous, axis: joint.axis, k, k2: k * k }
+    }
+
+    /// What the joint does to the body it carries, at position `q`.
+    fn motion(&self, q: f64) -> Pose {
+        match self.kind {
+            JointKind::Revolute => {
+                // Rodrigues: R = I + sin(q) K + (1 - cos(q)) K^2.
+                let (sin, cos) = q.sin_cos();
+                let matrix = Matrix3::identity() + self.k * sin + self.k2 * (1.0 - cos);
+                Pose::from_parts(Translation3::identity(), Rotation3::from_matrix_unchecked(matrix))
+            }
+            JointKind::Prismatic => {
+                Pose::from_parts(Translation3::from(self.axis.into_inner() * q), Rotation3::identity())
+            }
+        }
+    }
+}
+
+impl JointInfo {
+    fn new(joint: &UrdfJoint, prefix: &str) -> Result<Self, ModelError> {
+        let name = format!("{prefix}{}", joint.name);
+        if joint.lower >= joint.upper {
+            return Err(ModelError::EmptyRange { joint: name, lower: joint.lower, upper: joint.upper });
+        }
+        Ok(Self {
+            name,
+            kind: joint.kind.unwrap_or(JointKind::Revolute),
+            lower: joint.lower,
+            upper: joint.upper,
+            velocity: joint.velocity,
+            effort: joint.effort,
+        })
+    }
+}
+
+/// Names of the moving joints between the root and `link`, base first.
+fn moving_joints_to(urdf: &Urdf, link: usize) -> Vec<&str> {
+    let mut chain = Vec::new();
+    let mut at = link;
+    while let Some(joint) = urdf.parent_joint(at) {
+        if joint.kind.is_some() {
+            chain.push(joint.name.as_str());
+        }
+        at = joint.parent;
+    }
+    chain.reverse();
+    chain
+}
+
+/// Capsules of the links fixed to a tool's root link, which sits on the flange.
+fn tool_capsules(
+    text: &str,
+    prefix: &str,
+    body: usize,
+    flange_in_body: &Pose,
+) -> Result<Vec<LinkCapsule>, ModelError> {
+    let tool = Urdf::parse(text).map_err(|error| ModelError::Tool { prefix: prefix.to_owned(), error })?;
+    let mut capsules = Vec::new();
+    for capsule in &tool.capsules {
+        let mut in_root = Pose::identity();
+        let mut at = capsule.link;
+        let mut fixed = true;
+        while let Some(joint) = tool.parent_joint(at) {
+            fixed &= joint.kind.is_none();
+            in_root = joint.child_in_parent * in_root;
+            at = joint.parent;
+        }
+        if fixed {
+            capsules.push(LinkCapsule {
+                link: format!("{prefix}{}", tool.links[capsule.link]),
+                body,
+                in_body: capsule.shape.transformed(&(flange_in_body * in_root)),
+            });
+        }
+    }
+    Ok(capsules)
+}

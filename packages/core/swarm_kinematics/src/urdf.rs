@@ -1,0 +1,255 @@
+//! The part of URDF that describes a chain: links, joints, origins, axes, limits, and our capsules.
+//!
+//! `<safety_capsules>` is an extension element of the robot, like `<transmission>`; other readers skip it.
+
+use nalgebra::{Rotation3, Translation3, Unit, Vector3};
+use roxmltree::{Document, Node};
+
+use crate::Pose;
+use crate::distance::Capsule;
+use crate::model::JointKind;
+
+/// Why a URDF text was refused.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum UrdfError {
+    #[error("URDF is not well-formed XML: {0}")]
+    Xml(String),
+    #[error("URDF starts with <{found}>, expected <robot>")]
+    NotARobot { found: String },
+    #[error("URDF: {element} has no {missing}")]
+    Missing { element: String, missing: &'static str },
+    #[error("URDF: {element}: {attribute}=\"{text}\" is not {expected}")]
+    BadNumber { element: String, attribute: &'static str, text: String, expected: &'static str },
+    #[error(
+        "URDF: joint '{joint}' is of type '{found}', supported are revolute, continuous, prismatic and fixed"
+    )]
+    UnsupportedJoint { joint: String, found: String },
+    #[error("URDF: {element} names link '{link}', which the URDF does not define")]
+    UnknownLink { element: String, link: String },
+    #[error("URDF: {0} '{1}' is defined twice")]
+    Duplicate(&'static str, String),
+    #[error("URDF: link '{link}' is the child of more than one joint")]
+    TwoParents { link: String },
+    #[error("URDF: links and joints do not form one tree: {roots} links have no parent, expected 1")]
+    NotATree { roots: usize },
+}
+
+#[derive(Debug)]
+pub(crate) struct Urdf {
+    pub links: Vec<String>,
+    pub joints: Vec<UrdfJoint>,
+    pub capsules: Vec<UrdfCapsule>,
+    /// Index of the link without a parent.
+    pub root: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct UrdfJoint {
+    pub name: String,
+    /// `None` for a fixed joint.
+    pub kind: Option<JointKind>,
+    pub parent: usize,
+    pub child: usize,
+    pub child_in_parent: Pose,
+    pub axis: Unit<Vector3<f64>>,
+    pub lower: f64,
+    pub upper: f64,
+    pub velocity: f64,
+    pub effort: f64,
+}
+
+#[derive(Debug)]
+pub(crate) struct UrdfCapsule {
+    pub link: usize,
+    pub shape: Capsule,
+}
+
+impl Urdf {
+    pub(crate) fn parse(text: &str) -> Result<Self, UrdfError> {
+        let document = Document::parse(text).map_err(|error| UrdfError::Xml(error.to_string()))?;
+        let robot = document.root_element();
+        if !robot.has_tag_name("robot") {
+            return Err(UrdfError::NotARobot { found: robot.tag_name().name().to_owned() });
+        }
+        let mut links: Vec<String> = Vec::new();
+        for link in children(robot, "link") {
+            let name = attribute(link, "link", "name")?;
+            if links.iter().any(|known| known == name) {
+                return Err(UrdfError::Duplicate("link", name.to_owned()));
+            }
+            links.push(name.to_owned());
+        }
+        let mut joints: Vec<UrdfJoint> = Vec::new();
+        for node in children(robot, "joint") {
+            let joint = parse_joint(node, &links)?;
+            if joints.iter().any(|known| known.name == joint.name) {
+                return Err(UrdfError::Duplicate("joint", joint.name));
+            }
+            if joints.iter().any(|known| known.child == joint.child) {
+                return Err(UrdfError::TwoParents { link: links[joint.child].clone() });
+            }
+            joints.push(joint);
+        }
+        let root = single_root(&links, &joints)?;
+        let mut capsules = Vec::new();
+        for node in children(robot, "safety_capsules").flat_map(|list| children(list, "capsule")) {
+            capsules.push(parse_capsule(node, &links)?);
+        }
+        Ok(Self { links, joints, capsules, root })
+    }
+
+    pub(crate) fn link(&self, name: &str) -> Option<usize> {
+        self.links.iter().position(|link| link == name)
+    }
+
+    /// The joint that carries `link`, if it is not the root.
+    pub(crate) fn parent_joint(&self, link: usize) -> Option<&UrdfJoint> {
+        self.joints.iter().find(|joint| joint.child == link)
+    }
+}
+
+/// Exactly one link without a parent, and every link reached from it.
+fn single_root(links: &[String], joints: &[UrdfJoint]) -> Result<usize, UrdfError> {
+    let mut roots = (0..links.len()).filter(|link| joints.iter().all(|joint| joint.child != *link));
+    match (roots.next(), roots.count()) {
+        (Some(root), 0) => {
+            let mut reached = vec![root];
+            let mut next = 0;
+            while let Some(&link) = reached.get(next) {
+                reached.extend(joints.iter().filter(|joint| joint.parent == link).map(|joint| joint.child));
+                next += 1;
+            }
+            // Links in a loop all have parents and are not reached from the root.
+            let unreached = links.len() - reached.len();
+            if unreached == 0 { Ok(root) } else { Err(UrdfError::NotATree { roots: 1 + unreached }) }
+        }
+        (None, _) => Err(UrdfError::NotATree { roots: 0 }),
+        (Some(_), more) => Err(UrdfError::NotATree { roots: 1 + more }),
+    }
+}
+
+fn parse_joint(node: Node, links: &[String]) -> Result<UrdfJoint, UrdfError> {
+    let name = attribute(node, "joint", "name")?.to_owned();
+    let element = format!("joint '{name}'");
+    let kind = match attribute(node, &element, "type")? {
+        "fixed" => None,
+        "revolute" | "continuous" => Some(JointKind::Revolute),
+        "prismatic" => Some(JointKind::Prismatic),
+        other => return Err(UrdfError::UnsupportedJoint { joint: name, found: other.to_owned() }),
+    };
+    let end = |tag: &'static str| -> Result<usize, UrdfError> {
+        let node = child(node, tag)
+            .ok_or_else(|| UrdfError::Missing { element: element.clone(), missing: "parent or child" })?;
+        link_index(attribute(node, &element, "link")?, &element, links)
+    };
+    let (parent, child_link) = (end("parent")?, end("child")?);
+    let axis = match child(node, "axis") {
+        Some(axis) => vector3(axis, &element, "xyz")?.unwrap_or_else(Vector3::x),
+        None => Vector3::x(),
+    };
+    let axis = Unit::try_new(axis, 1e-9).ok_or_else(|| UrdfError::BadNumber {
+        element: element.clone(),
+        attribute: "xyz",
+        text: "0 0 0".to_owned(),
+        expected: "an axis with a length",
+    })?;
+    let mut joint = UrdfJoint {
+        name,
+        kind,
+        parent,
+        child: child_link,
+        child_in_parent: origin(node, &element)?,
+        axis,
+        lower: f64::NEG_INFINITY,
+        upper: f64::INFINITY,
+        velocity: f64::INFINITY,
+        effort: f64::INFINITY,
+    };
+    let bounded = matches!(node.attribute("type"), Some("revolute" | "prismatic"));
+    match child(node, "limit") {
+        Some(limit) => {
+            if bounded {
+                joint.lower = number(limit, &element, "lower")?.unwrap_or(0.0);
+                joint.upper = number(limit, &element, "upper")?.unwrap_or(0.0);
+            }
+            joint.velocity = number(limit, &element, "velocity")?.unwrap_or(f64::INFINITY);
+            joint.effort = number(limit, &element, "effort")?.unwrap_or(f64::INFINITY);
+        }
+        None if bounded => return Err(UrdfError::Missing { element, missing: "<limit>" }),
+        None => {}
+    }
+    Ok(joint)
+}
+
+fn parse_capsule(node: Node, links: &[String]) -> Result<UrdfCapsule, UrdfError> {
+    let name = attribute(node, "capsule", "link")?;
+    let element = format!("capsule of link '{name}'");
+    let point = |attribute| -> Result<_, UrdfError> {
+        let vector = vector3(node, &element, attribute)?;
+        vector.ok_or_else(|| UrdfError::Missing { element: element.clone(), missing: "from or to" })
+    };
+    let (from, to) = (point("from")?, point("to")?);
+    let radius = number(node, &element, "radius")?
+        .ok_or_else(|| UrdfError::Missing { element: element.clone(), missing: "radius" })?;
+    if radius <= 0.0 {
+        return Err(UrdfError::BadNumber {
+            element,
+            attribute: "radius",
+            text: radius.to_string(),
+            expected: "above 0",
+        });
+    }
+    Ok(UrdfCapsule {
+        link: link_index(name, &element, links)?,
+        shape: Capsule { a: from.into(), b: to.into(), radius },
+    })
+}
+
+fn origin(node: Node, element: &str) -> Result<Pose, UrdfError> {
+    let Some(origin) = child(node, "origin") else { return Ok(Pose::identity()) };
+    let xyz = vector3(origin, element, "xyz")?.unwrap_or_default();
+    let rpy = vector3(origin, element, "rpy")?.unwrap_or_default();
+    Ok(Pose::from_parts(Translation3::from(xyz), Rotation3::from_euler_angles(rpy.x, rpy.y, rpy.z)))
+}
+
+fn children<'a, 'i>(node: Node<'a, 'i>, tag: &'static str) -> impl Iterator<Item = Node<'a, 'i>> {
+    node.children().filter(move |child| child.has_tag_name(tag))
+}
+
+fn child<'a, 'i>(node: Node<'a, 'i>, tag: &'static str) -> Option<Node<'a, 'i>> {
+    children(node, tag).next()
+}
+
+fn attribute<'a>(node: Node<'a, '_>, element: &str, name: &'static str) -> Result<&'a str, UrdfError> {
+    node.attribute(name).ok_or_else(|| UrdfError::Missing { element: element.to_owned(), missing: name })
+}
+
+fn link_index(name: &str, element: &str, links: &[String]) -> Result<usize, UrdfError> {
+    links
+        .iter()
+        .position(|link| link == name)
+        .ok_or_else(|| UrdfError::UnknownLink { element: element.to_owned(), link: name.to_owned() })
+}
+
+fn number(node: Node, element: &str, attribute: &'static str) -> Result<Option<f64>, UrdfError> {
+    let Some(text) = node.attribute(attribute) else { return Ok(None) };
+    match text.trim().parse::<f64>() {
+        Ok(value) if value.is_finite() => Ok(Some(value)),
+        _ => Err(bad(element, attribute, text, "a finite number")),
+    }
+}
+
+fn vector3(node: Node, element: &str, attribute: &'static str) -> Result<Option<Vector3<f64>>, UrdfError> {
+    let Some(text) = node.attribute(attribute) else { return Ok(None) };
+    let mut values = text.split_whitespace().map(str::parse::<f64>);
+    match (values.next(), values.next(), values.next(), values.next()) {
+        (Some(Ok(x)), Some(Ok(y)), Some(Ok(z)), None) if x.is_finite() && y.is_finite() && z.is_finite() => {
+            Ok(Some(Vector3::new(x, y, z)))
+        }
+        _ => Err(bad(element, attribute, text, "three finite numbers")),
+    }
+}
+
+fn bad(element: &str, attribute: &'static str, text: &str, expected: &'static str) -> UrdfError {
+    UrdfError::BadNumber { element: element.to_owned(), attribute, text: text.to_owned(), expected }
+}

@@ -1,0 +1,6 @@
+//! Tests of the public interface on the shipped robots.
+
+mod capsules;
+mod common;
+mod motion;
+mod oracle;
