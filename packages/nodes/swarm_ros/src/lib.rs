@@ -20,6 +20,7 @@
 //! that guards motion (`use_sim_time` moves message stamps only).
 
 pub mod arguments;
+pub mod cell;
 pub mod client;
 pub mod diagnostics;
 pub mod lifecycle;
@@ -31,6 +32,7 @@ pub mod shell;
 mod signals;
 pub mod stamp;
 
+pub use cell::{CellFile, CellFileError};
 pub use client::{CallError, CommandNode};
 pub use diagnostics::{Diagnostics, Level, Report};
 pub use lifecycle::{LifecycleState, Managed, PrimaryState, TransitionError};
