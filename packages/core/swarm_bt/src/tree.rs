@@ -181,6 +181,18 @@ impl Tree {
         self.models.get(usize::from(self.leaves.get(usize::from(leaf))?.model))
     }
 
+    /// The literal that XML gives to a leaf's port. `None` for another port, an entry of the blackboard, or no leaf.
+    pub fn literal(&self, uid: u16, port: &str) -> Option<&Value> {
+        let node = self.nodes.get(usize::from(uid.checked_sub(1)?))?;
+        let Kind::Leaf { leaf, .. } = node.kind else { return None };
+        let leaf = self.leaves.get(usize::from(leaf))?;
+        let at = self.models.get(usize::from(leaf.model))?.ports.iter().position(|known| known.name == port)?;
+        match leaf.ports.get(at)? {
+            Binding::Literal(value) => Some(value),
+            Binding::Slot(_) | Binding::Unset => None,
+        }
+    }
+
     /// An entry of the main tree's blackboard. `None` if nothing in the tree mentions it.
     pub fn slot(&self, key: &str) -> Option<SlotId> {
         self.slot_in("", key)

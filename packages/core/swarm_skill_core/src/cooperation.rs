@@ -263,6 +263,15 @@ impl Cooperation {
         })
     }
 
+    /// The roles that have not entered `phase`, as words for a message.
+    pub fn missing_at(&self, phase: &str) -> String {
+        let number =
+            self.config.phases.iter().position(|known| known == phase).map_or(0, |index| index as u32 + 1);
+        let missing = self.peers.iter().filter(|peer| peer.report.entered < number);
+        let names: Vec<_> = missing.map(|peer| peer.role.as_str()).collect();
+        if names.is_empty() { "nobody".into() } else { names.join(", ") }
+    }
+
     /// The latest report of another role; `None` if it takes no part.
     pub fn peer(&self, role: Role) -> Option<&Report> {
         self.peers.iter().find(|peer| peer.role == role).map(|peer| &peer.report)
@@ -349,7 +358,7 @@ impl Cooperation {
 }
 
 /// Whether a reason already says which role it comes from, so that it is passed on as it is.
-fn names_a_role(reason: &str) -> bool {
+pub(crate) fn names_a_role(reason: &str) -> bool {
     Role::ALL.iter().any(|role| reason.strip_prefix(role.as_str()).is_some_and(|rest| rest.starts_with(": ")))
 }
 

@@ -18,13 +18,7 @@
 
 use nalgebra::{Isometry3, Quaternion, Rotation3, Translation3, UnitQuaternion, Vector3};
 use swarm_base::{Duration, Time};
-
-/// A velocity of a point (m/s) and an angular velocity (rad/s), both in world axes.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Twist {
-    pub linear: Vector3<f64>,
-    pub angular: Vector3<f64>,
-}
+use swarm_kinematics::Twist;
 
 /// Values of an observation: tip position (3, m), tip rotation vector (3, rad), force (3, N) and torque about the tip (3, N m) by
 /// the environment, previous action (6); all in P axes.
@@ -116,7 +110,8 @@ pub fn tcp_twist_in_world(
     let tip_velocity = pocket_in_world.rotation * Vector3::new(action[0], action[1], action[2]);
     let angular = pocket_in_world.rotation * Vector3::new(action[3], action[4], action[5]);
     let tip_to_tcp = tcp_in_world.translation.vector - tip_in_world.translation.vector;
-    Twist { linear: tip_velocity + angular.cross(&tip_to_tcp), angular }
+    let linear = tip_velocity + angular.cross(&tip_to_tcp);
+    Twist::new(linear.x, linear.y, linear.z, angular.x, angular.y, angular.z)
 }
 
 /// State of an insertion after a tick.
@@ -352,8 +347,8 @@ mod tests {
             let dt = 1e-6;
             let tip_in_tcp = tcp.inverse() * tip;
             let moved_tcp = Isometry3::from_parts(
-                Translation3::from(tcp.translation.vector + twist.linear * dt),
-                UnitQuaternion::from_scaled_axis(twist.angular * dt) * tcp.rotation,
+                Translation3::from(tcp.translation.vector + twist.fixed_rows::<3>(0) * dt),
+                UnitQuaternion::from_scaled_axis(twist.fixed_rows::<3>(3) * dt) * tcp.rotation,
             );
             let moved = (moved_tcp * tip_in_tcp) * Point3::origin() - tip * Point3::origin();
             let in_p = pocket.rotation.inverse() * (moved / dt);

@@ -1,0 +1,335 @@
+//! One role of one run: its tree, its robot, its end of the link.
+//!
+//! Every tick, in this order:
+//!
+//! 1. Take in what the other roles sent, and judge: go, hold, or abort.
+//! 2. Go: tick the tree. Its time stands still while the role holds, so that no Timeout runs off behind its back.
+//! 3. Hold or abort: want no velocity. An abort halts the tree, once.
+//! 4. Limit speed and change of speed of the joints; send the others this role's report.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use swarm_base::{Duration, Role, Time};
+use swarm_bt::{LeafCall, Leaves, State, Status, Tree};
+use swarm_kinematics::{ArmModel, JointVector};
+
+use crate::body::{Body, Memory};
+use crate::cooperation::{Cooperation, CooperationConfig, Leave, Timing};
+use crate::leaves::{self, Behaviour, Context, Failure, Progress};
+use crate::link::Link;
+use crate::message::Standing;
+use crate::motion::{MotionLimits, Mover, Slew};
+use crate::policy::NamedPolicy;
+use crate::role_io::{RoleInputs, RoleOutputs, ToolModel};
+
+/// What a role is: made when a skill is deployed, used for every run of it.
+#[derive(Clone, Debug)]
+pub struct RoleSpec {
+    pub role: Role,
+    /// The robot that plays the role.
+    pub robot: String,
+    pub arm: Arc<ArmModel>,
+    pub tool: ToolModel,
+    /// Rest posture, rad: goal of `MoveJoints` without a position, and what a redundant arm is drawn to.
+    pub home: JointVector,
+    pub limits: MotionLimits,
+    /// Loaded with [`crate::registry`].
+    pub tree: Arc<Tree>,
+    pub policy: Option<NamedPolicy>,
+}
+
+/// How a role is doing, in the words of `swarm_msgs/RoleState`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RoleState {
+    pub role: Role,
+    pub robot: String,
+    /// The phase entered last; empty before the first.
+    pub phase: String,
+    /// 0..1.
+    pub progress: f64,
+    pub activity: Activity,
+    /// Why, when holding or ended.
+    pub message: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activity {
+    Idle,
+    /// Waits for the other roles to be started.
+    Joining,
+    Running,
+    Holding,
+    Succeeded,
+    Aborted,
+    Canceled,
+}
+
+/// Measurements older than this are none. The safety gate has its own, tighter limits.
+pub const INPUT_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// A tick that comes this late counts as that late for motions: none of them makes a leap.
+const LONGEST_TICK_S: f64 = 0.05;
+
+/// Ticks of the tree within one call at most, for control nodes that yield between children.
+const TREE_TICKS: u32 = 8;
+
+/// One role of one run.
+#[derive(Debug)]
+pub struct RoleExecutor {
+    spec: RoleSpec,
+    body: Body,
+    cooperation: Cooperation,
+    link: Box<dyn Link>,
+    tree_state: State,
+    active: HashMap<u16, Box<dyn Behaviour>>,
+    slew: Slew,
+    outputs: RoleOutputs,
+    last_tick: Option<Time>,
+    /// Time in which the tree was being ticked, since the start of the run.
+    tree_time: Time,
+    leave: Leave,
+    last_failure: Option<String>,
+    halted: bool,
+}
+
+/// What the roles of one run have in common.
+#[derive(Clone, Debug)]
+pub struct RunIdentity {
+    /// Trace id.
+    pub run: String,
+    pub epoch: u64,
+    pub roles: Vec<Role>,
+    pub phases: Vec<String>,
+    pub timing: Timing,
+}
+
+impl RoleExecutor {
+    pub fn new(spec: RoleSpec, identity: &RunIdentity, link: Box<dyn Link>, now: Time) -> Self {
+        let config = CooperationConfig {
+            run: identity.run.clone(),
+            epoch: identity.epoch,
+            me: spec.role,
+            roles: identity.roles.clone(),
+            phases: identity.phases.clone(),
+            timing: identity.timing,
+        };
+        let body = Body {
+            arm: Arc::clone(&spec.arm),
+            mover: Mover::new(&spec.arm, spec.limits, spec.home),
+            tool: spec.tool,
+            home: spec.home,
+            policy: spec.policy.clone(),
+            memory: Memory::default(),
+        };
+        Self {
+            body,
+            cooperation: Cooperation::new(config, now),
+            link,
+            tree_state: State::new(&spec.tree),
+            active: HashMap::new(),
+            slew: Slew::at_rest(),
+            outputs: RoleOutputs { velocity: JointVector::zeros(), gripper: None },
+            last_tick: None,
+            tree_time: Time::ZERO,
+            leave: Leave::Go,
+            last_failure: None,
+            halted: false,
+            spec,
+        }
+    }
+
+    /// One tick, nominally every 10 ms.
+    pub fn tick(&mut self, inputs: &RoleInputs, now: Time) -> RoleOutputs {
+        let elapsed = self.last_tick.map_or(Duration::from_millis(10), |last| now.since(last));
+        let dt = elapsed.as_secs_f64().min(LONGEST_TICK_S);
+        self.last_tick = Some(now);
+
+        while let Some(message) = self.link.receive() {
+            self.cooperation.receive(&message, now);
+        }
+        self.check_inputs(inputs, now);
+        self.body.memory.see(&inputs.parts);
+        let contact = self.body.contact(inputs);
+        self.cooperation.set_contact_force(contact[0].hypot(contact[1]).hypot(contact[2]));
+
+        self.leave = self.cooperation.judge(now);
+        let mut velocity = JointVector::zeros();
+        if self.leave == Leave::Go && self.cooperation.own_report().standing == Standing::Active {
+            self.tree_time = self.tree_time + elapsed;
+            self.tick_tree(inputs, dt, &mut velocity);
+        }
+        if matches!(self.cooperation.own_report().standing, Standing::Aborted(_)) {
+            velocity = JointVector::zeros();
+            self.halt_tree(inputs, dt);
+        }
+        self.outputs = RoleOutputs {
+            velocity: self.slew.follow(&velocity, &self.body.mover.limits, dt),
+            gripper: self.body.memory.gripper,
+        };
+        if let Some(message) = self.cooperation.outgoing(now) {
+            self.link.send(&message);
+        }
+        self.outputs
+    }
+
+    /// Ends the run for every role; this one from its next tick on.
+    pub fn abort(&mut self, reason: &str) {
+        self.cooperation.abort(reason.to_owned());
+    }
+
+    /// What was wanted in the last tick.
+    pub fn outputs(&self) -> &RoleOutputs {
+        &self.outputs
+    }
+
+    pub fn spec(&self) -> &RoleSpec {
+        &self.spec
+    }
+
+    pub fn standing(&self) -> &Standing {
+        &self.cooperation.own_report().standing
+    }
+
+    /// Whether the arm is meant to stand, and does: nothing is wanted of it and its joints are slower than `rad_per_s`.
+    pub fn is_at_rest(&self, inputs: &RoleInputs, rad_per_s: f64) -> bool {
+        self.outputs.velocity == JointVector::zeros() && inputs.joints.qd.amax() <= rad_per_s
+    }
+
+    pub fn state(&self) -> RoleState {
+        let (activity, message) = match (self.standing(), &self.leave) {
+            (Standing::Aborted(reason), _) => (Activity::Aborted, reason.clone()),
+            (Standing::Done, _) => (Activity::Succeeded, String::new()),
+            (Standing::Active, Leave::Go) => (Activity::Running, String::new()),
+            (Standing::Active, Leave::Hold(reason) | Leave::Abort(reason)) => {
+                (Activity::Holding, reason.clone())
+            }
+        };
+        RoleState {
+            role: self.spec.role,
+            robot: self.spec.robot.clone(),
+            phase: self.cooperation.phase().to_owned(),
+            progress: self.cooperation.progress(),
+            activity,
+            message,
+        }
+    }
+
+    fn check_inputs(&mut self, inputs: &RoleInputs, now: Time) {
+        let robot = &self.spec.robot;
+        for (what, at) in [("joint state", inputs.joints.at), ("wrench", inputs.wrench.at)] {
+            let age = now.since(at);
+            if age > INPUT_TIMEOUT {
+                let (age, limit) = (age.as_micros() / 1_000, INPUT_TIMEOUT.as_micros() / 1_000);
+                self.cooperation
+                    .abort(format!("the {what} of {robot} is {age} ms old, at most {limit} ms are allowed"));
+            }
+        }
+        let finite = inputs
+            .joints
+            .q
+            .iter()
+            .chain(&inputs.joints.qd)
+            .chain(&inputs.wrench.flange)
+            .all(|v| v.is_finite());
+        if !finite {
+            self.cooperation.abort(format!("a measurement of {robot} is not finite"));
+        }
+    }
+
+    fn tick_tree(&mut self, inputs: &RoleInputs, dt: f64, velocity: &mut JointVector) {
+        let Self { spec, body, cooperation, tree_state, active, tree_time, last_failure, .. } = self;
+        let context = Context { now: *tree_time, dt, inputs, body, cooperation, velocity };
+        let mut carrier = Carrier { context, active, last_failure };
+        let answer = swarm_bt::tick_until_settled(
+            &spec.tree,
+            tree_state,
+            *tree_time,
+            &mut carrier,
+            &mut (),
+            TREE_TICKS,
+        );
+        match answer {
+            Ok(Status::Running) => {}
+            Ok(Status::Success | Status::Skipped) => self.cooperation.finish(),
+            Ok(Status::Failure) => {
+                let reason = self.last_failure.clone().unwrap_or_else(|| "its tree failed".into());
+                self.cooperation.abort(reason);
+            }
+            Err(error) => self.cooperation.abort(error.to_string()),
+        }
+    }
+
+    fn halt_tree(&mut self, inputs: &RoleInputs, dt: f64) {
+        if self.halted {
+            return;
+        }
+        self.halted = true;
+        let mut unused = JointVector::zeros();
+        let Self { spec, body, cooperation, tree_state, active, tree_time, last_failure, .. } = self;
+        let context = Context { now: *tree_time, dt, inputs, body, cooperation, velocity: &mut unused };
+        let mut carrier = Carrier { context, active, last_failure };
+        // The only error is that of an `_onHalted` script; every leaf has been halted by then.
+        if let Err(error) = swarm_bt::halt(&spec.tree, tree_state, *tree_time, &mut carrier, &mut ()) {
+            self.last_failure.get_or_insert(error.to_string());
+        }
+        self.active.clear();
+    }
+}
+
+/// Carries out the leaves of one tick.
+struct Carrier<'a> {
+    context: Context<'a>,
+    active: &'a mut HashMap<u16, Box<dyn Behaviour>>,
+    last_failure: &'a mut Option<String>,
+}
+
+impl Carrier<'_> {
+    fn answer(&mut self, call: &LeafCall<'_>, result: Result<Progress, Failure>) -> Status {
+        match result {
+            Ok(Progress::Running) => Status::Running,
+            Ok(Progress::Done) => Status::Success,
+            Err(Failure(reason)) => {
+                *self.last_failure = Some(describe(call, &reason));
+                Status::Failure
+            }
+        }
+    }
+}
+
+impl Leaves for Carrier<'_> {
+    fn start(&mut self, call: &mut LeafCall<'_>) -> Status {
+        let started = leaves::make(call, &mut self.context).and_then(|mut behaviour| {
+            let progress = behaviour.tick(&mut self.context)?;
+            Ok((behaviour, progress))
+        });
+        match started {
+            Ok((behaviour, Progress::Running)) => {
+                self.active.insert(call.uid(), behaviour);
+                Status::Running
+            }
+            other => self.answer(call, other.map(|(_, progress)| progress)),
+        }
+    }
+
+    fn running(&mut self, call: &mut LeafCall<'_>) -> Status {
+        let Some(mut behaviour) = self.active.remove(&call.uid()) else {
+            return self.answer(call, Err(Failure("was continued without having been started".into())));
+        };
+        let result = behaviour.tick(&mut self.context);
+        if result == Ok(Progress::Running) {
+            self.active.insert(call.uid(), behaviour);
+        }
+        self.answer(call, result)
+    }
+
+    fn halt(&mut self, call: &mut LeafCall<'_>) {
+        self.active.remove(&call.uid());
+    }
+}
+
+/// A failure with the leaf that it comes from: its own name first, where the tree gives it one.
+fn describe(call: &LeafCall<'_>, reason: &str) -> String {
+    let (name, id) = (call.name(), call.id());
+    if name == id || name.is_empty() { format!("{id}: {reason}") } else { format!("{id} '{name}': {reason}") }
+}

@@ -1,0 +1,201 @@
+//! The leaves that a skill's trees may use.
+//!
+//! [`registry`] names them with their ports; it is what a tree is checked against when a skill is deployed. Behind each is a
+//! [`Behaviour`]: a small state machine that is made when the leaf starts, ticked while it runs, and dropped when it ends or is
+//! halted. A tick in which no behaviour wants a velocity is a tick in which the arm is to stand.
+//!
+//! | leaf | ports | ends |
+//! |---|---|---|
+//! | `EnterPhase` | phase, timeout_s | when every role has entered the phase |
+//! | `MoveToPose` | xyz, rpy, speed, tolerance | tool at a pose of the world |
+//! | `MoveToPart` | part, xyz, rpy, symmetry, speed, tolerance | tool at a pose relative to a located part |
+//! | `MoveHeldPart` | part, relative_to, xyz, symmetry, speed, tolerance | held part upright at a pose relative to a located part |
+//! | `MoveLinear` | xyz, frame (world, tool), speed, tolerance, compliance | tool moved by an offset |
+//! | `MoveJoints` | q (empty = home), speed | joints at a position |
+//! | `Locate` / `LocateHeld` | part, samples, timeout_s | mean of so many sightings taken |
+//! | `TareWrench` | duration_s | present wrench is the zero of contact forces |
+//! | `Grip` | width, force, timeout_s | a part is held; FAILURE if the fingers meet |
+//! | `Release` | width, force, timeout_s | fingers open |
+//! | `RunPolicy` | policy, pocket, tip | part seated; FAILURE if late, too hard, too slow |
+//! | `WaitForce` | min_n, timeout_s | contact force reached |
+//! | `ForceBelow` (condition) | role (empty = own), limit_n | |
+//! | `CheckAlignment` (condition) | part, relative_to, max_offset_m, max_tilt_rad, within_m | SUCCESS too if the parts are further apart than within_m |
+//! | `Hold` | | never; the arm stands |
+//! | `RequestHold` | reason | at once; released by `ReleaseHold` or when halted together with the role |
+//! | `ReleaseHold` | | at once |
+//! | `AbortRun` | reason | at once, for every role |
+
+mod cooperate;
+mod grip;
+mod insert;
+mod moves;
+mod observe;
+
+use std::fmt;
+
+use swarm_base::Time;
+use swarm_bt::{LeafCall, LeafModel, PortType, Registry, Tree};
+use swarm_kinematics::JointVector;
+
+use crate::body::Body;
+use crate::cooperation::Cooperation;
+use crate::role_io::RoleInputs;
+
+/// What a behaviour works with in one tick.
+pub(crate) struct Context<'a> {
+    /// The tree's time: it stands still while the role holds.
+    pub(crate) now: Time,
+    /// Seconds since the last tick of the role.
+    pub(crate) dt: f64,
+    pub(crate) inputs: &'a RoleInputs,
+    pub(crate) body: &'a mut Body,
+    pub(crate) cooperation: &'a mut Cooperation,
+    /// What the role wants of its joints in this tick; zero unless a behaviour says otherwise.
+    pub(crate) velocity: &'a mut JointVector,
+}
+
+/// Answer of a behaviour that has not failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    Running,
+    Done,
+}
+
+/// Why a leaf failed, as a sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Failure(pub(crate) String);
+
+impl<E: fmt::Display> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// A leaf under way.
+pub(crate) trait Behaviour: Send + fmt::Debug {
+    fn tick(&mut self, context: &mut Context<'_>) -> Result<Progress, Failure>;
+}
+
+/// All leaves, with their ports.
+pub fn registry() -> Registry {
+    use PortType::{Float, Int, Str, Vector};
+    let pose = |leaf: LeafModel| leaf.input("xyz", Vector).input_or("rpy", Vector, "0;0;0");
+    let motion =
+        |leaf: LeafModel| leaf.input_or("speed", Float, "1.0").input_or("tolerance", Float, "0.0005");
+    Registry::new()
+        .leaf(LeafModel::action("EnterPhase").input("phase", Str).input_or("timeout_s", Float, "60.0"))
+        .leaf(motion(pose(LeafModel::action("MoveToPose"))))
+        .leaf(motion(pose(LeafModel::action("MoveToPart").input("part", Str)).input_or("symmetry", Int, "1")))
+        .leaf(motion(
+            LeafModel::action("MoveHeldPart")
+                .input("part", Str)
+                .input("relative_to", Str)
+                .input("xyz", Vector)
+                .input_or("symmetry", Int, "1"),
+        ))
+        .leaf(motion(
+            LeafModel::action("MoveLinear").input("xyz", Vector).input_or("frame", Str, "world").input_or(
+                "compliance",
+                Float,
+                "0.0",
+            ),
+        ))
+        .leaf(motion(LeafModel::action("MoveJoints").input_or("q", Vector, "")))
+        .leaf(located(LeafModel::action("Locate")))
+        .leaf(located(LeafModel::action("LocateHeld")))
+        .leaf(LeafModel::action("TareWrench").input_or("duration_s", Float, "0.1"))
+        .leaf(LeafModel::action("Grip").input_or("width", Float, "0.0").input("force", Float).input_or(
+            "timeout_s",
+            Float,
+            "3.0",
+        ))
+        .leaf(LeafModel::action("Release").input("width", Float).input_or("force", Float, "20.0").input_or(
+            "timeout_s",
+            Float,
+            "3.0",
+        ))
+        .leaf(LeafModel::action("RunPolicy").input("policy", Str).input("pocket", Str).input("tip", Str))
+        .leaf(LeafModel::action("WaitForce").input("min_n", Float).input_or("timeout_s", Float, "5.0"))
+        .leaf(LeafModel::condition("ForceBelow").input_or("role", Str, "").input("limit_n", Float))
+        .leaf(
+            LeafModel::condition("CheckAlignment")
+                .input("part", Str)
+                .input("relative_to", Str)
+                .input("max_offset_m", Float)
+                .input("max_tilt_rad", Float)
+                .input_or("within_m", Float, "1000.0"),
+        )
+        .leaf(LeafModel::action("Hold"))
+        .leaf(LeafModel::action("RequestHold").input("reason", Str))
+        .leaf(LeafModel::action("ReleaseHold"))
+        .leaf(LeafModel::action("AbortRun").input("reason", Str))
+}
+
+fn located(leaf: LeafModel) -> LeafModel {
+    leaf.input("part", PortType::Str).input_or("samples", PortType::Int, "10").input_or(
+        "timeout_s",
+        PortType::Float,
+        "3.0",
+    )
+}
+
+/// The phases that a tree enters, in the order in which it names them. Every role of a skill has the same ones.
+pub fn phases(tree: &Tree) -> Vec<String> {
+    let entered = tree.nodes().iter().filter(|node| node.id == "EnterPhase");
+    let mut phases: Vec<String> = Vec::new();
+    for phase in entered.filter_map(|node| tree.literal(node.uid, "phase")).map(ToString::to_string) {
+        if !phases.contains(&phase) {
+            phases.push(phase);
+        }
+    }
+    phases
+}
+
+/// Reads a leaf's ports and makes its behaviour.
+pub(crate) fn make(call: &LeafCall<'_>, context: &mut Context<'_>) -> Result<Box<dyn Behaviour>, Failure> {
+    Ok(match call.id() {
+        "EnterPhase" => Box::new(cooperate::EnterPhase::new(call)?),
+        "RequestHold" => Box::new(cooperate::RequestHold::new(call)?),
+        "ReleaseHold" => Box::new(cooperate::ReleaseHold),
+        "AbortRun" => Box::new(cooperate::AbortRun::new(call)?),
+        "MoveToPose" => Box::new(moves::Line::to_pose(call, context)?),
+        "MoveToPart" => Box::new(moves::Line::to_part(call, context)?),
+        "MoveHeldPart" => Box::new(moves::Line::of_held_part(call, context)?),
+        "MoveLinear" => Box::new(moves::Line::by_offset(call, context)?),
+        "MoveJoints" => Box::new(moves::Joints::new(call, context)?),
+        "Hold" => Box::new(moves::Hold),
+        "Locate" => Box::new(observe::Locate::in_world(call, context)?),
+        "LocateHeld" => Box::new(observe::Locate::in_tool(call, context)?),
+        "TareWrench" => Box::new(observe::Tare::new(call, context)?),
+        "WaitForce" => Box::new(observe::WaitForce::new(call, context)?),
+        "ForceBelow" => Box::new(observe::ForceBelow::new(call)?),
+        "CheckAlignment" => Box::new(observe::CheckAlignment::new(call)?),
+        "Grip" => Box::new(grip::Fingers::grip(call, context)?),
+        "Release" => Box::new(grip::Fingers::release(call, context)?),
+        "RunPolicy" => Box::new(insert::RunPolicy::new(call, context)?),
+        // The loader refuses a tree with a leaf that is not in the registry.
+        other => return Err(Failure(format!("there is no behaviour for leaf '{other}'"))),
+    })
+}
+
+/// A port of three numbers.
+fn three(call: &LeafCall<'_>, port: &str) -> Result<[f64; 3], Failure> {
+    let values: std::sync::Arc<[f64]> = call.get(port)?;
+    let found = values.len();
+    <[f64; 3]>::try_from(&*values)
+        .map_err(|_| Failure(format!("port '{port}' has {found} numbers, expected 3")))
+}
+
+/// A port with a finite number in a range.
+fn number(call: &LeafCall<'_>, port: &str, range: std::ops::RangeInclusive<f64>) -> Result<f64, Failure> {
+    let value: f64 = call.get(port)?;
+    if range.contains(&value) {
+        return Ok(value);
+    }
+    Err(Failure(format!("port '{port}' is {value}, expected {} to {}", range.start(), range.end())))
+}
+
+/// A port with a span of time in seconds.
+fn span(call: &LeafCall<'_>, port: &str) -> Result<swarm_base::Duration, Failure> {
+    Ok(swarm_base::Duration::from_secs_f64(number(call, port, 0.0..=3_600.0)?))
+}

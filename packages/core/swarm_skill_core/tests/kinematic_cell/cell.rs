@@ -1,0 +1,373 @@
+//! A cell of three arms without physics.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use nalgebra::{Isometry3, Translation3, UnitQuaternion, Vector3};
+use swarm_base::{Duration, Role, Time};
+use swarm_bt::Loader;
+use swarm_kinematics::{ArmModel, ArmSpec, JointVector, Pose};
+use swarm_skill_core::{
+    GripperSample, JointSample, Link, LocalLink, MotionLimits, NamedPolicy, Outcome, PartSighting, Policy,
+    PolicyError, RoleInputs, RoleMessage, RoleSpec, Run, RunIdentity, RunState, SafetyView, Timing,
+    ToolModel, WrenchSample, phases, registry,
+};
+
+pub(crate) const PART_A: &str = "part_a";
+pub(crate) const PART_B: &str = "part_b";
+
+const TICK: Duration = Duration::from_millis(10);
+const FINGER_SPEED_M_PER_S: f64 = 0.1;
+
+const UR5E: &str = include_str!("../../../../../urdf/ur5e/ur5e.urdf");
+const PANDA: &str = include_str!("../../../../../urdf/panda/panda.urdf");
+const TREES: [(Role, &str); 3] = [
+    (Role::Leader, include_str!("../../../../../tests/data/cooperative_assembly/trees/leader.xml")),
+    (Role::Follower, include_str!("../../../../../tests/data/cooperative_assembly/trees/follower.xml")),
+    (Role::Spotter, include_str!("../../../../../tests/data/cooperative_assembly/trees/spotter.xml")),
+];
+
+pub(crate) struct Cell {
+    pub(crate) run: Run,
+    pub(crate) now: Time,
+    pub(crate) safety: SafetyView,
+    pub(crate) silent_wrench: Option<Role>,
+    /// A part that no camera sees.
+    pub(crate) hidden: Option<&'static str>,
+    /// A part that no fingers can hold.
+    pub(crate) slippery: Option<&'static str>,
+    /// A force on every tool, N.
+    pub(crate) push_n: f64,
+    pub(crate) fastest_tcp_m_per_s: f64,
+    pub(crate) largest_velocity_share: f64,
+    pub(crate) largest_change_share: f64,
+    robots: Vec<Robot>,
+    parts: BTreeMap<&'static str, Isometry3<f64>>,
+    cut: Vec<(Role, Arc<AtomicBool>)>,
+}
+
+struct Robot {
+    role: Role,
+    arm: Arc<ArmModel>,
+    tool: ToolModel,
+    q: JointVector,
+    qd: JointVector,
+    width_m: f64,
+    holds: Option<(&'static str, Isometry3<f64>)>,
+}
+
+/// Where fingers find a part: grasp in the part's frame, width there.
+const GRASPS: [(&str, [f64; 3], f64); 2] =
+    [(PART_A, [-0.130, 0.0, -0.012], 0.030), (PART_B, [0.0, 0.0, 0.060], 0.020)];
+
+impl Cell {
+    pub(crate) fn new(policy: StraightDown) -> Self {
+        let policy = NamedPolicy {
+            name: "insert_peg".into(),
+            deadline: Duration::from_micros(2_000),
+            policy: Arc::new(Mutex::new(policy)),
+        };
+        let specs: Vec<RoleSpec> = TREES.into_iter().map(|(role, xml)| spec(role, xml, &policy)).collect();
+        let identity = RunIdentity {
+            run: "test".into(),
+            epoch: 1,
+            roles: Role::ALL.to_vec(),
+            phases: phases(&specs[0].tree),
+            timing: Timing::default(),
+        };
+        let cut: Vec<_> = Role::ALL.map(|role| (role, Arc::new(AtomicBool::new(false)))).into();
+        let links = LocalLink::connect(&Role::ALL).into_iter().zip(&cut);
+        let links = links
+            .map(|(link, (_, cut))| Box::new(Cuttable { link, cut: Arc::clone(cut) }) as Box<dyn Link>)
+            .collect();
+        let robots = specs
+            .iter()
+            .map(|spec| Robot {
+                role: spec.role,
+                arm: Arc::clone(&spec.arm),
+                tool: spec.tool,
+                q: spec.home,
+                qd: JointVector::zeros(),
+                width_m: 0.04,
+                holds: None,
+            })
+            .collect();
+        Self {
+            run: Run::new(specs, identity, links, 4, Time::ZERO),
+            now: Time::ZERO,
+            safety: SafetyView { epoch: 4, permits_motion: true, state: "READY".into() },
+            silent_wrench: None,
+            hidden: None,
+            slippery: None,
+            push_n: 0.0,
+            fastest_tcp_m_per_s: 0.0,
+            largest_velocity_share: 0.0,
+            largest_change_share: 0.0,
+            robots,
+            parts: BTreeMap::from([
+                (PART_A, pose([-0.10, -0.30, 0.05], 0.2)),
+                (PART_B, pose([0.30, -0.30, 0.002], 0.6)),
+            ]),
+            cut,
+        }
+    }
+
+    pub(crate) fn run_to_end(&mut self) -> Outcome {
+        for _ in 0..12_000 {
+            if let RunState::Ended(outcome) = self.step() {
+                return outcome;
+            }
+        }
+        panic!("not over after {:.0} s: {:#?}", self.now.as_secs_f64(), self.run.role_states());
+    }
+
+    /// Until every role acts in that phase.
+    pub(crate) fn run_until(&mut self, phase: &str) {
+        for _ in 0..12_000 {
+            self.step();
+            if self.run.role_states().iter().all(|state| state.phase == phase) {
+                return;
+            }
+        }
+        panic!("phase {phase} was not reached: {:#?}", self.run.role_states());
+    }
+
+    pub(crate) fn run_for(&mut self, span: Duration) {
+        let end = self.now + span;
+        while self.now < end {
+            self.step();
+        }
+    }
+
+    /// The role's messages no longer reach anybody, nor do the others' reach it.
+    pub(crate) fn cut_off(&self, role: Role) {
+        let (_, cut) = self.cut.iter().find(|(cut, _)| *cut == role).unwrap();
+        cut.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn moving_robots(&self) -> usize {
+        self.robots.iter().filter(|robot| robot.qd != JointVector::zeros()).count()
+    }
+
+    pub(crate) fn positions(&self) -> Vec<JointVector> {
+        self.robots.iter().map(|robot| robot.q).collect()
+    }
+
+    pub(crate) fn part_in(&self, part: &str, other: &str) -> Isometry3<f64> {
+        self.parts[other].inverse() * self.parts[part]
+    }
+
+    fn step(&mut self) -> RunState {
+        self.now = self.now + TICK;
+        let inputs: Vec<RoleInputs> = self.robots.iter().map(|robot| self.inputs(robot)).collect();
+        let state = self.run.tick(&inputs, &self.safety, self.now).clone();
+        let outputs: Vec<_> = self.run.outputs().map(|(spec, wish)| (spec.limits, *wish)).collect();
+        let dt = TICK.as_secs_f64();
+        for (robot, (limits, wish)) in self.robots.iter_mut().zip(outputs) {
+            let share = |values: JointVector, limits: JointVector| {
+                values
+                    .zip_map(
+                        &limits,
+                        |value, limit| if limit > 0.0 { value.abs() / limit } else { value.abs() },
+                    )
+                    .amax()
+            };
+            self.largest_velocity_share =
+                self.largest_velocity_share.max(share(wish.velocity, limits.joint_rad_per_s));
+            let change = (wish.velocity - robot.qd) / dt;
+            self.largest_change_share = self.largest_change_share.max(share(change, limits.joint_rad_per_s2));
+            let before = robot.tcp().translation.vector;
+            robot.qd = wish.velocity;
+            robot.q += wish.velocity * dt;
+            let speed = (robot.tcp().translation.vector - before).norm() / dt;
+            self.fastest_tcp_m_per_s = self.fastest_tcp_m_per_s.max(speed);
+            if let Some(target) = wish.gripper {
+                robot.move_fingers(target.width_m, FINGER_SPEED_M_PER_S * dt, &self.parts, self.slippery);
+            }
+            if let Some((part, in_tcp)) = robot.holds {
+                self.parts.insert(part, robot.tcp() * in_tcp);
+            }
+        }
+        state
+    }
+
+    fn inputs(&self, robot: &Robot) -> RoleInputs {
+        let poses = robot.arm.forward(&robot.q);
+        let flange = robot.arm.flange(&poses);
+        let mut wrench = robot.tool.weight(&flange);
+        let push = flange.rotation.inverse() * Vector3::new(0.0, 0.0, self.push_n);
+        for i in 0..3 {
+            wrench[i] += push[i];
+        }
+        let silent = self.silent_wrench == Some(robot.role);
+        // 25 images per second.
+        let seen_at = Time(self.now.0 - self.now.0 % 40_000_000);
+        RoleInputs {
+            joints: JointSample { q: robot.q, qd: robot.qd, at: self.now },
+            wrench: WrenchSample {
+                flange: wrench,
+                at: if silent { Time(self.silent_since()) } else { self.now },
+            },
+            gripper: Some(GripperSample {
+                width_m: robot.width_m,
+                force_n: 0.0,
+                holding: robot.holds.is_some(),
+            }),
+            parts: self
+                .parts
+                .iter()
+                .filter(|(part, _)| Some(**part) != self.hidden)
+                .map(|(part, pose)| PartSighting { part: (*part).into(), in_world: *pose, at: seen_at })
+                .collect(),
+        }
+    }
+
+    /// A sensor that fell silent is 110 ms old at once.
+    fn silent_since(&self) -> u64 {
+        self.now.0 - 110_000_000
+    }
+}
+
+impl Robot {
+    fn tcp(&self) -> Isometry3<f64> {
+        let tool = self.arm.tool(&self.arm.forward(&self.q));
+        Isometry3::from_parts(tool.translation, UnitQuaternion::from_rotation_matrix(&tool.rotation))
+    }
+
+    fn move_fingers(
+        &mut self,
+        width_m: f64,
+        step_m: f64,
+        parts: &BTreeMap<&'static str, Isometry3<f64>>,
+        slippery: Option<&'static str>,
+    ) {
+        let tcp = self.tcp();
+        let between = GRASPS.into_iter().find(|(part, grasp, _)| {
+            let grasp = parts[part] * Translation3::from(*grasp);
+            (grasp.translation.vector - tcp.translation.vector).norm() < 0.004 && Some(*part) != slippery
+        });
+        let stop_m = between.map_or(0.0, |(_, _, width)| width);
+        let wanted = width_m.max(stop_m);
+        self.width_m += (wanted - self.width_m).clamp(-step_m, step_m);
+        self.holds = match between {
+            Some((part, _, width)) if width_m < width && self.width_m <= width + 1e-9 => {
+                Some(self.holds.unwrap_or((part, tcp.inverse() * parts[part])))
+            }
+            _ => None,
+        };
+    }
+}
+
+fn spec(role: Role, xml: &str, policy: &NamedPolicy) -> RoleSpec {
+    let (robot, urdf, flange, base, tcp_m, home): (_, _, _, _, _, &[f64]) = match role {
+        Role::Leader => ("ur5e_left", UR5E, "tool0", pose([-0.55, 0.0, 0.0], 0.0), 0.145, &UR5E_HOME),
+        Role::Follower => {
+            ("ur5e_right", UR5E, "tool0", pose([0.55, 0.0, 0.0], std::f64::consts::PI), 0.145, &UR5E_HOME)
+        }
+        Role::Spotter => (
+            "panda",
+            PANDA,
+            "panda_link8",
+            pose([0.0, 0.75, 0.0], -std::f64::consts::FRAC_PI_2),
+            0.1034,
+            &PANDA_HOME,
+        ),
+    };
+    let arm = ArmModel::load(&ArmSpec {
+        urdf,
+        flange_link: flange,
+        prefix: &format!("{robot}_"),
+        base_in_world: Pose::from_parts(base.translation, base.rotation.to_rotation_matrix()),
+        tool_in_flange: Pose::translation(0.0, 0.0, tcp_m),
+        tool_urdf: None,
+    })
+    .unwrap();
+    let registry = registry();
+    let tree =
+        Loader::new(&registry).document(role.as_str(), xml).load().unwrap_or_else(|error| panic!("{error}"));
+    let active = |value: f64| JointVector::from_fn(|i, _| if i < arm.dof() { value } else { 0.0 });
+    RoleSpec {
+        role,
+        robot: robot.into(),
+        tool: ToolModel { mass_kg: 1.0, com_in_flange: Vector3::new(0.0, 0.0, 0.06) },
+        home: arm.joint_vector(home).unwrap(),
+        limits: MotionLimits {
+            linear_m_per_s: 0.25,
+            linear_m_per_s2: 0.5,
+            angular_rad_per_s: 0.8,
+            angular_rad_per_s2: 1.6,
+            joint_rad_per_s: active(1.0),
+            joint_rad_per_s2: active(4.0),
+        },
+        tree: Arc::new(tree),
+        policy: (role == Role::Follower).then(|| policy.clone()),
+        arm: Arc::new(arm),
+    }
+}
+
+const UR5E_HOME: [f64; 6] = [0.0, -1.5708, 1.5708, -1.5708, -1.5708, 0.0];
+const PANDA_HOME: [f64; 7] = [0.0, -0.785, 0.0, -2.356, 0.0, 1.571, 0.785];
+
+fn pose(xyz_m: [f64; 3], yaw_rad: f64) -> Isometry3<f64> {
+    Isometry3::from_parts(Translation3::from(xyz_m), UnitQuaternion::from_euler_angles(0.0, 0.0, yaw_rad))
+}
+
+/// A policy that centres the peg and lowers it, and can be made to misbehave.
+#[derive(Debug, Default)]
+pub(crate) struct StraightDown {
+    pub(crate) late_after: Option<u32>,
+    pub(crate) nan_after: Option<u32>,
+    pub(crate) calls: u32,
+}
+
+impl Policy for StraightDown {
+    fn observation_len(&self) -> usize {
+        swarm_skill_core::OBSERVATION_LEN
+    }
+
+    fn action_len(&self) -> usize {
+        swarm_skill_core::ACTION_LEN
+    }
+
+    fn infer(
+        &mut self,
+        seen: &[f32],
+        action: &mut [f32],
+        deadline: Duration,
+    ) -> Result<Duration, PolicyError> {
+        self.calls += 1;
+        if self.late_after.is_some_and(|calls| self.calls > calls) {
+            return Err(PolicyError::Late { took: Duration::from_micros(9_000), deadline });
+        }
+        action.copy_from_slice(&[-2.0 * seen[0], -2.0 * seen[1], -0.01, -seen[3], -seen[4], -seen[5]]);
+        if self.nan_after.is_some_and(|calls| self.calls > calls) {
+            action[2] = f32::NAN;
+        }
+        Ok(Duration::from_micros(10))
+    }
+}
+
+/// A link that can be cut.
+#[derive(Debug)]
+struct Cuttable {
+    link: LocalLink,
+    cut: Arc<AtomicBool>,
+}
+
+impl Link for Cuttable {
+    fn send(&mut self, message: &RoleMessage) {
+        if !self.cut.load(Ordering::SeqCst) {
+            self.link.send(message);
+        }
+    }
+
+    fn receive(&mut self) -> Option<RoleMessage> {
+        let message = self.link.receive();
+        if self.cut.load(Ordering::SeqCst) { None } else { message }
+    }
+
+    fn lost(&self) -> u64 {
+        self.link.lost()
+    }
+}
