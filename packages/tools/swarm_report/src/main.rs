@@ -1,0 +1,31 @@
+//! `swarm_report RUN.jsonl --out report.html`: writes the page and prints the summary.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Parser;
+use swarm_report::Run;
+
+/// Makes the report of a recorded run.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// Log of the run, JSON lines.
+    log: PathBuf,
+    /// Page to write; by default beside the log, with the extension html.
+    #[arg(long)]
+    out: Option<PathBuf>,
+}
+
+fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let text = std::fs::read_to_string(&arguments.log)
+        .with_context(|| format!("cannot read the run's log {}", arguments.log.display()))?;
+    let run = Run::from_log(&swarm_run_log::read(&text));
+    let out = arguments.out.unwrap_or_else(|| arguments.log.with_extension("html"));
+    std::fs::write(&out, swarm_report::page(&run))
+        .with_context(|| format!("cannot write the report {}", out.display()))?;
+    print!("{}", swarm_report::summary(&run));
+    println!("report: {}", out.display());
+    Ok(())
+}
