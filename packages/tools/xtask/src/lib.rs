@@ -1,0 +1,10 @@
+//! The project's commands, as a library that `cargo xtask` (src/main.rs) and the tests call.
+//!
+//! It is the first thing built on a fresh machine, before there is any ROS: few dependencies, and no crate of the project.
+
+pub mod error;
+pub mod layout;
+pub mod process;
+pub mod ros;
+pub mod stamp;
+pub mod ui;

@@ -1,0 +1,114 @@
+//! Debian packages that the builds need. Installed where we may; else the exact line to type is given.
+
+use std::collections::BTreeSet;
+use std::env;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::python;
+use crate::error::{Error, Result};
+use crate::layout::Layout;
+use crate::process::{find_program, run_logged};
+use crate::ui::Task;
+
+/// One thing that has to be there, and the packages that bring it.
+#[derive(Debug, Clone, Copy)]
+pub struct Need {
+    pub what: &'static str,
+    pub packages: &'static [&'static str],
+    present: fn(&OsStr) -> Option<String>,
+}
+
+impl Need {
+    /// Where it was found, or its version; `None` when it is missing.
+    pub fn look(&self) -> Option<String> {
+        (self.present)(&search_path())
+    }
+}
+
+pub const NEEDS: [Need; 6] = [
+    Need { what: "git", packages: &["git"], present: |path| program("git", path) },
+    Need { what: "cmake", packages: &["cmake"], present: |path| program("cmake", path) },
+    Need { what: "make", packages: &["make"], present: |path| program("make", path) },
+    Need { what: "C++ compiler", packages: &["g++"], present: |path| program("g++", path) },
+    Need { what: "libclang", packages: &["libclang-dev"], present: |_| libclang() },
+    Need {
+        what: "Python with venv and headers",
+        packages: &["python3", "python3-venv", "python3-dev"],
+        present: |path| {
+            let python = python::find(path).ok()?;
+            Some(format!("{} {}", python.executable.display(), python.short_version()))
+        },
+    },
+];
+
+/// The line that installs `packages`, as a person types it.
+pub fn install_line<'a>(packages: impl IntoIterator<Item = &'a str>) -> String {
+    let names: Vec<&str> = packages.into_iter().collect();
+    format!("apt-get update && apt-get install -y --no-install-recommends {}", names.join(" "))
+}
+
+/// Installs what is missing when this is root on Debian or Ubuntu; otherwise fails with the line to type.
+pub fn ensure(layout: &Layout) -> Result<()> {
+    let missing: Vec<&Need> = NEEDS.iter().filter(|need| need.look().is_none()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let packages: BTreeSet<&str> = missing.iter().flat_map(|need| need.packages).copied().collect();
+    let line = install_line(packages.iter().copied());
+    let what = missing.iter().map(|need| need.what).collect::<Vec<_>>().join(", ");
+    let root = fs::metadata("/proc/self").is_ok_and(|meta| meta.uid() == 0);
+    let Some(apt) = find_program("apt-get", &search_path()).filter(|_| root) else {
+        let hint = if root { line } else { format!("sudo sh -c '{line}'") };
+        return Err(Error::Missing { what: format!("missing on this machine: {what}"), hint });
+    };
+
+    let task = Task::start(format!(
+        "install Debian packages: {}",
+        Vec::from_iter(packages.iter().copied()).join(" ")
+    ));
+    let log = layout.log("apt");
+    run_logged("updating the package lists", Command::new(&apt).arg("update"), &log, |line| task.say(line))?;
+    let mut install = Command::new(&apt);
+    install.args(["install", "-y", "--no-install-recommends"]).args(&packages);
+    install.env("DEBIAN_FRONTEND", "noninteractive");
+    run_logged("installing Debian packages", &mut install, &log, |line| task.say(line))?;
+    task.done();
+    // Installed, and still not found: say so here rather than in a compiler's words later.
+    match NEEDS.iter().find(|need| need.look().is_none()) {
+        None => Ok(()),
+        Some(need) => Err(Error::Missing {
+            what: format!("{} is still missing after its packages were installed", need.what),
+            hint: line,
+        }),
+    }
+}
+
+fn search_path() -> std::ffi::OsString {
+    env::var_os("PATH").unwrap_or_default()
+}
+
+fn program(name: &str, search_path: &OsStr) -> Option<String> {
+    find_program(name, search_path).map(|path| path.display().to_string())
+}
+
+/// Looks where `clang-sys` does: `LIBCLANG_PATH`, then the distribution's folders.
+fn libclang() -> Option<String> {
+    let mut folders: Vec<PathBuf> = env::var_os("LIBCLANG_PATH").map(PathBuf::from).into_iter().collect();
+    folders
+        .extend(["/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib", "/usr/local/lib"].map(PathBuf::from));
+    let versions = fs::read_dir("/usr/lib").into_iter().flatten().flatten().map(|entry| entry.path());
+    folders.extend(versions.filter(|path| in_name(path, "llvm-")).map(|path| path.join("lib")));
+    let library = |folder: PathBuf| {
+        let files = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
+        files.into_iter().find(|path| in_name(path, "libclang.so") || in_name(path, "libclang-"))
+    };
+    folders.into_iter().find_map(library).map(|path| path.display().to_string())
+}
+
+fn in_name(path: &Path, start: &str) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(start))
+}
