@@ -108,10 +108,12 @@ fn tile(value: &str, label: &str, beside: &str) -> Markup {
 
 fn worst_tile(at: Option<Extreme>, unit: &str, label: &str, limit: &str) -> Markup {
     match at {
-        Some(at) => {
-            tile(&format!("{} {unit}", short(at.value)), &format!("{label}; {limit} {}", short(at.limit)))
-        }
-        None => tile("unknown", label),
+        Some(at) => tile(
+            &format!("{} {unit}", short(at.value)),
+            label,
+            &format!("{limit} {} {unit}", short(at.limit)),
+        ),
+        None => tile("unknown", label, ""),
     }
 }
 
