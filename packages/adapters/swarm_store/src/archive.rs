@@ -15,6 +15,8 @@ use crate::error::ArchiveError;
 const BLOCK: usize = 512;
 /// Zero blocks after the last entry. Two are the end mark; GNU tar fills up to 20.
 const MAX_END_BLOCKS: u64 = 20;
+/// Small files may pack tightly by chance (an all-zero bias vector); they can do no harm.
+const HARMLESS: u64 = 4 << 20;
 
 /// One regular file of the archive.
 #[derive(Clone, Debug)]
@@ -25,8 +27,11 @@ pub(crate) struct Entry {
 
 /// Walks the entries of a `.tar.gz`. Read each entry's bytes with [`read`](Self::read) before asking for the next.
 pub(crate) struct ArchiveReader<R> {
-    gzip: GzDecoder<Counted<R>>,
+    gzip: GzDecoder<R>,
     limits: Limits,
+    /// Length of the archive.
+    packed: u64,
+    /// Bytes that came out so far.
     unpacked: u64,
     index: usize,
     /// Bytes of the current entry that are not read yet, and the filling behind it.
@@ -35,9 +40,17 @@ pub(crate) struct ArchiveReader<R> {
 }
 
 impl<R: io::BufRead> ArchiveReader<R> {
-    pub(crate) fn new(archive: R, limits: Limits) -> Self {
-        let gzip = GzDecoder::new(Counted { inner: archive, count: 0 });
-        Self { gzip, limits, unpacked: 0, index: 0, remaining: 0, padding: 0 }
+    /// `packed` is the length of the archive in bytes.
+    pub(crate) fn new(archive: R, packed: u64, limits: Limits) -> Self {
+        Self {
+            gzip: GzDecoder::new(archive),
+            limits,
+            packed,
+            unpacked: 0,
+            index: 0,
+            remaining: 0,
+            padding: 0,
+        }
     }
 
     /// The next file, or `None` at the clean end of the archive.
@@ -65,6 +78,11 @@ impl<R: io::BufRead> ArchiveReader<R> {
         if total > self.limits.max_total_bytes {
             return Err(ArchiveError::TooLarge { size: total, limit: self.limits.max_total_bytes });
         }
+        // Said by the header, before a byte of the file is decompressed; more than it says is never read.
+        let limit = self.limits.max_ratio;
+        if total > HARMLESS && total / limit > self.packed {
+            return Err(ArchiveError::GzipBomb { unpacked: total, packed: self.packed, limit });
+        }
         self.remaining = entry.size;
         self.padding = entry.size.next_multiple_of(BLOCK as u64) - entry.size;
         Ok(Some(entry))
@@ -81,7 +99,7 @@ impl<R: io::BufRead> ArchiveReader<R> {
 
     /// Gives back the reader under the gzip, which stands at its end.
     pub(crate) fn into_inner(self) -> R {
-        self.gzip.into_inner().inner
+        self.gzip.into_inner()
     }
 
     fn fill(&mut self, buffer: &mut [u8], of: impl FnOnce() -> String) -> Result<(), ArchiveError> {
@@ -107,19 +125,8 @@ impl<R: io::BufRead> ArchiveReader<R> {
             };
             filled += count;
             self.unpacked += count as u64;
-            self.check_ratio()?;
         }
         Ok(filled)
-    }
-
-    fn check_ratio(&self) -> Result<(), ArchiveError> {
-        // Small files may pack tightly by chance (an all-zero bias vector); they can do no harm.
-        const HARMLESS: u64 = 1 << 20;
-        let (unpacked, packed, limit) = (self.unpacked, self.gzip.get_ref().count, self.limits.max_ratio);
-        if unpacked > HARMLESS && unpacked / limit > packed {
-            return Err(ArchiveError::GzipBomb { unpacked, packed, limit });
-        }
-        Ok(())
     }
 
     fn expect_end(&mut self) -> Result<(), ArchiveError> {
@@ -133,7 +140,7 @@ impl<R: io::BufRead> ArchiveReader<R> {
                 _ => return Err(ArchiveError::TrailingData("tar data")),
             }
         }
-        match self.gzip.get_mut().inner.fill_buf() {
+        match self.gzip.get_mut().fill_buf() {
             Ok([]) => Ok(()),
             Ok(_) => Err(ArchiveError::TrailingData("bytes")),
             Err(error) => Err(ArchiveError::Read(error)),
@@ -174,29 +181,4 @@ fn read_header(header: &Header, index: usize) -> Result<Entry, ArchiveError> {
         .map_err(|source| ArchiveError::BadPath { index, source })?;
     let size = header.entry_size().map_err(|error| bad(error.to_string()))?;
     Ok(Entry { path, size })
-}
-
-/// Counts the bytes that the decompressor takes.
-struct Counted<R> {
-    inner: R,
-    count: u64,
-}
-
-impl<R: io::BufRead> Read for Counted<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.count += count as u64;
-        Ok(count)
-    }
-}
-
-impl<R: io::BufRead> io::BufRead for Counted<R> {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        self.inner.fill_buf()
-    }
-
-    fn consume(&mut self, amount: usize) {
-        self.count += amount as u64;
-        self.inner.consume(amount);
-    }
 }

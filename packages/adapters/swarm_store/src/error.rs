@@ -45,7 +45,7 @@ pub enum ArchiveError {
     #[error("the archive unpacks to {size} bytes, the limit is {limit}")]
     TooLarge { size: u64, limit: u64 },
     #[error(
-        "gzip bomb: {unpacked} bytes came out of {packed} bytes, more than {limit} to 1; nothing real is packed that tightly"
+        "gzip bomb: {unpacked} bytes would come out of {packed}, more than {limit} to 1; nothing real is packed that tightly"
     )]
     GzipBomb { unpacked: u64, packed: u64, limit: u64 },
     #[error("{0} after the end of the archive; a clean archive ends there")]
@@ -64,6 +64,30 @@ pub enum ArchiveError {
         #[source]
         source: io::Error,
     },
+}
+
+impl ArchiveError {
+    /// A short, stable name of the variant, for scripts and counters.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Read(_) | Self::Write { .. } => "io",
+            Self::Gzip(_) => "damaged_gzip",
+            Self::Truncated(_) | Self::Empty => "truncated",
+            Self::BadHeader { .. } => "bad_header",
+            Self::BadPath { .. } => "bad_path",
+            Self::NotAFile { .. } => "not_a_file",
+            Self::ManifestNotFirst { .. } => "manifest_not_first",
+            Self::ManifestNotText | Self::Manifest(ManifestError::Mistakes { .. }) => "bad_manifest",
+            Self::Manifest(ManifestError::WrongSchema { .. }) => "wrong_schema_version",
+            Self::Contents(error) => error.code(),
+            Self::TooManyFiles { .. } => "too_many_files",
+            Self::FileTooLarge { .. } | Self::TooLarge { .. } => "too_large",
+            Self::GzipBomb { .. } => "gzip_bomb",
+            Self::TrailingData(_) => "trailing_data",
+            Self::Changed { .. } => "changed_while_read",
+            Self::Differs { .. } => "differs_from_archive",
+        }
+    }
 }
 
 /// Why a folder cannot be packaged.
@@ -169,4 +193,20 @@ pub enum StoreError {
         "generation {asked} is not deployed any more (it is {current} now); what was learned about it changes nothing"
     )]
     Stale { asked: u64, current: u64 },
+}
+
+impl StoreError {
+    /// The code of the refusal, if this says that an artifact is bad (and not that the store could not look at it).
+    pub fn refusal_code(&self) -> Option<&'static str> {
+        match self {
+            Self::NoSignatureFile { .. } => Some("no_signature_file"),
+            Self::SignatureFile { .. } => Some("bad_signature_file"),
+            Self::NotBelieved(error) => Some(error.code()),
+            Self::Refused { source: ArchiveError::Read(_) | ArchiveError::Write { .. }, .. } => None,
+            Self::Refused { source, .. } => Some(source.code()),
+            Self::Version { source: VersionError::Older { .. }, .. } => Some("older_version"),
+            Self::Version { source: VersionError::Equal { .. }, .. } => Some("equal_version"),
+            _ => None,
+        }
+    }
 }

@@ -26,4 +26,6 @@ pub use package::{PackageOptions, Packaged, package};
 pub use pointer::{Deployed, Deployment};
 pub use store::{Object, Store};
 pub use unpack::check_contents;
-pub use verify::{VerifiedArchive, read_signatures, read_trust, signature_path, unix_now, verify_archive};
+pub use verify::{
+    VerifiedArchive, hash_archive, read_signatures, read_trust, signature_path, unix_now, verify_archive,
+};

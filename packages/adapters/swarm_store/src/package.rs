@@ -70,7 +70,7 @@ pub fn package(folder: &Path, output: &Path, options: &PackageOptions) -> Result
     let digest = write_archive(&manifest, &found.files, options.compression_level, staged.as_file_mut())?;
     // What the cell would refuse is refused here, where its author sees it.
     let archive = File::open(staged.path()).map_err(io_error("open", output))?;
-    check_contents(&archive, digest.id, Limits::default()).map_err(PackageError::Refused)?;
+    check_contents(&archive, &digest, Limits::default()).map_err(PackageError::Refused)?;
     staged.as_file().sync_all().map_err(io_error("write", output))?;
     staged.persist(output).map_err(|error| error.error).map_err(io_error("write", output))?;
     Ok(Packaged { digest, manifest, left_out: found.left_out })

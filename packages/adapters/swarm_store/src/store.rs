@@ -33,7 +33,7 @@ use crate::durable::{Fault, Step, remove, sync_folder, write_new};
 use crate::error::{ArchiveError, StoreError};
 use crate::pointer::{self, Deployed, Deployment};
 use crate::unpack::{Folder, unpack};
-use crate::verify::{hash, read_signatures, read_text};
+use crate::verify::{hash_archive, read_signatures, read_text};
 
 const ARCHIVE: &str = "archive.tar.gz";
 const SIGNATURES: &str = "archive.sig";
@@ -158,7 +158,7 @@ impl Store {
         let accepted = read_acceptance(&folder.join(ACCEPTED)).map_err(damaged)?;
         let signatures =
             read_signatures(&folder.join(SIGNATURES)).map_err(|error| damaged(error.to_string()))?;
-        let digest = hash(&folder.join(ARCHIVE)).map_err(|error| damaged(error.to_string()))?;
+        let digest = hash_archive(&folder.join(ARCHIVE)).map_err(|error| damaged(error.to_string()))?;
         if digest.id != id {
             return Err(damaged(format!("its archive has SHA-256 {}", digest.id)));
         }
@@ -166,8 +166,8 @@ impl Store {
         let archive = File::open(folder.join(ARCHIVE)).map_err(|error| damaged(error.to_string()))?;
         let unpacked = folder.join(UNPACKED);
         let mut compare = Compare::new(&unpacked);
-        let manifest =
-            unpack(archive, id, self.limits, &mut compare).map_err(|error| damaged(error.to_string()))?;
+        let manifest = unpack(archive, &digest, self.limits, &mut compare)
+            .map_err(|error| damaged(error.to_string()))?;
         compare.finish().map_err(|error| damaged(error.to_string()))?;
         Ok(Object { id, folder, manifest, verified })
     }
@@ -349,7 +349,7 @@ impl Store {
         let copy = File::open(&staged_archive).map_err(io_error("open", &staged_archive))?;
         let mut target = Folder::new(&unpacked);
         let refused = |source: ArchiveError| StoreError::Refused { artifact: digest.id, source };
-        let manifest = unpack(copy, digest.id, self.limits, &mut target).map_err(refused)?;
+        let manifest = unpack(copy, &digest, self.limits, &mut target).map_err(refused)?;
 
         let accepted = stage.join(ACCEPTED);
         self.step(Step::WriteAcceptance, "write", &accepted)?;

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 use swarm_artifact::{
-    ArchiveHasher, ArtifactId, ContentsCheck, EntryPath, Limits, MANIFEST_NAME, Manifest, Sha256Sum,
+    ArchiveDigest, ArchiveHasher, ContentsCheck, EntryPath, Limits, MANIFEST_NAME, Manifest, Sha256Sum,
 };
 
 use crate::archive::ArchiveReader;
@@ -32,20 +32,20 @@ pub(crate) trait Target {
 /// `verified` is the archive's identity as [`crate::verify_archive`] found it.
 pub fn check_contents(
     archive: &File,
-    verified: ArtifactId,
+    digest: &ArchiveDigest,
     limits: Limits,
 ) -> Result<Manifest, ArchiveError> {
-    unpack(archive, verified, limits, &mut Nowhere)
+    unpack(archive, digest, limits, &mut Nowhere)
 }
 
 pub(crate) fn unpack(
     archive: impl Read,
-    verified: ArtifactId,
+    digest: &ArchiveDigest,
     limits: Limits,
     target: &mut impl Target,
 ) -> Result<Manifest, ArchiveError> {
     let hashing = Hashing { inner: archive, hasher: ArchiveHasher::default() };
-    let mut reader = ArchiveReader::new(BufReader::with_capacity(CHUNK, hashing), limits);
+    let mut reader = ArchiveReader::new(BufReader::with_capacity(CHUNK, hashing), digest.length, limits);
     let manifest = read_manifest(&mut reader, limits, target)?;
     if manifest.total_size() > limits.max_total_bytes {
         return Err(ArchiveError::TooLarge { size: manifest.total_size(), limit: limits.max_total_bytes });
@@ -68,9 +68,9 @@ pub(crate) fn unpack(
         contents.end(file, Sha256Sum(sha256.finalize().into()))?;
     }
     contents.finish()?;
-    let now = reader.into_inner().into_inner().hasher.finish().id;
-    if now != verified {
-        return Err(ArchiveError::Changed { verified, now });
+    let now = reader.into_inner().into_inner().hasher.finish();
+    if now != *digest {
+        return Err(ArchiveError::Changed { verified: digest.id, now: now.id });
     }
     Ok(manifest)
 }

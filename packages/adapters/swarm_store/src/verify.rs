@@ -28,7 +28,7 @@ pub fn verify_archive(
 ) -> Result<VerifiedArchive, StoreError> {
     // First the small file: a missing or broken one is said without reading hundreds of megabytes.
     let signatures = read_signatures(signatures)?;
-    let digest = hash(archive)?;
+    let digest = hash_archive(archive)?;
     Ok(VerifiedArchive { verified: verify(&digest, &signatures, trust, now_unix)?, digest })
 }
 
@@ -58,7 +58,8 @@ pub fn unix_now() -> i64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, seconds)
 }
 
-pub(crate) fn hash(archive: &Path) -> Result<ArchiveDigest, StoreError> {
+/// Hashes an archive in constant memory.
+pub fn hash_archive(archive: &Path) -> Result<ArchiveDigest, StoreError> {
     let failed = |what, source| StoreError::Io { what, path: archive.to_owned(), source };
     let mut file = File::open(archive).map_err(|error| failed("open the archive", error))?;
     let mut hasher = ArchiveHasher::default();

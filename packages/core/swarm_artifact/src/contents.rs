@@ -45,6 +45,19 @@ pub enum ContentsError {
     Missing { paths: Vec<EntryPath> },
 }
 
+impl ContentsError {
+    /// A short, stable name of the variant, for scripts and counters.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NotInManifest { .. } => "not_in_manifest",
+            Self::Duplicate { .. } => "duplicate_entry",
+            Self::SizeMismatch { .. } => "size_mismatch",
+            Self::HashMismatch { .. } => "hash_mismatch",
+            Self::Missing { .. } => "missing_file",
+        }
+    }
+}
+
 fn missing(paths: &[EntryPath]) -> String {
     let names: Vec<_> = paths.iter().map(|path| format!("'{path}'")).collect();
     format!("{} {}", names.join(", "), if names.len() == 1 { "is" } else { "are" })

@@ -110,6 +110,21 @@ pub enum VerifyError {
     TooFew { artifact: ArtifactId, shortfall: Shortfall },
 }
 
+impl VerifyError {
+    /// A short, stable name of the variant, for scripts and counters.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::BadSignature { .. } => "bad_signature",
+            Self::Revoked { .. } => "revoked_key",
+            Self::Expired { .. } => "expired_key",
+            Self::NotYetValid { .. } => "key_not_yet_valid",
+            Self::WrongRole { .. } => "key_without_role",
+            Self::UnknownKey { .. } => "unknown_key",
+            Self::TooFew { .. } => "too_few_signatures",
+        }
+    }
+}
+
 /// How many distinct signers count, and how many are needed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shortfall {

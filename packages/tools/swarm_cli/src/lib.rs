@@ -1,1 +1,70 @@
-//! The operator's command line: cell.
+//! `cell`, the operator's command line: keys, packaging, signing and verifying of skill artifacts.
+//!
+//! One module per command under `commands`; each has its arguments and a `run` that reads top to bottom. What a command
+//! decides is decided in core or the store, never here.
+//!
+//! Exit codes: 0 done (or the artifact is good), 1 the artifact is refused, 2 the command could not do its work
+//! (bad usage, a missing file, a full disk).
+
+pub mod cases;
+mod commands;
+mod evidence;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use swarm_base::ErrorChain;
+
+pub use commands::verify::{Question, judge};
+
+/// Keys, packages, signatures and checks of cooperative skill artifacts.
+///
+/// Exit codes: 0 done or good, 1 refused, 2 could not do it.
+#[derive(Debug, Parser)]
+#[command(name = "cell", version, max_term_width = 110)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    #[command(subcommand)]
+    Keys(commands::keys::Keys),
+    Package(commands::package::Args),
+    Sign(commands::sign::Args),
+    Verify(commands::verify::Args),
+    Inspect(commands::inspect::Args),
+    #[command(hide = true)]
+    EvidenceArtifact(commands::evidence_artifact::Args),
+}
+
+/// How a command ended, other than by not being able to do its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Done,
+    /// The command did its work, and the answer is no. It has said why.
+    Refused,
+}
+
+/// Parses the command line, runs the command, reports.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Keys(command) => commands::keys::run(&command),
+        Command::Package(args) => commands::package::run(&args),
+        Command::Sign(args) => commands::sign::run(&args),
+        Command::Verify(args) => commands::verify::run(&args),
+        Command::Inspect(args) => commands::inspect::run(&args),
+        Command::EvidenceArtifact(args) => commands::evidence_artifact::run(&args),
+    };
+    match result {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Refused) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("error: {}", ErrorChain(error.as_ref()));
+            ExitCode::from(2)
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! The commands of `cell`, one module each.
+
+pub(crate) mod evidence_artifact;
+pub(crate) mod inspect;
+pub(crate) mod keys;
+pub(crate) mod package;
+pub(crate) mod sign;
+pub(crate) mod verify;

@@ -1,0 +1,42 @@
+//! Our verdicts against those of `tests/artifact/verify_csa.py`, which was written from the description of the format and
+//! shares no code with us: one implementation can be wrong about itself, two rarely in the same way.
+//!
+//! Needs the feature `peer-tests`, and Python with `cryptography` and `pyyaml`; `SWARM_TEST_PYTHON` names the interpreter.
+
+use std::path::Path;
+use std::process::Command;
+
+use swarm_cli::cases::{Case, generate};
+use swarm_store::signature_path;
+
+/// Exit code 0 and 1 are verdicts; anything else means that the verifier could not run.
+fn second_opinion(case: &Case) -> (bool, String) {
+    let python = std::env::var_os("SWARM_TEST_PYTHON").unwrap_or_else(|| "python3".into());
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../tests/artifact/verify_csa.py");
+    let mut command = Command::new(&python);
+    command.arg(script).arg(&case.archive).arg(signature_path(&case.archive)).arg(&case.trust);
+    command.args(case.deployed.as_ref().map(ToString::to_string));
+    let output =
+        command.output().unwrap_or_else(|error| panic!("cannot start {}: {error}", python.display()));
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).trim().to_owned();
+    let verdict = match output.status.code() {
+        Some(0) => true,
+        Some(1) if said.starts_with("refused: ") => false,
+        _ => panic!("{}: the second verifier failed: {said}", case.name),
+    };
+    (verdict, said)
+}
+
+#[test]
+fn both_verifiers_agree_on_every_case() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut differing = Vec::new();
+    for case in generate(folder.path()).unwrap() {
+        let ours = case.verdict().unwrap();
+        let (theirs, said) = second_opinion(&case);
+        if ours.is_ok() != theirs {
+            differing.push(format!("{}: we say {ours:?}, the second verifier says {said}", case.name));
+        }
+    }
+    assert!(differing.is_empty(), "{}", differing.join("\n"));
+}
