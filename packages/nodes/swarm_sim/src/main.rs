@@ -1,0 +1,183 @@
+//! `ros2 run swarm_sim swarm_sim`: the simulated cell. See the crate's page.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Sender};
+use std::time::Duration as StdDuration;
+
+use anyhow::Context as _;
+use r2r::swarm_msgs::srv::ResetSim;
+use swarm_base::Duration;
+use swarm_mujoco::{Cell, Options};
+use swarm_ros::diagnostics::{Level, Report};
+use swarm_ros::{CellFile, Managed, NodeShell, ParameterSpec, TransitionError};
+use swarm_sim::inbox::Inbox;
+use swarm_sim::physics::{Order, Physics, Status};
+use swarm_sim::topics::{self, Extras, Stamps, Topics};
+
+/// Longest wait of a reset for the physics thread; a cycle is 2 ms.
+const RESET_TIMEOUT: StdDuration = StdDuration::from_secs(2);
+
+/// Lag from which the diagnostics warn: ten cycles.
+const WARN_LAG: Duration = Duration::from_millis(20);
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("swarm_sim: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> anyhow::Result<()> {
+    let mut shell = NodeShell::create("swarm_sim")?;
+    let cell_file = CellFile::from_parameter(&shell)?;
+    let realtime_factor = shell.declare(
+        ParameterSpec::<f64>::new("realtime_factor", 1.0)
+            .describe("Simulated seconds per second")
+            .range(0.05..=2.0)
+            .read_only(),
+    );
+    let permit_timeout_us = shell.declare(
+        ParameterSpec::<i64>::new("permit_timeout_us", 20_000)
+            .describe("Age of a permit from which a driver stops its arm, microseconds of simulated time")
+            .range(2_000..=1_000_000)
+            .read_only(),
+    );
+    let command_timeout_us = shell.declare(
+        ParameterSpec::<i64>::new("command_timeout_us", 100_000)
+            .describe(
+                "Age of a joint command from which a driver stops its arm, microseconds of simulated time",
+            )
+            .range(2_000..=1_000_000)
+            .read_only(),
+    );
+    let seed = shell.declare(
+        ParameterSpec::<i64>::new("seed", 0)
+            .describe("Where the parts lie at start")
+            .range(0..=i64::MAX)
+            .read_only(),
+    );
+    let publish_clock = shell.declare(
+        ParameterSpec::<bool>::new("publish_clock", false)
+            .describe("Publish /clock and stamp all messages with simulated time")
+            .read_only(),
+    );
+    let publish_tf = shell.declare(
+        ParameterSpec::<bool>::new("publish_tf", true)
+            .describe("Publish /tf and /tf_static; false where robot_state_publisher does")
+            .read_only(),
+    );
+    shell.check_parameters()?;
+
+    let robots: Vec<String> = cell_file.config.robots.iter().map(|robot| robot.name.clone()).collect();
+    let stamps = if publish_clock.get() { Stamps::Simulated } else { Stamps::Ros(shell.clock()) };
+    let extras = Extras { clock: publish_clock.get(), tf: publish_tf.get() };
+    let topics = Topics::create(&mut shell, &robots, stamps, extras)?;
+    let inbox = Arc::new(Inbox::new(robots.clone()));
+    topics::subscribe(&mut shell, &robots, &inbox)?;
+    let physics =
+        Physics::start(topics, inbox, realtime_factor.get()).context("cannot start the physics thread")?;
+    serve_reset(&mut shell, physics.orders())?;
+    let status = physics.status();
+    shell.diagnostics().add("physics", report(status));
+
+    let simulator = Simulator {
+        cell_file,
+        options: Options {
+            permit_timeout: micros(permit_timeout_us.get()),
+            command_timeout: micros(command_timeout_us.get()),
+        },
+        seed: seed.get().unsigned_abs(),
+        orders: physics.orders(),
+    };
+    shell.spin_managed(simulator)?;
+    Ok(())
+}
+
+/// What the life cycle does with the physics thread.
+struct Simulator {
+    cell_file: CellFile,
+    options: Options,
+    seed: u64,
+    orders: Sender<Order>,
+}
+
+impl Simulator {
+    fn order(&self, order: Order) -> Result<(), TransitionError> {
+        self.orders
+            .send(order)
+            .map_err(|_| TransitionError::Broken("the physics thread has ended".to_owned()))
+    }
+}
+
+impl Managed for Simulator {
+    fn on_configure(&mut self) -> Result<(), TransitionError> {
+        let mut cell = Cell::new(&self.cell_file.config, &self.cell_file.path(""), self.options)
+            .map_err(|error| TransitionError::Failed(swarm_base::ErrorChain(&error).to_string()))?;
+        cell.reset(self.seed);
+        self.order(Order::Load(Box::new(cell)))
+    }
+
+    fn on_activate(&mut self) -> Result<(), TransitionError> {
+        self.order(Order::Run)
+    }
+
+    fn on_deactivate(&mut self) -> Result<(), TransitionError> {
+        self.order(Order::Pause)
+    }
+
+    fn on_cleanup(&mut self) -> Result<(), TransitionError> {
+        self.order(Order::Unload)
+    }
+}
+
+fn serve_reset(shell: &mut NodeShell, orders: Sender<Order>) -> anyhow::Result<()> {
+    shell.serve_on_thread::<ResetSim::Service>("/sim/reset", move |request| {
+        let (reply, answer) = mpsc::channel();
+        let outcome = orders
+            .send(Order::Reset { seed: request.seed, reply })
+            .map_err(|_| "the physics thread has ended".to_owned())
+            .and_then(|()| {
+                answer
+                    .recv_timeout(RESET_TIMEOUT)
+                    .unwrap_or_else(|_| Err("the physics thread does not answer".to_owned()))
+            });
+        match outcome {
+            Ok(()) => ResetSim::Response { success: true, message: String::new() },
+            Err(message) => ResetSim::Response { success: false, message },
+        }
+    })?;
+    Ok(())
+}
+
+fn report(mut status: impl FnMut() -> Status) -> impl FnMut() -> Report {
+    move || {
+        let status = status();
+        let report = if !status.running {
+            Report::ok("paused")
+        } else if status.lag > WARN_LAG {
+            Report::new(Level::Warn, "slower than real time")
+        } else {
+            Report::ok("in time")
+        };
+        report
+            .with("cycle", status.cycle)
+            .with("lag_ms", millis(status.lag))
+            .with("lost_ms", millis(status.lost))
+            .with("longest_cycle_ms", millis(status.longest_cycle))
+            .with("messages_dropped", status.messages_dropped)
+            .with("publish_failures", status.publish_failures)
+    }
+}
+
+fn millis(span: Duration) -> String {
+    format!("{:.3}", span.as_secs_f64() * 1e3)
+}
+
+/// A parameter in microseconds; its range leaves no negative value.
+fn micros(us: i64) -> Duration {
+    Duration::from_micros(us.unsigned_abs())
+}
