@@ -18,6 +18,7 @@
 mod body;
 mod cooperation;
 mod executor;
+mod golden;
 mod insertion;
 mod leaves;
 mod link;
@@ -29,6 +30,7 @@ mod run;
 
 pub use cooperation::{Cooperation, CooperationConfig, Entry, Leave, PhaseError, Receipt, Timing};
 pub use executor::{Activity, INPUT_TIMEOUT, RoleExecutor, RoleSpec, RoleState, RunIdentity};
+pub use golden::{GoldenError, GoldenVectors};
 pub use insertion::{
     ACTION_LEN, Insertion, InsertionFailure, InsertionInputs, InsertionWatch, MAX_ANGULAR_RAD_PER_S,
     MAX_LINEAR_M_PER_S, MeanPose, MeanWrench, OBSERVATION_LEN, clip_action, is_finite, observe,
