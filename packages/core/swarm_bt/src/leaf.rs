@@ -59,7 +59,7 @@ impl LeafCall<'_> {
 
     /// The leaf's place in the registry, see [`crate::Registry::add`].
     pub fn model(&self) -> usize {
-        usize::from(self.leaf.model)
+        self.leaf.model as usize
     }
 
     /// The node, unique in the tree: two uses of the same leaf have different uids.

@@ -118,7 +118,7 @@ pub(crate) struct Hooks {
 #[derive(Debug)]
 pub(crate) struct Leaf {
     /// Index into [`Tree::models`].
-    pub(crate) model: u16,
+    pub(crate) model: u32,
     /// As many as the model has ports, in its order.
     pub(crate) ports: Box<[Binding]>,
 }
@@ -177,16 +177,20 @@ impl Tree {
     /// The leaf model of a node, if it is a leaf of the registry.
     pub fn leaf_model(&self, uid: u16) -> Option<&LeafModel> {
         let node = self.nodes.get(usize::from(uid.checked_sub(1)?))?;
-        let Kind::Leaf { leaf, .. } = node.kind else { return None };
-        self.models.get(usize::from(self.leaves.get(usize::from(leaf))?.model))
+        let Kind::Leaf { leaf, .. } = node.kind else {
+            return None;
+        };
+        self.models.get(self.leaves.get(usize::from(leaf))?.model as usize)
     }
 
     /// The literal that XML gives to a leaf's port. `None` for another port, an entry of the blackboard, or no leaf.
     pub fn literal(&self, uid: u16, port: &str) -> Option<&Value> {
         let node = self.nodes.get(usize::from(uid.checked_sub(1)?))?;
-        let Kind::Leaf { leaf, .. } = node.kind else { return None };
+        let Kind::Leaf { leaf, .. } = node.kind else {
+            return None;
+        };
         let leaf = self.leaves.get(usize::from(leaf))?;
-        let at = self.models.get(usize::from(leaf.model))?.ports.iter().position(|known| known.name == port)?;
+        let at = self.models.get(leaf.model as usize)?.ports.iter().position(|known| known.name == port)?;
         match leaf.ports.get(at)? {
             Binding::Literal(value) => Some(value),
             Binding::Slot(_) | Binding::Unset => None,

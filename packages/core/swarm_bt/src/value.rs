@@ -32,6 +32,20 @@ pub enum PortType {
     Vector,
 }
 
+impl PortType {
+    /// For messages: "a bool".
+    pub(crate) fn with_article(self) -> &'static str {
+        match self {
+            PortType::Any => "any value",
+            PortType::Bool => "a bool",
+            PortType::Int => "an int",
+            PortType::Float => "a float",
+            PortType::Str => "a string",
+            PortType::Vector => "a vector",
+        }
+    }
+}
+
 impl fmt::Display for PortType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -29,7 +29,8 @@ struct Vector {
 }
 
 fn replay(vector: &Vector) -> Result<(), String> {
-    let leaves: Vec<(&str, &str)> = vector.leaves.iter().map(|(id, letters)| (id.as_str(), letters.as_str())).collect();
+    let leaves: Vec<(&str, &str)> =
+        vector.leaves.iter().map(|(id, letters)| (id.as_str(), letters.as_str())).collect();
     let mut bench = Bench::document(&vector.xml, &leaves);
     let mut answers = vector.answers.chars();
     let mut expected: Vec<&str> = vector.transitions.split(' ').collect();
@@ -81,7 +82,8 @@ fn replay(vector: &Vector) -> Result<(), String> {
 
 fn replay_file(path: &Path) {
     let text = std::fs::read_to_string(path).unwrap_or_else(|e| panic!("reading {}: {e}", path.display()));
-    let batch: Batch = serde_json::from_str(&text).unwrap_or_else(|e| panic!("parsing {}: {e}", path.display()));
+    let batch: Batch =
+        serde_json::from_str(&text).unwrap_or_else(|e| panic!("parsing {}: {e}", path.display()));
     let mut different = Vec::new();
     for (i, vector) in batch.vectors.iter().enumerate() {
         if let Err(why) = replay(vector) {
@@ -90,7 +92,12 @@ fn replay_file(path: &Path) {
     }
     let (count, of) = (different.len(), batch.vectors.len());
     different.truncate(5);
-    assert!(count == 0, "{count} of {of} runs differ (seed {}); the first:\n{}", batch.seed, different.join("\n"));
+    assert!(
+        count == 0,
+        "{count} of {of} runs differ (seed {}); the first:\n{}",
+        batch.seed,
+        different.join("\n")
+    );
     assert!(of > 0, "{} holds no vectors", path.display());
 }
 

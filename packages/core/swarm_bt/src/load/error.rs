@@ -65,6 +65,10 @@ pub enum LoadErrorKind {
     Element { element: String, expected: &'static str },
     #[error("<{element}> needs attribute {attribute}")]
     MissingAttribute { element: String, attribute: &'static str },
+    #[error("leaf '{id}' of the registry has the name of a built-in node")]
+    HidesBuiltin { id: String },
+    #[error("'{id}' is a tree, not a node: write <SubTree ID=\"{id}\"/>")]
+    TreeAsNode { id: String },
     #[error("unknown node '{id}'{}", did_you_mean(.nearest.as_deref()))]
     UnknownNode { id: String, nearest: Option<String> },
     #[error("node '{id}' has no port '{port}'{}", did_you_mean(.nearest.as_deref()))]

@@ -60,8 +60,8 @@ impl Blackboards {
     }
 
     /// A literal given to a SubTree: it lives in the SubTree whatever is remapped.
-    pub(super) fn literal(&mut self, scope: ScopeId, key: &str, value: Value) {
-        self.create(scope, key, Some(value));
+    pub(super) fn literal(&mut self, scope: ScopeId, key: &str, value: Value) -> SlotId {
+        self.create(scope, key, Some(value))
     }
 
     fn create(&mut self, scope: ScopeId, key: &str, initial: Option<Value>) -> SlotId {

@@ -1,7 +1,9 @@
 //! The scripting language of BehaviorTree.CPP 4.10: `Script`, `ScriptCondition`, pre- and post-conditions.
 //!
-//! 1. [`lexer`] cuts the text into tokens, 2. [`parser`] builds a flat expression arena with every name already
-//! resolved to a blackboard slot or an enum constant, 3. [`eval`] runs it against the slots of a state.
+//! 1. [`lexer`] cuts the text into tokens.
+//! 2. [`parser`] builds a flat expression arena with every name already resolved to a blackboard slot or an enum constant.
+//! 3. [`eval`] runs it against the slots of a state.
+//!
 //! Evaluation allocates nothing unless it makes a string longer than 23 bytes.
 //!
 //! The rules are BehaviorTree.CPP's, also where they surprise: every literal but integers and strings is a float,

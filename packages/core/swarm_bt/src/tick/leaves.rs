@@ -80,5 +80,5 @@ fn call<'a>(
     leaf: u16,
 ) -> LeafCall<'a> {
     let leaf = &tree.leaves[usize::from(leaf)];
-    LeafCall { tree, state, leaf, model: &tree.models[usize::from(leaf.model)], uid: id + 1, now }
+    LeafCall { tree, state, leaf, model: &tree.models[leaf.model as usize], uid: id + 1, now }
 }

@@ -17,7 +17,7 @@ use swarm_base::Time;
 
 use crate::leaf::Leaves;
 use crate::script::{Blackboard, ScriptError};
-use crate::state::{SlotId, State};
+use crate::state::{Memory, SlotId, State};
 use crate::status::{NodeStatus, Observer, Status, Transition};
 use crate::tree::{Int, Kind, NO_HOOKS, Node, ScriptId, Tree};
 use crate::value::{PortType, Value};
@@ -30,7 +30,7 @@ pub struct TickError {
     pub path: String,
     pub document: String,
     pub line: u32,
-    pub kind: TickErrorKind,
+    pub kind: Box<TickErrorKind>,
 }
 
 /// Why.
@@ -95,7 +95,7 @@ pub fn tick_until_settled<O: Observer>(
     Ok(answer)
 }
 
-/// Halts every running node, leaves included. An idle tree is left alone.
+/// Halts every running node, leaves included; everything is idle after it. SequenceWithMemory alone keeps its place.
 pub fn halt<O: Observer>(
     tree: &Tree,
     state: &mut State,
@@ -104,7 +104,7 @@ pub fn halt<O: Observer>(
     observer: &mut O,
 ) -> Result<(), TickError> {
     let mut exec = Exec::begin(tree, state, now, leaves, observer)?;
-    let answer = exec.reset(ROOT).map(|()| Status::Skipped);
+    let answer = exec.halt_all().map(|()| Status::Skipped);
     exec.end(answer).map(|_| ())
 }
 
@@ -146,30 +146,24 @@ impl<'a, O: Observer> Exec<'a, O> {
 
     /// After a fault nothing is left running: a tree in an unknown state must not go on moving anything.
     fn end(mut self, answer: Ticked) -> Result<Status, TickError> {
-        match answer {
-            Ok(answer) => Ok(answer),
-            Err(Faulted) => {
-                let fault = self.fault.take();
-                self.abandon();
-                let (id, kind) = fault.map_or((ROOT, TickErrorKind::ForeignState), |fault| *fault);
-                Err(error(self.tree, id, kind))
-            }
-        }
+        answer.map_err(|Faulted| {
+            let fault = self.fault.take();
+            let (id, kind) = fault.map_or((ROOT, TickErrorKind::ForeignState), |fault| *fault);
+            // An `_onHalted` script that fails now is not what stopped the tree. Its node is idle by then, so each round
+            // has one script less to run.
+            while self.halt_all().is_err() {}
+            error(self.tree, id, kind)
+        })
     }
 
-    fn abandon(&mut self) {
-        // Children after parents, as they were started; `_onHalted` scripts are run where they can.
+    /// Halts what runs and makes every node forget, as `Tree::haltTree`, which halts the root and then every node once
+    /// more. The original runs the `_onHalted` scripts of idle nodes too; here only what was running is told.
+    fn halt_all(&mut self) -> Done {
+        self.reset(ROOT)?;
         for id in 0..self.tree.nodes.len() as NodeId {
-            if self.reset(id).is_err() {
-                self.fault = None;
-                self.reset_status(id);
-            }
+            self.stop(id)?;
         }
-        *self.state = State {
-            ticks: self.state.ticks,
-            slots: std::mem::take(&mut self.state.slots),
-            ..State::new(self.tree)
-        };
+        Ok(())
     }
 
     #[cold]
@@ -274,8 +268,18 @@ impl<'a, O: Observer> Exec<'a, O> {
         }
     }
 
-    /// Interrupts a node: what it remembers, its children, its status, then its `_onHalted` script.
+    /// Interrupts a node, then runs its `_onHalted` script.
     fn halt(&mut self, id: NodeId) -> Done {
+        self.stop(id)?;
+        let tree = self.tree;
+        match tree.nodes[usize::from(id)].hooks {
+            NO_HOOKS => Ok(()),
+            hooks => self.script(id, tree.hooks[usize::from(hooks)].on_halted),
+        }
+    }
+
+    /// What a node remembers, its children, its status.
+    fn stop(&mut self, id: NodeId) -> Done {
         let tree = self.tree;
         let node = &tree.nodes[usize::from(id)];
         match node.kind {
@@ -283,16 +287,13 @@ impl<'a, O: Observer> Exec<'a, O> {
             Kind::SequenceWithMemory => {}
             Kind::Parallel { done, .. } => self.parallel_clear(id, node, done),
             Kind::Timeout { timer, .. } | Kind::Delay { timer, .. } | Kind::Sleep { timer, .. } => {
-                self.stop_timer(timer)
+                self.stop_timer(timer);
             }
             Kind::Leaf { leaf, .. } => self.halt_leaf(id, leaf),
-            _ => self.state.memory[usize::from(id)] = crate::state::Memory::default(),
+            _ => self.state.memory[usize::from(id)] = Memory::default(),
         }
         self.reset_children(node)?;
         self.reset_status(id);
-        if node.hooks != NO_HOOKS {
-            self.script(id, tree.hooks[usize::from(node.hooks)].on_halted)?;
-        }
         Ok(())
     }
 
@@ -348,7 +349,9 @@ impl<'a, O: Observer> Exec<'a, O> {
     }
 
     fn condition(&mut self, id: NodeId, script: Option<ScriptId>) -> Result<Option<bool>, Faulted> {
-        let Some(script) = script else { return Ok(None) };
+        let Some(script) = script else {
+            return Ok(None);
+        };
         let tree = self.tree;
         let mut board = Board { tree, state: self.state };
         match tree.scripts[script as usize].run_bool(&mut board) {
@@ -381,7 +384,7 @@ fn error(tree: &Tree, id: NodeId, kind: TickErrorKind) -> TickError {
         path: info.map(|i| i.path.clone()).unwrap_or_default(),
         document: info.map(|i| i.document.clone()).unwrap_or_default(),
         line: info.map_or(0, |i| i.line),
-        kind,
+        kind: Box::new(kind),
     }
 }
 

@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 
 use swarm_base::Time;
 use swarm_bt::{
-    LeafCall, LeafModel, Leaves, Loader, NodeStatus, Registry, State, Status, TickError, Transition, Tree, halt,
-    tick_observed,
+    LeafCall, LeafModel, Leaves, Loader, NodeStatus, Registry, State, Status, TickError, Transition, Tree,
+    halt, tick_observed,
 };
 
 /// Answers per leaf id, given in a cycle, and the calls so far: `s5` start, `r5` running, `h5` halt of node 5.
@@ -96,7 +96,10 @@ pub struct Bench {
 impl Bench {
     /// `body` stands inside of the main tree; `leaves` are ids and answers.
     pub fn new(body: &str, leaves: &[(&str, &str)]) -> Self {
-        Self::document(&format!(r#"<root BTCPP_format="4"><BehaviorTree ID="T">{body}</BehaviorTree></root>"#), leaves)
+        Self::document(
+            &format!(r#"<root BTCPP_format="4"><BehaviorTree ID="T">{body}</BehaviorTree></root>"#),
+            leaves,
+        )
     }
 
     pub fn document(xml: &str, leaves: &[(&str, &str)]) -> Self {
@@ -106,7 +109,13 @@ impl Bench {
             Err(errors) => panic!("does not load: {errors}"),
         };
         let state = State::new(&tree);
-        Bench { tree, state, leaves: Script::new(leaves.iter().copied()), now: Time(0), transitions: Vec::new() }
+        Bench {
+            tree,
+            state,
+            leaves: Script::new(leaves.iter().copied()),
+            now: Time(0),
+            transitions: Vec::new(),
+        }
     }
 
     pub fn try_tick(&mut self) -> Result<char, TickError> {

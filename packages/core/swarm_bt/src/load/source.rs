@@ -1,0 +1,210 @@
+//! The documents: parsed, with what they define, and where each thing stands.
+
+use std::collections::BTreeMap;
+
+use roxmltree::{Document, Node, ParsingOptions};
+
+use super::error::{LoadError, LoadErrorKind};
+use super::{MAX_NODES, builtin, check_name};
+use crate::model::Registry;
+
+/// An XML document and its lines.
+#[derive(Debug)]
+pub(super) struct Text<'d> {
+    name: &'d str,
+    lines: LineIndex,
+    xml: Document<'d>,
+}
+
+impl<'d> Text<'d> {
+    /// Document type definitions, and with them entities, are refused: they can make a small file arbitrarily large.
+    pub(super) fn parse(name: &'d str, text: &'d str) -> Result<Self, Box<LoadError>> {
+        // Elements, texts and comments: a tree of the largest size with comments passes.
+        let nodes_limit = 4 * MAX_NODES as u32;
+        let options = ParsingOptions { allow_dtd: false, nodes_limit, ..ParsingOptions::default() };
+        match Document::parse_with_options(text, options) {
+            Ok(xml) => Ok(Text { name, lines: LineIndex::new(text), xml }),
+            Err(error) => {
+                let at = error.pos();
+                let kind = LoadErrorKind::Xml(error.to_string());
+                Err(Box::new(LoadError {
+                    document: name.to_owned(),
+                    line: at.row,
+                    column: at.col,
+                    path: String::new(),
+                    kind,
+                }))
+            }
+        }
+    }
+}
+
+/// Byte offsets to lines and columns.
+#[derive(Debug)]
+struct LineIndex(Vec<usize>);
+
+impl LineIndex {
+    fn new(text: &str) -> Self {
+        LineIndex(std::iter::once(0).chain(text.match_indices('\n').map(|(i, _)| i + 1)).collect())
+    }
+
+    /// Line and column from 1 on; columns count bytes.
+    fn at(&self, offset: usize) -> (u32, u32) {
+        let line = self.0.partition_point(|&start| start <= offset);
+        (line as u32, (offset - self.0[line - 1] + 1) as u32)
+    }
+}
+
+/// Where something stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place {
+    pub(super) document: usize,
+    pub(super) offset: usize,
+}
+
+/// An element and the document it is in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Element<'d> {
+    xml: Node<'d, 'd>,
+    document: usize,
+}
+
+impl<'d> Element<'d> {
+    pub(super) fn tag(self) -> &'d str {
+        self.xml.tag_name().name()
+    }
+
+    pub(super) fn place(self) -> Place {
+        Place { document: self.document, offset: self.xml.range().start }
+    }
+
+    pub(super) fn attribute(self, name: &str) -> Option<&'d str> {
+        self.xml.attribute(name)
+    }
+
+    pub(super) fn required(self, attribute: &'static str) -> Result<&'d str, LoadErrorKind> {
+        let missing = || LoadErrorKind::MissingAttribute { element: self.tag().to_owned(), attribute };
+        self.attribute(attribute).ok_or_else(missing)
+    }
+
+    /// Name, value and place of every attribute.
+    pub(super) fn attributes(self) -> impl Iterator<Item = (&'d str, &'d str, Place)> {
+        let document = self.document;
+        self.xml.attributes().map(move |a| (a.name(), a.value(), Place { document, offset: a.range().start }))
+    }
+
+    pub(super) fn children(self) -> impl Iterator<Item = Element<'d>> {
+        let document = self.document;
+        self.xml.children().filter(Node::is_element).map(move |xml| Element { xml, document })
+    }
+}
+
+/// All documents, and what they define.
+#[derive(Debug)]
+pub(super) struct Source<'d> {
+    texts: &'d [Text<'d>],
+    pub(super) trees: BTreeMap<&'d str, Element<'d>>,
+    /// Ports of SubTrees in `<TreeNodesModel>` and their defaults.
+    pub(super) models: BTreeMap<&'d str, Vec<(&'d str, Option<&'d str>)>>,
+}
+
+impl<'d> Source<'d> {
+    /// Looks through all documents; mistakes are added to `errors`.
+    pub(super) fn scan(texts: &'d [Text<'d>], registry: &Registry, errors: &mut Vec<LoadError>) -> Self {
+        let mut source = Source { texts, trees: BTreeMap::new(), models: BTreeMap::new() };
+        for (document, text) in texts.iter().enumerate() {
+            let root = Element { xml: text.xml.root_element(), document };
+            if let Err(kind) = check_root(root) {
+                errors.push(source.error(root.place(), "", kind));
+                continue;
+            }
+            for child in root.children() {
+                let result = match child.tag() {
+                    "BehaviorTree" => source.add_tree(child, registry),
+                    "TreeNodesModel" => source.add_models(child),
+                    "include" => source.check_include(child),
+                    other => Err(LoadErrorKind::Element {
+                        element: other.to_owned(),
+                        expected: "<BehaviorTree>, <TreeNodesModel> or <include>",
+                    }),
+                };
+                if let Err(kind) = result {
+                    errors.push(source.error(child.place(), "", kind));
+                }
+            }
+        }
+        source
+    }
+
+    fn add_tree(&mut self, tree: Element<'d>, registry: &Registry) -> Result<(), LoadErrorKind> {
+        let id = tree.required("ID")?;
+        check_name(id).map_err(|why| LoadErrorKind::TreeName { id: id.to_owned(), why })?;
+        if registry.find(id).is_some() || builtin::find(id).is_some() {
+            let why = "is the name of a node".to_owned();
+            return Err(LoadErrorKind::TreeName { id: id.to_owned(), why });
+        }
+        if let Some(first) = self.trees.get(id) {
+            let first = self.describe(first.place());
+            return Err(LoadErrorKind::DuplicateTree { id: id.to_owned(), first });
+        }
+        self.trees.insert(id, tree);
+        Ok(())
+    }
+
+    /// Only SubTree models mean something to the engine; the others are there for editors.
+    fn add_models(&mut self, models: Element<'d>) -> Result<(), LoadErrorKind> {
+        for model in models.children() {
+            let id = model.required("ID")?;
+            if model.tag() == "SubTree" {
+                let port = |port: Element<'d>| Some((port.attribute("name")?, port.attribute("default")));
+                self.models.insert(id, model.children().filter_map(port).collect());
+            }
+        }
+        Ok(())
+    }
+
+    /// Reading files is the caller's: an included document must have been given to the loader.
+    fn check_include(&self, include: Element<'d>) -> Result<(), LoadErrorKind> {
+        let path = include.required("path")?;
+        let suffix = format!("/{path}");
+        let known = self.texts.iter().any(|text| text.name == path || text.name.ends_with(&suffix));
+        if known { Ok(()) } else { Err(LoadErrorKind::Include { path: path.to_owned() }) }
+    }
+
+    /// What the first document names, else the only tree there is.
+    pub(super) fn main_tree(&self) -> Option<&'d str> {
+        let named = self.texts.first()?.xml.root_element().attribute("main_tree_to_execute");
+        let mut ids = self.trees.keys().copied();
+        let only = ids.next().filter(|_| ids.next().is_none());
+        named.or(only)
+    }
+
+    pub(super) fn error(&self, at: Place, path: &str, kind: LoadErrorKind) -> LoadError {
+        let (document, line, column) = self.locate(at);
+        LoadError { document: document.to_owned(), line, column, path: path.to_owned(), kind }
+    }
+
+    /// `document:line`, for messages.
+    pub(super) fn describe(&self, at: Place) -> String {
+        let (document, line, _) = self.locate(at);
+        format!("{document}:{line}")
+    }
+
+    /// Document, line and column.
+    pub(super) fn locate(&self, at: Place) -> (&'d str, u32, u32) {
+        let text = &self.texts[at.document];
+        let (line, column) = text.lines.at(at.offset);
+        (text.name, line, column)
+    }
+}
+
+fn check_root(root: Element<'_>) -> Result<(), LoadErrorKind> {
+    if root.tag() != "root" {
+        return Err(LoadErrorKind::Root { found: root.tag().to_owned() });
+    }
+    match root.attribute("BTCPP_format") {
+        Some("4") => Ok(()),
+        Some(other) => Err(LoadErrorKind::Format { found: format!("\"{other}\"") }),
+        None => Err(LoadErrorKind::Format { found: "missing".to_owned() }),
+    }
+}
