@@ -1,0 +1,268 @@
+//! Why motion was refused: which check, of which robot, with the measured value and the limit.
+
+use crate::config::Config;
+use crate::inputs::{Input, InputFault};
+
+/// What a cause asks for; a higher one outweighs a lower one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// Nothing may move yet.
+    Deny,
+    /// Protective stop.
+    Stop2,
+    /// Stop after a fault.
+    Stop1,
+    /// Emergency stop.
+    Estop,
+}
+
+/// The check that found the cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CauseKind {
+    /// Nothing is wrong; the monitor has just started and waits for a reset.
+    StartUp,
+    /// `/emergency_stop` said true.
+    EmergencyStop,
+    /// An input is missing or older than its time-out; value and limit in s.
+    Timeout(Input),
+    /// A message was refused; value and limit as the fault says.
+    Malformed(Input, InputFault),
+    /// Joint outside its range, or unable to stop inside it; rad.
+    JointPosition,
+    /// Measured; rad/s.
+    JointVelocity,
+    /// Commanded far beyond the limit; rad/s.
+    JointVelocityCommand,
+    /// Measured, filtered; rad/s^2.
+    JointAcceleration,
+    /// Measured; m/s.
+    TcpSpeed,
+    /// Commanded far beyond the limit; m/s.
+    TcpSpeedCommand,
+    /// Tool centre point outside its workspace, or unable to stop inside it; depth inside, m.
+    Workspace,
+    /// Tool centre point in a keep-out box, or unable to stop before it; depth outside, m.
+    KeepOut,
+    /// Compensated force above the collision level; N.
+    CollisionForce,
+    /// Compensated torque above the collision level; N m.
+    CollisionTorque,
+    /// Two robots too close, or unable to stop before they are; m.
+    Separation,
+    /// Moves although nothing was commanded; rad/s.
+    UnexpectedMotion,
+    /// Sequence number of a run went back.
+    CommandSequence,
+    /// Commands of a second run arrived while the first one moves the robot.
+    CommandSource,
+    /// Limits were exchanged while a robot moved; rad/s.
+    EnvelopeChange,
+    /// The time given to this step is before that of the last; s.
+    ClockBackwards,
+    /// The decision came later than allowed after the last one; s.
+    CycleOverrun,
+}
+
+/// One finding.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Cause {
+    pub kind: CauseKind,
+    /// Index of the robot concerned; `None` for the whole cell.
+    pub robot: Option<usize>,
+    /// Index of the joint concerned.
+    pub joint: Option<usize>,
+    /// The other robot and the capsules of both, for a separation.
+    pub other: Option<(usize, usize, usize)>,
+    pub value: f64,
+    pub limit: f64,
+}
+
+impl CauseKind {
+    /// Stable name for messages and logs.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::StartUp => "start_up",
+            Self::EmergencyStop => "emergency_stop",
+            Self::Timeout(Input::JointState) => "joint_state_timeout",
+            Self::Timeout(Input::Wrench) => "wrench_timeout",
+            Self::Timeout(Input::Command) => "command_timeout",
+            Self::Timeout(Input::GripperCommand) => "gripper_command_timeout",
+            Self::Malformed(_, fault) => fault.code(),
+            Self::JointPosition => "joint_position",
+            Self::JointVelocity => "joint_velocity",
+            Self::JointVelocityCommand => "joint_velocity_command",
+            Self::JointAcceleration => "joint_acceleration",
+            Self::TcpSpeed => "tcp_speed",
+            Self::TcpSpeedCommand => "tcp_speed_command",
+            Self::Workspace => "workspace",
+            Self::KeepOut => "keep_out",
+            Self::CollisionForce => "collision_force",
+            Self::CollisionTorque => "collision_torque",
+            Self::Separation => "separation",
+            Self::UnexpectedMotion => "unexpected_motion",
+            Self::CommandSequence => "command_sequence",
+            Self::CommandSource => "command_source",
+            Self::EnvelopeChange => "envelope_change",
+            Self::ClockBackwards => "clock_backwards",
+            Self::CycleOverrun => "cycle_overrun",
+        }
+    }
+
+    /// Unit of value and limit, empty where there is none.
+    pub const fn unit(self) -> &'static str {
+        match self {
+            Self::JointPosition => "rad",
+            Self::JointVelocity
+            | Self::JointVelocityCommand
+            | Self::UnexpectedMotion
+            | Self::EnvelopeChange => "rad/s",
+            Self::JointAcceleration => "rad/s^2",
+            Self::TcpSpeed | Self::TcpSpeedCommand => "m/s",
+            Self::Workspace | Self::KeepOut | Self::Separation => "m",
+            Self::CollisionForce => "N",
+            Self::CollisionTorque => "N m",
+            Self::Timeout(_) | Self::ClockBackwards | Self::CycleOverrun => "s",
+            Self::Malformed(_, fault) => fault.unit(),
+            Self::StartUp | Self::EmergencyStop | Self::CommandSequence | Self::CommandSource => "",
+        }
+    }
+
+    /// What it asks for while robots may move.
+    pub const fn severity(self) -> Severity {
+        match self {
+            Self::StartUp => Severity::Deny,
+            // The robots did as they were told, but must not go on: a stop in time, nothing is broken.
+            Self::Timeout(Input::Command | Input::GripperCommand)
+            | Self::JointPosition
+            | Self::Workspace
+            | Self::KeepOut
+            | Self::Separation => Severity::Stop2,
+            Self::EmergencyStop => Severity::Estop,
+            _ => Severity::Stop1,
+        }
+    }
+
+    /// A silent input: while nothing moves it only takes the readiness away.
+    pub(crate) const fn is_silence(self) -> bool {
+        matches!(self, Self::Timeout(_) | Self::StartUp)
+    }
+
+    const fn sentence(self) -> &'static str {
+        match self {
+            Self::StartUp => {
+                "the monitor has started and every input is fresh; reset it to make the cell ready"
+            }
+            Self::EmergencyStop => {
+                "/emergency_stop said true; make the cell safe, publish false on /emergency_stop, then reset"
+            }
+            Self::Timeout(Input::JointState) => {
+                "the joint state is too old (an infinite age means none came); check the robot's driver, then reset"
+            }
+            Self::Timeout(Input::Wrench) => {
+                "the wrench is too old (an infinite age means none came); check the force sensor's driver, then reset"
+            }
+            Self::Timeout(Input::Command) => {
+                "commands ceased while the robot was moving; check the skill runtime, then reset and start the skill again"
+            }
+            Self::Timeout(Input::GripperCommand) => {
+                "gripper commands ceased; check the skill runtime, then reset"
+            }
+            Self::Malformed(_, fault) => fault.sentence(),
+            Self::JointPosition => {
+                "the joint is outside its range or could not have stopped inside it; move it back by hand if it is outside, then reset"
+            }
+            Self::JointVelocity => "the joint moved faster than allowed; check the driver, then reset",
+            Self::JointVelocityCommand => {
+                "the skill commanded far more than the joint's limit; check the units of its output"
+            }
+            Self::JointAcceleration => "the joint sped up or braked harder than a robot under control does",
+            Self::TcpSpeed => "the tool centre point moved faster than allowed",
+            Self::TcpSpeedCommand => "the skill commanded far more than the tool's speed limit",
+            Self::Workspace => {
+                "the tool centre point is outside its workspace or could not have stopped inside it; move it back by hand if it is outside, then reset"
+            }
+            Self::KeepOut => {
+                "the tool centre point is in a keep-out box or could not have stopped before it; move it out by hand if it is inside, then reset"
+            }
+            Self::CollisionForce | Self::CollisionTorque => {
+                "the load at the flange reached the collision level; free the tool, then reset"
+            }
+            Self::Separation => {
+                "two robots are too close or could not have stopped before; move them apart by hand if they still are, then reset"
+            }
+            Self::UnexpectedMotion => "the robot moves although nothing was commanded; check its driver",
+            Self::CommandSequence => {
+                "the sequence number of a run went back; two programs may be commanding this robot"
+            }
+            Self::CommandSource => {
+                "a second run commanded the robot while the first one moved it; stop one of them, then reset"
+            }
+            Self::EnvelopeChange => {
+                "the limits were exchanged while a robot moved; load an envelope only at rest"
+            }
+            Self::ClockBackwards => "the clock of the monitor went backwards",
+            Self::CycleOverrun => "the monitor decided too late; it lacks computing time",
+        }
+    }
+}
+
+impl Cause {
+    /// A cause that concerns the whole cell.
+    pub(crate) const fn cell(kind: CauseKind, value: f64, limit: f64) -> Self {
+        Self { kind, robot: None, joint: None, other: None, value, limit }
+    }
+
+    pub(crate) const fn robot(kind: CauseKind, robot: usize, value: f64, limit: f64) -> Self {
+        Self { kind, robot: Some(robot), joint: None, other: None, value, limit }
+    }
+
+    pub(crate) const fn joint(kind: CauseKind, robot: usize, joint: usize, value: f64, limit: f64) -> Self {
+        Self { kind, robot: Some(robot), joint: Some(joint), other: None, value, limit }
+    }
+
+    /// Name of the robot concerned; empty for the whole cell.
+    pub fn robot_name<'a>(&self, config: &'a Config) -> &'a str {
+        self.robot.and_then(|i| config.arms().get(i)).map_or("", |arm| arm.name.as_str())
+    }
+
+    /// Name of the joint, or of the two links, concerned; empty if none. Allocates: not for the loop.
+    pub fn joint_name(&self, config: &Config) -> String {
+        let Some(arm) = self.robot.and_then(|i| config.arms().get(i)) else { return String::new() };
+        if let Some((other, own_capsule, other_capsule)) = self.other {
+            let link = |arm: &crate::ArmConfig, i: usize| {
+                arm.model.link_capsules().get(i).map_or_else(String::new, |capsule| capsule.link.clone())
+            };
+            let others = config.arms().get(other).map_or_else(String::new, |arm| link(arm, other_capsule));
+            return format!("{} - {others}", link(arm, own_capsule));
+        }
+        let joint = self.joint.and_then(|i| arm.model.joints().get(i));
+        joint.map_or_else(String::new, |joint| joint.name.clone())
+    }
+
+    /// The cause as a sentence: what, where, measured and limit, what to do. Allocates: not for the loop.
+    pub fn detail(&self, config: &Config) -> String {
+        let mut text = match self.kind {
+            CauseKind::Malformed(input, _) => format!("{} of ", input.name()),
+            _ => String::new(),
+        };
+        let (robot, joint) = (self.robot_name(config), self.joint_name(config));
+        match (robot.is_empty(), joint.is_empty()) {
+            (true, _) => text.clear(),
+            (false, true) => text.push_str(robot),
+            (false, false) => text.extend([robot, " ", &joint]),
+        }
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.push_str(self.kind.sentence());
+        let unit = self.kind.unit();
+        if !unit.is_empty() {
+            text.push_str(&measured(self, unit));
+        }
+        text
+    }
+}
+
+fn measured(cause: &Cause, unit: &str) -> String {
+    format!(" (measured {:.4} {unit}, limit {:.4} {unit})", cause.value, cause.limit)
+}

@@ -1,0 +1,262 @@
+//! What the decision knows of the cell beforehand: arms, limits in force, timing, tolerances.
+
+use std::fmt;
+
+use nalgebra::Vector3;
+use swarm_kinematics::ArmModel;
+
+use crate::MAX_ROBOTS;
+use crate::file::{EnvelopeError, EnvelopeFile, RobotShape};
+use crate::limits::{Envelope, RobotLimits};
+
+/// What hangs on a flange at all times: gripper, camera, tool.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Payload {
+    pub mass_kg: f64,
+    /// Centre of mass in the flange frame, m.
+    pub com_in_flange_m: Vector3<f64>,
+}
+
+/// One robot of the cell.
+#[derive(Clone, Debug)]
+pub struct ArmConfig {
+    /// As the cell's declaration names it.
+    pub name: String,
+    pub model: ArmModel,
+    pub payload: Payload,
+}
+
+/// How fast the cell decides and reacts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Timing {
+    /// Time between steps, s. A late step ramps at most twice this far.
+    pub period_s: f64,
+    /// From a motion to the begin of braking, s: age of the joint state, one period, the way of the command to the drive.
+    pub reaction_s: f64,
+    /// Longest time between two steps while robots move, s; beyond it the cell stops. Infinite where the machine gives no
+    /// real-time scheduling.
+    pub max_cycle_gap_s: f64,
+}
+
+/// How far measurements may differ from an ideal robot's before they count as a fault.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tolerances {
+    /// Measured joint velocity and tool speed, as a multiple of the limit. Commands are held to the limit itself.
+    pub measured_speed: f64,
+    /// Measured acceleration, as a multiple of the limit: contact and sensor noise accelerate more than commands do.
+    pub measured_acceleration: f64,
+    /// Time constant of the filter on measured acceleration, s.
+    pub acceleration_filter_s: f64,
+    /// A command above this multiple of a limit is absurd and stops the cell; below it is scaled down.
+    pub absurd_command: f64,
+    /// Below it a joint counts as at rest, rad/s.
+    pub rest_rad_s: f64,
+    /// Above it a robot that was told nothing moves by itself, rad/s.
+    pub unexpected_rad_s: f64,
+    /// Permit scale at the end of a graded slow-down, where the stop begins: enough to back out.
+    pub slowest_scale: f64,
+}
+
+/// How a protective stop (STOP2) ends.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Release {
+    /// By a reset, like every other stop.
+    ByReset,
+    /// By itself, to READY, when nothing has been wrong and the cell at rest for this long, s.
+    WhenClear { after_s: f64 },
+}
+
+/// Everything that does not change from cycle to cycle.
+#[derive(Clone, Debug)]
+pub struct Config {
+    arms: Vec<ArmConfig>,
+    ceiling: Envelope,
+    in_force: Envelope,
+    generation: u64,
+    timing: Timing,
+    tolerances: Tolerances,
+    release: Release,
+}
+
+/// Every mistake of a configuration.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ConfigError {
+    #[error("the cell's safety ceiling: {0}")]
+    Ceiling(#[from] EnvelopeError),
+    #[error("the safety configuration is not usable: {}", Listed(.0))]
+    Invalid(Vec<String>),
+}
+
+struct Listed<'a>(&'a [String]);
+
+impl fmt::Display for Listed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("; "))
+    }
+}
+
+impl Default for Timing {
+    /// 500 Hz without real-time scheduling; reaction = 2 ms joint state + 2 ms cycle + 4 ms to the drive, doubled.
+    fn default() -> Self {
+        Self { period_s: 0.002, reaction_s: 0.016, max_cycle_gap_s: f64::INFINITY }
+    }
+}
+
+impl Default for Tolerances {
+    fn default() -> Self {
+        Self {
+            measured_speed: 1.1,
+            measured_acceleration: 4.0,
+            acceleration_filter_s: 0.02,
+            absurd_command: 2.0,
+            rest_rad_s: 0.02,
+            unexpected_rad_s: 0.1,
+            slowest_scale: 0.1,
+        }
+    }
+}
+
+impl Config {
+    /// The cell under its own ceiling, no skill's envelope loaded (generation 0).
+    pub fn new(
+        arms: Vec<ArmConfig>,
+        ceiling: &EnvelopeFile,
+        timing: Timing,
+        tolerances: Tolerances,
+        release: Release,
+    ) -> Result<Self, ConfigError> {
+        let shapes: Vec<RobotShape> =
+            arms.iter().map(|arm| RobotShape { name: &arm.name, role: None, dof: arm.model.dof() }).collect();
+        let ceiling = ceiling.ceiling(&shapes)?;
+        let mut problems = Vec::new();
+        for (i, arm) in arms.iter().enumerate() {
+            if arms[..i].iter().any(|other| other.name == arm.name) {
+                problems.push(format!("robot '{}' is declared twice", arm.name));
+            }
+            let payload = &arm.payload;
+            let known = payload.mass_kg.is_finite() && payload.com_in_flange_m.iter().all(|v| v.is_finite());
+            if !known || payload.mass_kg < 0.0 {
+                problems.push(format!(
+                    "robot '{}': payload {payload:?}, expected finite, mass 0 or more",
+                    arm.name
+                ));
+            }
+            within_makers_limits(arm, &ceiling.robots[i], &mut problems);
+        }
+        check_figures(&timing, &tolerances, &mut problems);
+        if !problems.is_empty() {
+            return Err(ConfigError::Invalid(problems));
+        }
+        Ok(Self { arms, ceiling, in_force: ceiling, generation: 0, timing, tolerances, release })
+    }
+
+    /// The same cell under a skill's envelope, or under its ceiling alone. `roles` names the role that each robot plays,
+    /// in the robots' order. `generation` must be new: the next step sees by it that the limits were exchanged.
+    pub fn with_envelope(
+        &self,
+        envelope: Option<&EnvelopeFile>,
+        roles: &[Option<&str>],
+        generation: u64,
+    ) -> Result<Self, EnvelopeError> {
+        let shapes: Vec<RobotShape> = self
+            .arms
+            .iter()
+            .enumerate()
+            .map(|(i, arm)| RobotShape {
+                name: &arm.name,
+                role: roles.get(i).copied().flatten(),
+                dof: arm.model.dof(),
+            })
+            .collect();
+        let in_force = match envelope {
+            Some(file) => file.under(&self.ceiling, &shapes)?,
+            None => self.ceiling,
+        };
+        Ok(Self { in_force, generation, ..self.clone() })
+    }
+
+    /// The robots, in the order of the cell's declaration; 1 to [`MAX_ROBOTS`].
+    pub fn arms(&self) -> &[ArmConfig] {
+        &self.arms
+    }
+
+    /// Index of a robot.
+    pub fn robot(&self, name: &str) -> Option<usize> {
+        self.arms.iter().position(|arm| arm.name == name)
+    }
+
+    /// The cell's own limits.
+    pub fn ceiling(&self) -> &Envelope {
+        &self.ceiling
+    }
+
+    /// The limits that hold now.
+    pub fn in_force(&self) -> &Envelope {
+        &self.in_force
+    }
+
+    /// Number of the limits that hold now.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    pub fn timing(&self) -> &Timing {
+        &self.timing
+    }
+
+    pub fn tolerances(&self) -> &Tolerances {
+        &self.tolerances
+    }
+
+    pub fn release(&self) -> Release {
+        self.release
+    }
+}
+
+/// The ceiling asks no joint for more than its maker allows.
+fn within_makers_limits(arm: &ArmConfig, limits: &RobotLimits, problems: &mut Vec<String>) {
+    // A declaration rounds what the URDF writes out in full.
+    const ROUNDING: f64 = 1e-4;
+    for (i, joint) in arm.model.joints().iter().enumerate().take(MAX_ROBOTS.max(limits.joints.lower.len())) {
+        let l = &limits.joints;
+        let mut beyond = |name: &str, value: f64, maker: f64, is_beyond: bool| {
+            if is_beyond {
+                problems.push(format!(
+                    "robot '{}' joint '{}': {name} {value} is beyond the maker's {maker}",
+                    arm.name, joint.name
+                ));
+            }
+        };
+        beyond("lower_rad", l.lower[i], joint.lower, l.lower[i] < joint.lower - ROUNDING);
+        beyond("upper_rad", l.upper[i], joint.upper, l.upper[i] > joint.upper + ROUNDING);
+        beyond("velocity_rad_s", l.velocity[i], joint.velocity, l.velocity[i] > joint.velocity + ROUNDING);
+    }
+}
+
+fn check_figures(timing: &Timing, tolerances: &Tolerances, problems: &mut Vec<String>) {
+    let t = tolerances;
+    let at_least = [
+        ("timing.period_s", timing.period_s, f64::MIN_POSITIVE),
+        ("timing.reaction_s", timing.reaction_s, 0.0),
+        ("timing.max_cycle_gap_s", timing.max_cycle_gap_s, timing.period_s),
+        ("tolerances.measured_speed", t.measured_speed, 1.0),
+        ("tolerances.measured_acceleration", t.measured_acceleration, 1.0),
+        ("tolerances.acceleration_filter_s", t.acceleration_filter_s, 0.0),
+        ("tolerances.absurd_command", t.absurd_command, 1.0),
+        ("tolerances.rest_rad_s", t.rest_rad_s, f64::MIN_POSITIVE),
+        ("tolerances.unexpected_rad_s", t.unexpected_rad_s, t.rest_rad_s),
+        ("tolerances.slowest_scale", t.slowest_scale, 0.0),
+    ];
+    for (name, value, least) in at_least {
+        let enough = value >= least;
+        if !enough {
+            problems.push(format!("{name} is {value}, expected at least {least}"));
+        }
+    }
+    if t.slowest_scale > 1.0 {
+        problems.push(format!("tolerances.slowest_scale is {}, expected at most 1", t.slowest_scale));
+    }
+    if !(timing.period_s.is_finite() && timing.reaction_s.is_finite()) {
+        problems.push("timing.period_s and timing.reaction_s must be finite".to_owned());
+    }
+}

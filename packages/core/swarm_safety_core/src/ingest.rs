@@ -1,0 +1,319 @@
+//! From messages to samples: names, sizes, order of joints, numbers, stamps. One ingest per robot and topic.
+//!
+//! A message is either taken whole or refused whole, with the [`Refused`] to be handed to the next step through
+//! [`RobotInputs::refuse`](crate::RobotInputs::refuse): a refused message of a moving robot stops the cell.
+
+use nalgebra::Vector3;
+use swarm_base::Time;
+use swarm_kinematics::{ArmModel, JointVector, MAX_JOINTS};
+
+pub use crate::inputs::Refused;
+use crate::inputs::{CommandSample, GripperSample, InputFault, JointSample, WrenchSample};
+
+/// When a message was sent and received, all in ns: `sent` and `received` by the wall clock that stamps are made with,
+/// `arrival` by the monotonic clock of the steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    pub sent_ns: u64,
+    pub received_ns: u64,
+    pub arrival: Time,
+}
+
+/// Which stamps are believed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StampRules {
+    /// How far clocks may disagree, s.
+    pub future_tolerance_s: f64,
+    /// Oldest message that is taken, s.
+    pub max_age_s: f64,
+    /// Whether two messages may carry the same stamp.
+    pub repeats: Repeats,
+}
+
+/// Whether a sender may stamp two messages alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeats {
+    /// A sensor: an equal stamp means that it repeats itself.
+    Refused,
+    /// A commander that may compute two messages in one tick.
+    Allowed,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct StampCheck {
+    rules: StampRules,
+    last_ns: Option<u64>,
+}
+
+impl StampCheck {
+    fn check(&mut self, stamp: &Stamp) -> Result<(), Refused> {
+        let seconds = |ns: u64| ns as f64 * 1e-9;
+        let refused = |fault, value, limit| Err(Refused { fault, joint: None, value, limit });
+        let (sent, received) = (stamp.sent_ns, stamp.received_ns);
+        let ahead = seconds(sent.saturating_sub(received));
+        if ahead > self.rules.future_tolerance_s {
+            return refused(InputFault::StampFuture, ahead, self.rules.future_tolerance_s);
+        }
+        let age = seconds(received.saturating_sub(sent));
+        if age > self.rules.max_age_s {
+            return refused(InputFault::StampOld, age, self.rules.max_age_s);
+        }
+        if let Some(last) = self.last_ns {
+            if sent < last {
+                return refused(InputFault::StampBackwards, seconds(last - sent), 0.0);
+            }
+            if sent == last && self.rules.repeats == Repeats::Refused {
+                return refused(InputFault::StampFrozen, 0.0, 0.0);
+            }
+        }
+        self.last_ns = Some(sent);
+        Ok(())
+    }
+}
+
+/// `/joint_states` of one robot.
+#[derive(Clone, Debug)]
+pub struct JointStateIngest {
+    names: Vec<String>,
+    stamps: StampCheck,
+    sequence: u64,
+}
+
+impl JointStateIngest {
+    pub fn new(model: &ArmModel, rules: StampRules) -> Self {
+        Self { names: joint_names(model), stamps: StampCheck { rules, last_ns: None }, sequence: 0 }
+    }
+
+    /// `None` if the message names none of the robot's joints (it is another robot's). Joints of others are skipped.
+    pub fn accept<S: AsRef<str>>(
+        &mut self,
+        names: &[S],
+        position: &[f64],
+        velocity: &[f64],
+        stamp: &Stamp,
+    ) -> Result<Option<JointSample>, Refused> {
+        let places = match places(&self.names, names, Strangers::Skipped)? {
+            (_, 0) => return Ok(None),
+            (places, _) => places,
+        };
+        same_size(names.len(), position.len())?;
+        same_size(names.len(), velocity.len())?;
+        let q = picked(&places, position)?;
+        let qd = picked(&places, velocity)?;
+        self.stamps.check(stamp)?;
+        self.sequence += 1;
+        let (stamp_ns, arrival) = (stamp.sent_ns, stamp.arrival);
+        Ok(Some(JointSample { q, qd, stamp_ns, arrival, sequence: self.sequence }))
+    }
+}
+
+/// `/<robot>/wrench`.
+#[derive(Clone, Debug)]
+pub struct WrenchIngest {
+    frame: String,
+    stamps: StampCheck,
+    sequence: u64,
+}
+
+impl WrenchIngest {
+    /// `frame` is the flange frame that the wrench must be given in.
+    pub fn new(frame: &str, rules: StampRules) -> Self {
+        Self { frame: frame.to_owned(), stamps: StampCheck { rules, last_ns: None }, sequence: 0 }
+    }
+
+    pub fn accept(
+        &mut self,
+        frame: &str,
+        force: [f64; 3],
+        torque: [f64; 3],
+        stamp: &Stamp,
+    ) -> Result<WrenchSample, Refused> {
+        if frame != self.frame {
+            return Err(plain(InputFault::WrongRobot));
+        }
+        if force.iter().chain(&torque).any(|value| !value.is_finite()) {
+            return Err(plain(InputFault::NotFinite));
+        }
+        self.stamps.check(stamp)?;
+        self.sequence += 1;
+        Ok(WrenchSample {
+            force: Vector3::from(force),
+            torque: Vector3::from(torque),
+            stamp_ns: stamp.sent_ns,
+            arrival: stamp.arrival,
+            sequence: self.sequence,
+        })
+    }
+}
+
+/// What every command says about where it comes from.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin<'a> {
+    pub robot: &'a str,
+    /// SHA-256 (hex) of the artifact that commands.
+    pub artifact: &'a str,
+    pub trace_id: &'a str,
+    pub epoch: u64,
+    pub sequence: u64,
+}
+
+impl Origin<'_> {
+    /// True if an envelope is loaded and it is this artifact's.
+    fn matches(&self, loaded: Option<&str>) -> bool {
+        loaded.is_some_and(|loaded| !loaded.is_empty() && loaded == self.artifact)
+    }
+}
+
+/// `/<robot>/skill_command`.
+#[derive(Clone, Debug)]
+pub struct CommandIngest {
+    robot: String,
+    names: Vec<String>,
+    stamps: StampCheck,
+}
+
+impl CommandIngest {
+    pub fn new(robot: &str, model: &ArmModel, rules: StampRules) -> Self {
+        Self {
+            robot: robot.to_owned(),
+            names: joint_names(model),
+            stamps: StampCheck { rules, last_ns: None },
+        }
+    }
+
+    /// `loaded` is the artifact whose envelope is in force.
+    pub fn accept<S: AsRef<str>>(
+        &mut self,
+        origin: &Origin,
+        names: &[S],
+        velocity: &[f64],
+        loaded: Option<&str>,
+        stamp: &Stamp,
+    ) -> Result<CommandSample, Refused> {
+        if origin.robot != self.robot {
+            return Err(plain(InputFault::WrongRobot));
+        }
+        let (places, found) = places(&self.names, names, Strangers::Refused)?;
+        same_size(self.names.len(), found)?;
+        same_size(names.len(), velocity.len())?;
+        let velocity = picked(&places, velocity)?;
+        self.stamps.check(stamp)?;
+        Ok(CommandSample {
+            velocity,
+            epoch: origin.epoch,
+            run: run_id(origin.trace_id),
+            sequence: origin.sequence,
+            artifact_matches: origin.matches(loaded),
+            arrival: stamp.arrival,
+        })
+    }
+}
+
+/// `/<robot>/skill_gripper_command`.
+#[derive(Clone, Debug)]
+pub struct GripperIngest {
+    robot: String,
+    stamps: StampCheck,
+}
+
+impl GripperIngest {
+    pub fn new(robot: &str, rules: StampRules) -> Self {
+        Self { robot: robot.to_owned(), stamps: StampCheck { rules, last_ns: None } }
+    }
+
+    pub fn accept(
+        &mut self,
+        origin: &Origin,
+        width_m: f64,
+        force_n: f64,
+        loaded: Option<&str>,
+        stamp: &Stamp,
+    ) -> Result<GripperSample, Refused> {
+        if origin.robot != self.robot {
+            return Err(plain(InputFault::WrongRobot));
+        }
+        if !width_m.is_finite() || !force_n.is_finite() {
+            return Err(plain(InputFault::NotFinite));
+        }
+        self.stamps.check(stamp)?;
+        Ok(GripperSample {
+            width_m,
+            force_n,
+            epoch: origin.epoch,
+            run: run_id(origin.trace_id),
+            sequence: origin.sequence,
+            artifact_matches: origin.matches(loaded),
+            arrival: stamp.arrival,
+        })
+    }
+}
+
+/// Number of a run: FNV-1a (64 bit) of its trace id.
+pub fn run_id(trace_id: &str) -> u64 {
+    trace_id
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Strangers {
+    Skipped,
+    Refused,
+}
+
+fn joint_names(model: &ArmModel) -> Vec<String> {
+    model.joints().iter().map(|joint| joint.name.clone()).collect()
+}
+
+/// Where in the message each of the robot's joints stands, and how many of them were found: all or none.
+fn places<S: AsRef<str>>(
+    own: &[String],
+    names: &[S],
+    strangers: Strangers,
+) -> Result<([Option<usize>; MAX_JOINTS], usize), Refused> {
+    let mut places = [None; MAX_JOINTS];
+    let mut found = 0;
+    for (at, name) in names.iter().enumerate() {
+        match own.iter().position(|own| own == name.as_ref()).filter(|joint| *joint < MAX_JOINTS) {
+            Some(joint) if places[joint].is_some() => {
+                return Err(Refused { joint: Some(joint), ..plain(InputFault::DuplicateJoint) });
+            }
+            Some(joint) => {
+                places[joint] = Some(at);
+                found += 1;
+            }
+            None if strangers == Strangers::Refused => return Err(plain(InputFault::UnknownJoint)),
+            None => {}
+        }
+    }
+    if found > 0
+        && let Some(missing) = (0..own.len().min(MAX_JOINTS)).find(|joint| places[*joint].is_none())
+    {
+        return Err(Refused { joint: Some(missing), ..plain(InputFault::MissingJoint) });
+    }
+    Ok((places, found))
+}
+
+fn picked(places: &[Option<usize>; MAX_JOINTS], values: &[f64]) -> Result<JointVector, Refused> {
+    let mut vector = JointVector::zeros();
+    for (joint, place) in places.iter().enumerate() {
+        let Some(place) = place else { continue };
+        match values.get(*place) {
+            Some(value) if value.is_finite() => vector[joint] = *value,
+            Some(_) => return Err(Refused { joint: Some(joint), ..plain(InputFault::NotFinite) }),
+            None => return Err(plain(InputFault::WrongSize)),
+        }
+    }
+    Ok(vector)
+}
+
+fn same_size(expected: usize, found: usize) -> Result<(), Refused> {
+    if expected == found {
+        return Ok(());
+    }
+    Err(Refused { fault: InputFault::WrongSize, joint: None, value: found as f64, limit: expected as f64 })
+}
+
+const fn plain(fault: InputFault) -> Refused {
+    Refused { fault, joint: None, value: 0.0, limit: 0.0 }
+}

@@ -1,0 +1,381 @@
+//! One cycle of the decision, top to bottom.
+
+use swarm_base::Time;
+use swarm_kinematics::JointVector;
+
+use crate::MAX_ROBOTS;
+use crate::cause::{Cause, CauseKind, Severity};
+use crate::checks::{self, Findings, Scene, age_s};
+use crate::config::{Config, Release};
+use crate::inputs::{Inputs, JointSample};
+use crate::motion::{self, Gate, Taken};
+use crate::state::{RobotState, SafetyState, State};
+use crate::verdict::{Measures, ResetRefusal, RobotVerdict, Verdict};
+
+/// Decides one cycle: the next state, and what the robots are told. See the crate's documentation for the flow.
+pub fn step(config: &Config, state: &State, inputs: &Inputs, now: Time) -> (State, Verdict) {
+    let mut next = *state;
+    next.cycle += 1;
+    next.last_step = Some(now);
+    let mut findings = Findings::default();
+
+    let dt = time_passed(config, state, now, &mut findings);
+    let scene = checks::observe(config, inputs);
+    exchange_limits(config, &scene, &mut next, &mut findings);
+    checks::check_inputs(config, inputs, now, &mut findings);
+    let accelerations = measure_accelerations(config, &scene, &mut next);
+    checks::check_measured(config, &scene, &accelerations, &mut findings);
+    if next.safety == SafetyState::Ready {
+        check_stillness(config, &scene, &mut findings);
+    }
+    if inputs.emergency_stop.held || inputs.emergency_stop.pressed {
+        findings.report(Cause::cell(CauseKind::EmergencyStop, 0.0, 0.0));
+    }
+
+    let taken = take_commands(config, inputs, &scene, &mut next, &mut findings, now);
+    let open = is_open(next.safety) && findings.worst().is_none();
+    let scales = scales(config, &scene, &next);
+    let mut outputs = outputs(config, &next, &scales, open, dt);
+    checks::check_foreseen(config, &scene, &outputs, &mut findings);
+
+    let accepted = taken.iter().any(|taken| taken.accepted);
+    let reset = transition(config, inputs, &scene, &mut next, &findings, accepted, now);
+    if open && !is_open(next.safety) {
+        outputs = self::outputs(config, &next, &scales, false, dt);
+    }
+    if !is_open(next.safety) {
+        next.robots.iter_mut().for_each(RobotState::let_go);
+    }
+    for (robot, output) in next.robots.iter_mut().zip(outputs) {
+        robot.output = output;
+    }
+    settle(config, &scene, &scales, &mut next, accepted);
+
+    let mut verdict = Verdict {
+        state: next.safety,
+        cause: next.cause,
+        cause_cycle: next.cause_cycle,
+        epoch: next.epoch,
+        cycle: next.cycle,
+        changed: next.safety != state.safety || kind(&next) != kind(state),
+        reset,
+        robots: [RobotVerdict::STILL; MAX_ROBOTS],
+    };
+    for (i, robot) in verdict.robots.iter_mut().enumerate().take(config.arms().len()) {
+        *robot = RobotVerdict {
+            velocity: next.robots[i].output,
+            scale: if next.safety.moves() { scales[i] } else { 0.0 },
+            // A stop in the same step holds the gripper where it was.
+            gripper: if is_open(next.safety) { next.robots[i].gripper } else { state.robots[i].gripper },
+            gripper_new: is_open(next.safety) && taken[i].gripper_new,
+            refusal: taken[i].refusal,
+            measures: measures(config, inputs, &scene, i, now),
+        };
+        next.robots[i].gripper = robot.gripper;
+    }
+    (next, verdict)
+}
+
+const fn is_open(state: SafetyState) -> bool {
+    matches!(state, SafetyState::Ready | SafetyState::Run | SafetyState::Slow)
+}
+
+fn kind(state: &State) -> Option<(CauseKind, Option<usize>)> {
+    state.cause.map(|cause| (cause.kind, cause.robot))
+}
+
+/// Seconds that outputs may ramp through, and the clock's own faults.
+fn time_passed(config: &Config, state: &State, now: Time, findings: &mut Findings) -> f64 {
+    let timing = config.timing();
+    let Some(last) = state.last_step else { return 0.0 };
+    if now < last {
+        let back = last.since(now).as_secs_f64();
+        findings.report(Cause::cell(CauseKind::ClockBackwards, back, 0.0));
+        return 0.0;
+    }
+    let passed = now.since(last).as_secs_f64();
+    if state.safety.moves() && passed > timing.max_cycle_gap_s {
+        findings.report(Cause::cell(CauseKind::CycleOverrun, passed, timing.max_cycle_gap_s));
+    }
+    passed.min(2.0 * timing.period_s)
+}
+
+/// New limits begin a new epoch. They must come while the cell is at rest.
+fn exchange_limits(config: &Config, scene: &Scene, next: &mut State, findings: &mut Findings) {
+    if config.generation() == next.generation {
+        return;
+    }
+    next.generation = config.generation();
+    next.epoch += 1;
+    if let Some((robot, velocity)) = fastest_moving(config, scene, next) {
+        let limit = config.tolerances().rest_rad_s;
+        findings.report(Cause::robot(CauseKind::EnvelopeChange, robot, velocity, limit));
+    }
+    next.robots.iter_mut().for_each(RobotState::let_go);
+    if next.safety.moves() {
+        next.safety = SafetyState::Ready;
+    }
+}
+
+/// A robot that is told to move or moves, and how fast.
+fn fastest_moving(config: &Config, scene: &Scene, state: &State) -> Option<(usize, f64)> {
+    (0..config.arms().len().min(MAX_ROBOTS))
+        .map(|i| {
+            let measured = scene.robots[i].as_ref().map_or(0.0, |seen| seen.joints.qd.amax());
+            let told = state.robots[i].output.amax();
+            // Even the smallest output is motion.
+            (
+                i,
+                if told > 0.0 {
+                    measured.max(told).max(config.tolerances().rest_rad_s * 1.001)
+                } else {
+                    measured
+                },
+            )
+        })
+        .filter(|(_, velocity)| *velocity > config.tolerances().rest_rad_s)
+        .max_by(|a, b| a.1.total_cmp(&b.1))
+}
+
+/// First-order low-pass over the difference of measured velocities, by the sender's stamps.
+fn measure_accelerations(config: &Config, scene: &Scene, next: &mut State) -> [JointVector; MAX_ROBOTS] {
+    let mut accelerations = [JointVector::zeros(); MAX_ROBOTS];
+    for (i, robot) in next.robots.iter_mut().enumerate() {
+        let Some(seen) = &scene.robots[i] else { continue };
+        if let Some(before) = robot.joints.filter(|before| before.sequence != seen.joints.sequence) {
+            robot.acceleration = filtered(config, robot, &before, &seen.joints);
+        }
+        robot.joints = Some(seen.joints);
+        accelerations[i] = robot.acceleration;
+    }
+    accelerations
+}
+
+fn filtered(config: &Config, robot: &RobotState, before: &JointSample, after: &JointSample) -> JointVector {
+    let dt = after.stamp_ns.saturating_sub(before.stamp_ns) as f64 * 1e-9;
+    if dt <= 0.0 {
+        return robot.acceleration;
+    }
+    let share = dt / (config.tolerances().acceleration_filter_s + dt);
+    let raw = (after.qd - before.qd) / dt;
+    robot.acceleration + (raw - robot.acceleration) * share
+}
+
+/// Nothing was commanded: nothing may move.
+fn check_stillness(config: &Config, scene: &Scene, findings: &mut Findings) {
+    let limit = config.tolerances().unexpected_rad_s;
+    for (i, seen) in scene.robots.iter().enumerate() {
+        let Some(seen) = seen else { continue };
+        if !seen.is_at_rest(limit) {
+            let velocity = seen.joints.qd.amax();
+            findings.report(Cause::robot(CauseKind::UnexpectedMotion, i, velocity, limit));
+        }
+    }
+}
+
+fn take_commands(
+    config: &Config,
+    inputs: &Inputs,
+    scene: &Scene,
+    next: &mut State,
+    findings: &mut Findings,
+    now: Time,
+) -> [Taken; MAX_ROBOTS] {
+    let mut taken = [Taken::default(); MAX_ROBOTS];
+    let open = is_open(next.safety);
+    for (i, taken) in taken.iter_mut().enumerate().take(config.arms().len()) {
+        let gate = Gate { robot: i, epoch: next.epoch, open, now };
+        let (robot, seen) = (&mut next.robots[i], scene.robots[i].as_ref());
+        *taken = motion::take_commands(config, &gate, &inputs.robots[i], seen, robot, findings);
+        motion::check_silence(config, &gate, robot, findings);
+    }
+    taken
+}
+
+fn scales(config: &Config, scene: &Scene, next: &State) -> [f64; MAX_ROBOTS] {
+    let mut scales = [0.0; MAX_ROBOTS];
+    for (i, scale) in scales.iter_mut().enumerate().take(config.arms().len()) {
+        if let Some(seen) = &scene.robots[i] {
+            let limits = &config.in_force().robots[i];
+            *scale = motion::scale(config, limits, seen, &next.robots[i].target, scene.separation[i]);
+        }
+    }
+    scales
+}
+
+/// Outputs one ramp step farther: towards the scaled wishes, or to standstill.
+fn outputs(
+    config: &Config,
+    next: &State,
+    scales: &[f64; MAX_ROBOTS],
+    open: bool,
+    dt: f64,
+) -> [JointVector; MAX_ROBOTS] {
+    let mut outputs = [JointVector::zeros(); MAX_ROBOTS];
+    for (i, output) in outputs.iter_mut().enumerate().take(config.arms().len()) {
+        let robot = &next.robots[i];
+        let goal = if open { robot.target * scales[i] } else { JointVector::zeros() };
+        *output = motion::ramp(&robot.output, &goal, &config.in_force().robots[i].joints.acceleration, dt);
+    }
+    outputs
+}
+
+/// The one place where the state changes. Returns the answer to a reset.
+fn transition(
+    config: &Config,
+    inputs: &Inputs,
+    scene: &Scene,
+    next: &mut State,
+    findings: &Findings,
+    accepted: bool,
+    now: Time,
+) -> Option<Result<u64, ResetRefusal>> {
+    let reset =
+        inputs.reset.map(|request| reset_answer(config, inputs, scene, next, findings, request.epoch));
+    let worst = findings.worst();
+    match next.safety {
+        SafetyState::Deny => match worst {
+            Some(cause) if cause.kind.severity() == Severity::Estop => enter(next, SafetyState::Estop, cause),
+            // Shows what is missing now.
+            _ => refresh(next, worst.unwrap_or(Cause::cell(CauseKind::StartUp, 0.0, 0.0))),
+        },
+        SafetyState::Ready | SafetyState::Run | SafetyState::Slow => match worst {
+            Some(cause) if cause.kind.is_silence() && next.safety == SafetyState::Ready => {
+                enter(next, SafetyState::Deny, cause);
+            }
+            Some(cause) => enter(next, stop_for(&cause), cause),
+            None if accepted && next.safety == SafetyState::Ready => next.safety = SafetyState::Run,
+            None => {}
+        },
+        SafetyState::Stop2 | SafetyState::Stop1 | SafetyState::Estop => {
+            match worst {
+                // A worse finding deepens a stop; an equal one does not replace the first cause.
+                Some(cause) if depth(stop_for(&cause)) > depth(next.safety) => {
+                    enter(next, stop_for(&cause), cause);
+                }
+                _ => {}
+            }
+            let clear = worst.is_none() && fastest_moving(config, scene, next).is_none();
+            next.clear_since = if clear { next.clear_since.or(Some(now)) } else { None };
+            if let (SafetyState::Stop2, Release::WhenClear { after_s }, Some(since)) =
+                (next.safety, config.release(), next.clear_since)
+                && age_s(now, Some(since)) >= after_s
+            {
+                make_ready(next);
+            }
+        }
+    }
+    if let Some(Ok(_)) = reset
+        && !is_open(next.safety)
+    {
+        next.epoch += 1;
+        make_ready(next);
+        return Some(Ok(next.epoch));
+    }
+    reset
+}
+
+/// Whether a reset may go ahead. In READY it has nothing to do and succeeds.
+fn reset_answer(
+    config: &Config,
+    inputs: &Inputs,
+    scene: &Scene,
+    state: &State,
+    findings: &Findings,
+    epoch: u64,
+) -> Result<u64, ResetRefusal> {
+    if epoch != state.epoch {
+        return Err(ResetRefusal::WrongEpoch { request: epoch, current: state.epoch });
+    }
+    if state.safety.moves() {
+        return Err(ResetRefusal::Running);
+    }
+    if inputs.emergency_stop.held || inputs.emergency_stop.pressed {
+        return Err(ResetRefusal::EmergencyStopHeld);
+    }
+    if let Some(cause) = findings.worst() {
+        return Err(ResetRefusal::CausePersists(cause));
+    }
+    if let Some((robot, velocity)) = fastest_moving(config, scene, state) {
+        return Err(ResetRefusal::Moving { robot, velocity });
+    }
+    Ok(state.epoch)
+}
+
+const fn stop_for(cause: &Cause) -> SafetyState {
+    match cause.kind.severity() {
+        Severity::Deny | Severity::Stop2 => SafetyState::Stop2,
+        Severity::Stop1 => SafetyState::Stop1,
+        Severity::Estop => SafetyState::Estop,
+    }
+}
+
+const fn depth(state: SafetyState) -> u8 {
+    match state {
+        SafetyState::Estop => 3,
+        SafetyState::Stop1 => 2,
+        SafetyState::Stop2 => 1,
+        _ => 0,
+    }
+}
+
+fn enter(next: &mut State, state: SafetyState, cause: Cause) {
+    next.safety = state;
+    next.clear_since = None;
+    next.cause = Some(cause);
+    next.cause_cycle = next.cycle;
+}
+
+/// Keeps the cycle in which a cause was first seen.
+fn refresh(next: &mut State, cause: Cause) {
+    if kind(next) != Some((cause.kind, cause.robot)) {
+        next.cause_cycle = next.cycle;
+    }
+    next.cause = Some(cause);
+}
+
+fn make_ready(next: &mut State) {
+    next.safety = SafetyState::Ready;
+    next.cause = None;
+    next.cause_cycle = 0;
+    next.clear_since = None;
+}
+
+/// RUN or SLOW by the scales of the robots that are being moved; READY when no run moves any.
+fn settle(config: &Config, scene: &Scene, scales: &[f64; MAX_ROBOTS], next: &mut State, accepted: bool) {
+    if !next.safety.moves() {
+        return;
+    }
+    let active = |i: usize| next.robots[i].target_since.is_some();
+    let count = config.arms().len().min(MAX_ROBOTS);
+    let idle = !(0..count).any(active);
+    next.safety = if idle && !accepted && fastest_moving(config, scene, next).is_none() {
+        SafetyState::Ready
+    } else if (0..count).any(|i| active(i) && scales[i] < 1.0) {
+        SafetyState::Slow
+    } else {
+        SafetyState::Run
+    };
+}
+
+fn measures(config: &Config, inputs: &Inputs, scene: &Scene, i: usize, now: Time) -> Measures {
+    let (limits, cell) = (&config.in_force().robots[i], &config.in_force().cell);
+    let joints_age = age_s(now, inputs.robots[i].joints.map(|joints| joints.arrival));
+    let wrench_age = age_s(now, inputs.robots[i].wrench.map(|wrench| wrench.arrival));
+    let mut measures = Measures {
+        tcp_speed_limit_m_s: limits.tcp_speed_m_s,
+        contact_force_limit_n: limits.wrench.collision_force_n,
+        separation_m: scene.separation[i],
+        separation_limit_m: cell.min_separation_m,
+        input_age_s: joints_age.max(wrench_age),
+        ..Measures::NONE
+    };
+    let Some(seen) = &scene.robots[i] else { return measures };
+    measures.tcp_speed_m_s = seen.tcp_speed(&seen.joints.qd);
+    measures.contact_force_n = seen.load.map_or(0.0, |(force, _)| force);
+    for joint in 0..config.arms()[i].model.dof() {
+        let ratio = seen.joints.qd[joint].abs() / limits.joints.velocity[joint];
+        measures.joint_velocity_ratio = measures.joint_velocity_ratio.max(ratio);
+    }
+    measures
+}

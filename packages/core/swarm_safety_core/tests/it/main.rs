@@ -1,0 +1,4 @@
+//! Tests of the decision on the shipped robots: every promise is one test.
+
+mod bench;
+mod running;

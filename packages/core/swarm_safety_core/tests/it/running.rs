@@ -1,0 +1,50 @@
+//! The way a cell is meant to go: denied, reset, ready, running, at rest again.
+
+use swarm_kinematics::JointVector;
+use swarm_safety_core::{CauseKind, MAX_ROBOTS, SafetyState};
+
+use crate::bench::{Bench, LEFT, slow};
+
+#[test]
+fn a_cell_that_has_just_started_denies_motion_and_says_that_it_waits_for_a_reset() {
+    let mut bench = Bench::new();
+    let verdict = bench.cycle();
+    assert_eq!(verdict.state, SafetyState::Deny);
+    assert_eq!(verdict.cause.unwrap().kind, CauseKind::StartUp);
+    bench.wish[LEFT] = Some(slow(LEFT));
+    let verdict = bench.cycles(100);
+    assert_eq!(verdict.state, SafetyState::Deny);
+    assert!(verdict.robots.iter().all(|robot| robot.velocity.amax() == 0.0 && robot.scale == 0.0));
+}
+
+#[test]
+fn a_reset_leads_to_ready_and_begins_an_epoch_and_a_command_leads_to_run() {
+    let mut bench = Bench::new();
+    bench.cycle();
+    let before = bench.state.epoch();
+    let verdict = bench.reset();
+    assert_eq!((verdict.state, verdict.reset), (SafetyState::Ready, Some(Ok(before + 1))));
+    assert_eq!(verdict.robots[LEFT].scale, 0.0);
+    bench.wish[LEFT] = Some(slow(LEFT));
+    let verdict = bench.cycle();
+    assert_eq!(verdict.state, SafetyState::Run);
+    assert_eq!(verdict.robots[LEFT].scale, 1.0);
+}
+
+#[test]
+fn a_command_passes_unchanged_once_ramped() {
+    let mut bench = Bench::running();
+    let verdict = bench.cycle();
+    for robot in 0..MAX_ROBOTS {
+        assert_eq!(verdict.robots[robot].velocity, slow(robot));
+    }
+}
+
+#[test]
+fn a_run_that_ends_at_standstill_leaves_the_cell_ready() {
+    let mut bench = Bench::running();
+    bench.wish = [Some(JointVector::zeros()); MAX_ROBOTS];
+    bench.cycles(20);
+    bench.wish = [None; MAX_ROBOTS];
+    assert_eq!(bench.cycles(50).state, SafetyState::Ready);
+}
