@@ -92,6 +92,8 @@ pub struct NodeConfig {
     /// Started only with a simulated cell.
     pub simulation_only: bool,
     pub schedule: Schedule,
+    /// Topics and services that the node finds under another name: its own name for it, name on the graph.
+    pub remappings: BTreeMap<String, String>,
     /// ROS parameters handed to the node.
     pub parameters: BTreeMap<String, serde_json::Value>,
 }

@@ -246,6 +246,7 @@ fn node(at: &Cursor<'_>, lines: &mut BTreeMap<String, usize>) -> Option<NodeConf
     });
     let simulation_only = f.optional("simulation_only", false, Cursor::boolean);
     let schedule = f.required("schedule", "how the node is scheduled", schedule);
+    let remappings = f.optional("remappings", BTreeMap::new(), remappings);
     let parameters = f.optional("parameters", BTreeMap::new(), parameters);
     f.end();
     Some(NodeConfig {
@@ -256,6 +257,7 @@ fn node(at: &Cursor<'_>, lines: &mut BTreeMap<String, usize>) -> Option<NodeConf
         lifecycle: lifecycle?,
         simulation_only: simulation_only?,
         schedule: schedule?,
+        remappings: remappings?,
         parameters: parameters?,
     })
 }
@@ -291,6 +293,13 @@ fn schedule(at: &Cursor<'_>) -> Option<Schedule> {
         period_us: period_us? as u64,
         deadline_us: deadline_us? as u64,
     })
+}
+
+fn remappings(at: &Cursor<'_>) -> Option<BTreeMap<String, String>> {
+    let entries = at.entries("a mapping of names to names")?;
+    let to = |at: &Cursor<'_>| at.text_that(is_graph_name, "the name of a topic or service");
+    let read: Vec<_> = entries.into_iter().map(|(from, at)| Some((from, to(&at)?))).collect();
+    read.into_iter().collect()
 }
 
 /// ROS parameters: single values, or lists of one type.
@@ -366,6 +375,12 @@ fn relative_path(at: &Cursor<'_>) -> Option<String> {
 fn is_ros_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// A topic or service: absolute, relative, or private (`~/`).
+fn is_graph_name(text: &str) -> bool {
+    let relative = text.strip_prefix("~/").or_else(|| text.strip_prefix('/')).unwrap_or(text);
+    relative.split('/').all(is_ros_name)
 }
 
 fn is_namespace(text: &str) -> bool {

@@ -272,11 +272,14 @@ fn a_rest_pose_outside_the_joint_range() {
 
 #[test]
 fn more_payload_than_the_arm_carries() {
+    let gripper_kg = CellConfig::parse(SHIPPED).unwrap().robots[2].gripper.mass_kg;
     assert_mistake(
         "payload: {mass_kg: 0.2}",
         "payload: {mass_kg: 2.5}",
-        "robots[2].payload.mass_kg: found 2.5 kg on a gripper of 0.73 kg, expected at most 3 kg in all, what a panda may \
-         carry",
+        &format!(
+            "robots[2].payload.mass_kg: found 2.5 kg on a gripper of {gripper_kg} kg, expected at most 3 kg in all, \
+             what a panda may carry"
+        ),
     );
 }
 
@@ -379,6 +382,25 @@ fn a_cell_without_a_safety_monitor() {
         "package: swarm_skill_runtime",
         "nodes: found 0 nodes of package swarm_safety_monitor, expected exactly one that is not simulation_only: it alone \
          gives arms leave to move",
+    );
+}
+
+#[test]
+fn a_remapping_is_read() {
+    let cell = CellConfig::parse(&spoilt(
+        "    simulation_only: true\n",
+        "    simulation_only: true\n    remappings: {~/state: /cell/state}\n",
+    ))
+    .unwrap();
+    assert_eq!(cell.nodes[0].remappings["~/state"], "/cell/state");
+}
+
+#[test]
+fn a_remapping_to_no_name() {
+    assert_mistake(
+        "    simulation_only: true\n",
+        "    simulation_only: true\n    remappings: {/a: /b c}\n",
+        "nodes[0].remappings./a: found '/b c', expected the name of a topic or service",
     );
 }
 

@@ -1,0 +1,147 @@
+"""Starts the cell that cell.yaml declares: the safety monitor, the skill runtime, and what else it lists.
+
+    ros2 launch swarm_bringup cell.launch.py drivers:=/etc/swarm/drivers.launch.py
+
+The robots' drivers are not ours: `drivers` names a launch file that starts them. They take /<robot>/joint_command and obey
+/safety_monitor/permit. For a simulated cell use sim.launch.py, which includes this file.
+
+What happens when a node dies: the arms stand at once, because they get no fresh permit or no fresh command. The safety
+monitor is never restarted by a machine: its end ends the launch, and a person starts the cell again. Any other node comes
+back after RESPAWN_DELAY_S; motion needs a deliberate reset and a new run then.
+"""
+
+import os
+import shutil
+import subprocess
+
+import yaml
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix, get_package_share_directory
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, LogInfo, OpaqueFunction, Shutdown
+from launch.launch_description_sources import AnyLaunchDescriptionSource
+from launch_ros.actions import LifecycleNode, Node
+
+SAFETY_MONITOR = 'swarm_safety_monitor'
+RESPAWN_DELAY_S = 2.0
+
+
+def generate_launch_description():
+    share = get_package_share_directory('swarm_bringup')
+    return LaunchDescription([
+        DeclareLaunchArgument(
+            'cell_config', default_value=os.path.join(share, 'config', 'cell.yaml'),
+            description="The cell's declaration; paths in it start at the folder that holds its config/"),
+        DeclareLaunchArgument(
+            'drivers', default_value='', description="Launch file that starts the robots' drivers; empty: none"),
+        DeclareLaunchArgument(
+            'simulation', default_value='false', choices=['true', 'false'],
+            description='Also start the nodes that only a simulated cell has'),
+        DeclareLaunchArgument(
+            'autostart', default_value='true', choices=['true', 'false'],
+            description='Managed nodes configure and activate themselves; false: "ros2 lifecycle set" does it'),
+        DeclareLaunchArgument(
+            'scheduling', default_value='auto', choices=['auto', 'off', 'required'],
+            description='Real-time scheduling of the nodes that ask for it: where permitted, never, or else do not start'),
+        DeclareLaunchArgument(
+            'overrides', default_value='{}',
+            description='Parameters in the place of the declared ones, as YAML: "{swarm_sim: {seed: 3}}"'),
+        DeclareLaunchArgument('log_level', default_value='info', description='Least level of the nodes\' log messages'),
+        OpaqueFunction(function=start_cell),
+    ])
+
+
+def start_cell(context):
+    argument = context.launch_configurations
+    cell_config = os.path.abspath(argument['cell_config'])
+    cell = read_yaml(cell_config)
+    simulation = argument['simulation'] == 'true'
+    overrides = yaml.safe_load(argument['overrides']) or {}
+    declared = [node for node in cell['nodes'] if simulation or not node.get('simulation_only', False)]
+    unknown = sorted(set(overrides) - {node['name'] for node in declared})
+    if unknown:
+        raise RuntimeError(f"overrides: no node of this launch is named {', '.join(unknown)}")
+
+    actions = []
+    description = describe(cell_config) if simulation else None
+    if description is not None:
+        actions.append(description)
+        overrides.setdefault('swarm_sim', {}).setdefault('publish_tf', False)
+    for node in declared:
+        prefix, note = scheduling_prefix(node, argument['scheduling'])
+        actions += [LogInfo(msg=note)] if note else []
+        parameters = {'cell_config': cell_config, **node.get('parameters', {}), **overrides.get(node['name'], {})}
+        actions.append(start_node(node, parameters, prefix, argument))
+    if argument['drivers']:
+        actions.append(IncludeLaunchDescription(AnyLaunchDescriptionSource(os.path.abspath(argument['drivers']))))
+    elif not simulation:
+        actions.append(LogInfo(msg="No robot drivers are started here (drivers:=FILE does): the cell waits for /joint_states"))
+    return actions
+
+
+def start_node(node, parameters, prefix, argument):
+    managed = node['lifecycle'] == 'managed'
+    if managed:
+        parameters['autostart'] = argument['autostart'] == 'true'
+    guards = node['package'] == SAFETY_MONITOR
+    ending = [Shutdown(reason='the safety monitor has ended: the arms have no permit and stand')] if guards else None
+    return (LifecycleNode if managed else Node)(
+        package=node['package'],
+        executable=node['executable'],
+        name=node['name'],
+        namespace=node.get('namespace', ''),
+        parameters=[parameters],
+        remappings=sorted(node.get('remappings', {}).items()),
+        ros_arguments=['--log-level', argument['log_level']],
+        prefix=prefix,
+        output='screen',
+        respawn=not guards,
+        respawn_delay=RESPAWN_DELAY_S,
+        on_exit=ending,
+    )
+
+
+def scheduling_prefix(node, wanted):
+    """The command that gives a node its declared policy, priority and core, and what to tell the operator."""
+    schedule = node['schedule']
+    prefix = []
+    if schedule['policy'] == 'fifo':
+        prefix += ['chrt', '--fifo', str(schedule['priority'])]
+    if schedule['cpu'] != 'any':
+        prefix += ['taskset', '--cpu-list', str(schedule['cpu'])]
+    if not prefix or wanted == 'off':
+        return None, None
+    if permitted(prefix):
+        return ' '.join(prefix), None
+    note = (f"{node['name']}: this user may not run '{' '.join(prefix)}': the node runs without its declared schedule. "
+            'Grant it rtprio in /etc/security/limits.d, or start the container with the rtprio limit')
+    if wanted == 'required':
+        raise RuntimeError(note)
+    return None, note
+
+
+def permitted(prefix):
+    if shutil.which(prefix[0]) is None:
+        return False
+    return subprocess.run([*prefix, 'true'], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+
+
+def describe(cell_config):
+    """robot_state_publisher with the whole cell's description, where both it and the simulator's describe_cell are installed."""
+    try:
+        get_package_prefix('robot_state_publisher')
+        describe_cell = os.path.join(get_package_prefix('swarm_sim'), 'lib', 'swarm_sim', 'describe_cell')
+    except PackageNotFoundError:
+        return None
+    if not os.path.exists(describe_cell):
+        return None
+    text = subprocess.run([describe_cell, cell_config], check=True, capture_output=True, text=True).stdout
+    return Node(package='robot_state_publisher', executable='robot_state_publisher', output='screen',
+                parameters=[{'robot_description': text}])
+
+
+def read_yaml(path):
+    try:
+        with open(path, encoding='utf-8') as file:
+            return yaml.safe_load(file)
+    except (OSError, yaml.YAMLError) as error:
+        raise RuntimeError(f"cannot read the cell's declaration {path}: {error}; 'cell config check' lists its mistakes")
