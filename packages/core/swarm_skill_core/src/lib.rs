@@ -17,9 +17,11 @@
 
 mod body;
 mod cooperation;
+mod deploy;
 mod executor;
 mod golden;
 mod insertion;
+mod join;
 mod leaves;
 mod link;
 mod message;
@@ -27,8 +29,10 @@ mod motion;
 mod policy;
 mod role_io;
 mod run;
+mod skill;
 
 pub use cooperation::{Cooperation, CooperationConfig, Entry, Leave, PhaseError, Receipt, Timing};
+pub use deploy::{ArmAtRest, Busy, Deployment, Next, NotAtRest, Request, Step, check_rest, plan};
 pub use executor::{Activity, INPUT_TIMEOUT, RoleExecutor, RoleSpec, RoleState, RunIdentity};
 pub use golden::{GoldenError, GoldenVectors};
 pub use insertion::{
@@ -36,6 +40,7 @@ pub use insertion::{
     MAX_LINEAR_M_PER_S, MeanPose, MeanWrench, OBSERVATION_LEN, clip_action, is_finite, observe,
     tcp_twist_in_world, tip_in_pocket,
 };
+pub use join::{Goal, Join, JoinError, Joining};
 pub use leaves::{phases, registry};
 pub use link::{LOCAL_QUEUE, Link, LocalLink, contract};
 pub use message::{DecodeError, Report, RoleMessage, Standing};
@@ -45,3 +50,4 @@ pub use role_io::{
     GripperSample, GripperTarget, JointSample, PartSighting, RoleInputs, RoleOutputs, ToolModel, WrenchSample,
 };
 pub use run::{Outcome, REST_RAD_PER_S, Run, RunState, SafetyView};
+pub use skill::{CellRobot, Material, Skill, SkillProblem, SkillProblems};

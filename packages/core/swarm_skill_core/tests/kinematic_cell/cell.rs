@@ -1,6 +1,7 @@
 //! A cell of three arms without physics.
 
 use std::collections::BTreeMap;
+use std::f64::consts::FRAC_PI_2;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -269,7 +270,7 @@ fn spec(role: Role, xml: &str, policy: &NamedPolicy) -> RoleSpec {
             "panda",
             PANDA,
             "panda_link8",
-            pose([0.0, 0.75, 0.0], -std::f64::consts::FRAC_PI_2),
+            pose([0.0, 0.75, 0.0], -FRAC_PI_2),
             0.1034,
             &PANDA_HOME,
         ),
@@ -306,7 +307,7 @@ fn spec(role: Role, xml: &str, policy: &NamedPolicy) -> RoleSpec {
     }
 }
 
-const UR5E_HOME: [f64; 6] = [0.0, -1.5708, 1.5708, -1.5708, -1.5708, 0.0];
+const UR5E_HOME: [f64; 6] = [0.0, -FRAC_PI_2, FRAC_PI_2, -FRAC_PI_2, -FRAC_PI_2, 0.0];
 const PANDA_HOME: [f64; 7] = [0.0, -0.785, 0.0, -2.356, 0.0, 1.571, 0.785];
 
 fn pose(xyz_m: [f64; 3], yaw_rad: f64) -> Isometry3<f64> {

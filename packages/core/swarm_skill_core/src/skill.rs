@@ -1,0 +1,237 @@
+//! From the files of an artifact to a skill that can run in this cell, or to everything that is wrong with it.
+//!
+//! 1. Every role has a robot, of the group that the skill was made for.
+//! 2. Every tree loads: known leaves, known ports, no cycle.
+//! 3. All trees enter the same phases in the same order, so that no barrier waits for a role that never comes.
+//! 4. Every policy that a tree calls is the one that the manifest gives its role; it loads, and agrees with its golden vectors.
+//!
+//! The envelope is not judged here: that is `swarm_safety_core::compose`, and the limits given are its result.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use swarm_artifact::{EntryPath, PolicyEntry, SkillSource};
+use swarm_base::{Duration, Role};
+use swarm_bt::{LoadErrors, Loader, Tree};
+use swarm_kinematics::{ArmModel, JointVector};
+
+use crate::executor::RoleSpec;
+use crate::golden::{GoldenError, GoldenVectors};
+use crate::leaves::{phases, registry};
+use crate::motion::MotionLimits;
+use crate::policy::{NamedPolicy, Policy};
+use crate::role_io::ToolModel;
+
+/// One robot of the cell, and the role that it plays.
+#[derive(Clone, Debug)]
+pub struct CellRobot {
+    pub name: String,
+    /// `ur5e`, `panda`: the group that a skill's role asks for.
+    pub model: String,
+    pub arm: Arc<ArmModel>,
+    pub tool: ToolModel,
+    pub home: JointVector,
+    /// From the cell's ceiling tightened by the skill's envelope.
+    pub limits: MotionLimits,
+}
+
+/// A skill that can run.
+#[derive(Clone, Debug)]
+pub struct Skill {
+    /// One per role, in the order of [`Role::ALL`].
+    pub roles: Vec<RoleSpec>,
+    pub phases: Vec<String>,
+}
+
+/// Everything that is wrong with a skill; never empty.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SkillProblems(pub Vec<SkillProblem>);
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum SkillProblem {
+    #[error("role {role} has no robot: the cell's declaration gives it none")]
+    NoRobot { role: Role },
+    #[error("role {role} needs a robot of group '{group}', but the cell gives it {robot}, a {model}")]
+    WrongGroup { role: Role, group: String, robot: String, model: String },
+    #[error("{path} cannot be read: {reason}")]
+    Unreadable { path: EntryPath, reason: String },
+    #[error("the tree of role {role}: {errors}")]
+    Tree { role: Role, errors: LoadErrors },
+    #[error("the tree of role {role} enters no phase; a role needs at least one EnterPhase")]
+    NoPhases { role: Role },
+    #[error(
+        "role {role} enters the phases {found}, but role {other} enters {expected}; all roles need the same ones in the same order"
+    )]
+    PhasesDiffer { role: Role, found: String, other: Role, expected: String },
+    #[error("the tree of role {role} calls policy '{called}', but the manifest gives the role {given}")]
+    PolicyOfRole { role: Role, called: String, given: String },
+    #[error("the golden vectors of policy '{name}' ({path}): {source}")]
+    Golden { name: String, path: EntryPath, source: GoldenError },
+    #[error("policy '{name}' ({path}): {reason}")]
+    Policy { name: String, path: EntryPath, reason: String },
+}
+
+impl fmt::Display for SkillProblems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            write!(f, "{}{problem}", if index == 0 { "" } else { "; " })?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for SkillProblems {}
+
+/// Where the files of an artifact come from, and what makes a policy of an ONNX file.
+pub trait Material {
+    fn read(&self, path: &EntryPath) -> Result<Vec<u8>, String>;
+
+    /// Loads a policy and checks it against its golden vectors.
+    fn load_policy(&self, onnx: &[u8], golden: &GoldenVectors) -> Result<Arc<Mutex<dyn Policy>>, String>;
+}
+
+impl Skill {
+    /// Makes the skill, or lists everything that is wrong with it.
+    pub fn assemble(
+        source: &SkillSource,
+        robots: &BTreeMap<Role, CellRobot>,
+        material: &dyn Material,
+    ) -> Result<Self, SkillProblems> {
+        let mut problems = Vec::new();
+        let trees = load_trees(source, material, &mut problems);
+        let phases = common_phases(&trees, &mut problems);
+        let policies = load_policies(source, material, &mut problems);
+        let mut roles = Vec::new();
+        for (&role, entry) in &source.roles {
+            let Some(robot) = robots.get(&role) else {
+                problems.push(SkillProblem::NoRobot { role });
+                continue;
+            };
+            if robot.model != entry.robot_group {
+                problems.push(SkillProblem::WrongGroup {
+                    role,
+                    group: entry.robot_group.clone(),
+                    robot: robot.name.clone(),
+                    model: robot.model.clone(),
+                });
+            }
+            let Some(tree) = trees.get(&role) else { continue };
+            check_calls(role, tree, entry.policy.as_deref(), &mut problems);
+            let policy = entry.policy.as_ref().and_then(|name| policies.get(name)).cloned();
+            roles.push(RoleSpec {
+                role,
+                robot: robot.name.clone(),
+                arm: Arc::clone(&robot.arm),
+                tool: robot.tool,
+                home: robot.home,
+                limits: robot.limits,
+                tree: Arc::clone(tree),
+                policy,
+            });
+        }
+        if problems.is_empty() { Ok(Self { roles, phases }) } else { Err(SkillProblems(problems)) }
+    }
+
+    /// The roles of the skill.
+    pub fn role_names(&self) -> Vec<Role> {
+        self.roles.iter().map(|spec| spec.role).collect()
+    }
+}
+
+fn load_trees(
+    source: &SkillSource,
+    material: &dyn Material,
+    problems: &mut Vec<SkillProblem>,
+) -> BTreeMap<Role, Arc<Tree>> {
+    let registry = registry();
+    let mut trees = BTreeMap::new();
+    for (&role, entry) in &source.roles {
+        let text = material
+            .read(&entry.tree)
+            .and_then(|bytes| String::from_utf8(bytes).map_err(|error| error.to_string()));
+        let text = match text {
+            Ok(text) => text,
+            Err(reason) => {
+                problems.push(SkillProblem::Unreadable { path: entry.tree.clone(), reason });
+                continue;
+            }
+        };
+        match Loader::new(&registry).document(entry.tree.as_str(), &text).main_tree(&entry.tree_id).load() {
+            Ok(tree) => {
+                trees.insert(role, Arc::new(tree));
+            }
+            Err(errors) => problems.push(SkillProblem::Tree { role, errors }),
+        }
+    }
+    trees
+}
+
+fn common_phases(trees: &BTreeMap<Role, Arc<Tree>>, problems: &mut Vec<SkillProblem>) -> Vec<String> {
+    let mut common: Option<(Role, Vec<String>)> = None;
+    for (&role, tree) in trees {
+        let found = phases(tree);
+        if found.is_empty() {
+            problems.push(SkillProblem::NoPhases { role });
+            continue;
+        }
+        match &common {
+            None => common = Some((role, found)),
+            Some((other, expected)) if *expected != found => problems.push(SkillProblem::PhasesDiffer {
+                role,
+                found: found.join(", "),
+                other: *other,
+                expected: expected.join(", "),
+            }),
+            Some(_) => {}
+        }
+    }
+    common.map(|(_, phases)| phases).unwrap_or_default()
+}
+
+fn check_calls(role: Role, tree: &Tree, given: Option<&str>, problems: &mut Vec<SkillProblem>) {
+    let calls = tree.nodes().iter().filter(|node| node.id == "RunPolicy");
+    for called in calls.filter_map(|node| tree.literal(node.uid, "policy")).map(ToString::to_string) {
+        if given != Some(called.as_str()) {
+            let given = given.map_or_else(|| "none".into(), |name| format!("'{name}'"));
+            problems.push(SkillProblem::PolicyOfRole { role, called, given });
+        }
+    }
+}
+
+fn load_policies(
+    source: &SkillSource,
+    material: &dyn Material,
+    problems: &mut Vec<SkillProblem>,
+) -> BTreeMap<String, NamedPolicy> {
+    let mut policies = BTreeMap::new();
+    for (name, entry) in &source.policies {
+        match load_policy(name, entry, material) {
+            Ok(policy) => {
+                let deadline = Duration::from_micros(entry.deadline_us.into());
+                policies.insert(name.clone(), NamedPolicy { name: name.clone(), deadline, policy });
+            }
+            Err(problem) => problems.push(problem),
+        }
+    }
+    policies
+}
+
+fn load_policy(
+    name: &str,
+    entry: &PolicyEntry,
+    material: &dyn Material,
+) -> Result<Arc<Mutex<dyn Policy>>, SkillProblem> {
+    let read = |path: &EntryPath| {
+        material.read(path).map_err(|reason| SkillProblem::Unreadable { path: path.clone(), reason })
+    };
+    let golden = GoldenVectors::parse(&String::from_utf8_lossy(&read(&entry.golden)?)).map_err(|source| {
+        SkillProblem::Golden { name: name.to_owned(), path: entry.golden.clone(), source }
+    })?;
+    material.load_policy(&read(&entry.file)?, &golden).map_err(|reason| SkillProblem::Policy {
+        name: name.to_owned(),
+        path: entry.file.clone(),
+        reason,
+    })
+}
