@@ -15,6 +15,7 @@ pub struct DriverWatch {
     pub stop_permit_age: u64,
     drive: Drive,
     standing: bool,
+    cycles_to_stand: Option<u64>,
 }
 
 impl Default for DriverWatch {
@@ -24,6 +25,7 @@ impl Default for DriverWatch {
             stop_permit_age: 0,
             drive: Drive::Stopping(StopCause::NoPermit),
             standing: true,
+            cycles_to_stand: None,
         }
     }
 }
@@ -37,10 +39,10 @@ impl DriverWatch {
         if stop_began {
             self.stop_permit_age = self.permit_age;
         }
-        // Standing and going again while following is ordinary motion, not news.
-        let came_to_stand = standing && !self.standing && state.drive != Drive::Following;
+        let came_to_stand = self.cycles_to_stand.is_none() && state.counters.cycles_to_stand.is_some();
         let news = state.drive != self.drive || came_to_stand;
         (self.drive, self.standing) = (state.drive, standing);
+        self.cycles_to_stand = state.counters.cycles_to_stand;
         news
     }
 
@@ -128,7 +130,11 @@ mod tests {
         watch.cycle(1, &state(Drive::Following, 0.5));
         watch.cycle(1, &state(Drive::Stopping(StopCause::PermitZero), 0.4));
         assert!(!watch.standing());
-        assert!(watch.cycle(1, &state(Drive::Stopping(StopCause::PermitZero), 0.0)));
+        // The driver's own count follows one cycle after the reference is zero.
+        let mut stands = state(Drive::Stopping(StopCause::PermitZero), 0.0);
+        assert!(!watch.cycle(1, &stands));
+        stands.counters.cycles_to_stand = Some(3);
+        assert!(watch.cycle(1, &stands));
         assert!(watch.standing());
     }
 
