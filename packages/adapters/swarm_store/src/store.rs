@@ -295,12 +295,12 @@ impl Store {
     }
 
     /// The kernel drops the lock when this process ends, however it ends.
-    fn lock(&self, name: &str) -> Result<File, StoreError> {
+    fn lock(&self, name: &str) -> Result<Lock, StoreError> {
         let path = self.root.join(name);
         let file = File::options().create(true).truncate(false).write(true).open(&path);
         let file = file.map_err(io_error("open the lock file", &path))?;
         match file.try_lock() {
-            Ok(()) => Ok(file),
+            Ok(()) => Ok(Lock(file)),
             Err(TryLockError::WouldBlock) => Err(StoreError::Busy { root: self.root.clone() }),
             Err(TryLockError::Error(error)) => Err(io_error("lock", &path)(error)),
         }
@@ -398,6 +398,16 @@ impl Store {
         fs::rename(&temporary, &path).map_err(io_error("replace", &path))?;
         self.step(Step::SyncRoot, "sync", &self.root)?;
         sync_folder(&self.root).map_err(io_error("sync", &self.root))
+    }
+}
+
+/// A held lock file.
+struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing would not do: a child process that is being started holds the same open file until it executes.
+        let _ = self.0.unlock();
     }
 }
 

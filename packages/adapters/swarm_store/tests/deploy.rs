@@ -136,7 +136,7 @@ fn what_is_read_back_is_verified_again() {
             fs::write(path, longer).unwrap();
         }),
         ("it is not in the archive", |folder| {
-            fs::write(folder.join("unpacked/trees/extra.xml"), "").unwrap()
+            fs::write(folder.join("unpacked/trees/extra.xml"), "").unwrap();
         }),
         ("No such file", |folder| fs::remove_file(folder.join("unpacked/trees/leader.xml")).unwrap()),
         ("it is not a regular file", |folder| {

@@ -1,4 +1,5 @@
-//! `cell`, the operator's command line: keys, packaging, signing and verifying of skill artifacts.
+//! `cell`, the operator's command line: keys, packaging, signing and verifying of skill artifacts, and the check of a cell's
+//! declaration.
 //!
 //! One module per command under `commands`; each has its arguments and a `run` that reads top to bottom. What a command
 //! decides is decided in core or the store, never here.
@@ -18,7 +19,7 @@ use swarm_base::ErrorChain;
 
 pub use commands::verify::{Question, judge};
 
-/// Keys, packages, signatures and checks of cooperative skill artifacts.
+/// Keys, packages, signatures and checks of cooperative skill artifacts; check of a cell's declaration.
 ///
 /// Exit codes: 0 done or good, 1 refused, 2 could not do it.
 #[derive(Debug, Parser)]
@@ -36,6 +37,8 @@ enum Command {
     Sign(commands::sign::Args),
     Verify(commands::verify::Args),
     Inspect(commands::inspect::Args),
+    #[command(subcommand)]
+    Config(commands::config::Config),
     #[command(hide = true)]
     EvidenceArtifact(commands::evidence_artifact::Args),
 }
@@ -57,6 +60,7 @@ pub fn run() -> ExitCode {
         Command::Sign(args) => commands::sign::run(&args),
         Command::Verify(args) => commands::verify::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args),
+        Command::Config(command) => commands::config::run(&command),
         Command::EvidenceArtifact(args) => commands::evidence_artifact::run(&args),
     };
     match result {

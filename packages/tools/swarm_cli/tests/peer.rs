@@ -5,6 +5,8 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use swarm_cli::cases::{Case, generate};
 use swarm_store::signature_path;
@@ -30,13 +32,22 @@ fn second_opinion(case: &Case) -> (bool, String) {
 #[test]
 fn both_verifiers_agree_on_every_case() {
     let folder = tempfile::tempdir().unwrap();
-    let mut differing = Vec::new();
-    for case in generate(folder.path()).unwrap() {
-        let ours = case.verdict().unwrap();
-        let (theirs, said) = second_opinion(&case);
-        if ours.is_ok() != theirs {
-            differing.push(format!("{}: we say {ours:?}, the second verifier says {said}", case.name));
+    let cases = generate(folder.path()).unwrap();
+    let differing = Mutex::new(Vec::new());
+    // Starting Python is most of the time, so the cases share the cores.
+    let next = AtomicUsize::new(0);
+    let judge_some = || {
+        while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let ours = case.verdict().unwrap();
+            let (theirs, said) = second_opinion(case);
+            if ours.is_ok() != theirs {
+                let text = format!("{}: we say {ours:?}, the second verifier says {said}", case.name);
+                differing.lock().unwrap().push(text);
+            }
         }
-    }
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| (0..cores).for_each(|_| drop(scope.spawn(judge_some))));
+    let differing = differing.into_inner().unwrap();
     assert!(differing.is_empty(), "{}", differing.join("\n"));
 }

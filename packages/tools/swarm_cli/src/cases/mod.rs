@@ -126,18 +126,18 @@ fn refused(code: &'static str, message: impl Into<String>) -> Expected {
 
 /// A signer with a fixed key.
 #[derive(Clone, Copy)]
-struct Signer {
-    name: &'static str,
+pub(crate) struct Signer {
+    pub(crate) name: &'static str,
     seed: u8,
 }
 
-const SITE_A: Signer = Signer { name: "site_a", seed: 1 };
+pub(crate) const SITE_A: Signer = Signer { name: "site_a", seed: 1 };
 const SITE_A_SECOND_KEY: Signer = Signer { name: "site_a", seed: 2 };
 const SITE_B: Signer = Signer { name: "site_b", seed: 3 };
 const MALLORY: Signer = Signer { name: "mallory", seed: 4 };
 
 impl Signer {
-    fn key(self) -> SigningKey {
+    pub(crate) fn key(self) -> SigningKey {
         SigningKey::from_bytes(&[self.seed; 32])
     }
 
@@ -157,7 +157,7 @@ impl Signer {
     }
 }
 
-fn trusting(threshold: usize, signers: &[Signer]) -> Trust {
+pub(crate) fn trusting(threshold: usize, signers: &[Signer]) -> Trust {
     Trust { threshold, keys: signers.iter().map(|signer| signer.trusted()).collect() }
 }
 

@@ -1,5 +1,6 @@
 //! The commands of `cell`, one module each.
 
+pub(crate) mod config;
 pub(crate) mod evidence_artifact;
 pub(crate) mod inspect;
 pub(crate) mod keys;
