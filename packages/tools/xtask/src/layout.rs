@@ -4,7 +4,7 @@
 //! .ros/jazzy/            ROS 2 Jazzy from wheels, where none is sourced; a Python virtual environment at the same time
 //! .ros/tools/            the Python virtual environment beside a sourced Jazzy
 //! .ros/native/           libmujoco.so, libonnxruntime.so: links into the wheels
-//! .ros/overlay/<hash>/   swarm_msgs, and the messages that the underlay lacks; the hash is that of their sources
+//! .ros/overlay/<hash>/   swarm_msgs; the hash is that of its sources
 //! .ros/stamps/           which steps are done, with the hash of their inputs
 //! .ros/logs/             output of the steps
 //! install/ build/ log/   colcon's folders
@@ -72,7 +72,7 @@ impl Layout {
         self.root.join("msg/swarm_msgs")
     }
 
-    /// Message packages of upstream, built only where the underlay lacks them.
+    /// Message packages of upstream that the wheels lack.
     pub fn underlay_messages(&self) -> PathBuf {
         self.root.join("msg/underlay")
     }

@@ -2,6 +2,7 @@
 //!
 //! It is the first thing built on a fresh machine, before there is any ROS: few dependencies, and no crate of the project.
 
+pub mod arrows;
 pub mod error;
 pub mod layout;
 pub mod process;

@@ -68,7 +68,7 @@ pub fn ensure(layout: &Layout) -> Result<()> {
 
     let task = Task::start(format!(
         "install Debian packages: {}",
-        Vec::from_iter(packages.iter().copied()).join(" ")
+        packages.iter().copied().collect::<Vec<_>>().join(" ")
     ));
     let log = layout.log("apt");
     run_logged("updating the package lists", Command::new(&apt).arg("update"), &log, |line| task.say(line))?;

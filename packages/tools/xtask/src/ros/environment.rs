@@ -94,7 +94,9 @@ fn join(entries: impl IntoIterator<Item = String>) -> String {
 
 /// `variables` as lines that a POSIX shell evaluates.
 pub fn exports(variables: &Variables) -> String {
-    variables.iter().map(|(name, value)| format!("export {name}={}\n", quoted(value))).collect()
+    let lines: Vec<String> =
+        variables.iter().map(|(name, value)| format!("export {name}={}\n", quoted(value))).collect();
+    lines.concat()
 }
 
 #[cfg(test)]

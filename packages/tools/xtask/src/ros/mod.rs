@@ -5,7 +5,7 @@
 //!
 //! 1. Debian packages that builds need ([`debian`]).
 //! 2. A Python that fits ([`python`]), and from it a virtual environment with the wheels ([`wheels`], [`repairs`]).
-//! 3. Links to MuJoCo and ONNX Runtime ([`native`]).
+//! 3. Message packages of upstream that the wheels lack ([`message_package`]); links to MuJoCo and ONNX Runtime ([`native`]).
 //! 4. The overlay ([`overlay`]).
 //! 5. The environment ([`environment`]), and the files to source.
 //!
@@ -13,6 +13,7 @@
 
 pub mod debian;
 pub mod environment;
+pub mod message_package;
 pub mod native;
 pub mod overlay;
 pub mod python;
@@ -26,6 +27,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use environment::{Parts, compose, exports};
+use message_package::MessagePackage;
 use python::Python;
 use underlay::{Underlay, Variables, process_variables, split};
 use wheels::{Kind, Venv};
@@ -43,6 +45,7 @@ pub struct RosEnv {
     pub venv: PathBuf,
     pub overlay: PathBuf,
     variables: Variables,
+    underlay_variables: Variables,
 }
 
 /// What of it is there already. Nothing is made to find out.
@@ -77,15 +80,21 @@ impl RosEnv {
             overlay,
             idl_packages,
         };
-        let plan = overlay::Plan::of(layout, &underlay, &identity)?;
+        let bare = compose(&parts(None, &[]), &variables);
+        let plan = overlay::Plan::of(layout, &identity)?;
         if !plan.is_built() {
-            let bare = compose(&parts(None, &[]), &variables);
-            plan.build(layout, &underlay, &bare, &venv.python())?;
+            plan.build(layout, &bare, &venv.python())?;
         }
         let packages = overlay::idl_packages(&plan.folder, &underlay)?;
         let composed = compose(&parts(Some(&plan.folder), &packages), &variables);
         write_setup_files(layout, &underlay, &composed, &plan.folder)?;
-        Ok(Self { venv: venv.folder, overlay: plan.folder, variables: composed, underlay })
+        Ok(Self {
+            venv: venv.folder,
+            overlay: plan.folder,
+            variables: composed,
+            underlay_variables: bare,
+            underlay,
+        })
     }
 
     /// Looks without touching.
@@ -99,13 +108,18 @@ impl RosEnv {
         let native = layout.native();
         let venv_ready = stamps.all_current(chain(layout, &venv, &python, &native)?);
         let identity = Stamps::digest_of(chain(layout, &venv, &python, &native)?);
-        let overlay_ready = venv_ready && overlay::Plan::of(layout, &underlay, &identity)?.is_built();
+        let overlay_ready = venv_ready && overlay::Plan::of(layout, &identity)?.is_built();
         Ok(State { underlay, venv_ready, overlay_ready })
     }
 
     /// Gives the environment to a child.
     pub fn apply<'c>(&self, command: &'c mut Command) -> &'c mut Command {
         command.envs(&self.variables)
+    }
+
+    /// The environment without our messages, for colcon, which builds them itself.
+    pub fn apply_underlay<'c>(&self, command: &'c mut Command) -> &'c mut Command {
+        command.envs(&self.underlay_variables)
     }
 
     pub fn variables(&self) -> &Variables {
@@ -144,6 +158,14 @@ fn chain<'a>(
     native: &'a Path,
 ) -> Result<Vec<Step<'a>>> {
     let mut steps = venv.steps(layout, python)?;
+    if venv.kind == Kind::Ros {
+        steps.push(Step {
+            name: "upstream-messages",
+            title: "build the messages that the wheels lack".to_owned(),
+            inputs: Inputs::new().tree(&layout.underlay_messages())?,
+            deed: Box::new(move |task| build_upstream_messages(layout, venv, python, task)),
+        });
+    }
     steps.push(Step {
         name: "native",
         title: "link MuJoCo and ONNX Runtime".to_owned(),
@@ -151,6 +173,34 @@ fn chain<'a>(
         deed: Box::new(move |_: &Task| native::link(&venv.folder, native)),
     });
     Ok(steps)
+}
+
+/// A Jazzy from Debian packages has them; there, a missing one is to be installed from there.
+fn build_upstream_messages(layout: &Layout, venv: &Venv, python: &Python, task: &Task) -> Result<()> {
+    let underlay = Underlay::Wheels { prefix: venv.folder.clone() };
+    let site_packages = site_packages_of(venv, python);
+    let wheel_libraries = wheel_libraries(venv, &site_packages)?;
+    let parts = Parts {
+        layout,
+        underlay: &underlay,
+        venv: &venv.folder,
+        site_packages: &site_packages,
+        wheel_libraries: &wheel_libraries,
+        overlay: None,
+        idl_packages: &[],
+    };
+    let variables = compose(&parts, &process_variables());
+    for source in message_package::packages_in(&layout.underlay_messages())? {
+        let package = MessagePackage {
+            source: &source,
+            prefix: &venv.folder,
+            staging: None,
+            variables: &variables,
+            python: &venv.python(),
+        };
+        package.build(layout, task)?;
+    }
+    Ok(())
 }
 
 fn site_packages_of(venv: &Venv, python: &Python) -> PathBuf {

@@ -1,0 +1,440 @@
+//! Dependencies point one way: core <- adapters <- nodes, services, tools. This module reads `cargo metadata` and names each
+//! arrow that does not.
+//!
+//! Architecture invariants, each checked here:
+//! - core depends on core alone, and reaches no ROS, socket, async runtime or native library through anybody;
+//! - adapters depend on core, never on each other;
+//! - nodes depend on core and adapters, and on no node but `swarm_ros`; they alone may name `r2r`;
+//! - services and tools depend on core and adapters;
+//! - tests (dev-dependencies) of nodes, services and tools may use `swarm_testkit` besides;
+//! - `default-members` build without ROS and MuJoCo;
+//! - every crate takes the workspace's lints, which forbid unsafe code; `swarm_rt` alone may set its own.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde::Deserialize;
+
+use crate::error::{Error, IoContext, Result};
+use crate::layout::Layout;
+use crate::process;
+
+/// What core may not reach, not even through others.
+const NOT_FOR_CORE: [&str; 14] = [
+    "r2r",
+    "tokio",
+    "async-std",
+    "smol",
+    "mio",
+    "socket2",
+    "hyper",
+    "reqwest",
+    "axum",
+    "rustls",
+    "ort",
+    "mujoco-rs",
+    "rusqlite",
+    "gstreamer",
+];
+
+/// What `default-members` may not reach: it would not build on a laptop without ROS and MuJoCo.
+const NOT_FOR_DEFAULT_MEMBERS: [&str; 2] = ["r2r", "mujoco-rs"];
+
+const SHARED_NODE: &str = "swarm_ros";
+const TEST_KIT: &str = "swarm_testkit";
+const UNSAFE_CRATE: &str = "swarm_rt";
+
+/// The part of `cargo metadata` that is read here.
+#[derive(Debug, Deserialize)]
+pub struct Metadata {
+    packages: Vec<Package>,
+    workspace_members: Vec<String>,
+    workspace_default_members: Vec<String>,
+    resolve: Resolve,
+}
+
+#[derive(Debug, Deserialize)]
+struct Package {
+    id: String,
+    name: String,
+    manifest_path: PathBuf,
+}
+
+#[derive(Debug, Deserialize)]
+struct Resolve {
+    nodes: Vec<Node>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Node {
+    id: String,
+    deps: Vec<Edge>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Edge {
+    pkg: String,
+    dep_kinds: Vec<EdgeKind>,
+}
+
+#[derive(Debug, Deserialize)]
+struct EdgeKind {
+    /// `None` is a normal dependency; else `dev` or `build`.
+    kind: Option<String>,
+}
+
+impl Edge {
+    fn ships(&self) -> bool {
+        self.dep_kinds.iter().any(|kind| kind.kind.as_deref() != Some("dev"))
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Layer {
+    Core,
+    Adapters,
+    Nodes,
+    Services,
+    Tools,
+}
+
+impl Layer {
+    fn of(package: &Package) -> Option<Self> {
+        let folder = package.manifest_path.parent()?.parent()?;
+        match folder.file_name()?.to_str()? {
+            "core" => Some(Self::Core),
+            "adapters" => Some(Self::Adapters),
+            "nodes" => Some(Self::Nodes),
+            "services" => Some(Self::Services),
+            "tools" => Some(Self::Tools),
+            _ => None,
+        }
+    }
+}
+
+/// A dependency that points the wrong way.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct WrongArrow {
+    pub from: String,
+    pub to: String,
+    pub why: String,
+}
+
+impl fmt::Display for WrongArrow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} -> {}: {}", self.from, self.to, self.why)
+    }
+}
+
+/// Reads the workspace's metadata and gives what is wrong, as lines to print.
+pub fn check(layout: &Layout) -> Result<Vec<String>> {
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["metadata", "--format-version", "1", "--locked"]).current_dir(layout.root());
+    let text = process::output("reading the workspace", &mut command)?;
+    let metadata: Metadata = serde_json::from_str(&text)
+        .map_err(|error| Error::Malformed { path: "cargo metadata".into(), problem: error.to_string() })?;
+    let mut lines: Vec<String> = wrong_arrows(&metadata).iter().map(ToString::to_string).collect();
+    lines.extend(crates_with_own_lints(&metadata)?);
+    Ok(lines)
+}
+
+/// Every wrong arrow, sorted.
+pub fn wrong_arrows(metadata: &Metadata) -> BTreeSet<WrongArrow> {
+    let graph = Graph::of(metadata);
+    let mut wrong = BTreeSet::new();
+    for member in &metadata.workspace_members {
+        let from = graph.package(member);
+        let Some(layer) = Layer::of(from) else {
+            let why = format!("{} is in none of the layers' folders", from.manifest_path.display());
+            wrong.insert(WrongArrow { from: from.name.clone(), to: "?".to_owned(), why });
+            continue;
+        };
+        for edge in graph.edges(member) {
+            let to = graph.package(&edge.pkg);
+            if let Some(why) = objection(from, layer, to, edge) {
+                wrong.insert(WrongArrow { from: from.name.clone(), to: to.name.clone(), why });
+            }
+        }
+        if layer == Layer::Core {
+            let why = "core decides, without ROS, sockets, async runtimes and native libraries";
+            wrong.extend(graph.reaches(member, &NOT_FOR_CORE, Edge::ships, why));
+        }
+    }
+    for member in &metadata.workspace_default_members {
+        let why = "default-members build where there is no ROS and no MuJoCo";
+        // Tests of default-members run there too, so their dev-dependencies count; those of others are not built.
+        let counts = |edge: &Edge| edge.ships() || metadata.workspace_default_members.contains(&edge.pkg);
+        for edge in graph.edges(member).iter().filter(|edge| !edge.ships()) {
+            wrong.extend(graph.reaches(&edge.pkg, &NOT_FOR_DEFAULT_MEMBERS, counts, why));
+        }
+        wrong.extend(graph.reaches(member, &NOT_FOR_DEFAULT_MEMBERS, counts, why));
+    }
+    wrong
+}
+
+/// Why `from`, of `layer`, may not name `to`; `None` when it may.
+fn objection(from: &Package, layer: Layer, to: &Package, edge: &Edge) -> Option<String> {
+    use Layer::{Adapters, Core, Nodes, Services, Tools};
+    if (to.name == "r2r" || to.name.starts_with("r2r_")) && layer != Nodes {
+        return Some("only packages/nodes may name r2r".to_owned());
+    }
+    let target = Layer::of_workspace(to)?;
+    let shell = matches!(layer, Nodes | Services | Tools);
+    if to.name == TEST_KIT && !edge.ships() && shell {
+        return None;
+    }
+    match (layer, target) {
+        (_, Core) | (Nodes | Services | Tools, Adapters) => None,
+        (Nodes, Nodes) if to.name == SHARED_NODE => None,
+        (Nodes, Nodes) => Some(format!("nodes meet over ROS; they share only {SHARED_NODE}")),
+        (Core, _) => Some("core depends on core alone".to_owned()),
+        (Adapters, Adapters) => Some("adapters never depend on each other".to_owned()),
+        (Adapters, _) => Some("adapters depend on core alone".to_owned()),
+        (Nodes | Services | Tools, Nodes | Services | Tools) => {
+            Some(format!("{} depends on core and adapters alone", from.name))
+        }
+    }
+}
+
+impl Layer {
+    /// The layer of a package of ours; none for one from a registry.
+    fn of_workspace(package: &Package) -> Option<Self> {
+        if package.id.starts_with("path+") { Self::of(package) } else { None }
+    }
+}
+
+/// Lookup by package id.
+struct Graph<'a> {
+    packages: BTreeMap<&'a str, &'a Package>,
+    nodes: BTreeMap<&'a str, &'a [Edge]>,
+}
+
+impl<'a> Graph<'a> {
+    fn of(metadata: &'a Metadata) -> Self {
+        Self {
+            packages: metadata.packages.iter().map(|package| (package.id.as_str(), package)).collect(),
+            nodes: metadata
+                .resolve
+                .nodes
+                .iter()
+                .map(|node| (node.id.as_str(), node.deps.as_slice()))
+                .collect(),
+        }
+    }
+
+    fn package(&self, id: &str) -> &'a Package {
+        self.packages[id] // cargo lists every package that its graph names
+    }
+
+    fn edges(&self, id: &str) -> &'a [Edge] {
+        self.nodes.get(id).copied().unwrap_or_default()
+    }
+
+    /// The shortest way from `start` to each of `forbidden`, over edges that `counts`; as the arrow that ends it.
+    fn reaches(
+        &self,
+        start: &'a str,
+        forbidden: &[&str],
+        counts: impl Fn(&Edge) -> bool,
+        why: &str,
+    ) -> Vec<WrongArrow> {
+        let mut came_from: BTreeMap<&str, &str> = BTreeMap::new();
+        let mut left = VecDeque::from([start]);
+        let mut wrong = Vec::new();
+        while let Some(id) = left.pop_front() {
+            let name = &self.package(id).name;
+            if id != start && forbidden.contains(&name.as_str()) {
+                let mut way = vec![name.as_str()];
+                let mut at = id;
+                while let Some(before) = came_from.get(at) {
+                    way.push(&self.package(before).name);
+                    at = before;
+                }
+                way.reverse();
+                let why = format!("{why} (by way of {})", way.join(" -> "));
+                wrong.push(WrongArrow { from: self.package(start).name.clone(), to: name.clone(), why });
+                continue;
+            }
+            for edge in self.edges(id).iter().filter(|edge| counts(edge)) {
+                if edge.pkg != start && !came_from.contains_key(edge.pkg.as_str()) {
+                    came_from.insert(&edge.pkg, id);
+                    left.push_back(&edge.pkg);
+                }
+            }
+        }
+        wrong
+    }
+}
+
+/// Crates that do not take the workspace's lints, and so could allow unsafe code.
+fn crates_with_own_lints(metadata: &Metadata) -> Result<Vec<String>> {
+    let mut lines = Vec::new();
+    for package in metadata.packages.iter().filter(|package| metadata.workspace_members.contains(&package.id))
+    {
+        let text = fs::read_to_string(&package.manifest_path).doing("read", &package.manifest_path)?;
+        if package.name != UNSAFE_CRATE && !takes_workspace_lints(&text) {
+            let path = package.manifest_path.display();
+            lines.push(format!(
+                "{path}: has no `[lints] workspace = true`; only {UNSAFE_CRATE} may set its own lints"
+            ));
+        }
+    }
+    Ok(lines)
+}
+
+fn takes_workspace_lints(manifest: &str) -> bool {
+    let mut lines = manifest.lines().map(str::trim).skip_while(|line| *line != "[lints]").skip(1);
+    lines.find(|line| !line.is_empty()).is_some_and(|line| line.replace(' ', "") == "workspace=true")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A made-up workspace: `members` as (layer, name), `registry` crates, and `arrows` as (from, to, kind).
+    fn workspace(
+        members: &[(&str, &str)],
+        registry: &[&str],
+        arrows: &[(&str, &str, Option<&str>)],
+    ) -> Metadata {
+        let path_of = |name: &str| match members.iter().find(|(_, member)| *member == name) {
+            Some((layer, _)) => {
+                (format!("path+file:///w/{name}"), format!("/w/packages/{layer}/{name}/Cargo.toml"))
+            }
+            None => (format!("registry+{name}"), format!("/registry/src/{name}-1.0.0/Cargo.toml")),
+        };
+        let names = || members.iter().map(|(_, name)| *name).chain(registry.iter().copied());
+        let packages: Vec<_> = names()
+            .map(|name| {
+                let (id, manifest_path) = path_of(name);
+                serde_json::json!({"id": id, "name": name, "manifest_path": manifest_path})
+            })
+            .collect();
+        let nodes: Vec<_> = names()
+            .map(|name| {
+                let deps: Vec<_> = arrows
+                    .iter()
+                    .filter(|(from, _, _)| *from == name)
+                    .map(|(_, to, kind)| serde_json::json!({"pkg": path_of(to).0, "dep_kinds": [{"kind": kind}]}))
+                    .collect();
+                serde_json::json!({"id": path_of(name).0, "deps": deps})
+            })
+            .collect();
+        let ids: Vec<_> = members.iter().map(|(_, name)| path_of(name).0).collect();
+        let defaults: Vec<_> =
+            members.iter().filter(|(layer, _)| *layer == "core").map(|(_, name)| path_of(name).0).collect();
+        serde_json::from_value(serde_json::json!({
+            "packages": packages,
+            "workspace_members": ids,
+            "workspace_default_members": defaults,
+            "resolve": {"nodes": nodes},
+        }))
+        .unwrap()
+    }
+
+    const MEMBERS: [(&str, &str); 9] = [
+        ("core", "swarm_base"),
+        ("core", "swarm_bt"),
+        ("adapters", "swarm_store"),
+        ("adapters", "swarm_onnx"),
+        ("nodes", "swarm_ros"),
+        ("nodes", "swarm_sim"),
+        ("nodes", "swarm_safety_monitor"),
+        ("tools", "swarm_testkit"),
+        ("tools", "swarm_cli"),
+    ];
+
+    fn lines(arrows: &[(&str, &str, Option<&str>)]) -> Vec<String> {
+        let metadata = workspace(&MEMBERS, &["r2r", "tokio", "serde", "mio"], arrows);
+        wrong_arrows(&metadata).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn arrows_that_point_inwards_are_right() {
+        let right = [
+            ("swarm_bt", "swarm_base", None),
+            ("swarm_bt", "serde", None),
+            ("swarm_store", "swarm_base", None),
+            ("swarm_store", "tokio", None),
+            ("swarm_sim", "swarm_store", None),
+            ("swarm_sim", "swarm_ros", None),
+            ("swarm_sim", "r2r", None),
+            ("swarm_sim", "swarm_testkit", Some("dev")),
+            ("swarm_cli", "swarm_store", None),
+            ("swarm_bt", "tokio", Some("dev")),
+        ];
+        assert_eq!(lines(&right), Vec::<String>::new());
+    }
+
+    #[test]
+    fn each_wrong_arrow_is_named_with_its_reason() {
+        let cases = [
+            (("swarm_base", "swarm_store", None), "swarm_base -> swarm_store: core depends on core alone"),
+            (
+                ("swarm_store", "swarm_onnx", None),
+                "swarm_store -> swarm_onnx: adapters never depend on each other",
+            ),
+            (
+                ("swarm_store", "swarm_onnx", Some("dev")),
+                "swarm_store -> swarm_onnx: adapters never depend on each other",
+            ),
+            (("swarm_store", "swarm_ros", None), "swarm_store -> swarm_ros: adapters depend on core alone"),
+            (
+                ("swarm_store", "swarm_testkit", Some("dev")),
+                "swarm_store -> swarm_testkit: adapters depend on core alone",
+            ),
+            (
+                ("swarm_sim", "swarm_safety_monitor", None),
+                "swarm_sim -> swarm_safety_monitor: nodes meet over ROS; they share only swarm_ros",
+            ),
+            (
+                ("swarm_sim", "swarm_testkit", None),
+                "swarm_sim -> swarm_testkit: swarm_sim depends on core and adapters alone",
+            ),
+            (
+                ("swarm_cli", "swarm_sim", None),
+                "swarm_cli -> swarm_sim: swarm_cli depends on core and adapters alone",
+            ),
+            (("swarm_cli", "r2r", None), "swarm_cli -> r2r: only packages/nodes may name r2r"),
+        ];
+        for (arrow, line) in cases {
+            assert_eq!(lines(&[arrow]), [line], "{arrow:?}");
+        }
+    }
+
+    #[test]
+    fn core_reaches_no_runtime_through_others_either() {
+        let found = lines(&[("swarm_bt", "serde", None), ("serde", "mio", None)]);
+        assert_eq!(found.len(), 1);
+        assert!(found[0].starts_with("swarm_bt -> mio: core decides"), "{found:?}");
+        assert!(found[0].ends_with("(by way of swarm_bt -> serde -> mio)"), "{found:?}");
+    }
+
+    #[test]
+    fn default_members_need_no_ros_not_even_in_their_tests() {
+        let found = lines(&[("swarm_bt", "serde", Some("dev")), ("serde", "r2r", None)]);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].contains("default-members build where there is no ROS"), "{found:?}");
+    }
+
+    #[test]
+    fn a_crate_outside_the_layers_is_named() {
+        let metadata = workspace(&[("misc", "stray")], &[], &[]);
+        let found: Vec<String> = wrong_arrows(&metadata).iter().map(ToString::to_string).collect();
+        assert_eq!(
+            found,
+            ["stray -> ?: /w/packages/misc/stray/Cargo.toml is in none of the layers' folders"]
+        );
+    }
+
+    #[test]
+    fn a_crate_with_lints_of_its_own_is_noticed() {
+        assert!(takes_workspace_lints("[package]\nname = \"x\"\n\n[lints]\nworkspace = true\n"));
+        assert!(!takes_workspace_lints("[package]\nname = \"x\"\n"));
+        assert!(!takes_workspace_lints("[lints]\nrust.unsafe_code = \"allow\"\n"));
+        assert!(!takes_workspace_lints("[lints.rust]\nunsafe_code = \"allow\"\n[x]\nworkspace = true"));
+    }
+}
