@@ -24,11 +24,19 @@ fn every_mistake_is_a_line_and_the_exit_code_says_refused() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("cell.yaml");
     let text = std::fs::read_to_string(shipped()).unwrap();
-    std::fs::write(&file, text.replace("schema: 1", "schema: 2").replace("spotter: panda", "spotter: pandora")).unwrap();
+    std::fs::write(
+        &file,
+        text.replace("schema: 1", "schema: 2").replace("spotter: panda", "spotter: pandora"),
+    )
+    .unwrap();
     let output = check(&file, &[]);
     let lines: Vec<_> = String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect();
     assert_eq!(lines.len(), 2, "{lines:?}");
-    assert!(lines[0].ends_with("schema: found 2, expected 1, the form that this version reads"), "{}", lines[0]);
+    assert!(
+        lines[0].ends_with("schema: found 2, expected 1, the form that this version reads"),
+        "{}",
+        lines[0]
+    );
     assert!(lines[1].contains("roles.spotter: found 'pandora'"), "{}", lines[1]);
     assert_eq!(output.status.code(), Some(1));
 }
@@ -41,8 +49,12 @@ fn a_file_that_is_named_and_missing_is_told() {
     std::fs::copy(shipped(), &file).unwrap();
     let output = check(&file, &["--json"]);
     let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let missing: Vec<_> = answer["missing_files"].as_array().unwrap().iter().filter_map(|path| path.as_str()).collect();
-    assert!(missing.contains(&folder.path().join("config/safety_ceiling.yaml").to_str().unwrap()), "{missing:?}");
+    let missing: Vec<_> =
+        answer["missing_files"].as_array().unwrap().iter().filter_map(|path| path.as_str()).collect();
+    assert!(
+        missing.contains(&folder.path().join("config/safety_ceiling.yaml").to_str().unwrap()),
+        "{missing:?}"
+    );
     assert_eq!(output.status.code(), Some(1));
 }
 

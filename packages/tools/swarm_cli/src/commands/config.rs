@@ -59,7 +59,8 @@ fn missing_files(cell: &CellConfig, declaration: &Path) -> Vec<PathBuf> {
     let folder = declaration.parent().unwrap_or(Path::new(""));
     let root = folder.parent().map_or_else(|| folder.join(".."), Path::to_owned);
     let of_robots = cell.robots.iter().flat_map(|robot| [Some(&robot.urdf), robot.gripper_urdf.as_ref()]);
-    let mut named: Vec<_> = of_robots.flatten().chain([&cell.safety.file]).map(|path| root.join(path)).collect();
+    let mut named: Vec<_> =
+        of_robots.flatten().chain([&cell.safety.file]).map(|path| root.join(path)).collect();
     named.retain(|path| !path.is_file());
     named.dedup();
     named
