@@ -240,8 +240,6 @@ impl GripperIngest {
             width_m,
             force_n,
             epoch: origin.epoch,
-            run: run_id(origin.trace_id),
-            sequence: origin.sequence,
             artifact_matches: origin.matches(loaded),
             arrival: stamp.arrival,
         })

@@ -165,8 +165,6 @@ pub struct GripperSample {
     pub width_m: f64,
     pub force_n: f64,
     pub epoch: u64,
-    pub run: u64,
-    pub sequence: u64,
     pub artifact_matches: bool,
     pub arrival: Time,
 }

@@ -44,8 +44,8 @@ pub use compose::{LooserField, LooserThanCeiling, compose};
 pub use config::{ArmConfig, Config, ConfigError, Payload, Release, Timing, Tolerances};
 pub use file::{EnvelopeError, EnvelopeFile, RobotShape};
 pub use inputs::{
-    CommandSample, GripperSample, Input, InputFault, Inputs, JointSample, ResetRequest, RobotInputs,
-    WrenchSample,
+    CommandSample, EmergencyStop, GripperSample, Input, InputFault, Inputs, JointSample, ResetRequest,
+    RobotInputs, WrenchSample,
 };
 pub use limits::{
     Boxes, CellLimits, Envelope, GripperLimits, JointLimits, MAX_BOXES, RobotLimits, WorldBox, WrenchLimits,

@@ -44,9 +44,9 @@ pub(crate) fn take_commands(
         take_velocity(config, gate, command, seen, robot, &mut taken, findings);
     }
     if let Some(gripper) = &input.gripper
-        && robot.seen_gripper != Some((gripper.run, gripper.sequence))
+        && robot.seen_gripper != Some(gripper.arrival)
     {
-        robot.seen_gripper = Some((gripper.run, gripper.sequence));
+        robot.seen_gripper = Some(gripper.arrival);
         if !gripper.width_m.is_finite() || !gripper.force_n.is_finite() {
             let kind = CauseKind::Malformed(Input::GripperCommand, InputFault::NotFinite);
             findings.report(Cause::robot(kind, gate.robot, 0.0, 0.0));

@@ -79,7 +79,8 @@ pub(crate) struct RobotState {
     pub seen_command: Option<(u64, u64)>,
     /// Run and sequence of the newest command accepted.
     pub last_command: Option<(u64, u64)>,
-    pub seen_gripper: Option<(u64, u64)>,
+    /// Arrival of the newest gripper command seen; their messages name no run.
+    pub seen_gripper: Option<Time>,
     /// What the gripper was told last; kept through every stop.
     pub gripper: Option<GripperTarget>,
     /// Joint state of the last step.

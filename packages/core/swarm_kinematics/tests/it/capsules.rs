@@ -13,7 +13,7 @@ fn position(arm: &ArmModel, shares: &[f64; 7]) -> JointVector {
 
 /// Vertices of a Wavefront or binary STL mesh.
 fn vertices(name: &str, bytes: &[u8]) -> Vec<Point3<f64>> {
-    if name.ends_with(".obj") {
+    if std::path::Path::new(name).extension().is_some_and(|extension| extension == "obj") {
         let text = std::str::from_utf8(bytes).unwrap();
         let lines = text.lines().filter_map(|line| line.strip_prefix("v "));
         return lines

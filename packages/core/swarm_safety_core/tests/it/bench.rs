@@ -79,6 +79,8 @@ pub(crate) struct Bench {
     pub contact: [(Vector3<f64>, Vector3<f64>); MAX_ROBOTS],
     /// Velocity that each robot's skill commands at 500 Hz; `None` = silence.
     pub wish: [Option<JointVector>; MAX_ROBOTS],
+    /// What the robots were told last.
+    pub outputs: [JointVector; MAX_ROBOTS],
     sequence: u64,
 }
 
@@ -100,6 +102,7 @@ impl Bench {
             qd: [JointVector::zeros(); MAX_ROBOTS],
             contact: [(Vector3::zeros(), Vector3::zeros()); MAX_ROBOTS],
             wish: [None; MAX_ROBOTS],
+            outputs: [JointVector::zeros(); MAX_ROBOTS],
             sequence: 0,
         }
     }
@@ -165,6 +168,7 @@ impl Bench {
         self.inputs.forget_events();
         for i in 0..MAX_ROBOTS {
             self.qd[i] = verdict.robots[i].velocity;
+            self.outputs[i] = self.qd[i];
             self.q[i] += self.qd[i] * PERIOD.as_secs_f64();
         }
         self.now = self.now + PERIOD;
@@ -183,14 +187,6 @@ impl Bench {
     pub(crate) fn reset(&mut self) -> Verdict {
         self.inputs.reset = Some(ResetRequest { epoch: self.state.epoch() });
         self.cycle()
-    }
-
-    /// Skills fall silent, robots come to rest.
-    pub(crate) fn come_to_rest(&mut self) {
-        self.wish = [None; MAX_ROBOTS];
-        for _ in 0..500 {
-            self.cycle();
-        }
     }
 }
 

@@ -1,4 +1,12 @@
 //! Tests of the decision on the shipped robots: every promise is one test.
 
 mod bench;
+mod commands;
+mod envelopes;
+mod faults;
+mod invariants;
+mod limits;
+mod messages;
+mod purity;
 mod running;
+mod stops;

@@ -1,0 +1,314 @@
+//! Limits from files: complete, consistent, and never looser than the cell's ceiling.
+
+use proptest::prelude::*;
+use swarm_kinematics::JointVector;
+use swarm_safety_core::{
+    Boxes, Config, ConfigError, Envelope, EnvelopeError, EnvelopeFile, MAX_ROBOTS, Payload, Release,
+    RobotLimits, RobotShape, Timing, Tolerances, WorldBox, compose,
+};
+
+use crate::bench::{CEILING, LEFT, PANDA_ARM, arms, config};
+
+const ROBOTS: [RobotShape; 3] = [
+    RobotShape { name: "ur5e_left", role: Some("leader"), dof: 6 },
+    RobotShape { name: "ur5e_right", role: Some("follower"), dof: 6 },
+    RobotShape { name: "panda", role: Some("spotter"), dof: 7 },
+];
+const NAMES: [&str; 3] = ["ur5e_left", "ur5e_right", "panda"];
+
+fn ceiling() -> Envelope {
+    EnvelopeFile::parse(CEILING).unwrap().ceiling(&ROBOTS).unwrap()
+}
+
+fn under(text: &str) -> Result<Envelope, EnvelopeError> {
+    EnvelopeFile::parse(text)?.under(&ceiling(), &ROBOTS)
+}
+
+#[test]
+fn the_shipped_ceiling_is_complete_and_within_the_makers_limits() {
+    let config = config();
+    assert_eq!(config.ceiling().robots[LEFT].joints.velocity[5], 1.57);
+    assert_eq!(config.ceiling().robots[PANDA_ARM].joints.upper[5], 3.7525);
+    assert_eq!(config.ceiling(), config.in_force());
+}
+
+#[test]
+fn an_envelope_tightens_what_it_names_and_inherits_the_rest() {
+    let composed =
+        under("schema: 1\nrobots: {follower: {tcp: {speed_m_s: 0.1}, joints: {velocity_rad_s: 0.5}}}");
+    let (composed, ceiling) = (composed.unwrap(), ceiling());
+    assert_eq!(composed.robots[1].tcp_speed_m_s, 0.1);
+    assert_eq!(
+        composed.robots[1].joints.velocity,
+        JointVector::from_fn(|i, _| if i < 6 { 0.5 } else { 0.0 })
+    );
+    assert_eq!(composed.robots[1].joints.upper, ceiling.robots[1].joints.upper);
+    assert_eq!((composed.robots[0], composed.robots[2]), (ceiling.robots[0], ceiling.robots[2]));
+    assert_eq!(composed.cell, ceiling.cell);
+}
+
+#[test]
+fn an_empty_envelope_is_the_ceiling() {
+    assert_eq!(under("schema: 1").unwrap(), ceiling());
+}
+
+#[test]
+fn a_looser_envelope_is_refused_with_every_looser_field() {
+    let text = "
+schema: 1
+cell: {separation: {min_m: 0.005}, timeouts: {command_s: 0.2}}
+robots:
+  leader: {tcp: {speed_m_s: 0.6}, gripper: {max_force_n: 60}}
+  panda: {joints: {velocity_rad_s: [1, 1, 1, 1, 1, 2.0, 1]}, workspace: {allowed: [{min_m: [-0.9, -0.6, -0.1], max_m: [0, 0, 1]}]}}
+";
+    let Err(EnvelopeError::Looser(looser)) = under(text) else { panic!("{:?}", under(text)) };
+    let fields: Vec<&str> = looser.0.iter().map(|field| field.field.as_str()).collect();
+    assert_eq!(
+        fields,
+        [
+            "cell.separation.min_m",
+            "cell.timeouts.command_s",
+            "robots.ur5e_left.tcp.speed_m_s",
+            "robots.ur5e_left.gripper.max_force_n",
+            "robots.panda.joints.velocity_rad_s[5]",
+            "robots.panda.workspace.allowed[0]",
+        ]
+    );
+    let text = looser.to_string();
+    assert!(text.starts_with("the skill's safety envelope is looser than the cell's ceiling: cell.separation.min_m is 0.005, the cell allows at least 0.01; "), "{text}");
+}
+
+#[test]
+fn a_ceiling_lists_everything_that_is_missing() {
+    let file = EnvelopeFile::parse("schema: 1").unwrap();
+    let Err(EnvelopeError::Invalid(problems)) = file.ceiling(&ROBOTS[..1]) else { panic!() };
+    for expected in [
+        "cell.separation.provenance is missing: say where the figures come from",
+        "cell.separation.min_m is missing",
+        "robots.ur5e_left.joints.velocity_rad_s is missing",
+        "robots.ur5e_left.workspace.allowed is missing",
+        "robots.ur5e_left.gripper.provenance is missing: say where the figures come from",
+    ] {
+        assert!(problems.iter().any(|problem| problem == expected), "{expected} is not in {problems:#?}");
+    }
+    assert!(problems.len() >= 25, "{}", problems.len());
+}
+
+#[test]
+fn mistakes_are_named_with_their_field_and_all_at_once() {
+    let text = "
+schema: 2
+cell: {separation: {min_m: 0.2, slow_m: 0.1}, timeouts: {wrench_s: -1}}
+robots:
+  nobody: {}
+  panda:
+    joints: {lower_rad: 1, upper_rad: [1, 1], velocity_rad_s: 0}
+    tcp: {speed_m_s: .nan}
+    workspace: {allowed: [{min_m: [1, 0, 0], max_m: [0, 1, 1]}]}
+    wrench: {contact_force_n: 50, collision_force_n: 40}
+";
+    let Err(EnvelopeError::Invalid(problems)) = under(text) else { panic!("{:?}", under(text)) };
+    for expected in [
+        "schema is 2, expected 1",
+        "robots.nobody: the cell has no such robot or role; its robots are ur5e_left, ur5e_right, panda",
+        "cell.separation: min_m 0.2 is above slow_m 0.1",
+        "cell.timeouts.wrench_s is -1, expected a finite number of 0 or more",
+        "robots.panda.joints.upper_rad has 2 values, expected 7, one per joint",
+        "robots.panda.joints.velocity_rad_s[0] is 0, expected above 0",
+        "robots.panda.tcp.speed_m_s is NaN, expected a finite number of 0 or more",
+        "robots.panda.workspace.allowed[0]: min_m [1.0, 0.0, 0.0] is not below max_m [0.0, 1.0, 1.0] on every axis",
+        "robots.panda.wrench: contact_force_n 50 is above collision_force_n 40",
+    ] {
+        assert!(problems.iter().any(|problem| problem == expected), "{expected} is not in {problems:#?}");
+    }
+}
+
+#[test]
+fn a_robot_named_by_name_and_by_role_is_refused() {
+    let Err(EnvelopeError::Invalid(problems)) = under("schema: 1\nrobots: {panda: {}, spotter: {}}") else {
+        panic!()
+    };
+    assert_eq!(problems, ["robots.panda: named twice, as robot and as role"]);
+}
+
+#[test]
+fn an_unknown_field_is_refused() {
+    let error = under("schema: 1\nrobots: {panda: {tcp: {sped_m_s: 0.1}}}").unwrap_err();
+    assert!(
+        matches!(error, EnvelopeError::Unreadable(_)) && error.to_string().contains("sped_m_s"),
+        "{error}"
+    );
+}
+
+#[test]
+fn keep_out_boxes_of_both_hold() {
+    let wall = "{min_m: [0, 0, 0], max_m: [1, 1, 1]}";
+    let text = CEILING
+        .replace("max_m: [0.9, 1.1, 1.3]}]", &format!("max_m: [0.9, 1.1, 1.3]}}]\n      keep_out: [{wall}]"));
+    let ceiling = EnvelopeFile::parse(&text).unwrap().ceiling(&ROBOTS).unwrap();
+    assert_eq!(ceiling.robots[2].keep_out.as_slice().len(), 1);
+    let envelope = EnvelopeFile::parse(
+        "schema: 1\nrobots: {panda: {workspace: {keep_out: [{min_m: [2, 2, 2], max_m: [3, 3, 3]}]}}}",
+    );
+    let composed = envelope.unwrap().under(&ceiling, &ROBOTS).unwrap();
+    assert_eq!(composed.robots[2].keep_out.as_slice().len(), 2);
+    // An envelope that names none can't take the ceiling's away.
+    let envelope = EnvelopeFile::parse("schema: 1\nrobots: {panda: {workspace: {keep_out: []}}}").unwrap();
+    assert_eq!(envelope.under(&ceiling, &ROBOTS).unwrap().robots[2].keep_out.as_slice().len(), 1);
+}
+
+#[test]
+fn a_configuration_lists_all_its_mistakes() {
+    let mut arms = arms();
+    arms[1].payload = Payload { mass_kg: -1.0, ..arms[1].payload };
+    arms[2].payload.com_in_flange_m.x = f64::NAN;
+    let text = CEILING.replace("velocity_rad_s: 1.5\n", "velocity_rad_s: 2.3\n");
+    let timing = Timing { period_s: 0.0, ..Timing::default() };
+    let tolerances = Tolerances { measured_speed: 0.5, slowest_scale: 2.0, ..Tolerances::default() };
+    let file = EnvelopeFile::parse(&text).unwrap();
+    let Err(ConfigError::Invalid(problems)) = Config::new(arms, &file, timing, tolerances, Release::ByReset)
+    else {
+        panic!()
+    };
+    let text = problems.join("\n");
+    for expected in [
+        "robot 'ur5e_right': payload",
+        "robot 'panda': payload",
+        "robot 'panda' joint 'panda_panda_joint1': velocity_rad_s 2.3 is beyond the maker's 2.175",
+        "timing.period_s is 0",
+        "tolerances.measured_speed is 0.5, expected at least 1",
+        "tolerances.slowest_scale is 2, expected at most 1",
+    ] {
+        assert!(text.contains(expected), "{expected} is not in\n{text}");
+    }
+}
+
+/// Any limits, also absurd ones.
+fn envelope() -> impl Strategy<Value = Envelope> {
+    let number = || prop_oneof![8 => 0.0..2.0f64, 1 => Just(f64::NAN), 1 => Just(f64::INFINITY)];
+    let boxes = || {
+        prop::collection::vec(prop::array::uniform6(-1.0..1.0f64), 0..4).prop_map(|corners| {
+            let boxes: Vec<WorldBox> = corners
+                .iter()
+                .map(|c| WorldBox {
+                    min: [c[0].min(c[3]), c[1].min(c[4]), c[2].min(c[5])].into(),
+                    max: [c[0].max(c[3]), c[1].max(c[4]), c[2].max(c[5])].into(),
+                })
+                .collect();
+            Boxes::from_slice(&boxes).unwrap()
+        })
+    };
+    let robot =
+        (prop::collection::vec(number(), 36), boxes(), boxes()).prop_map(|(v, workspace, keep_out)| {
+            let mut limits = RobotLimits::NONE;
+            let joints = |at: usize, sign: f64| JointVector::from_fn(|i, _| sign * v[at + i]);
+            limits.joints.lower = joints(0, -1.0);
+            limits.joints.upper = joints(7, 1.0);
+            limits.joints.velocity = joints(14, 1.0);
+            limits.joints.acceleration = joints(21, 1.0);
+            limits.tcp_speed_m_s = v[28];
+            limits.wrench.contact_force_n = v[29];
+            limits.wrench.contact_torque_nm = v[30];
+            limits.wrench.collision_force_n = v[31];
+            limits.wrench.collision_torque_nm = v[32];
+            limits.gripper.min_width_m = v[33];
+            limits.gripper.max_width_m = v[34];
+            limits.gripper.max_force_n = v[35];
+            limits.workspace = workspace;
+            limits.keep_out = keep_out;
+            limits
+        });
+    (prop::array::uniform3(robot), prop::array::uniform5(number())).prop_map(|(robots, cell)| Envelope {
+        cell: swarm_safety_core::CellLimits {
+            min_separation_m: cell[0],
+            slow_separation_m: cell[1],
+            joint_state_timeout_s: cell[2],
+            wrench_timeout_s: cell[3],
+            command_timeout_s: cell[4],
+        },
+        robots,
+    })
+}
+
+/// Every scalar limit of one side that must not exceed the other's: (inner, outer).
+fn scalars(inner: &Envelope, outer: &Envelope) -> Vec<(f64, f64)> {
+    let (i, o) = (&inner.cell, &outer.cell);
+    let mut pairs = vec![
+        (-i.min_separation_m, -o.min_separation_m),
+        (-i.slow_separation_m, -o.slow_separation_m),
+        (i.joint_state_timeout_s, o.joint_state_timeout_s),
+        (i.wrench_timeout_s, o.wrench_timeout_s),
+        (i.command_timeout_s, o.command_timeout_s),
+    ];
+    for (i, o) in inner.robots.iter().zip(&outer.robots) {
+        for joint in 0..7 {
+            pairs.push((-i.joints.lower[joint], -o.joints.lower[joint]));
+            pairs.push((i.joints.upper[joint], o.joints.upper[joint]));
+            pairs.push((i.joints.velocity[joint], o.joints.velocity[joint]));
+            pairs.push((i.joints.acceleration[joint], o.joints.acceleration[joint]));
+        }
+        pairs.push((i.tcp_speed_m_s, o.tcp_speed_m_s));
+        pairs.push((i.wrench.contact_force_n, o.wrench.contact_force_n));
+        pairs.push((i.wrench.contact_torque_nm, o.wrench.contact_torque_nm));
+        pairs.push((i.wrench.collision_force_n, o.wrench.collision_force_n));
+        pairs.push((i.wrench.collision_torque_nm, o.wrench.collision_torque_nm));
+        pairs.push((-i.gripper.min_width_m, -o.gripper.min_width_m));
+        pairs.push((i.gripper.max_width_m, o.gripper.max_width_m));
+        pairs.push((i.gripper.max_force_n, o.gripper.max_force_n));
+    }
+    pairs
+}
+
+/// A tighter envelope: each limit moved inwards by a share.
+fn tightened(outer: &Envelope, share: f64) -> Envelope {
+    let mut inner = *outer;
+    inner.cell.min_separation_m *= 1.0 + share;
+    inner.cell.slow_separation_m *= 1.0 + share;
+    inner.cell.command_timeout_s *= 1.0 - share;
+    for robot in &mut inner.robots {
+        let half = (robot.joints.upper - robot.joints.lower) * (share / 2.0);
+        robot.joints.lower += half;
+        robot.joints.upper -= half;
+        robot.joints.velocity *= 1.0 - share;
+        robot.tcp_speed_m_s *= 1.0 - share;
+        robot.wrench.collision_force_n *= 1.0 - share;
+        robot.gripper.max_force_n *= 1.0 - share;
+    }
+    inner
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_composed_is_nowhere_looser_than_the_ceiling(
+        ceiling in envelope(), envelope in envelope(), point in prop::array::uniform3(-1.0..1.0f64),
+    ) {
+        let composed = compose(&ceiling, &envelope, &NAMES);
+        let all_tighter = scalars(&envelope, &ceiling).iter().all(|(inner, outer)| inner <= outer);
+        if let Ok(composed) = &composed {
+            prop_assert!(all_tighter);
+            prop_assert!(scalars(composed, &ceiling).iter().all(|(inner, outer)| inner <= outer));
+            for robot in 0..MAX_ROBOTS {
+                let (inner, outer) = (&composed.robots[robot], &ceiling.robots[robot]);
+                let point = point.into();
+                prop_assert!(inner.workspace.depth(&point) < 0.0 || outer.workspace.depth(&point) >= 0.0);
+                prop_assert!(inner.keep_out.depth(&point) >= outer.keep_out.depth(&point));
+            }
+        }
+    }
+
+    #[test]
+    fn a_tighter_envelope_is_taken_and_one_loosened_field_is_found(share in 0.0..0.9f64, which in 0..4usize) {
+        let ceiling = ceiling();
+        let mut envelope = tightened(&ceiling, share);
+        prop_assert!(compose(&ceiling, &envelope, &NAMES).is_ok());
+        let field = match which {
+            0 => { envelope.robots[2].joints.velocity[6] = 1.5001; "robots.panda.joints.velocity_rad_s[6]" }
+            1 => { envelope.robots[0].joints.lower[0] = -3.61; "robots.ur5e_left.joints.lower_rad[0]" }
+            2 => { envelope.robots[1].wrench.contact_force_n = f64::NAN; "robots.ur5e_right.wrench.contact_force_n" }
+            _ => { envelope.cell.min_separation_m = 0.0; "cell.separation.min_m" }
+        };
+        let looser = compose(&ceiling, &envelope, &NAMES).unwrap_err();
+        prop_assert_eq!(looser.0.len(), 1);
+        prop_assert_eq!(&looser.0[0].field, field);
+    }
+}
