@@ -84,35 +84,48 @@ impl LeafCall<'_> {
     /// Reads an input port in the type asked for.
     pub fn get<T: FromValue>(&self, port: &str) -> Result<T, PortError> {
         let at = self.find(port, Direction::Output)?;
-        let value = match &self.leaf.ports[at] {
-            Binding::Unset => {
-                return Err(PortError::NotGiven { leaf: self.model.id.clone(), port: port.to_owned() });
-            }
-            Binding::Literal(value) => value,
-            Binding::Slot(slot) => self.state.get(*slot).ok_or_else(|| PortError::Empty {
-                leaf: self.model.id.clone(),
-                port: port.to_owned(),
-                key: self.tree.slots[slot.0 as usize].key.to_string(),
-            })?,
-        };
-        // Text is read as the port's type first: `"1"` on a port of type bool is `true`, whoever asks.
-        let value = match value {
-            Value::Str(_) => value.convert(self.model.ports[at].ty),
-            other => Ok(other.clone()),
-        };
-        let value =
-            value.and_then(|v| if T::PORT_TYPE == PortType::Any { Ok(v) } else { v.convert(T::PORT_TYPE) });
-        let value = value.map_err(|source| self.type_error(port, source))?;
-        // `convert` has just made the type right.
-        T::from_value(value)
-            .ok_or_else(|| PortError::NotGiven { leaf: self.model.id.clone(), port: port.to_owned() })
+        match self.value(at) {
+            Some(value) => self.read(at, value),
+            None => Err(self.empty(at)),
+        }
     }
 
     /// As [`LeafCall::get`], but `None` where the tree does not give the port or nothing has been written.
     pub fn get_opt<T: FromValue>(&self, port: &str) -> Result<Option<T>, PortError> {
-        match self.get(port) {
-            Err(PortError::NotGiven { .. } | PortError::Empty { .. }) => Ok(None),
-            other => other.map(Some),
+        let at = self.find(port, Direction::Output)?;
+        self.value(at).map(|value| self.read(at, value)).transpose()
+    }
+
+    fn value(&self, at: usize) -> Option<&Value> {
+        match &self.leaf.ports[at] {
+            Binding::Unset => None,
+            Binding::Literal(value) => Some(value),
+            Binding::Slot(slot) => self.state.get(*slot),
+        }
+    }
+
+    fn read<T: FromValue>(&self, at: usize, value: &Value) -> Result<T, PortError> {
+        let port = &self.model.ports[at];
+        // Text is read as the port's type first: `"1"` on a port of type bool is `true`, whoever asks.
+        let value = match value {
+            Value::Str(_) => value.convert(port.ty),
+            other => Ok(other.clone()),
+        };
+        let converted =
+            value.and_then(|v| if T::PORT_TYPE == PortType::Any { Ok(v) } else { v.convert(T::PORT_TYPE) });
+        let converted = converted.map_err(|source| self.type_error(&port.name, source))?;
+        // `convert` has just made the type right, so that `from_value` finds what it wants.
+        T::from_value(converted).ok_or_else(|| self.empty(at))
+    }
+
+    #[cold]
+    fn empty(&self, at: usize) -> PortError {
+        let (leaf, port) = (self.model.id.clone(), self.model.ports[at].name.clone());
+        match &self.leaf.ports[at] {
+            Binding::Slot(slot) => {
+                PortError::Empty { leaf, port, key: self.tree.slots[slot.0 as usize].key.to_string() }
+            }
+            Binding::Unset | Binding::Literal(_) => PortError::NotGiven { leaf, port },
         }
     }
 

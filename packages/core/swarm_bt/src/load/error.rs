@@ -100,7 +100,8 @@ pub enum LoadErrorKind {
     #[error("output port '{port}' needs a blackboard entry in braces, as {{entry}}, not \"{value}\"")]
     OutputLiteral { port: String, value: String },
     #[error(
-        "blackboard entry '{key}' is a {declared} (first used at {first}) but port '{port}' is a {wanted}"
+        "blackboard entry '{key}' is {} (first used at {first}) but port '{port}' is {}",
+        .declared.with_article(), .wanted.with_article()
     )]
     TypeClash { key: String, declared: PortType, first: String, port: String, wanted: PortType },
     #[error(

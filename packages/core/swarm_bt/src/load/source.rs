@@ -26,7 +26,9 @@ impl<'d> Text<'d> {
             Ok(xml) => Ok(Text { name, lines: LineIndex::new(text), xml }),
             Err(error) => {
                 let at = error.pos();
-                let kind = LoadErrorKind::Xml(error.to_string());
+                let message = error.to_string();
+                let message = message.trim_end_matches(&format!(" at {at}"));
+                let kind = LoadErrorKind::Xml(message.to_owned());
                 Err(Box::new(LoadError {
                     document: name.to_owned(),
                     line: at.row,

@@ -26,7 +26,7 @@ pub enum ScriptErrorKind {
     NotInteger { op: &'static str, value: f64 },
     #[error("{value} is neither true nor false")]
     NotBool { value: String },
-    #[error("cannot assign {value} to blackboard entry '{key}', which holds a {holds}")]
+    #[error("cannot assign {value} to blackboard entry '{key}', which holds {}", .holds.with_article())]
     Assign { key: String, holds: PortType, value: String },
 }
 
