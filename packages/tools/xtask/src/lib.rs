@@ -3,7 +3,10 @@
 //! It is the first thing built on a fresh machine, before there is any ROS: few dependencies, and no crate of the project.
 
 pub mod arrows;
+pub mod check;
+pub mod compile;
 pub mod error;
+pub mod install;
 pub mod layout;
 pub mod process;
 pub mod ros;

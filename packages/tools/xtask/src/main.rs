@@ -1,9 +1,13 @@
 //! The project's commands: `cargo xtask <command>`.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use xtask::check::{self, Selection};
+use xtask::compile::Profile;
+use xtask::install::{self, Mode, Options};
 use xtask::layout::Layout;
 use xtask::ros::RosEnv;
 
@@ -16,12 +20,36 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    /// Run every check: format, arrows, lints, unit tests, install tree, launch files, ROS tests
+    Test {
+        /// Only what needs no ROS
+        #[arg(long, conflicts_with = "stage")]
+        fast: bool,
+        /// Only this stage
+        #[arg(long, value_name = "NAME")]
+        stage: Option<String>,
+    },
+    /// Lay the ament install tree, for `ros2 run` and `ros2 launch`; `colcon build` lays the same
+    Install {
+        #[arg(long, value_enum, default_value = "release")]
+        profile: Profile,
+    },
     /// Print the variables to build and run with: eval "$(cargo xtask env)"
     Env,
+    /// For CMake: compile, and collect the executables of one node package
+    #[command(hide = true)]
+    StagePackage {
+        #[arg(long, value_enum)]
+        profile: Profile,
+        #[arg(long, value_name = "FOLDER")]
+        out: PathBuf,
+        package: String,
+        libraries: Vec<String>,
+    },
 }
 
 fn main() -> ExitCode {
-    match carry_out(&Layout::of_this_program(), Arguments::parse().command) {
+    match carry_out(&Layout::of_this_program(), &Arguments::parse().command) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -30,9 +58,36 @@ fn main() -> ExitCode {
     }
 }
 
-fn carry_out(layout: &Layout, task: Task) -> anyhow::Result<ExitCode> {
+fn carry_out(layout: &Layout, task: &Task) -> anyhow::Result<ExitCode> {
     match task {
+        Task::Test { fast, stage } => {
+            let selection = match (fast, stage) {
+                (_, Some(name)) => Selection::One(name),
+                (true, None) => Selection::Fast,
+                (false, None) => Selection::All,
+            };
+            if !check::run(layout, selection)? {
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+        Task::Install { profile } => {
+            let (prefix, build) = (layout.install(), layout.root().join("build"));
+            let ros = RosEnv::ready(layout)?;
+            let options = Options {
+                prefix: &prefix,
+                build: &build,
+                mode: Mode::Merged,
+                profile: *profile,
+                leave_messages_out: false,
+            };
+            install::install(layout, &ros, &options)?;
+            println!("next: source {}", prefix.join("setup.bash").display());
+        }
         Task::Env => print!("{}", RosEnv::ready(layout)?.exports()),
+        Task::StagePackage { profile, out, package, libraries } => {
+            let ros = RosEnv::ready(layout)?;
+            install::stage_package(layout, &ros, *profile, package, libraries, out)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,0 +1,168 @@
+//! `cargo xtask test`: everything that has to hold before a change is taken, quickest first; the first stage that fails ends
+//! the run.
+//!
+//! | stage | what | needs ROS |
+//! |---|---|---|
+//! | `format` | rustfmt | |
+//! | `arrows` | dependencies between crates, see [`crate::arrows`] | |
+//! | `unit` | tests of `default-members` | |
+//! | `docs` | examples in their documentation | |
+//! | `lints` | clippy without a warning; of `default-members` alone when `--fast` | yes |
+//! | `workspace` | tests of all other crates, and the artifact's second verifier in Python | yes |
+//! | `install` | the install tree in colcon's two layouts | yes |
+//! | `launch` | the launch files against that tree | yes |
+//! | `ros` | the nodes driven from rclpy | yes |
+
+mod counts;
+mod stages;
+
+use std::time::{Duration, Instant};
+
+use counts::Counts;
+pub use stages::STAGES;
+use stages::{Run, Stage};
+
+use crate::error::{Error, Result};
+use crate::layout::Layout;
+use crate::ui::seconds;
+
+/// Which stages to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Selection<'a> {
+    All,
+    /// Those that need no ROS.
+    Fast,
+    One(&'a str),
+}
+
+/// How a stage ended.
+#[derive(Debug)]
+enum Outcome {
+    Passed,
+    Failed(Error),
+    /// A stage before it failed.
+    NotReached,
+}
+
+#[derive(Debug)]
+struct Record {
+    name: &'static str,
+    outcome: Outcome,
+    counts: Counts,
+    duration: Duration,
+}
+
+/// Runs the selected stages, prints a table and the closing count; true when all passed.
+pub fn run(layout: &Layout, selection: Selection<'_>) -> Result<bool> {
+    let stages = select(selection)?;
+    let mut run = Run::new(layout, selection == Selection::Fast);
+    let mut records: Vec<Record> = Vec::new();
+    for stage in stages {
+        let broken = records.iter().any(|record| !matches!(record.outcome, Outcome::Passed));
+        records.push(if broken { skipped(stage) } else { perform(stage, &mut run) });
+    }
+    eprintln!();
+    for record in &records {
+        eprintln!("{}", row(record));
+    }
+    let mut total = Counts::default();
+    for record in &records {
+        total += record.counts;
+    }
+    let passed = records.iter().all(|record| matches!(record.outcome, Outcome::Passed));
+    for record in &records {
+        if let Outcome::Failed(error) = &record.outcome {
+            eprintln!("\nstage {} failed: {error}", record.name);
+        }
+    }
+    println!("{} passed, {} failed", total.passed, total.failed);
+    Ok(passed)
+}
+
+fn select(selection: Selection<'_>) -> Result<Vec<&'static Stage>> {
+    let chosen: Vec<&Stage> = match selection {
+        Selection::All => STAGES.iter().collect(),
+        Selection::Fast => STAGES.iter().filter(|stage| stage.is_fast()).collect(),
+        Selection::One(name) => STAGES.iter().filter(|stage| stage.name == name).collect(),
+    };
+    match (selection, chosen.is_empty()) {
+        (Selection::One(asked), true) => {
+            let known = STAGES.iter().map(|stage| stage.name).collect::<Vec<_>>().join(", ");
+            Err(Error::UnknownStage { asked: asked.to_owned(), known })
+        }
+        _ => Ok(chosen),
+    }
+}
+
+fn perform(stage: &Stage, run: &mut Run<'_>) -> Record {
+    eprintln!("\n== {}: {}", stage.name, stage.about);
+    let started = Instant::now();
+    let mut counts = Counts::default();
+    let result = (stage.perform)(run, &mut counts);
+    // A stage that ran no test runner is one check in itself; one whose runner died before counting has failed once.
+    match &result {
+        Ok(()) if counts == Counts::default() => counts.passed = 1,
+        Err(_) if counts.failed == 0 => counts.failed = 1,
+        _ => {}
+    }
+    let outcome = result.map_or_else(Outcome::Failed, |()| Outcome::Passed);
+    Record { name: stage.name, outcome, counts, duration: started.elapsed() }
+}
+
+fn skipped(stage: &Stage) -> Record {
+    Record {
+        name: stage.name,
+        outcome: Outcome::NotReached,
+        counts: Counts::default(),
+        duration: Duration::ZERO,
+    }
+}
+
+fn row(record: &Record) -> String {
+    let Counts { passed, failed, skipped } = record.counts;
+    let name = record.name;
+    let time = seconds(record.duration);
+    match record.outcome {
+        Outcome::Passed if skipped > 0 => {
+            format!("✓ {name:<10} {passed:>5} passed, {skipped} skipped  {time:>12}")
+        }
+        Outcome::Passed => format!("✓ {name:<10} {passed:>5} passed  {time:>12}"),
+        Outcome::Failed(_) => format!("✗ {name:<10} {passed:>5} passed, {failed} failed  {time:>12}"),
+        Outcome::NotReached => format!("- {name:<10}       not reached"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_stage_is_refused_with_the_known_ones() {
+        let text = select(Selection::One("lint")).unwrap_err().to_string();
+        assert_eq!(
+            text,
+            "no stage is called `lint`; there are: format, arrows, unit, docs, lints, workspace, install, launch, ros"
+        );
+    }
+
+    #[test]
+    fn the_fast_selection_needs_no_ros() {
+        let names: Vec<&str> = select(Selection::Fast).unwrap().iter().map(|stage| stage.name).collect();
+        assert_eq!(names, ["format", "arrows", "unit", "docs", "lints"]);
+    }
+
+    #[test]
+    fn a_failed_stage_counts_even_when_its_runner_said_nothing() {
+        let layout = Layout::at("/nowhere");
+        let mut run = Run::new(&layout, true);
+        let stage = Stage {
+            name: "x",
+            about: "",
+            needs_ros: stages::NeedsRos::No,
+            perform: |_, _| Err(Error::Failed("broken".into())),
+        };
+        let record = perform(&stage, &mut run);
+        assert_eq!(record.counts, Counts { passed: 0, failed: 1, skipped: 0 });
+        assert!(row(&record).starts_with("✗ x "));
+    }
+}

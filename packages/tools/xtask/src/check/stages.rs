@@ -1,0 +1,258 @@
+//! The stages themselves.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::counts::{Counts, Runner, count};
+use crate::compile::{self, Profile, cargo};
+use crate::error::{Error, Result};
+use crate::install::{self, Mode, Options};
+use crate::layout::Layout;
+use crate::process::run_logged;
+use crate::ros::RosEnv;
+use crate::{arrows, process};
+
+/// Whether a stage can run without ROS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NeedsRos {
+    No,
+    /// It does less without.
+    Partly,
+    Yes,
+}
+
+pub struct Stage {
+    pub name: &'static str,
+    pub about: &'static str,
+    pub needs_ros: NeedsRos,
+    pub perform: fn(&mut Run<'_>, &mut Counts) -> Result<()>,
+}
+
+impl std::fmt::Debug for Stage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl Stage {
+    pub fn is_fast(&self) -> bool {
+        self.needs_ros != NeedsRos::Yes
+    }
+}
+
+pub const STAGES: [Stage; 9] = [
+    Stage { name: "format", about: "cargo fmt --check", needs_ros: NeedsRos::No, perform: format },
+    Stage {
+        name: "arrows",
+        about: "dependencies point inwards",
+        needs_ros: NeedsRos::No,
+        perform: check_arrows,
+    },
+    Stage { name: "unit", about: "tests of default-members", needs_ros: NeedsRos::No, perform: unit },
+    Stage { name: "docs", about: "examples in the documentation", needs_ros: NeedsRos::No, perform: docs },
+    Stage { name: "lints", about: "cargo clippy", needs_ros: NeedsRos::Partly, perform: lints },
+    Stage {
+        name: "workspace",
+        about: "tests of all other crates",
+        needs_ros: NeedsRos::Yes,
+        perform: workspace,
+    },
+    Stage {
+        name: "install",
+        about: "the install tree, merged and isolated",
+        needs_ros: NeedsRos::Yes,
+        perform: install,
+    },
+    Stage { name: "launch", about: "the launch files", needs_ros: NeedsRos::Yes, perform: launch },
+    Stage { name: "ros", about: "the nodes, driven from rclpy", needs_ros: NeedsRos::Yes, perform: ros },
+];
+
+/// What the stages share.
+#[derive(Debug)]
+pub struct Run<'a> {
+    layout: &'a Layout,
+    fast: bool,
+    ros: Option<RosEnv>,
+}
+
+impl<'a> Run<'a> {
+    pub fn new(layout: &'a Layout, fast: bool) -> Self {
+        Self { layout, fast, ros: None }
+    }
+
+    /// ROS, made ready by the first stage that needs it.
+    fn ros(&mut self) -> Result<RosEnv> {
+        if self.ros.is_none() {
+            self.ros = Some(RosEnv::ready(self.layout)?);
+        }
+        self.ros.clone().ok_or_else(|| Error::Failed("ROS is not ready".to_owned()))
+    }
+
+    fn log(&self, stage: &str) -> PathBuf {
+        self.layout.root().join("target/xtask-test").join(format!("{stage}.log"))
+    }
+
+    /// Where the install tree under test is laid; the user's own is left alone.
+    fn tree(&self) -> PathBuf {
+        self.layout.root().join("target/xtask-test/install")
+    }
+}
+
+fn format(run: &mut Run<'_>, _: &mut Counts) -> Result<()> {
+    let mut command = cargo(run.layout);
+    command.args(["fmt", "--all", "--check"]);
+    run_logged("cargo fmt --check", &mut command, &run.log("format"), |line| eprintln!("{line}"))
+}
+
+fn check_arrows(run: &mut Run<'_>, _: &mut Counts) -> Result<()> {
+    let wrong = arrows::check(run.layout)?;
+    if wrong.is_empty() { Ok(()) } else { Err(Error::Failed(format!("\n  {}", wrong.join("\n  ")))) }
+}
+
+fn unit(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
+    let mut command = cargo(run.layout);
+    let runner = rust_tests(&mut command);
+    if runner == Runner::CargoTest {
+        command.args(["--lib", "--bins", "--tests"]); // the next stage has the examples
+    }
+    follow(&mut command, runner, &run.log("unit"), counts)
+}
+
+fn docs(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
+    let mut command = cargo(run.layout);
+    command.args(["test", "--doc", "--locked", "--no-fail-fast"]);
+    follow(&mut command, Runner::CargoTest, &run.log("docs"), counts)
+}
+
+fn lints(run: &mut Run<'_>, _: &mut Counts) -> Result<()> {
+    let mut command = cargo(run.layout);
+    command.args(["clippy", "--all-targets", "--locked"]);
+    if !run.fast {
+        command.args(["--workspace", "--features", "swarm_cli/peer-tests"]);
+        run.ros()?.apply(&mut command);
+    }
+    command.args(["--", "-D", "warnings"]);
+    run_logged("cargo clippy", &mut command, &run.log("lints"), echo_problems())
+}
+
+fn workspace(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
+    let ros = run.ros()?;
+    let done_before = compile::default_members(run.layout)?;
+    let mut command = cargo(run.layout);
+    let runner = rust_tests(&mut command);
+    // The whole workspace is selected, so that features are unified as in every other build; those that the stage `unit`
+    // ran are left out when running.
+    command.args(["--workspace", "--features", "swarm_cli/peer-tests"]);
+    match runner {
+        Runner::Nextest => {
+            let names: Vec<String> = done_before
+                .iter()
+                .filter(|name| *name != "swarm_cli") // its peer tests run only here
+                .map(|name| format!("package(={name})"))
+                .collect();
+            command.args([
+                "-E",
+                &format!("not ({}) and not (package(=swarm_cli) and not binary(=peer))", names.join(" + ")),
+            ]);
+        }
+        _ => {
+            for name in done_before.iter().filter(|name| *name != "swarm_cli") {
+                command.args(["--exclude", name]);
+            }
+        }
+    }
+    ros.apply(&mut command).env("SWARM_TEST_PYTHON", ros.python());
+    follow(&mut command, runner, &run.log("workspace"), counts)
+}
+
+fn install(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
+    let ros = run.ros()?;
+    let prefix = run.tree();
+    let isolated = prefix.with_file_name("install-isolated");
+    let merged = Options {
+        prefix: &prefix,
+        build: &prefix.with_file_name("build"),
+        mode: Mode::Merged,
+        profile: Profile::Dev,
+        leave_messages_out: false,
+    };
+    install::install(run.layout, &ros, &merged)?;
+    counts.passed += 1;
+    // The messages are the same in both layouts, and take the longest to build.
+    let isolated = Options {
+        prefix: &isolated,
+        build: &prefix.with_file_name("build-isolated"),
+        mode: Mode::Isolated,
+        leave_messages_out: true,
+        ..merged
+    };
+    install::install(run.layout, &ros, &isolated)?;
+    counts.passed += 1;
+    Ok(())
+}
+
+fn launch(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
+    if !run.tree().is_dir() {
+        install(run, &mut Counts::default())?;
+    }
+    pytest(run, "launch", counts)
+}
+
+fn ros(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
+    let ros = run.ros()?;
+    compile::executables(run.layout, &ros, Profile::Dev)?;
+    pytest(run, "ros", counts)
+}
+
+/// Runs `tests/<folder>` with the Python that has rclpy and our messages.
+fn pytest(run: &mut Run<'_>, folder: &str, counts: &mut Counts) -> Result<()> {
+    let ros = run.ros()?;
+    let mut command = Command::new(ros.python());
+    command.args(["-m", "pytest", "-ra", "--color=no", "--timeout=600", "-p", "no:cacheprovider"]);
+    command.arg(run.layout.root().join("tests").join(folder)).current_dir(run.layout.root());
+    ros.apply(&mut command);
+    command.env("SWARM_BIN_DIR", run.layout.target().join(Profile::Dev.folder()));
+    command.env("SWARM_INSTALL_DIR", run.tree()).env("PYTHONDONTWRITEBYTECODE", "1");
+    follow(&mut command, Runner::Pytest, &run.log(folder), counts)
+}
+
+/// `cargo nextest run` where it is installed, else `cargo test`.
+fn rust_tests(command: &mut Command) -> Runner {
+    let search_path = std::env::var_os("PATH").unwrap_or_default();
+    if process::find_program("cargo-nextest", &search_path).is_some() {
+        command.args(["nextest", "run", "--no-fail-fast", "--locked", "--color", "never"]);
+        command.args(["--status-level", "fail", "--final-status-level", "slow"]);
+        Runner::Nextest
+    } else {
+        command.args(["test", "--no-fail-fast", "--locked", "--color", "never"]);
+        Runner::CargoTest
+    }
+}
+
+/// Runs a test runner, shows what it says, and counts.
+fn follow(command: &mut Command, runner: Runner, log: &Path, counts: &mut Counts) -> Result<()> {
+    let what = process::shown(command);
+    eprintln!("$ {what}");
+    run_logged("the tests", command, log, |line| {
+        count(runner, line, counts);
+        if !line.trim_start().starts_with("Compiling ") && !line.starts_with("test ") {
+            eprintln!("{line}");
+        }
+    })?;
+    match counts {
+        // A runner that found nothing to run must not look like success.
+        Counts { passed: 0, failed: 0, .. } => Err(Error::Failed("no test was run".to_owned())),
+        Counts { failed: 0, .. } => Ok(()),
+        Counts { failed, .. } => Err(Error::Failed(format!("{failed} tests failed, see {}", log.display()))),
+    }
+}
+
+/// Shows compiler messages, and leaves out the list of what was compiled.
+fn echo_problems() -> impl FnMut(&str) {
+    |line| {
+        let progress = ["Compiling ", "Checking ", "Downloaded ", "Downloading ", "Fresh "];
+        if !progress.iter().any(|word| line.trim_start().starts_with(word)) {
+            eprintln!("{line}");
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Compiling the workspace with cargo, always with the same selection (`--workspace`) and the same environment, so that
+//! demo, install, evidence and tests share what is compiled: another selection unifies features differently, and another
+//! environment makes r2r start over.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde::Deserialize;
+
+use crate::error::{Error, Result};
+use crate::layout::Layout;
+use crate::process::{self, run_logged};
+use crate::ros::RosEnv;
+use crate::ui::Task;
+
+/// Cargo's profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Profile {
+    Dev,
+    Release,
+}
+
+impl Profile {
+    /// The folder below `target/`.
+    pub fn folder(self) -> &'static str {
+        match self {
+            Self::Dev => "debug",
+            Self::Release => "release",
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Dev => "dev",
+            Self::Release => "release",
+        }
+    }
+}
+
+/// An executable of the workspace.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Executable {
+    /// The crate, and the ROS package where it is a node's.
+    pub package: String,
+    pub name: String,
+}
+
+/// `cargo`, in the repository's root.
+pub fn cargo(layout: &Layout) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(layout.root());
+    command
+}
+
+/// Compiles every executable and example of the workspace; gives the folder they are in.
+pub fn executables(layout: &Layout, ros: &RosEnv, profile: Profile) -> Result<PathBuf> {
+    let mut command = cargo(layout);
+    command.args(["build", "--workspace", "--bins", "--examples", "--locked"]);
+    command.args(["--profile", profile.name(), "--message-format", "json-render-diagnostics"]);
+    ros.apply(&mut command);
+    let title = format!("compile the workspace ({})", profile.name());
+    follow(layout, &title, &mut command, &layout.log(&format!("cargo-build-{}", profile.name())))?;
+    Ok(layout.target().join(profile.folder()))
+}
+
+/// Compiles what one executable without ROS needs; gives its path.
+pub fn executable(layout: &Layout, package: &str, name: &str, profile: Profile) -> Result<PathBuf> {
+    let mut command = cargo(layout);
+    command.args(["build", "--package", package, "--bin", name, "--locked"]);
+    command.args(["--profile", profile.name(), "--message-format", "json-render-diagnostics"]);
+    let title = format!("compile {name} ({})", profile.name());
+    follow(layout, &title, &mut command, &layout.log(&format!("cargo-build-{name}")))?;
+    Ok(layout.target().join(profile.folder()).join(name))
+}
+
+/// The executables of the nodes, as the workspace declares them.
+pub fn node_executables(layout: &Layout) -> Result<Vec<Executable>> {
+    let nodes = layout.root().join("packages/nodes");
+    let mut found = Vec::new();
+    for package in metadata(layout, Dependencies::Left)?.packages {
+        if !package.manifest_path.starts_with(&nodes) {
+            continue;
+        }
+        let bins = package.targets.into_iter().filter(|target| target.kind.iter().any(|kind| kind == "bin"));
+        found.extend(bins.map(|target| Executable { package: package.name.clone(), name: target.name }));
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Names of `default-members`.
+pub fn default_members(layout: &Layout) -> Result<Vec<String>> {
+    let metadata = metadata(layout, Dependencies::Left)?;
+    let is_default = |package: &Package| metadata.workspace_default_members.contains(&package.id);
+    Ok(metadata
+        .packages
+        .iter()
+        .filter(|package| is_default(package))
+        .map(|package| package.name.clone())
+        .collect())
+}
+
+/// Runs cargo and shows which crate is done. Cargo's errors and warnings are printed as they come.
+fn follow(layout: &Layout, title: &str, command: &mut Command, log: &Path) -> Result<()> {
+    let task = Task::start(title);
+    task.set_length(metadata(layout, Dependencies::Followed)?.packages.len() as u64);
+    let mut done = BTreeSet::new();
+    run_logged(title, command, log, |line| {
+        if let Ok(message) = serde_json::from_str::<Message>(line) {
+            if message.reason == "compiler-artifact"
+                && let Some(id) = message.package_id
+                && done.insert(id)
+            {
+                task.advance_to(done.len() as u64);
+                task.say(message.target.map(|target| target.name).unwrap_or_default());
+            }
+        } else if line.starts_with("error") || line.starts_with("warning") {
+            task.line(line);
+        }
+    })
+    .map_err(without_json)?;
+    task.done();
+    Ok(())
+}
+
+/// Leaves cargo's messages for machines out of an error's last lines.
+fn without_json(error: Error) -> Error {
+    match error {
+        Error::Command { what, command, status, mut tail } => {
+            tail.lines.retain(|line| !line.starts_with("{\""));
+            Error::Command { what, command, status, tail }
+        }
+        other => other,
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Message {
+    reason: String,
+    package_id: Option<String>,
+    target: Option<Target>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+    workspace_default_members: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Package {
+    id: String,
+    name: String,
+    manifest_path: PathBuf,
+    targets: Vec<Target>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Target {
+    name: String,
+    kind: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Dependencies {
+    /// Members and all that they need on this platform.
+    Followed,
+    Left,
+}
+
+fn metadata(layout: &Layout, dependencies: Dependencies) -> Result<Metadata> {
+    let mut command = cargo(layout);
+    command.args(["metadata", "--format-version", "1", "--locked"]);
+    command.args(["--filter-platform", "x86_64-unknown-linux-gnu"]);
+    if dependencies == Dependencies::Left {
+        command.arg("--no-deps");
+    }
+    let text = process::output("reading the workspace", &mut command)?;
+    serde_json::from_str(&text)
+        .map_err(|error| Error::Malformed { path: "cargo metadata".into(), problem: error.to_string() })
+}
