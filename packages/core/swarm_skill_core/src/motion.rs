@@ -18,6 +18,31 @@ pub struct MotionLimits {
     pub joint_rad_per_s2: JointVector,
 }
 
+impl MotionLimits {
+    /// Limits that leave a margin to those of a safety envelope: a tool speed (m/s), and joint velocities and accelerations.
+    ///
+    /// The margin of a fifth is for what the gate sees and a role does not plan: noise of the measured velocity, and the joints' own
+    /// way of following a command. The tool is at its speed after half a second.
+    pub fn within(
+        tcp_speed_m_per_s: f64,
+        joint_rad_per_s: &JointVector,
+        joint_rad_per_s2: &JointVector,
+    ) -> Self {
+        const SHARE: f64 = 0.8;
+        let slowest =
+            joint_rad_per_s.iter().copied().filter(|limit| *limit > 0.0).fold(f64::INFINITY, f64::min);
+        let (linear, angular) = (tcp_speed_m_per_s * SHARE, slowest.min(2.0) * SHARE * 0.5);
+        Self {
+            linear_m_per_s: linear,
+            linear_m_per_s2: linear * 2.0,
+            angular_rad_per_s: angular,
+            angular_rad_per_s2: angular * 2.0,
+            joint_rad_per_s: joint_rad_per_s * SHARE,
+            joint_rad_per_s2: joint_rad_per_s2 * SHARE * 0.75,
+        }
+    }
+}
+
 /// The arm of a role with what moving it needs.
 #[derive(Clone, Debug)]
 pub(crate) struct Mover {

@@ -1,13 +1,13 @@
 //! A cell of three arms without physics.
 
 use std::collections::BTreeMap;
-use std::f64::consts::FRAC_PI_2;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use nalgebra::{Isometry3, Translation3, UnitQuaternion, Vector3};
 use swarm_base::{Duration, Role, Time};
 use swarm_bt::Loader;
+use swarm_cell::CellConfig;
 use swarm_kinematics::{ArmModel, ArmSpec, JointVector, Pose};
 use swarm_skill_core::{
     GripperSample, JointSample, Link, LocalLink, MotionLimits, NamedPolicy, Outcome, PartSighting, Policy,
@@ -21,6 +21,10 @@ pub(crate) const PART_B: &str = "part_b";
 const TICK: Duration = Duration::from_millis(10);
 const FINGER_SPEED_M_PER_S: f64 = 0.1;
 
+/// The envelope's limit of the tool's speed.
+pub(crate) const TCP_SPEED_M_PER_S: f64 = 0.35;
+
+const CELL: &str = include_str!("../../../../../config/cell.yaml");
 const UR5E: &str = include_str!("../../../../../urdf/ur5e/ur5e.urdf");
 const PANDA: &str = include_str!("../../../../../urdf/panda/panda.urdf");
 const TREES: [(Role, &str); 3] = [
@@ -60,7 +64,7 @@ struct Robot {
 
 /// Where fingers find a part: grasp in the part's frame, width there.
 const GRASPS: [(&str, [f64; 3], f64); 2] =
-    [(PART_A, [-0.130, 0.0, -0.012], 0.030), (PART_B, [0.0, 0.0, 0.060], 0.020)];
+    [(PART_A, [-0.160, 0.0, -0.025], 0.030), (PART_B, [0.0, 0.0, 0.055], 0.020)];
 
 impl Cell {
     pub(crate) fn new(policy: StraightDown) -> Self {
@@ -107,8 +111,8 @@ impl Cell {
             largest_change_share: 0.0,
             robots,
             parts: BTreeMap::from([
-                (PART_A, pose([-0.10, -0.30, 0.05], 0.2)),
-                (PART_B, pose([0.30, -0.30, 0.002], 0.6)),
+                (PART_A, pose([-0.11, -0.29, 0.045], 0.15)),
+                (PART_B, pose([0.29, -0.29, 0.0], -0.15)),
             ]),
             cut,
         }
@@ -261,26 +265,19 @@ impl Robot {
 }
 
 fn spec(role: Role, xml: &str, policy: &NamedPolicy) -> RoleSpec {
-    let (robot, urdf, flange, base, tcp_m, home): (_, _, _, _, _, &[f64]) = match role {
-        Role::Leader => ("ur5e_left", UR5E, "tool0", pose([-0.55, 0.0, 0.0], 0.0), 0.145, &UR5E_HOME),
-        Role::Follower => {
-            ("ur5e_right", UR5E, "tool0", pose([0.55, 0.0, 0.0], std::f64::consts::PI), 0.145, &UR5E_HOME)
-        }
-        Role::Spotter => (
-            "panda",
-            PANDA,
-            "panda_link8",
-            pose([0.0, 0.75, 0.0], -FRAC_PI_2),
-            0.1034,
-            &PANDA_HOME,
-        ),
-    };
+    let cell = CellConfig::parse(CELL).unwrap();
+    let robot = cell.robot_for(role).unwrap();
+    let (urdf, flange) = if robot.model == "panda" { (PANDA, "panda_link8") } else { (UR5E, "tool0") };
+    let base = &robot.base_in_world;
+    let rotation = UnitQuaternion::from_euler_angles(base.rpy_rad[0], base.rpy_rad[1], base.rpy_rad[2]);
+    let gripper = &robot.gripper;
+    let tcp = Vector3::from(gripper.tcp_m);
     let arm = ArmModel::load(&ArmSpec {
         urdf,
         flange_link: flange,
-        prefix: &format!("{robot}_"),
-        base_in_world: Pose::from_parts(base.translation, base.rotation.to_rotation_matrix()),
-        tool_in_flange: Pose::translation(0.0, 0.0, tcp_m),
+        prefix: &format!("{}_", robot.name),
+        base_in_world: Pose::from_parts(Translation3::from(base.xyz_m), rotation.to_rotation_matrix()),
+        tool_in_flange: Pose::translation(tcp.x, tcp.y, tcp.z),
         tool_urdf: None,
     })
     .unwrap();
@@ -290,25 +287,20 @@ fn spec(role: Role, xml: &str, policy: &NamedPolicy) -> RoleSpec {
     let active = |value: f64| JointVector::from_fn(|i, _| if i < arm.dof() { value } else { 0.0 });
     RoleSpec {
         role,
-        robot: robot.into(),
-        tool: ToolModel { mass_kg: 1.0, com_in_flange: Vector3::new(0.0, 0.0, 0.06) },
-        home: arm.joint_vector(home).unwrap(),
-        limits: MotionLimits {
-            linear_m_per_s: 0.25,
-            linear_m_per_s2: 0.5,
-            angular_rad_per_s: 0.8,
-            angular_rad_per_s2: 1.6,
-            joint_rad_per_s: active(1.0),
-            joint_rad_per_s2: active(4.0),
-        },
+        robot: robot.name.clone(),
+        tool: ToolModel::with_payload(
+            gripper.mass_kg,
+            Vector3::from(gripper.com_m),
+            robot.payload.mass_kg,
+            tcp,
+        ),
+        home: arm.joint_vector(&robot.home_rad).unwrap(),
+        limits: MotionLimits::within(TCP_SPEED_M_PER_S, &active(1.2), &active(6.0)),
         tree: Arc::new(tree),
         policy: (role == Role::Follower).then(|| policy.clone()),
         arm: Arc::new(arm),
     }
 }
-
-const UR5E_HOME: [f64; 6] = [0.0, -FRAC_PI_2, FRAC_PI_2, -FRAC_PI_2, -FRAC_PI_2, 0.0];
-const PANDA_HOME: [f64; 7] = [0.0, -0.785, 0.0, -2.356, 0.0, 1.571, 0.785];
 
 fn pose(xyz_m: [f64; 3], yaw_rad: f64) -> Isometry3<f64> {
     Isometry3::from_parts(Translation3::from(xyz_m), UnitQuaternion::from_euler_angles(0.0, 0.0, yaw_rad))

@@ -4,7 +4,7 @@
 
 mod cell;
 
-use cell::{Cell, PART_A, PART_B, StraightDown};
+use cell::{Cell, PART_A, PART_B, StraightDown, TCP_SPEED_M_PER_S};
 use swarm_base::{Duration, Role};
 use swarm_skill_core::{Activity, Outcome, RunState};
 
@@ -27,7 +27,7 @@ fn the_demo_skill_mates_the_parts() {
 fn every_role_keeps_its_limits_at_every_tick() {
     let mut cell = Cell::new(StraightDown::default());
     cell.run_to_end();
-    assert!(cell.fastest_tcp_m_per_s <= 0.25 * 1.02, "tool speed {} m/s", cell.fastest_tcp_m_per_s);
+    assert!(cell.fastest_tcp_m_per_s <= TCP_SPEED_M_PER_S, "tool speed {} m/s", cell.fastest_tcp_m_per_s);
     assert!(
         cell.largest_velocity_share <= 1.0 + 1e-9,
         "joint speed {} of its limit",
