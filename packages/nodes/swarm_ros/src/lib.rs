@@ -39,3 +39,4 @@ pub use lifecycle::{LifecycleState, Managed, PrimaryState, TransitionError};
 pub use parameters::{Parameter, ParameterSpec, Parameters};
 pub use queue::{CountedQueue, QueueCounts};
 pub use shell::{NodeShell, ShellError};
+pub use signals::request_shutdown_on_signals;

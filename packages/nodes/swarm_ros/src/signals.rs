@@ -6,8 +6,8 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Exit code of a process that was told twice, 128 + SIGINT as shells report it.
 const EXIT_TOLD_TWICE: i32 = 130;
 
-/// Starts the thread that listens; errors are the operating system's.
-pub(crate) fn request_shutdown_on_signals(shutdown: &Shutdown) -> std::io::Result<()> {
+/// Starts the thread that listens; errors are the operating system's. Nodes have it from their shell; operator commands call it.
+pub fn request_shutdown_on_signals(shutdown: &Shutdown) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let (mut interrupt, mut terminate) = {
         let _entered = runtime.enter();
