@@ -139,6 +139,8 @@ pub enum StoreError {
     },
     #[error("'{path}' is {size} bytes long, more than the {limit} that such a file may have")]
     FileTooLarge { path: PathBuf, size: u64, limit: u64 },
+    #[error("'{path}' is not a regular file; an archive is one")]
+    NotAFile { path: PathBuf },
     #[error(
         "there is no signature file '{path}'; sign the artifact with `cell sign`, or name its signature file"
     )]

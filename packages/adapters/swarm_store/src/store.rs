@@ -19,13 +19,13 @@
 //! expiry is judged by the time of acceptance) and every unpacked file against the archive.
 
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use semver::Version;
 use serde::{Deserialize, Serialize};
 use swarm_artifact::{
-    ArchiveHasher, ArtifactId, EntryPath, Intent, Limits, Manifest, Trust, Verified, verify,
+    ArchiveDigest, ArtifactId, EntryPath, Intent, Limits, Manifest, Trust, Verified, verify,
 };
 
 use crate::compare::Compare;
@@ -33,7 +33,7 @@ use crate::durable::{Fault, Step, remove, sync_folder, write_new};
 use crate::error::{ArchiveError, StoreError};
 use crate::pointer::{self, Deployed, Deployment};
 use crate::unpack::{Folder, unpack};
-use crate::verify::{hash_archive, read_signatures, read_text};
+use crate::verify::{hash_archive, read_archive, read_signatures, read_text};
 
 const ARCHIVE: &str = "archive.tar.gz";
 const SIGNATURES: &str = "archive.sig";
@@ -334,7 +334,7 @@ impl Store {
 
         let staged_archive = stage.join(ARCHIVE);
         self.step(Step::CopyArchive, "write", &staged_archive)?;
-        let digest = copy_hashing(archive, &staged_archive)?;
+        let digest = copy_hashing(archive, &staged_archive, self.limits.max_archive_bytes)?;
         let verified = verify(&digest, &signature_file, trust, now_unix)?;
 
         let staged_signatures = stage.join(SIGNATURES);
@@ -425,22 +425,9 @@ fn read_acceptance(path: &Path) -> Result<Acceptance, String> {
 }
 
 /// Copies an archive and hashes what it wrote, in constant memory.
-fn copy_hashing(from: &Path, to: &Path) -> Result<swarm_artifact::ArchiveDigest, StoreError> {
-    let mut source = File::open(from).map_err(io_error("open the archive", from))?;
+fn copy_hashing(from: &Path, to: &Path, limit: u64) -> Result<ArchiveDigest, StoreError> {
     let mut copy = File::create_new(to).map_err(io_error("write", to))?;
-    let mut hasher = ArchiveHasher::default();
-    let mut chunk = vec![0; 256 * 1024];
-    loop {
-        match source.read(&mut chunk) {
-            Ok(0) => break,
-            Ok(count) => {
-                hasher.update(&chunk[..count]);
-                copy.write_all(&chunk[..count]).map_err(io_error("write", to))?;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(io_error("read the archive", from)(error)),
-        }
-    }
+    let digest = read_archive(from, limit, |chunk| copy.write_all(chunk).map_err(io_error("write", to)))?;
     copy.sync_all().map_err(io_error("sync", to))?;
-    Ok(hasher.finish())
+    Ok(digest)
 }

@@ -1,11 +1,11 @@
 //! Reading an archive, its signature file and the trust file, and asking the one rule.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use swarm_artifact::{ArchiveDigest, ArchiveHasher, SignatureFile, Trust, Verified, verify};
+use swarm_artifact::{ArchiveDigest, ArchiveHasher, Limits, SignatureFile, Trust, Verified, verify};
 
 use crate::error::StoreError;
 
@@ -60,18 +60,43 @@ pub fn unix_now() -> i64 {
 
 /// Hashes an archive in constant memory.
 pub fn hash_archive(archive: &Path) -> Result<ArchiveDigest, StoreError> {
-    let failed = |what, source| StoreError::Io { what, path: archive.to_owned(), source };
-    let mut file = File::open(archive).map_err(|error| failed("open the archive", error))?;
+    read_archive(archive, Limits::default().max_archive_bytes, |_| Ok(()))
+}
+
+/// Reads an archive once from its beginning to its end, hashing; `each` gets the chunks.
+pub(crate) fn read_archive(
+    archive: &Path,
+    limit: u64,
+    mut each: impl FnMut(&[u8]) -> Result<(), StoreError>,
+) -> Result<ArchiveDigest, StoreError> {
+    let failed = |what| move |source| StoreError::Io { what, path: archive.to_owned(), source };
+    let too_large = |size| StoreError::FileTooLarge { path: archive.to_owned(), size, limit };
+    // Asked before opening: opening a named pipe would wait for a writer.
+    let metadata = fs::metadata(archive).map_err(failed("open the archive"))?;
+    if !metadata.is_file() {
+        return Err(StoreError::NotAFile { path: archive.to_owned() });
+    }
+    if metadata.len() > limit {
+        return Err(too_large(metadata.len()));
+    }
+    let file = File::open(archive).map_err(failed("open the archive"))?;
+    // One byte more than allowed, so that a file that is growing is noticed.
+    let mut file = file.take(limit + 1);
     let mut hasher = ArchiveHasher::default();
     let mut chunk = vec![0; CHUNK];
     loop {
         match file.read(&mut chunk) {
-            Ok(0) => return Ok(hasher.finish()),
-            Ok(count) => hasher.update(&chunk[..count]),
+            Ok(0) => break,
+            Ok(count) => {
+                hasher.update(&chunk[..count]);
+                each(&chunk[..count])?;
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(failed("read the archive", error)),
+            Err(error) => return Err(failed("read the archive")(error)),
         }
     }
+    let digest = hasher.finish();
+    if digest.length > limit { Err(too_large(digest.length)) } else { Ok(digest) }
 }
 
 pub(crate) fn read_text(path: &Path, what: &'static str, limit: u64) -> Result<String, StoreError> {

@@ -4,13 +4,14 @@ mod common;
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
+use std::path::Path;
 use std::sync::LazyLock;
 
 use common::{Bench, NOW};
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use proptest::prelude::*;
 use swarm_artifact::{ArchiveDigest, Limits, Manifest};
-use swarm_store::{ArchiveError, StoreError, check_contents, signature_path};
+use swarm_store::{ArchiveError, Store, StoreError, check_contents, signature_path};
 
 /// A sound archive, and the tar inside.
 static SOUND: LazyLock<(Vec<u8>, Vec<u8>)> = LazyLock::new(|| {
@@ -145,4 +146,32 @@ fn a_refused_artifact_leaves_nothing_behind() {
     for folder in ["objects", "staging"] {
         assert_eq!(fs::read_dir(store.root().join(folder)).unwrap().count(), 0, "{folder}");
     }
+}
+
+#[test]
+fn what_is_not_a_file_or_too_large_is_refused_before_it_is_read() {
+    let bench = Bench::new();
+    let store = bench.store();
+    let (archive, packaged) = bench.artifact("assembly", "1.0.0");
+    let limits = Limits { max_archive_bytes: packaged.digest.length - 1, ..Limits::default() };
+    let refused = |store: &Store, archive: &Path| {
+        store
+            .ingest(archive, &signature_path(&bench.path("assembly_v1.0.0.tar.gz")), &bench.trust, NOW)
+            .unwrap_err()
+            .to_string()
+    };
+    assert_eq!(
+        refused(&store.clone().with_limits(limits), &archive),
+        format!(
+            "'{}' is {} bytes long, more than the {} that such a file may have",
+            archive.display(),
+            packaged.digest.length,
+            limits.max_archive_bytes
+        )
+    );
+    // A folder; a named pipe, which would wait for a writer for ever, is told apart in the same place.
+    assert_eq!(
+        refused(&store, bench.folder.path()),
+        format!("'{}' is not a regular file; an archive is one", bench.folder.path().display())
+    );
 }

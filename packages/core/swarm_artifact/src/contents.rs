@@ -9,6 +9,8 @@ use crate::sum::Sha256Sum;
 /// Bounds on what is unpacked, whoever signed it. A signer's machine may be taken over; the cell's disk must not fill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
+    /// Of the archive itself, packed.
+    pub max_archive_bytes: u64,
     pub max_files: usize,
     pub max_manifest_bytes: u64,
     pub max_file_bytes: u64,
@@ -21,6 +23,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            max_archive_bytes: 4 << 30,
             max_files: 1024,
             max_manifest_bytes: 1 << 20,
             max_file_bytes: 2 << 30,

@@ -20,8 +20,9 @@
 //!
 //! The threshold rule exists once, in [`verify`]; the command line, the runtime and the safety monitor all call it.
 //!
-//! YAML is read with `serde-saphyr`: it is released several times a year, holds no unsafe code and does not bind the C
-//! library under `serde_yaml` (archived by its author in 2024), bounds aliases and depth, and gives the line of each value.
+//! YAML is read with `serde-saphyr`: it is maintained (1.1, 1.2, 1.3 and 2.0 since its first stable release) where
+//! `serde_yaml` was deprecated by its author in 2024; it forbids unsafe code where that crate's forks stand on
+//! `unsafe-libyaml`; it bounds aliases, depth and size, refuses repeated keys, and gives the line of each value.
 
 mod canonical;
 mod contents;
