@@ -23,20 +23,22 @@ pub struct LinkCapsule {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ArmCapsules {
     in_world: [Capsule; MAX_CAPSULES],
-    /// Upper bound of the distance that any point of the capsule still moves, m.
-    travel: [f64; MAX_CAPSULES],
     count: usize,
 }
 
-/// The closest pair of capsules of two arms.
+/// Per capsule an upper bound of the distance that any of its points can still move, m.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CapsuleTravel {
+    by_capsule: [f64; MAX_CAPSULES],
+    count: usize,
+}
+
+/// The closest pair of capsules.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Closest {
-    /// Gap, m; negative where they overlap; infinite if an arm has no capsules.
+    /// Gap, m; negative where they overlap; infinite if there is no pair.
     pub distance: f64,
-    /// Gap that is left when both have moved towards each other by their travel, m: the smallest over all pairs,
-    /// not necessarily of the same pair.
-    pub after_travel: f64,
-    /// Indices of the pair at `distance`.
+    /// Indices of the pair.
     pub pair: (usize, usize),
 }
 
@@ -44,10 +46,16 @@ impl ArmCapsules {
     pub fn as_slice(&self) -> &[Capsule] {
         &self.in_world[..self.count]
     }
+}
 
-    /// Upper bound of the distance that any point of each capsule still moves, m.
-    pub fn travel(&self) -> &[f64] {
-        &self.travel[..self.count]
+impl CapsuleTravel {
+    pub fn as_slice(&self) -> &[f64] {
+        &self.by_capsule[..self.count]
+    }
+
+    /// The farthest that any point of the arm can still move, m.
+    pub fn longest(&self) -> f64 {
+        self.as_slice().iter().copied().fold(0.0, f64::max)
     }
 }
 
@@ -56,44 +64,47 @@ impl ArmModel {
         &self.capsules
     }
 
-    /// The arm's capsules in the world, standing still.
+    /// The arm's capsules in the world.
     pub fn capsules(&self, poses: &BodyPoses) -> ArmCapsules {
-        self.moving_capsules(poses, &JointVector::zeros())
+        let nowhere = Capsule { a: Point3::origin(), b: Point3::origin(), radius: 0.0 };
+        let mut all =
+            ArmCapsules { in_world: [nowhere; MAX_CAPSULES], count: self.capsules.len().min(MAX_CAPSULES) };
+        for (capsule, own) in all.in_world.iter_mut().zip(&self.capsules) {
+            *capsule = own.in_body.transformed(&poses.in_world[own.body]);
+        }
+        all
     }
 
-    /// The arm's capsules in the world, and how far each can move when joint `i` still moves by at most `joint_travel[i]`
-    /// (rad or m, not negative) in either direction.
+    /// How far each capsule can move when joint `i` still moves by at most `joint_travel[i]` (rad or m, not negative) in
+    /// either direction. `capsules` and `poses` are of the same position.
     ///
     /// From the last joint to the first: a point that the joints beyond have moved by at most `d` is at most `lever + d`
     /// from the axis, so that a turn by `angle` adds at most `(lever + d) * angle`. `lever` is the distance from the axis
     /// to the farther end of the segment, plus the radius.
-    pub fn moving_capsules(&self, poses: &BodyPoses, joint_travel: &JointVector) -> ArmCapsules {
-        let nowhere = Capsule { a: Point3::origin(), b: Point3::origin(), radius: 0.0 };
-        let mut all = ArmCapsules {
-            in_world: [nowhere; MAX_CAPSULES],
-            travel: [0.0; MAX_CAPSULES],
-            count: self.capsules.len().min(MAX_CAPSULES),
-        };
+    pub fn capsule_travel(
+        &self,
+        poses: &BodyPoses,
+        capsules: &ArmCapsules,
+        joint_travel: &JointVector,
+    ) -> CapsuleTravel {
         let mut axes = [(nalgebra::Vector3::zeros(), nalgebra::Vector3::zeros()); MAX_JOINTS];
         for (i, axis) in axes.iter_mut().enumerate().take(self.dof()) {
             *axis = self.axis_in_world(poses, i);
         }
-        for (i, own) in self.capsules.iter().enumerate().take(MAX_CAPSULES) {
-            let capsule = own.in_body.transformed(&poses.in_world[own.body]);
-            let mut travel = 0.0;
+        let mut all = CapsuleTravel { by_capsule: [0.0; MAX_CAPSULES], count: capsules.count };
+        for ((travel, own), capsule) in all.by_capsule.iter_mut().zip(&self.capsules).zip(capsules.as_slice())
+        {
             for joint in (0..own.body).rev() {
                 let (axis, origin) = &axes[joint];
-                travel += match self.kind(joint) {
+                *travel += match self.kind(joint) {
                     JointKind::Revolute => {
                         let lever = |end: &Point3<f64>| axis.cross(&(end.coords - origin)).norm();
-                        (lever(&capsule.a).max(lever(&capsule.b)) + capsule.radius + travel)
-                            * joint_travel[joint]
+                        let farther = lever(&capsule.a).max(lever(&capsule.b));
+                        (farther + capsule.radius + *travel) * joint_travel[joint]
                     }
                     JointKind::Prismatic => joint_travel[joint],
                 };
             }
-            all.in_world[i] = capsule;
-            all.travel[i] = travel;
         }
         all
     }
@@ -102,7 +113,7 @@ impl ArmModel {
     pub fn self_distance(&self, capsules: &ArmCapsules) -> Closest {
         let mut best = Closest::NONE;
         for &(i, j) in &self.self_pairs {
-            best.take(capsules, i, capsules, j);
+            best.take(capsules.in_world[i].distance(&capsules.in_world[j]), (i, j));
         }
         best
     }
@@ -140,24 +151,35 @@ impl ArmModel {
 }
 
 impl Closest {
-    pub const NONE: Self = Self { distance: f64::INFINITY, after_travel: f64::INFINITY, pair: (0, 0) };
+    const NONE: Self = Self { distance: f64::INFINITY, pair: (0, 0) };
 
-    fn take(&mut self, first: &ArmCapsules, i: usize, second: &ArmCapsules, j: usize) {
-        let distance = first.in_world[i].distance(&second.in_world[j]);
+    fn take(&mut self, distance: f64, pair: (usize, usize)) {
         if distance < self.distance {
-            self.distance = distance;
-            self.pair = (i, j);
+            *self = Self { distance, pair };
         }
-        self.after_travel = self.after_travel.min(distance - first.travel[i] - second.travel[j]);
     }
 }
 
 /// The closest pair of capsules of two arms.
 pub fn closest(first: &ArmCapsules, second: &ArmCapsules) -> Closest {
     let mut best = Closest::NONE;
-    for i in 0..first.count {
-        for j in 0..second.count {
-            best.take(first, i, second, j);
+    for (i, one) in first.as_slice().iter().enumerate() {
+        for (j, two) in second.as_slice().iter().enumerate() {
+            best.take(one.distance(two), (i, j));
+        }
+    }
+    best
+}
+
+/// The pair of capsules of two arms with the smallest gap left, when both have moved towards each other by their travel.
+pub fn closest_after_travel(
+    first: (&ArmCapsules, &CapsuleTravel),
+    second: (&ArmCapsules, &CapsuleTravel),
+) -> Closest {
+    let mut best = Closest::NONE;
+    for (i, (one, way)) in first.0.as_slice().iter().zip(first.1.as_slice()).enumerate() {
+        for (j, (two, other_way)) in second.0.as_slice().iter().zip(second.1.as_slice()).enumerate() {
+            best.take(one.distance(two) - way - other_way, (i, j));
         }
     }
     best

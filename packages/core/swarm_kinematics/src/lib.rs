@@ -20,7 +20,9 @@ mod ik;
 mod model;
 mod urdf;
 
-pub use capsules::{ArmCapsules, Closest, LinkCapsule, MAX_CAPSULES, closest};
+pub use capsules::{
+    ArmCapsules, CapsuleTravel, Closest, LinkCapsule, MAX_CAPSULES, closest, closest_after_travel,
+};
 pub use distance::{Capsule, segment_distance};
 pub use ik::{DifferentialIk, IkError, IkOptions, IkSolution, ServoOptions};
 pub use model::{ArmModel, ArmSpec, BodyPoses, JointInfo, JointKind, ModelError};

@@ -20,7 +20,7 @@ fn main() {
     for _ in 0..ROUNDS {
         // To and fro, so that every cycle has new positions.
         for robot in 0..3 {
-            let turn = if cell.now.0 / 1_000_000_000 % 2 == 0 { 1.0 } else { -1.0 };
+            let turn = if (cell.now.0 / 1_000_000_000).is_multiple_of(2) { 1.0 } else { -1.0 };
             cell.wish[robot] = Some(bench::slow(robot) * turn);
         }
         cell.sample();

@@ -2,7 +2,7 @@
 
 use nalgebra::{Point3, Vector3};
 use swarm_base::Time;
-use swarm_kinematics::{BodyPoses, Closest, Jacobian, JointVector, closest};
+use swarm_kinematics::{ArmCapsules, BodyPoses, Jacobian, JointVector, closest, closest_after_travel};
 
 use crate::MAX_ROBOTS;
 use crate::cause::{Cause, CauseKind};
@@ -41,6 +41,7 @@ impl Findings {
 pub(crate) struct Observed {
     pub joints: JointSample,
     pub poses: BodyPoses,
+    pub capsules: ArmCapsules,
     pub jacobian: Jacobian,
     /// Tool centre point in the world, m.
     pub tcp: Point3<f64>,
@@ -54,7 +55,12 @@ pub(crate) struct Scene {
     pub robots: [Option<Observed>; MAX_ROBOTS],
     /// Distance of each robot to its nearest neighbour, m.
     pub separation: [f64; MAX_ROBOTS],
+    /// Distances of the [`PAIRS`], m; infinite where a robot is not seen.
+    gaps: [f64; PAIRS.len()],
 }
+
+/// Robots that could meet.
+const PAIRS: [(usize, usize); 3] = [(0, 1), (0, 2), (1, 2)];
 
 impl Observed {
     /// Speed of the tool centre point at joint velocity `qd`, m/s.
@@ -73,17 +79,21 @@ impl Observed {
 
 /// Where every robot is.
 pub(crate) fn observe(config: &Config, inputs: &Inputs) -> Scene {
-    let mut scene = Scene { robots: [None; MAX_ROBOTS], separation: [f64::INFINITY; MAX_ROBOTS] };
+    let mut scene = Scene {
+        robots: [None; MAX_ROBOTS],
+        separation: [f64::INFINITY; MAX_ROBOTS],
+        gaps: [f64::INFINITY; PAIRS.len()],
+    };
     for ((seen, arm), input) in scene.robots.iter_mut().zip(config.arms()).zip(&inputs.robots) {
         *seen = observe_robot(arm, input);
     }
-    let still = [JointVector::zeros(); MAX_ROBOTS];
-    let mut separation = scene.separation;
-    for_each_pair(config, &scene, &still, |first, second, gap| {
-        separation[first] = separation[first].min(gap.distance);
-        separation[second] = separation[second].min(gap.distance);
-    });
-    scene.separation = separation;
+    for ((first, second), gap) in PAIRS.into_iter().zip(&mut scene.gaps) {
+        if let (Some(one), Some(two)) = (&scene.robots[first], &scene.robots[second]) {
+            *gap = closest(&one.capsules, &two.capsules).distance;
+            scene.separation[first] = scene.separation[first].min(*gap);
+            scene.separation[second] = scene.separation[second].min(*gap);
+        }
+    }
     scene
 }
 
@@ -101,7 +111,8 @@ fn observe_robot(arm: &ArmConfig, input: &RobotInputs) -> Option<Observed> {
     });
     let jacobian = arm.model.jacobian(&poses);
     let tcp = Point3::from(arm.model.tool(&poses).translation.vector);
-    Some(Observed { joints, poses, jacobian, tcp, load })
+    let capsules = arm.model.capsules(&poses);
+    Some(Observed { joints, poses, capsules, jacobian, tcp, load })
 }
 
 /// m/s^2, by definition (CGPM 1901).
@@ -109,26 +120,6 @@ const STANDARD_GRAVITY: f64 = 9.806_65;
 
 fn is_finite(vector: &JointVector) -> bool {
     vector.iter().all(|value| value.is_finite())
-}
-
-/// Calls `visit` with each pair of robots that are both seen; `travel` is how far each joint may still move.
-fn for_each_pair(
-    config: &Config,
-    scene: &Scene,
-    travel: &[JointVector; MAX_ROBOTS],
-    mut visit: impl FnMut(usize, usize, &Closest),
-) {
-    let mut capsules = [None; MAX_ROBOTS];
-    for (i, arm) in config.arms().iter().enumerate().take(MAX_ROBOTS) {
-        capsules[i] = scene.robots[i].as_ref().map(|seen| arm.model.moving_capsules(&seen.poses, &travel[i]));
-    }
-    for first in 0..MAX_ROBOTS {
-        for second in first + 1..MAX_ROBOTS {
-            if let (Some(one), Some(two)) = (&capsules[first], &capsules[second]) {
-                visit(first, second, &closest(one, two));
-            }
-        }
-    }
 }
 
 /// Age of every input that must be there always, refused messages, and numbers that are none.
@@ -214,16 +205,38 @@ pub(crate) fn check_foreseen(
         }
         check_place(i, limits, &seen.tcp, findings);
     }
+    check_separation(config, scene, &travel, findings);
+}
+
+/// The gap that is left between two robots when both have stopped; joint `i` of a robot still travels `travel[i]`.
+fn check_separation(
+    config: &Config,
+    scene: &Scene,
+    travel: &[JointVector; MAX_ROBOTS],
+    findings: &mut Findings,
+) {
     let least = config.in_force().cell.min_separation_m;
-    for_each_pair(config, scene, &travel, |first, second, gap| {
-        let apart = gap.after_travel >= least;
+    let mut ways = [None; MAX_ROBOTS];
+    for (i, arm) in config.arms().iter().enumerate().take(MAX_ROBOTS) {
+        let seen = scene.robots[i].as_ref();
+        ways[i] = seen.map(|seen| arm.model.capsule_travel(&seen.poses, &seen.capsules, &travel[i]));
+    }
+    for ((first, second), gap) in PAIRS.into_iter().zip(scene.gaps) {
+        let (Some(one), Some(two)) = (&scene.robots[first], &scene.robots[second]) else { continue };
+        let (Some(way), Some(other_way)) = (&ways[first], &ways[second]) else { continue };
+        // Far apart, the longest ways of both settle it, whichever links they belong to.
+        if gap - way.longest() - other_way.longest() >= least {
+            continue;
+        }
+        let left = closest_after_travel((&one.capsules, way), (&two.capsules, other_way));
+        let apart = left.distance >= least;
         if !apart {
             findings.report(Cause {
-                other: Some((second, gap.pair.0, gap.pair.1)),
-                ..Cause::robot(CauseKind::Separation, first, gap.after_travel, least)
+                other: Some((second, left.pair.0, left.pair.1)),
+                ..Cause::robot(CauseKind::Separation, first, left.distance, least)
             });
         }
-    });
+    }
 }
 
 /// Time at full velocity that covers the same way as reaction and braking, s.

@@ -12,7 +12,8 @@ use swarm_safety_core::{Inputs, MAX_ROBOTS};
 pub(crate) const UR5E: &str = include_str!("../../../../../urdf/ur5e/ur5e.urdf");
 pub(crate) const PANDA: &str = include_str!("../../../../../urdf/panda/panda.urdf");
 pub(crate) const GRIPPER: &str = include_str!("../../../../../urdf/gripper/parallel_gripper.urdf");
-pub(crate) const CEILING: &str = include_str!("../../../../../config/safety_ceiling.yaml");
+/// Limits of the test cell.
+pub(crate) const CEILING: &str = include_str!("ceiling.yaml");
 
 pub(crate) const PERIOD: Duration = Duration::from_millis(2);
 pub(crate) const LEFT: usize = 0;

@@ -7,7 +7,7 @@ use swarm_safety_core::{
     RobotLimits, RobotShape, Timing, Tolerances, WorldBox, compose,
 };
 
-use crate::bench::{CEILING, LEFT, PANDA_ARM, arms, config};
+use crate::bench::{CEILING, LEFT, PANDA_ARM, RIGHT, arms, config};
 
 const ROBOTS: [RobotShape; 3] = [
     RobotShape { name: "ur5e_left", role: Some("leader"), dof: 6 },
@@ -26,10 +26,18 @@ fn under(text: &str) -> Result<Envelope, EnvelopeError> {
 
 #[test]
 fn the_shipped_ceiling_is_complete_and_within_the_makers_limits() {
+    let shipped = EnvelopeFile::parse(include_str!("../../../../../config/safety_ceiling.yaml")).unwrap();
+    let config =
+        Config::new(arms(), &shipped, Timing::default(), Tolerances::default(), Release::ByReset).unwrap();
+    assert_eq!(config.ceiling(), config.in_force());
+}
+
+#[test]
+fn a_ceiling_is_read_as_it_is_written() {
     let config = config();
     assert_eq!(config.ceiling().robots[LEFT].joints.velocity[5], 1.57);
     assert_eq!(config.ceiling().robots[PANDA_ARM].joints.upper[5], 3.7525);
-    assert_eq!(config.ceiling(), config.in_force());
+    assert_eq!(config.ceiling().robots[LEFT], config.ceiling().robots[RIGHT]);
 }
 
 #[test]
