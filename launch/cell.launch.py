@@ -40,8 +40,8 @@ def generate_launch_description():
             'autostart', default_value='true', choices=['true', 'false'],
             description='Managed nodes configure and activate themselves; false: "ros2 lifecycle set" does it'),
         DeclareLaunchArgument(
-            'scheduling', default_value='auto', choices=['auto', 'off', 'required'],
-            description='Real-time scheduling of the nodes that ask for it: where permitted, never, or else do not start'),
+            'real_time', default_value='wanted', choices=['wanted', 'required'],
+            description='Where this user may not use a declared real-time priority: say so and go on, or do not start'),
         DeclareLaunchArgument(
             'overrides', default_value='{}',
             description='Parameters in the place of the declared ones, as YAML: "{swarm_sim: {seed: 3}}"'),
@@ -67,10 +67,13 @@ def start_cell(context):
         actions.append(description)
         overrides.setdefault('swarm_sim', {}).setdefault('publish_tf', False)
     for node in declared:
-        prefix, note = scheduling_prefix(node, argument['scheduling'])
-        actions += [LogInfo(msg=note)] if note else []
+        if not may_run_in_real_time(node['schedule']):
+            note = missing_real_time(node)
+            if argument['real_time'] == 'required':
+                raise RuntimeError(note)
+            actions.append(LogInfo(msg=note))
         parameters = {'cell_config': cell_config, **node.get('parameters', {}), **overrides.get(node['name'], {})}
-        actions.append(start_node(node, parameters, prefix, argument))
+        actions.append(start_node(node, parameters, argument))
     if argument['drivers']:
         actions.append(IncludeLaunchDescription(AnyLaunchDescriptionSource(os.path.abspath(argument['drivers']))))
     elif not simulation:
@@ -78,7 +81,7 @@ def start_cell(context):
     return actions
 
 
-def start_node(node, parameters, prefix, argument):
+def start_node(node, parameters, argument):
     managed = node['lifecycle'] == 'managed'
     if managed:
         parameters['autostart'] = argument['autostart'] == 'true'
@@ -92,7 +95,7 @@ def start_node(node, parameters, prefix, argument):
         parameters=[parameters],
         remappings=sorted(node.get('remappings', {}).items()),
         ros_arguments=['--log-level', argument['log_level']],
-        prefix=prefix,
+        prefix=on_core(node['schedule']['cpu']),
         output='screen',
         respawn=not guards,
         respawn_delay=RESPAWN_DELAY_S,
@@ -100,29 +103,24 @@ def start_node(node, parameters, prefix, argument):
     )
 
 
-def scheduling_prefix(node, wanted):
-    """The command that gives a node its declared policy, priority and core, and what to tell the operator."""
-    schedule = node['schedule']
-    prefix = []
-    if schedule['policy'] == 'fifo':
-        prefix += ['chrt', '--fifo', str(schedule['priority'])]
-    if schedule['cpu'] != 'any':
-        prefix += ['taskset', '--cpu-list', str(schedule['cpu'])]
-    if not prefix or wanted == 'off':
-        return None, None
-    if permitted(prefix):
-        return ' '.join(prefix), None
-    note = (f"{node['name']}: this user may not run '{' '.join(prefix)}': the node runs without its declared schedule. "
-            'Grant it rtprio in /etc/security/limits.d, or start the container with the rtprio limit')
-    if wanted == 'required':
-        raise RuntimeError(note)
-    return None, note
+def on_core(cpu):
+    """The command that keeps a process on its declared core."""
+    return None if cpu == 'any' else f'taskset --cpu-list {cpu}'
 
 
-def permitted(prefix):
-    if shutil.which(prefix[0]) is None:
-        return False
-    return subprocess.run([*prefix, 'true'], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+def may_run_in_real_time(schedule):
+    """Whether this user may use the declared priority. A node asks for it itself, for the one thread that needs it."""
+    if schedule['policy'] != 'fifo':
+        return True
+    trial = ['chrt', '--fifo', str(schedule['priority']), 'true']
+    if shutil.which(trial[0]) is None:
+        return True  # no way to try it here; the node finds out, and its status says so
+    return subprocess.run(trial, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0
+
+
+def missing_real_time(node):
+    return (f"{node['name']}: this user may not use SCHED_FIFO priority {node['schedule']['priority']}, so the node's "
+            'reaction times have no bound. Grant rtprio in /etc/security/limits.d, or to the container')
 
 
 def describe(cell_config):

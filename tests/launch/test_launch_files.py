@@ -63,7 +63,7 @@ def test_the_simulated_cell_has_every_declared_node(source):
 
 
 def test_a_node_is_started_as_declared(source):
-    nodes = nodes_of(run(source, 'sim.launch.py', scheduling='off'))
+    nodes = nodes_of(run(source, 'sim.launch.py'))
     for name, declared in NODES.items():
         node = nodes[name]
         assert node.kind == ('LifecycleNode' if declared['lifecycle'] == 'managed' else 'Node')
@@ -104,26 +104,34 @@ def test_a_remapping_is_handed_on(source, tmp_path):
     assert nodes['safety_monitor'].remappings == [('/panda/joint_command', '/panda/velocity_controller/commands')]
 
 
-def test_a_declared_schedule_is_asked_for_where_it_is_permitted(source, tmp_path, monkeypatch):
-    tools(tmp_path, monkeypatch, chrt='shift 2; exec "$@"')
-    nodes = nodes_of(run(source, 'cell.launch.py', scheduling='required'))
-    priority = NODES['safety_monitor']['schedule']['priority']
-    assert nodes['safety_monitor'].prefix == f'chrt --fifo {priority}'
+def test_a_node_is_kept_on_its_declared_core(source, tmp_path):
+    cell = yaml.safe_load((REPOSITORY / 'config/cell.yaml').read_text())
+    cell['nodes'][1]['schedule']['cpu'] = 1
+    (tmp_path / 'cell.yaml').write_text(yaml.safe_dump(cell))
+    nodes = nodes_of(run(source, 'cell.launch.py', cell_config=str(tmp_path / 'cell.yaml')))
+    assert nodes['safety_monitor'].prefix == 'taskset --cpu-list 1'
     assert nodes['skill_runtime'].prefix is None
 
 
-def test_a_schedule_that_is_not_permitted_is_told_and_the_node_runs_without(source, tmp_path, monkeypatch):
+def test_a_priority_that_is_permitted_is_not_spoken_of(source, tmp_path, monkeypatch):
+    tools(tmp_path, monkeypatch, chrt='shift 2; exec "$@"')
+    actions = run(source, 'cell.launch.py', real_time='required')
+    assert not [action.msg for action in kinds(actions, 'LogInfo') if 'SCHED_FIFO' in action.msg]
+
+
+def test_a_priority_that_is_not_permitted_is_told_and_the_cell_starts(source, tmp_path, monkeypatch):
     tools(tmp_path, monkeypatch, chrt='exit 1')
     actions = run(source, 'cell.launch.py')
-    assert nodes_of(actions)['safety_monitor'].prefix is None
-    [note] = [action.msg for action in kinds(actions, 'LogInfo') if 'schedule' in action.msg]
-    assert note.startswith("safety_monitor: this user may not run 'chrt --fifo ")
+    priority = NODES['safety_monitor']['schedule']['priority']
+    [note] = [action.msg for action in kinds(actions, 'LogInfo') if 'SCHED_FIFO' in action.msg]
+    assert note.startswith(f'safety_monitor: this user may not use SCHED_FIFO priority {priority}')
+    assert 'safety_monitor' in nodes_of(actions)
 
 
-def test_a_schedule_that_is_required_and_not_permitted_starts_nothing(source, tmp_path, monkeypatch):
+def test_a_priority_that_is_required_and_not_permitted_starts_nothing(source, tmp_path, monkeypatch):
     tools(tmp_path, monkeypatch, chrt='exit 1')
-    with pytest.raises(RuntimeError, match='safety_monitor: this user may not run'):
-        run(source, 'cell.launch.py', scheduling='required')
+    with pytest.raises(RuntimeError, match='safety_monitor: this user may not use SCHED_FIFO'):
+        run(source, 'cell.launch.py', real_time='required')
 
 
 def tools(folder, monkeypatch, **scripts):
