@@ -1,0 +1,66 @@
+//! The gate's services. Each runs on its own thread and waits there for the deciding thread's answer.
+
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
+
+use r2r::swarm_msgs::srv::{LoadEnvelope, ResetSafety};
+use swarm_ros::{NodeShell, ShellError};
+use swarm_safety_core::ResetRequest;
+
+use crate::cycle::{Deciding, Request};
+use crate::envelopes::Envelopes;
+use crate::intake::Intake;
+
+/// Longest wait for the deciding thread; a cycle is some milliseconds.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// `/safety_monitor/reset`.
+pub fn serve_reset(shell: &mut NodeShell, deciding: Deciding, intake: Arc<Intake>) -> Result<(), ShellError> {
+    shell.serve_on_thread::<ResetSafety::Service>("/safety_monitor/reset", move |request| {
+        tracing::info!(by = request.reset_by, epoch = request.epoch, "reset asked for");
+        let (reply, answer) = mpsc::channel();
+        let outcome = deciding.request(Request::AwaitReset { reply }).and_then(|()| {
+            intake.reset(ResetRequest { epoch: request.epoch });
+            wait(&answer)
+        });
+        let (epoch, outcome) = outcome.unwrap_or_else(|message| (deciding.status().epoch, Err(message)));
+        match outcome {
+            Ok(_) => ResetSafety::Response { success: true, epoch, message: String::new() },
+            Err(message) => ResetSafety::Response { success: false, epoch, message },
+        }
+    })
+}
+
+/// `/safety_monitor/load_envelope`.
+pub fn serve_load_envelope(
+    shell: &mut NodeShell,
+    deciding: Deciding,
+    envelopes: Envelopes,
+) -> Result<(), ShellError> {
+    let mut generation = 0;
+    shell.serve_on_thread::<LoadEnvelope::Service>("/safety_monitor/load_envelope", move |request| {
+        let outcome = envelopes
+            .load(&deciding.status().config, &request.artifact, generation + 1)
+            .map_err(|error| error.text())
+            .and_then(|limits| {
+                generation += 1;
+                let (reply, answer) = mpsc::channel();
+                deciding.request(Request::Exchange { limits: Box::new(limits), reply })?;
+                wait(&answer)?
+            });
+        match outcome {
+            Ok(epoch) => LoadEnvelope::Response { success: true, epoch, message: String::new() },
+            Err(message) => {
+                tracing::warn!(artifact = request.artifact, "envelope not loaded: {message}");
+                LoadEnvelope::Response { success: false, epoch: deciding.status().epoch, message }
+            }
+        }
+    })
+}
+
+fn wait<T>(answer: &Receiver<T>) -> Result<T, String> {
+    let missing =
+        "the deciding thread gives no answer: is the node active (ros2 lifecycle get /safety_monitor)?";
+    answer.recv_timeout(ANSWER_TIMEOUT).map_err(|_| missing.to_owned())
+}
