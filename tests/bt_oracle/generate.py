@@ -13,7 +13,7 @@ A fresh batch can be replayed against the engine without storing it:
 What a vector holds: the XML; for each leaf id the answers it gives, in a cycle (R, S, F, K for SKIPPED); the steps
 (T = tick exactly once, H = halt the tree); and what BehaviorTree.CPP did: the answer to each tick (E: it threw, and
 the run ends), the leaf calls of each step (s = start, r = running, h = halt, with the node's uid), all transitions in order (uid and new
-status, I for IDLE), and the numbers on the main tree's blackboard at the end.
+status, I for IDLE), and the main tree's blackboard at the end.
 
 Deliberately not generated, because 4.8.2 differs from 4.10 or runs on the wall clock: operators of equal precedence
 in a row without brackets, numeric literals as SubTree ports, Timeout, Delay, Sleep. tests/hand.rs has those.
@@ -80,6 +80,8 @@ class Generator:
         if depth < 2 and pick < 0.2:
             op = self.rng.choice(["&&", "||"])
             return f"({self.truth(names, depth + 1)} {op} {self.truth(names, depth + 1)})"
+        if depth == 0 and pick > 0.97:
+            return self.number(names)
         if depth < 2 and pick < 0.3:
             return f"(!{self.truth(names, depth + 1)})"
         if pick < 0.36:
@@ -97,7 +99,7 @@ class Generator:
         if pick < 0.36:
             return f"{name} {self.rng.choice(['-=', '*='])} 2"
         if pick < 0.44 and "a" in names:
-            return f"s = {self.rng.choice(['(s + chr)', chr(39) + 'p' + chr(39), chr(39) + 'q' + chr(39)])}".replace("chr", "'q'")
+            return self.rng.choice(["s = (s + 'q')", "s = 'p'", "s = 'q'", "s += 'p'", f"s = (s .. {name})"])
         return f"{name} {self.rng.choice([':=', '='])} {self.number(names)}"
 
     # -- nodes ----------------------------------------------------------------------------------------------------
@@ -236,6 +238,7 @@ def run(xml, leaves, steps, directory):
             values[key] = board.get_double(key)
         except Exception:  # noqa: BLE001: not there
             pass
+    values["s"] = board.get_string("s")
     transitions = read_log(path)
     return {
         "xml": xml,

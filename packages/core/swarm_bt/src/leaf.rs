@@ -2,11 +2,10 @@
 
 use swarm_base::Time;
 
+use crate::board::Board;
 use crate::model::{Direction, LeafModel};
-use crate::script::Blackboard as _;
 use crate::state::State;
 use crate::status::Status;
-use crate::tick::Board;
 use crate::tree::{Binding, Leaf, Tree};
 use crate::value::{ConvertError, FromValue, PortType, Value};
 

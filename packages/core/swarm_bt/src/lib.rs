@@ -9,7 +9,28 @@
 //!   node keeps ([`NodeStatus`]), an *answer* is what its tick returned ([`Status`]).
 //! - Flow: 1. [`Registry`] names the leaves. 2. [`Loader`] reads XML, reports every mistake with its line, gives a [`Tree`].
 //!   3. [`State::new`]. 4. Per cycle: [`State::set`] what came from outside, then [`tick_observed`].
-//! - Semantics: those of BehaviorTree.CPP 4.10, to the transition; see the `tests` folder for recorded traces of the original.
+//! - Nodes: Sequence, AsyncSequence, SequenceWithMemory, Fallback, AsyncFallback, ReactiveSequence, ReactiveFallback, Parallel;
+//!   Inverter, ForceSuccess, ForceFailure, KeepRunningUntilFailure, Repeat, RetryUntilSuccessful, Timeout, Delay; SubTree;
+//!   AlwaysSuccess, AlwaysFailure, Script, ScriptCondition, SetBlackboard, Sleep; pre- and post-conditions on all of them.
+//! - A tick recurses as deep as the tree, at most [`MAX_DEPTH`] levels.
+//!
+//! # Differences from BehaviorTree.CPP
+//!
+//! The rules are those of BehaviorTree.CPP 4.10, to the transition; `tests/oracle.rs` replays recorded traces of the original.
+//! On purpose different, each with a test:
+//!
+//! | here | there |
+//! |---|---|
+//! | time is an argument; a Timeout halts its child in the first tick after it is due | a thread halts it in between |
+//! | after an error in a tick all leaves are halted and all nodes idle | the tree stays as it was |
+//! | halting the tree runs `_onHalted` of the nodes that were running | of every node, some twice |
+//! | a condition that answers RUNNING is an error | accepted |
+//! | `1 .. 2` is an error | gives nothing, which fails later |
+//! | text that is a number only at its beginning (`'3abc'`) is none | is 3 |
+//! | SetBlackboard writes text over an entry that a script has made | empties the entry |
+//! | an entry has the type of any port connected to it | only of a port met before the entry was made |
+//! | mistakes found at load: a Parallel threshold above the number of children, a tree id used twice, a misspelt `_skipIf`, no `BTCPP_format` | when ticked, or never |
+//! | scripts and keys that would themselves be read from the blackboard (`code="{x}"`, `output_key="{x}"`) are refused | allowed |
 //!
 //! ```
 //! use swarm_base::Time;
@@ -51,6 +72,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod board;
 mod leaf;
 mod load;
 mod model;

@@ -166,6 +166,42 @@ fn set_blackboard_stores_text_or_copies_an_entry() {
     assert_eq!(b.tick(), 'F', "nothing to copy");
 }
 
+#[test]
+fn set_blackboard_writes_text_over_what_a_script_has_made_and_the_ports_type_over_what_a_port_has() {
+    let mut b = Bench::new(
+        r#"<Sequence><Script code="x := 1"/><SetBlackboard value="5" output_key="x"/></Sequence>"#,
+        &[],
+    );
+    b.tick();
+    assert_eq!(b.state.get(b.tree.slot("x").expect("mentioned")), Some(&Value::from("5")));
+
+    let body = |value: &str| {
+        format!(r#"<Sequence><SetBlackboard value="{value}" output_key="x"/><Read in="{{x}}"/></Sequence>"#)
+    };
+    assert_eq!(read(PortType::Int, &body("5")), Ok(Value::Int(5)));
+    let tree = load(
+        &registry(PortType::Int, PortType::Any),
+        &format!(r#"<BehaviorTree ID="T">{}</BehaviorTree>"#, body("five")),
+    );
+    let error = tick(&tree, &mut State::new(&tree), Time(0), &mut Ports::default()).unwrap_err();
+    assert!(
+        error.to_string().ends_with("SetBlackboard cannot store five in entry 'x', which is an int"),
+        "{error}"
+    );
+}
+
+#[test]
+fn an_entry_has_the_type_of_a_port_even_if_a_script_comes_first() {
+    let body = r#"<Sequence><Script code="x := 2"/><Read in="{x}"/></Sequence>"#;
+    let tree = load(
+        &registry(PortType::Float, PortType::Any),
+        &format!(r#"<BehaviorTree ID="T">{body}</BehaviorTree>"#),
+    );
+    let mut state = State::new(&tree);
+    tick(&tree, &mut state, Time(0), &mut Ports::default()).expect("ticks");
+    assert_eq!(tree.slot("x").and_then(|x| state.get(x).cloned()), Some(Value::Float(2.0)));
+}
+
 // -- SubTrees ---------------------------------------------------------------------------------------------------------
 
 /// Runs main tree `T` with `body` and SubTree `S` with `sub`.

@@ -92,6 +92,7 @@ fn what_cannot_be_evaluated_is_an_error_that_says_why() {
         ("y := 'a' * 2", "operator `*` cannot be applied to string 'a' and int 2"),
         ("y := -'a'", "operator `-` cannot be applied to string 'a'"),
         ("y := 1 .. 2", "operator `..` cannot be applied to int 1 and int 2"),
+        ("y := 1; y := '3abc'", "cannot assign string '3abc' to blackboard entry 'y', which holds an int"),
         ("y := 'a' == 1", "operator `==` cannot be applied to string 'a' and int 1"),
         ("y := 1.5 & 1", "1.5 is not an integer that fits into 64 bits, as operator `&` needs"),
         ("y := 1e300 | 1", "is not an integer that fits into 64 bits, as operator `|` needs"),
@@ -104,20 +105,24 @@ fn what_cannot_be_evaluated_is_an_error_that_says_why() {
 
 #[test]
 fn both_sides_of_a_logical_operator_are_evaluated() {
-    assert_eq!(y("y := 0; a := 1; false && (y := 5)"), "5");
+    assert_eq!(y("y := 0; false && (y := 1)"), "1");
 }
 
 #[test]
 fn a_condition_must_be_true_or_false() {
-    let mut b = Bench::new(r#"<ScriptCondition code="'yes'"/>"#, &[]);
-    assert!(b.try_tick().unwrap_err().to_string().ends_with("string 'yes' is neither true nor false"));
-    for (code, answer) in [("1", 'S'), ("0", 'F'), ("7", 'S'), ("0.5", 'S'), ("2 > 1", 'S'), ("x := 0", 'F')]
+    let tick = |code: &str| {
+        Bench::new(&format!(r#"<ScriptCondition code="{}"/>"#, code.replace('>', "&gt;")), &[]).try_tick()
+    };
+    for (code, answer) in
+        [("1", 'S'), ("0", 'F'), ("7.0", 'S'), ("0.5", 'S'), ("2 > 1", 'S'), ("x := 0", 'F')]
     {
-        assert_eq!(
-            Bench::new(&format!(r#"<ScriptCondition code="{}"/>"#, code.replace('>', "&gt;")), &[]).tick(),
-            answer,
-            "{code}"
-        );
+        assert_eq!(tick(code), Ok(answer), "{code}");
+    }
+    for (code, what) in
+        [("'yes'", "string 'yes'"), ("7", "int 7"), ("x := 7", "int 7"), ("1 | 2 || 3", "int 3")]
+    {
+        let error = tick(code).unwrap_err().to_string();
+        assert!(error.ends_with(&format!("{what} is neither true nor false")), "{error}");
     }
 }
 

@@ -14,7 +14,6 @@ mod eval;
 mod lexer;
 mod parser;
 
-pub(crate) use eval::Blackboard;
 pub use eval::{ScriptError, ScriptErrorKind};
 pub use parser::SyntaxError;
 pub(crate) use parser::{Name, compile};
@@ -27,6 +26,8 @@ use crate::value::Value;
 pub(crate) struct Script {
     pub(crate) source: Box<str>,
     exprs: Box<[Expr]>,
+    /// For each expression: whether it is arithmetic on literals and entries alone, see [`eval`].
+    plain: Box<[bool]>,
     /// The roots of the statements, in order; never empty. The last one's value is the script's.
     statements: Box<[ExprId]>,
 }

@@ -39,13 +39,19 @@ pub(crate) fn compile(source: &str, resolve: &mut dyn FnMut(&str) -> Name) -> Re
         depth: 0,
         exprs: Vec::new(),
         depths: Vec::new(),
+        plain: Vec::new(),
         resolve,
     };
     let statements = parser.statements().map_err(error)?;
     if statements.is_empty() {
         return Err(error((0, "empty script".to_owned())));
     }
-    Ok(Script { source: source.into(), exprs: parser.exprs.into(), statements: statements.into() })
+    Ok(Script {
+        source: source.into(),
+        plain: parser.plain.into(),
+        exprs: parser.exprs.into(),
+        statements: statements.into(),
+    })
 }
 
 struct Parser<'a> {
@@ -56,6 +62,7 @@ struct Parser<'a> {
     exprs: Vec<Expr>,
     /// How deep the arena nests below each expression: a chain of operators nests to the left without recursion here.
     depths: Vec<usize>,
+    plain: Vec<bool>,
     resolve: &'a mut dyn FnMut(&str) -> Name,
 }
 
@@ -143,9 +150,32 @@ impl Parser<'_> {
         if below >= MAX_DEPTH {
             return Err((self.offset(), format!("nested more than {MAX_DEPTH} deep")));
         }
+        self.plain.push(self.is_plain(&expr));
         self.depths.push(below + 1);
         self.exprs.push(expr);
         Ok((self.exprs.len() - 1) as ExprId)
+    }
+
+    /// No text, no assignment, nothing that could be refused but for the type of an entry.
+    fn is_plain(&self, expr: &Expr) -> bool {
+        let plain = |id: &ExprId| self.plain[*id as usize];
+        // What an operator gives is always a float, and any float is true or false.
+        let float =
+            |id: &ExprId| plain(id) && !matches!(self.exprs[*id as usize], Expr::Slot(_) | Expr::Literal(_));
+        match expr {
+            Expr::Literal(value) => value.is_number(),
+            Expr::Slot(_) => true,
+            Expr::Unary(op, a) => *op != UnaryOp::Complement && plain(a),
+            Expr::Binary(op, a, b) => match op {
+                BinaryOp::Add | BinaryOp::Subtract | BinaryOp::Multiply | BinaryOp::Divide => {
+                    plain(a) && plain(b)
+                }
+                BinaryOp::And | BinaryOp::Or => float(a) && float(b),
+                BinaryOp::Concat | BinaryOp::BitAnd | BinaryOp::BitOr | BinaryOp::BitXor => false,
+            },
+            Expr::Compare(first, links) => plain(first) && links.iter().all(|(_, id)| plain(id)),
+            Expr::If { .. } | Expr::Assign(..) => false,
+        }
     }
 
     fn expr(&mut self, min: u8) -> Parsed<ExprId> {

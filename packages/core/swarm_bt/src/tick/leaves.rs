@@ -1,9 +1,9 @@
 //! Leaves: those of the registry, which the caller carries out, and the built-in ones that keep something.
 
-use super::{Board, Exec, NodeId, TickErrorKind, Ticked};
+use super::{Exec, NodeId, TickErrorKind, Ticked};
+use crate::board::Board;
 use crate::leaf::LeafCall;
 use crate::model::LeafKind;
-use crate::script::Blackboard as _;
 use crate::state::{SlotId, Timer};
 use crate::status::{NodeStatus, Observer, Status};
 use crate::tree::{Int, Source};

@@ -15,9 +15,10 @@ mod leaves;
 
 use swarm_base::Time;
 
+use crate::board::Board;
 use crate::leaf::Leaves;
-use crate::script::{Blackboard, ScriptError};
-use crate::state::{Memory, SlotId, State};
+use crate::script::ScriptError;
+use crate::state::{Memory, State};
 use crate::status::{NodeStatus, Observer, Status, Transition};
 use crate::tree::{Int, Kind, NO_HOOKS, Node, ScriptId, Tree};
 use crate::value::{PortType, Value};
@@ -37,7 +38,7 @@ pub struct TickError {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum TickErrorKind {
     #[error(transparent)]
-    Script(#[from] ScriptError),
+    Script(#[from] Box<ScriptError>),
     #[error(
         "attribute {attribute} reads blackboard entry '{key}', which holds {found} instead of a whole number"
     )]
@@ -46,7 +47,7 @@ pub enum TickErrorKind {
     Threshold { attribute: &'static str, threshold: i64, children: u16 },
     #[error("a condition answered RUNNING; only an action may")]
     ConditionRunning,
-    #[error("SetBlackboard cannot store {value} in entry '{key}' of type {ty}")]
+    #[error("SetBlackboard cannot store {value} in entry '{key}', which is {}", .ty.with_article())]
     Store { key: String, value: String, ty: PortType },
     #[error("the state was made for another tree")]
     ForeignState,
@@ -385,37 +386,5 @@ fn error(tree: &Tree, id: NodeId, kind: TickErrorKind) -> TickError {
         document: info.map(|i| i.document.clone()).unwrap_or_default(),
         line: info.map_or(0, |i| i.line),
         kind: Box::new(kind),
-    }
-}
-
-/// The blackboard as scripts and leaves see it.
-pub(crate) struct Board<'a> {
-    pub(crate) tree: &'a Tree,
-    pub(crate) state: &'a mut State,
-}
-
-impl Blackboard for Board<'_> {
-    fn get(&self, slot: SlotId) -> Option<&Value> {
-        self.state.get(slot)
-    }
-
-    fn put(&mut self, slot: SlotId, value: Value) {
-        self.state.put(slot, value);
-    }
-
-    fn exists(&self, slot: SlotId) -> bool {
-        self.state.slots[slot.0 as usize].exists
-    }
-
-    fn declared(&self, slot: SlotId) -> PortType {
-        self.tree.slots[slot.0 as usize].ty
-    }
-
-    fn key(&self, slot: SlotId) -> &str {
-        &self.tree.slots[slot.0 as usize].key
-    }
-
-    fn enum_value(&self, name: &str) -> Option<i64> {
-        self.tree.enum_value(name)
     }
 }
