@@ -4,3 +4,4 @@ mod capsules;
 mod common;
 mod motion;
 mod oracle;
+mod urdf;
