@@ -7,9 +7,11 @@ use clap::{Parser, Subcommand};
 
 use xtask::check::{self, Selection};
 use xtask::compile::Profile;
+use xtask::demo;
 use xtask::install::{self, Mode, Options};
 use xtask::layout::Layout;
 use xtask::ros::RosEnv;
+use xtask::{doctor, evidence};
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", about = "The project's commands", disable_help_subcommand = true)]
@@ -20,6 +22,17 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Task {
+    /// A simulated cell assembles two parts with a signed skill, under the safety gate
+    Demo {
+        /// Where the parts lie
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Write pictures of the run into its folder
+        #[arg(long)]
+        view: bool,
+        #[arg(long, value_enum, default_value = "release")]
+        profile: Profile,
+    },
     /// Run every check: format, arrows, lints, unit tests, install tree, launch files, ROS tests
     Test {
         /// Only what needs no ROS
@@ -34,6 +47,12 @@ enum Task {
         #[arg(long, value_enum, default_value = "release")]
         profile: Profile,
     },
+    /// Make ROS, the native libraries and the messages ready; every other command does so by itself
+    Setup,
+    /// Tell what this machine has and lacks, and the command that mends it
+    Doctor,
+    /// Measure a claimed figure beside its reference; writes target/evidence/NAME.json
+    Evidence { name: String },
     /// Print the variables to build and run with: eval "$(cargo xtask env)"
     Env,
     /// For CMake: compile, and collect the executables of one node package
@@ -60,6 +79,12 @@ fn main() -> ExitCode {
 
 fn carry_out(layout: &Layout, task: &Task) -> anyhow::Result<ExitCode> {
     match task {
+        Task::Demo { seed, view, profile } => {
+            let options = demo::Options { seed: *seed, profile: *profile, view: *view };
+            if !demo::run(layout, &options)? {
+                return Ok(ExitCode::FAILURE);
+            }
+        }
         Task::Test { fast, stage } => {
             let selection = match (fast, stage) {
                 (_, Some(name)) => Selection::One(name),
@@ -83,6 +108,16 @@ fn carry_out(layout: &Layout, task: &Task) -> anyhow::Result<ExitCode> {
             install::install(layout, &ros, &options)?;
             println!("next: source {}", prefix.join("setup.bash").display());
         }
+        Task::Setup => {
+            let ros = RosEnv::ready(layout)?;
+            println!("ready; for a shell: source {}", ros.setup_file(layout).display());
+        }
+        Task::Doctor => {
+            if !doctor::run(layout)? {
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+        Task::Evidence { name } => evidence::run(layout, name)?,
         Task::Env => print!("{}", RosEnv::ready(layout)?.exports()),
         Task::StagePackage { profile, out, package, libraries } => {
             let ros = RosEnv::ready(layout)?;

@@ -131,6 +131,11 @@ impl RosEnv {
         self.venv.join("bin/python")
     }
 
+    /// What a user's shell sources.
+    pub fn setup_file(&self, layout: &Layout) -> PathBuf {
+        layout.ros().join("setup.bash")
+    }
+
     /// Lines for `eval "$(cargo xtask env)"`.
     pub fn exports(&self) -> String {
         exports(&self.variables)

@@ -11,6 +11,7 @@ use crate::error::{Error, IoContext, Result};
 /// A library inside a wheel.
 #[derive(Debug, Clone, Copy)]
 pub struct Library {
+    pub what: &'static str,
     /// The folder in `site-packages`.
     folder: &'static str,
     /// Its file name up to the version.
@@ -18,8 +19,8 @@ pub struct Library {
 }
 
 pub const LIBRARIES: [Library; 2] = [
-    Library { folder: "mujoco", stem: "libmujoco.so" },
-    Library { folder: "onnxruntime/capi", stem: "libonnxruntime.so" },
+    Library { what: "MuJoCo", folder: "mujoco", stem: "libmujoco.so" },
+    Library { what: "ONNX Runtime", folder: "onnxruntime/capi", stem: "libonnxruntime.so" },
 ];
 
 impl Library {

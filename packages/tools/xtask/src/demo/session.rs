@@ -1,0 +1,210 @@
+//! One simulated cell, running: its nodes, and the operator's commands against them.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::Value;
+use swarm_cell::CellConfig;
+
+use super::Options;
+use super::interrupt::Interrupt;
+use super::machine::PermitTimeout;
+use super::operator::{Execution, Progress, Reader};
+use super::programs::{NodeProgram, Overrides, Places, Program, of_simulated_cell};
+use super::run_folder::RunFolder;
+use super::skill::{Materials, SKILL};
+use super::supervisor::{Supervisor, WaitError};
+use crate::error::{Error, IoContext, Result, Tail};
+use crate::layout::Layout;
+use crate::ros::RosEnv;
+
+/// A command that only asks the running nodes.
+const COMMAND_LIMIT: Duration = Duration::from_mins(2);
+
+/// A run takes less than a minute; its own time-outs end it long before this.
+const EXECUTION_LIMIT: Duration = Duration::from_secs(400);
+
+/// A running cell; its nodes end with it.
+#[derive(Debug)]
+pub struct Session {
+    run: RunFolder,
+    materials: Materials,
+    supervisor: Supervisor,
+    executables: PathBuf,
+    permit: PermitTimeout,
+    commands: u32,
+}
+
+/// A recording in progress, by the name of its process.
+#[derive(Debug)]
+pub struct Recording(String);
+
+impl Session {
+    /// Lays the run's folder and starts every node that the declaration lists.
+    pub fn start(
+        layout: &Layout,
+        ros: &RosEnv,
+        executables: &Path,
+        interrupt: Interrupt,
+        options: &Options,
+    ) -> Result<Self> {
+        let permit = PermitTimeout::for_this_machine();
+        let run = RunFolder::create(layout)?;
+        let materials = Materials::lay(layout, run.path(), executables, permit)?;
+        let config = materials.cell_config();
+        let text = fs::read_to_string(&config).doing("read", &config)?;
+        let cell = CellConfig::parse(&text)
+            .map_err(|error| Error::Malformed { path: config.clone(), problem: error.to_string() })?;
+        let variables = ros.variables().iter().map(|(name, value)| (name.clone(), value.clone()));
+        let mut session = Self {
+            supervisor: Supervisor::new(run.clone(), variables, interrupt),
+            executables: executables.to_path_buf(),
+            run,
+            materials,
+            permit,
+            commands: 0,
+        };
+        let parameters = session.run.path().join("parameters");
+        let places = Places { executables, cell_config: &config, parameters: &parameters };
+        let overrides = session.overrides(&cell, options);
+        for NodeProgram { program, parameters_path, parameters_text } in
+            of_simulated_cell(&cell, places, &overrides)
+        {
+            fs::write(&parameters_path, parameters_text).doing("write", &parameters_path)?;
+            session.supervisor.start(program)?;
+        }
+        Ok(session)
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.run.path()
+    }
+
+    pub fn permit(&self) -> PermitTimeout {
+        self.permit
+    }
+
+    /// For those who want to see a node die.
+    pub fn supervisor(&mut self) -> &mut Supervisor {
+        &mut self.supervisor
+    }
+
+    /// Packages and signs the demo's skill.
+    pub fn package(&self, version: &str) -> Result<PathBuf> {
+        self.materials.package(version)
+    }
+
+    /// Starts to record into `run.jsonl`; returns when the recorder writes.
+    pub fn record(&mut self, seed: u64) -> Result<Recording> {
+        let log = self.folder().join("run.jsonl");
+        let mut program = self.program("record_run", ["--seed".into(), seed.to_string().into()]);
+        program.arguments.extend(["--out".into(), log.clone().into_os_string()]);
+        program.arguments.extend(["--cell".into(), self.materials.cell_config().into_os_string()]);
+        program.arguments.extend(["--permit-timeout".into(), self.permit.seconds().to_string().into()]);
+        let name = program.name.clone();
+        self.supervisor.start(program)?;
+        self.supervisor
+            .wait_for("the recorder's first line", COMMAND_LIMIT, |_| {
+                Ok(fs::metadata(&log).is_ok_and(|file| file.len() > 0).then_some(()))
+            })
+            .map_err(into_error)?;
+        Ok(Recording(name))
+    }
+
+    /// Ends the recording; what was written is complete.
+    pub fn finish_recording(&mut self, recording: &Recording) -> Result<()> {
+        self.supervisor.stop(&recording.0)
+    }
+
+    pub fn deploy(&mut self, artifact: &Path) -> Result<()> {
+        let artifact = artifact.as_os_str().to_owned();
+        self.succeed("deploy_csa", ["--csa-path".into(), artifact, "--skill-id".into(), SKILL.into()])
+    }
+
+    /// Goes back to the version that ran well before.
+    pub fn rollback(&mut self) -> Result<()> {
+        self.succeed("rollback_skill", [])
+    }
+
+    pub fn reset(&mut self) -> Result<()> {
+        self.succeed("reset_safety", ["--by".into(), "demo".into(), "--timeout".into(), "60".into()])
+    }
+
+    /// Runs all roles of the skill; `show` hears how far it is.
+    pub fn execute(&mut self, mut show: impl FnMut(&Progress)) -> Result<Execution> {
+        let program = self.program("execute_skill", ["--skill-id".into(), SKILL.into(), "--json".into()]);
+        let (name, log) = (program.name.clone(), self.run.log(&program.name));
+        let mut reader = Reader::default();
+        self.supervisor.start(program)?;
+        let ended = self.supervisor.wait_for("the end of the skill", EXECUTION_LIMIT, |_| {
+            let text = fs::read_to_string(&log).doing("read", &log)?;
+            if let Some(progress) = reader.follow(&text) {
+                show(&progress);
+            }
+            Ok(reader.result().cloned())
+        });
+        let ended = ended.map_err(into_error)?;
+        self.supervisor.stop(&name)?;
+        Ok(ended)
+    }
+
+    /// Stops all nodes as Ctrl-C would.
+    pub fn stop(&mut self) -> Result<()> {
+        self.supervisor.stop_all()
+    }
+
+    fn overrides(&self, cell: &CellConfig, options: &Options) -> Overrides {
+        let microseconds = self.permit.milliseconds * 1000;
+        let text = |path: PathBuf| Value::from(path.to_string_lossy().into_owned());
+        let of = |simulation_only: bool| {
+            let mut parameters: BTreeMap<String, Value> = BTreeMap::new();
+            if simulation_only {
+                parameters.insert("seed".to_owned(), options.seed.into());
+                parameters.insert("permit_timeout_us".to_owned(), microseconds.into());
+                parameters.insert("command_timeout_us".to_owned(), microseconds.into());
+                if options.view {
+                    parameters.insert("view_dir".to_owned(), text(self.folder().join("view")));
+                }
+            } else {
+                parameters.insert("artifact_store".to_owned(), text(self.materials.store()));
+                parameters.insert("trust_file".to_owned(), text(self.materials.trust_file()));
+            }
+            parameters
+        };
+        cell.nodes.iter().map(|node| (node.name.clone(), of(node.simulation_only))).collect()
+    }
+
+    /// Runs a command to its end; an error carries what it printed.
+    fn succeed<const N: usize>(&mut self, executable: &str, arguments: [OsString; N]) -> Result<()> {
+        let program = self.program(executable, arguments);
+        let log = self.run.log(&program.name);
+        let status = self.supervisor.run_to_end(program, COMMAND_LIMIT).map_err(into_error)?;
+        if status.success() {
+            return Ok(());
+        }
+        let text = fs::read_to_string(&log).doing("read", &log)?;
+        let tail = Tail { lines: text.lines().skip(1).map(str::to_owned).collect(), log: Some(log) };
+        Err(Error::Failed(format!("{executable} ended with {status}{tail}")))
+    }
+
+    /// Each use of a command has a log of its own.
+    fn program<const N: usize>(&mut self, executable: &str, arguments: [OsString; N]) -> Program {
+        self.commands += 1;
+        Program {
+            name: format!("{:02}_{executable}", self.commands),
+            executable: self.executables.join(executable),
+            arguments: arguments.into(),
+            variables: BTreeMap::new(),
+        }
+    }
+}
+
+fn into_error(error: WaitError) -> Error {
+    match error {
+        WaitError::Other(error) => error,
+        other => Error::Failed(other.to_string()),
+    }
+}
