@@ -7,7 +7,7 @@ The robots' drivers are not ours: `drivers` names a launch file that starts them
 
 What happens when a node dies: the arms stand at once, because they get no fresh permit or no fresh command. The safety
 monitor is never restarted by a machine: its end ends the launch, and a person starts the cell again. Any other node comes
-back after RESPAWN_DELAY_S; motion needs a deliberate reset and a new run then.
+back after RESPAWN_DELAY_S, RESPAWNS times at most; motion needs a deliberate reset and a new run then.
 """
 
 import os
@@ -23,6 +23,8 @@ from launch_ros.actions import LifecycleNode, Node
 
 SAFETY_MONITOR = 'swarm_safety_monitor'
 RESPAWN_DELAY_S = 2.0
+# A node that has ended this often has a reason that another start does not mend.
+RESPAWNS = 10
 
 
 def generate_launch_description():
@@ -86,7 +88,6 @@ def start_node(node, parameters, argument):
     if managed:
         parameters['autostart'] = argument['autostart'] == 'true'
     guards = node['package'] == SAFETY_MONITOR
-    ending = [Shutdown(reason='the safety monitor has ended: the arms have no permit and stand')] if guards else None
     return (LifecycleNode if managed else Node)(
         package=node['package'],
         executable=node['executable'],
@@ -99,8 +100,15 @@ def start_node(node, parameters, argument):
         output='screen',
         respawn=not guards,
         respawn_delay=RESPAWN_DELAY_S,
-        on_exit=ending,
+        respawn_max_retries=RESPAWNS,
+        on_exit=end_launch if guards else None,
     )
+
+
+def end_launch(event, context):
+    if context.is_shutdown:
+        return []
+    return [Shutdown(reason='the safety monitor has ended: the arms have no permit and stand')]
 
 
 def on_core(cpu):

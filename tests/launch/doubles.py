@@ -74,6 +74,7 @@ class Context:
 
     def __init__(self, arguments):
         self.launch_configurations = dict(arguments)
+        self.is_shutdown = False
 
 
 def execute(path, install, **arguments):

@@ -1,0 +1,103 @@
+"""The launch files, run by `ros2 launch` where it is on the PATH, against the installed nodes."""
+
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+import yaml
+
+REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
+NODES = [node for node in yaml.safe_load((REPOSITORY / 'config/cell.yaml').read_text())['nodes']]
+# Long enough for a loaded computer with two cores; each wait ends as soon as its condition holds.
+PATIENCE_S = 60.0
+
+pytestmark = pytest.mark.skipif(shutil.which('ros2') is None, reason='ros2 is not on the PATH')
+
+
+@pytest.fixture
+def environment(tmp_path):
+    """A domain of its own on this computer alone, and logs in the test's folder."""
+    domain = str(1 + os.getpid() % 100)
+    return {**os.environ, 'ROS_DOMAIN_ID': domain, 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
+            'ROS_LOG_DIR': str(tmp_path / 'log')}
+
+
+@pytest.fixture
+def cell_config(tmp_path):
+    """The shipped declaration with store and trust file in the test's folder."""
+    shutil.copytree(REPOSITORY / 'config', tmp_path / 'config')
+    (tmp_path / 'urdf').symlink_to(REPOSITORY / 'urdf')
+    path = tmp_path / 'config/cell.yaml'
+    cell = yaml.safe_load(path.read_text())
+    cell['artifacts'] = {'store': str(tmp_path / 'store'), 'trust_file': str(tmp_path / 'trust.yaml')}
+    path.write_text(yaml.safe_dump(cell))
+    # No key is trusted: nothing can be deployed, which these tests do not need.
+    (tmp_path / 'trust.yaml').write_text(os.environ.get('SWARM_TEST_TRUST', 'schema: 1\nthreshold: 1\nkeys: []\n'))
+    return path
+
+
+@pytest.fixture
+def launched(environment, cell_config, tmp_path):
+    output = tmp_path / 'launch.txt'
+    with open(output, 'w') as file:
+        process = subprocess.Popen(
+            ['ros2', 'launch', 'swarm_bringup', 'sim.launch.py', f'cell_config:={cell_config}'],
+            env=environment, stdout=file, stderr=subprocess.STDOUT, start_new_session=True)
+    yield process, output
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def until(condition, what, output):
+    end = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < end, f'not within {PATIENCE_S} s: {what}\n{output.read_text()[-4000:]}'
+
+
+def is_active(node, environment):
+    command = ['ros2', 'lifecycle', 'get', f"{node.get('namespace', '')}/{node['name']}"]
+    answer = subprocess.run(command, env=environment, capture_output=True, text=True)
+    return answer.stdout.startswith('active')
+
+
+def pid_of(executable, of):
+    """The process of the launch's session that runs this executable."""
+    found = subprocess.run(['pgrep', '--session', str(of.pid), '--full', f'/{executable} '], capture_output=True, text=True)
+    return [int(pid) for pid in found.stdout.split()]
+
+
+def test_every_managed_node_becomes_active_and_an_interrupt_ends_all(launched, environment):
+    process, output = launched
+    for node in NODES:
+        if node['lifecycle'] == 'managed':
+            until(lambda node=node: is_active(node, environment), f"{node['name']} is active", output)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=PATIENCE_S) == 0, output.read_text()[-4000:]
+    for node in NODES:
+        assert not pid_of(node['executable'], process), f"{node['name']} still runs"
+
+
+def test_the_end_of_the_safety_monitor_ends_the_launch(launched, environment):
+    process, output = launched
+    monitor = next(node for node in NODES if node['package'] == 'swarm_safety_monitor')
+    until(lambda: is_active(monitor, environment), 'the safety monitor is active', output)
+    [pid] = pid_of(monitor['executable'], process)
+    os.kill(pid, signal.SIGKILL)
+    process.wait(timeout=PATIENCE_S)
+    assert 'the safety monitor has ended' in output.read_text()
+    assert not pid_of('swarm_sim', process)
+
+
+def test_another_node_comes_back(launched, environment):
+    process, output = launched
+    runtime = next(node for node in NODES if node['package'] == 'swarm_skill_runtime')
+    until(lambda: is_active(runtime, environment), 'the runtime is active', output)
+    [first] = pid_of(runtime['executable'], process)
+    os.kill(first, signal.SIGKILL)
+    until(lambda: pid_of(runtime['executable'], process) not in ([], [first]), 'the runtime is started again', output)
+    until(lambda: is_active(runtime, environment), 'the runtime is active again', output)
