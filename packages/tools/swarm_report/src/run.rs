@@ -286,7 +286,7 @@ fn nearest(values: &Samples, limits: &Samples, use_of: impl Fn(f64, f64) -> f64)
     let pairs =
         values.0.iter().zip(&limits.0).map(|(&(at_s, value), &(_, limit))| Extreme { at_s, value, limit });
     pairs
-        .filter(|at| at.value.is_finite() && at.limit.is_finite())
+        .filter(|at| use_of(at.value, at.limit).is_finite())
         .max_by(|a, b| use_of(a.value, a.limit).total_cmp(&use_of(b.value, b.limit)))
 }
 
