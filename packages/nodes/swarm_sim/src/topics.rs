@@ -24,7 +24,7 @@ const GRIPPER_CYCLES: u64 = 5;
 /// 50 Hz, as robot_state_publisher's default is of that order.
 const DISPLAY_CYCLES: u64 = 10;
 /// Where RViz and Foxglove find the meshes of the description.
-const MESH_PREFIX: &str = "package://swarm_bringup/";
+pub const MESH_PREFIX: &str = "package://swarm_bringup/";
 
 /// What stamps messages carry.
 #[derive(Clone, Debug)]
