@@ -45,7 +45,8 @@ pub const PART_A_MASS_KG: f64 = 0.25;
 /// Part B, kg; aluminium of 2700 kg/m³.
 pub const PART_B_MASS_KG: f64 = 0.081;
 
-/// Where the leader's tool centre point belongs in the pocket frame; the tool's z points down, its fingers close along y.
+/// Where the leader's tool centre point belongs in the pocket frame; the tool's z points down, its x to the handle's end, and its
+/// fingers close along y.
 pub fn grasp_in_pocket() -> Isometry3<f64> {
     tool_down(Vector3::new(-0.160, 0.0, -0.025))
 }
@@ -58,7 +59,7 @@ pub fn grasp_in_tip() -> Isometry3<f64> {
 fn tool_down(position: Vector3<f64>) -> Isometry3<f64> {
     Isometry3::from_parts(
         position.into(),
-        UnitQuaternion::from_axis_angle(&Vector3::x_axis(), std::f64::consts::PI),
+        UnitQuaternion::from_axis_angle(&Vector3::y_axis(), std::f64::consts::PI),
     )
 }
 
@@ -83,10 +84,13 @@ pub(crate) struct Block {
     pub(crate) size_m: [f64; 3],
 }
 
+/// Thickness of the plates that make the chamfer, m; they end inside the walls.
+const PLATE_M: f64 = 0.002;
+
 /// Part A as boxes: floor, handle, and four walls that end in a 45° chamfer.
 pub(crate) fn part_a_blocks() -> Vec<Block> {
     let block = |x: [f64; 2], y: [f64; 2], z: [f64; 2]| Block {
-        pose: Isometry3::translation((x[0] + x[1]) / 2.0, (y[0] + y[1]) / 2.0, (z[0] + z[1]) / 2.0),
+        pose: Isometry3::translation(x[0].midpoint(x[1]), y[0].midpoint(y[1]), z[0].midpoint(z[1])),
         size_m: [x[1] - x[0], y[1] - y[0], z[1] - z[0]],
     };
     let (outer, inner) = (BLOCK_EDGE_M / 2.0, POCKET_EDGE_M / 2.0);
@@ -101,7 +105,6 @@ pub(crate) fn part_a_blocks() -> Vec<Block> {
         add(block([inner, outer], [-outer, inner], [-POCKET_DEPTH_M, -CHAMFER_M]));
         add(block([lip, outer], [-outer, lip], [-CHAMFER_M, 0.0]));
         // The slope: a plate whose upper face runs from (inner, -chamfer) to (lip, 0).
-        const PLATE_M: f64 = 0.002;
         let normal = Vector3::new(-1.0, 0.0, 1.0).normalize();
         let middle = Vector3::new(inner + CHAMFER_M / 2.0, 0.0, -CHAMFER_M / 2.0);
         let tilt = UnitQuaternion::from_axis_angle(&Vector3::y_axis(), -std::f64::consts::FRAC_PI_4);

@@ -18,9 +18,10 @@ use crate::arms::{load_arms, to_isometry};
 const CYCLES_PER_TICK: u64 = 5;
 const TICK_S: f64 = 0.01;
 
-/// Where the leader holds the pocket for mating, in world.
+/// Where the leader holds the pocket for mating, in world: a millimetre above where part A would stand on the table. The table
+/// then takes what the peg pushes with; in the air the handle, gripped 0.16 m away, would turn between the pads.
 pub fn mating_place_in_world() -> Isometry3<f64> {
-    Isometry3::translation(0.0, -0.05, 0.20)
+    Isometry3::translation(0.0, -0.05, parts::BLOCK_HEIGHT_M + 0.001)
 }
 
 /// Robots by their place in the declaration.
@@ -168,17 +169,19 @@ impl ScriptedCell {
         let above = |pose: &Isometry3<f64>| Isometry3::translation(0.0, 0.0, 0.10) * pose;
         let (grasp_a, grasp_b) =
             (upright(&pocket) * parts::grasp_in_pocket(), upright(&tip) * parts::grasp_in_tip());
-        self.grip(LEADER, 0.06, 60.0)?;
+        self.grip(LEADER, 0.06, 40.0)?;
         self.grip(FOLLOWER, 0.05, 40.0)?;
         self.go(&[(LEADER, above(&grasp_a)), (FOLLOWER, above(&grasp_b))], 0.25)?;
         self.go(&[(LEADER, grasp_a), (FOLLOWER, grasp_b)], 0.10)?;
-        self.grip(LEADER, 0.0, 60.0)?;
+        self.grip(LEADER, 0.0, 40.0)?;
         self.grip(FOLLOWER, 0.0, 40.0)?;
         self.go(&[(LEADER, above(&grasp_a)), (FOLLOWER, above(&grasp_b))], 0.10)?;
 
         let place = mating_place_in_world();
         let over = Isometry3::translation(0.0, 0.0, 0.08) * place;
-        self.go(&[(LEADER, place * parts::grasp_in_pocket())], 0.20)?;
+        let above_place = Isometry3::translation(0.0, 0.0, 0.05) * place;
+        self.go(&[(LEADER, above_place * parts::grasp_in_pocket())], 0.20)?;
+        self.go(&[(LEADER, place * parts::grasp_in_pocket())], 0.05)?;
         // Now the pocket stands; the peg goes over it, first by what the hand should hold, then by what the camera sees.
         self.go(&[(FOLLOWER, over * parts::grasp_in_tip())], 0.20)?;
         let (pocket_in_world, tip) = self.look()?;

@@ -37,7 +37,7 @@ fn element<'a, 'i>(node: Node<'a, 'i>, tag: &'static str) -> Option<Node<'a, 'i>
 }
 
 impl Reader<'_> {
-    fn error(&self, node: Node<'_, '_>, what: String) -> SimError {
+    fn error(&self, node: Node<'_, '_>, what: impl std::fmt::Display) -> SimError {
         let line = node.document().text_pos_at(node.range().start).row;
         SimError::Urdf { path: self.path.to_owned(), what: format!("line {line}: {what}") }
     }

@@ -20,14 +20,14 @@ use swarm_cell::CellConfig;
 use swarm_skill_core::{MeanWrench, Policy};
 use swarm_testkit::expert::{Situation, compliant, expert, insert};
 use swarm_testkit::policy::{ask, load_policy};
-use swarm_testkit::repository;
 use swarm_testkit::script::{Approach, FOLLOWER, ScriptedCell};
+use swarm_testkit::{parse_seeds, repository};
 
 #[derive(Debug, Parser)]
 #[command(about = "Records the insertion expert's answers in the simulated cell.")]
 struct Arguments {
     /// Seeds A..B of the simulated cell, B not included.
-    #[arg(long, value_parser = seeds)]
+    #[arg(long, value_parser = parse_seeds)]
     seeds: Range<u64>,
     /// File to write.
     #[arg(long)]
@@ -38,13 +38,6 @@ struct Arguments {
     /// An ONNX policy that steers every other attempt.
     #[arg(long)]
     policy: Option<PathBuf>,
-}
-
-fn seeds(text: &str) -> Result<Range<u64>, String> {
-    let parsed = text.split_once("..").and_then(|(a, b)| Some(a.parse().ok()?..b.parse().ok()?));
-    parsed
-        .filter(|range| !range.is_empty())
-        .ok_or_else(|| format!("'{text}' is no range of seeds like 0..20"))
 }
 
 /// Who steers an attempt.
