@@ -35,13 +35,14 @@ pub fn step(config: &Config, state: &State, inputs: &Inputs, now: Time) -> (Stat
     let taken = take_commands(config, inputs, &scene, &mut next, &mut findings, now);
     let open = is_open(next.safety) && findings.worst().is_none();
     let scales = scales(config, &scene, &next);
-    let mut outputs = outputs(config, &next, &scales, open, dt);
+    let mut outputs = ramped(config, &next, &scales, open, dt);
     checks::check_foreseen(config, &scene, &outputs, &mut findings);
 
     let accepted = taken.iter().any(|taken| taken.accepted);
     let reset = transition(config, inputs, &scene, &mut next, &findings, accepted, now);
     if open && !is_open(next.safety) {
-        outputs = self::outputs(config, &next, &scales, false, dt);
+        // Something came up in this step: brake from where the robots are, not from what they were about to be told.
+        outputs = ramped(config, &next, &scales, false, dt);
     }
     if !is_open(next.safety) {
         next.robots.iter_mut().for_each(RobotState::let_go);
@@ -204,7 +205,7 @@ fn scales(config: &Config, scene: &Scene, next: &State) -> [f64; MAX_ROBOTS] {
 }
 
 /// Outputs one ramp step farther: towards the scaled wishes, or to standstill.
-fn outputs(
+fn ramped(
     config: &Config,
     next: &State,
     scales: &[f64; MAX_ROBOTS],
