@@ -118,9 +118,14 @@ fn a_condition_must_be_true_or_false() {
     {
         assert_eq!(tick(code), Ok(answer), "{code}");
     }
-    for (code, what) in
-        [("'yes'", "string 'yes'"), ("7", "int 7"), ("x := 7", "int 7"), ("1 | 2 || 3", "int 3")]
-    {
+    for (code, what) in [
+        ("'yes'", "string 'yes'"),
+        ("7", "int 7"),
+        ("x := 7", "int 7"),
+        ("1 | 2 || 3", "int 3"),
+        ("0 - 2", "float -2.000000"),
+        ("1 > 0 && -1", "float -1.000000"),
+    ] {
         let error = tick(code).unwrap_err().to_string();
         assert!(error.ends_with(&format!("{what} is neither true nor false")), "{error}");
     }

@@ -118,7 +118,7 @@ impl Script {
         }
     }
 
-    /// The fast way, for plain expressions. `None` if an entry is empty or holds no number.
+    /// The fast way, for plain expressions. `None` if the general way would find a fault or text.
     fn number(&self, id: ExprId, board: &Board<'_>) -> Option<f64> {
         let truth = |holds: bool| f64::from(u8::from(holds));
         match &self.exprs[id as usize] {
@@ -133,6 +133,7 @@ impl Script {
                     BinaryOp::Subtract => Some(a - b),
                     BinaryOp::Multiply => Some(a * b),
                     BinaryOp::Divide => Some(a / b),
+                    BinaryOp::And | BinaryOp::Or if a < 0.0 || b < 0.0 => None,
                     BinaryOp::And => Some(truth(a != 0.0 && b != 0.0)),
                     BinaryOp::Or => Some(truth(a != 0.0 || b != 0.0)),
                     BinaryOp::Concat | BinaryOp::BitAnd | BinaryOp::BitOr | BinaryOp::BitXor => None,
@@ -327,10 +328,13 @@ fn text_number(text: &str, board: &Board<'_>) -> Option<f64> {
     }
 }
 
-/// As `Any::cast<bool>`: any float but zero is true; an integer other than 0 and 1 is neither true nor false, nor is text.
+/// As `Any::cast<bool>`: zero is false and any positive float true. A negative float, an integer other than 0 and 1, and text
+/// are neither.
 fn truth(value: &Value) -> Eval<bool> {
     match *value {
         Value::Bool(b) => Ok(b),
+        Value::Float(x) if x < 0.0 => Err(not_bool(value)),
+        // NaN counts as true, as in C.
         Value::Float(x) => Ok(x != 0.0),
         Value::Int(i @ (0 | 1)) => Ok(i == 1),
         _ => Err(not_bool(value)),

@@ -159,7 +159,7 @@ impl Parser<'_> {
     /// No text, no assignment, nothing that could be refused but for the type of an entry.
     fn is_plain(&self, expr: &Expr) -> bool {
         let plain = |id: &ExprId| self.plain[*id as usize];
-        // What an operator gives is always a float, and any float is true or false.
+        // What an operator gives is a float, so that only its sign can keep it from being true or false.
         let float =
             |id: &ExprId| plain(id) && !matches!(self.exprs[*id as usize], Expr::Slot(_) | Expr::Literal(_));
         match expr {
