@@ -22,6 +22,8 @@ from launch.launch_description_sources import AnyLaunchDescriptionSource
 from launch_ros.actions import LifecycleNode, Node
 
 SAFETY_MONITOR = 'swarm_safety_monitor'
+# The packages whose nodes read artifacts, and what they call the folder of the store.
+STORE_PARAMETER = {SAFETY_MONITOR: 'artifact_store', 'swarm_skill_runtime': 'store'}
 RESPAWN_DELAY_S = 2.0
 # A node that has ended this often has a reason that another start does not mend.
 RESPAWNS = 10
@@ -47,6 +49,8 @@ def generate_launch_description():
         DeclareLaunchArgument(
             'overrides', default_value='{}',
             description='Parameters in the place of the declared ones, as YAML: "{swarm_sim: {seed: 3}}"'),
+        DeclareLaunchArgument('store', default_value='', description='Artifact store; empty: as declared'),
+        DeclareLaunchArgument('trust_file', default_value='', description='File of trusted keys; empty: as declared'),
         DeclareLaunchArgument('log_level', default_value='info', description='Least level of the nodes\' log messages'),
         OpaqueFunction(function=start_cell),
     ])
@@ -74,7 +78,8 @@ def start_cell(context):
             if argument['real_time'] == 'required':
                 raise RuntimeError(note)
             actions.append(LogInfo(msg=note))
-        parameters = {'cell_config': cell_config, **node.get('parameters', {}), **overrides.get(node['name'], {})}
+        parameters = {'cell_config': cell_config, **node.get('parameters', {}), **places_of_artifacts(node, argument),
+                      **overrides.get(node['name'], {})}
         actions.append(start_node(node, parameters, argument))
     if argument['drivers']:
         actions.append(IncludeLaunchDescription(AnyLaunchDescriptionSource(os.path.abspath(argument['drivers']))))
@@ -103,6 +108,15 @@ def start_node(node, parameters, argument):
         respawn_max_retries=RESPAWNS,
         on_exit=end_launch if guards else None,
     )
+
+
+def places_of_artifacts(node, argument):
+    """Store and trust file, where the operator names others than the declaration's."""
+    store = STORE_PARAMETER.get(node['package'])
+    if store is None:
+        return {}
+    named = {store: argument['store'], 'trust_file': argument['trust_file']}
+    return {name: os.path.abspath(path) for name, path in named.items() if path}
 
 
 def end_launch(event, context):

@@ -96,6 +96,13 @@ def test_an_override_of_no_node_is_refused(source):
         run(source, 'sim.launch.py', overrides='{swarm_simm: {seed: 3}}')
 
 
+def test_another_store_and_trust_file_reach_who_reads_artifacts_and_nobody_else(source):
+    nodes = nodes_of(run(source, 'sim.launch.py', store='/srv/store', trust_file='/srv/trust.yaml'))
+    for path in ('/srv/store', '/srv/trust.yaml'):
+        told = {name for name, node in nodes.items() if path in node.parameters[0].values()}
+        assert told == {'safety_monitor', 'skill_runtime'}
+
+
 def test_a_remapping_is_handed_on(source, tmp_path):
     cell = yaml.safe_load((REPOSITORY / 'config/cell.yaml').read_text())
     cell['nodes'][1]['remappings'] = {'/panda/joint_command': '/panda/velocity_controller/commands'}

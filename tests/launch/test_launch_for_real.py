@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
-NODES = [node for node in yaml.safe_load((REPOSITORY / 'config/cell.yaml').read_text())['nodes']]
+NODES = yaml.safe_load((REPOSITORY / 'config/cell.yaml').read_text())['nodes']
 # Long enough for a loaded computer with two cores; each wait ends as soon as its condition holds.
 PATIENCE_S = 60.0
 
@@ -27,25 +27,19 @@ def environment(tmp_path):
 
 
 @pytest.fixture
-def cell_config(tmp_path):
-    """The shipped declaration with store and trust file in the test's folder."""
-    shutil.copytree(REPOSITORY / 'config', tmp_path / 'config')
-    (tmp_path / 'urdf').symlink_to(REPOSITORY / 'urdf')
-    path = tmp_path / 'config/cell.yaml'
-    cell = yaml.safe_load(path.read_text())
-    cell['artifacts'] = {'store': str(tmp_path / 'store'), 'trust_file': str(tmp_path / 'trust.yaml')}
-    path.write_text(yaml.safe_dump(cell))
-    # No key is trusted: nothing can be deployed, which these tests do not need.
-    (tmp_path / 'trust.yaml').write_text(os.environ.get('SWARM_TEST_TRUST', 'schema: 1\nthreshold: 1\nkeys: []\n'))
-    return path
+def places(tmp_path):
+    """A store and a trust file of the test's own. No key is trusted: nothing can be deployed, which no test here needs."""
+    trust_file = tmp_path / 'trust.yaml'
+    trust_file.write_text('schema_version: 1\nthreshold: 1\nkeys: []\n')
+    return [f"store:={tmp_path / 'store'}", f'trust_file:={trust_file}']
 
 
 @pytest.fixture
-def launched(environment, cell_config, tmp_path):
+def launched(environment, places, tmp_path):
     output = tmp_path / 'launch.txt'
     with open(output, 'w') as file:
         process = subprocess.Popen(
-            ['ros2', 'launch', 'swarm_bringup', 'sim.launch.py', f'cell_config:={cell_config}'],
+            ['ros2', 'launch', 'swarm_bringup', 'sim.launch.py', *places],
             env=environment, stdout=file, stderr=subprocess.STDOUT, start_new_session=True)
     yield process, output
     if process.poll() is None:
