@@ -145,7 +145,7 @@ fn write_archive(
     let target = PathBuf::from("the archive");
     let written = |result: io::Result<()>| result.map_err(io_error("write", &target));
     let mut hashed = Hashed { inner: BufWriter::new(output), hasher: ArchiveHasher::default() };
-    // Operating system 255 is "unknown" (RFC 1952): the default would name the machine that packaged.
+    // Operating system 255 is "unknown" (RFC 1952). Said here, so that the bytes do not hang on the library's defaults.
     let mut gzip =
         GzBuilder::new().mtime(0).operating_system(255).write(&mut hashed, Compression::new(level));
     let text = manifest.to_yaml();

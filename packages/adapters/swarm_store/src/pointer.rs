@@ -158,3 +158,64 @@ fn shorten(history: &mut Vec<Deployment>) {
         history.remove(index);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use swarm_artifact::Sha256Sum;
+
+    use super::*;
+
+    fn manifest(skill: &str, version: &str) -> Manifest {
+        let empty = Sha256Sum::of(b"");
+        let text = format!(
+            "schema_version: 1\nskill_id: {skill}\nversion: {version}\n\
+             roles: {{leader: {{tree: t.xml, tree_id: T, robot_group: g}}}}\nenvelope: e.yaml\n\
+             files: [{{path: t.xml, size: 0, sha256: \"{empty}\"}}, {{path: e.yaml, size: 0, sha256: \"{empty}\"}}]\n"
+        );
+        Manifest::parse(&text).unwrap()
+    }
+
+    fn deploy(before: Option<&Deployed>, skill: &str, version: &str) -> Deployed {
+        let artifact = ArtifactId(Sha256Sum::of(format!("{skill} {version}").as_bytes()));
+        next(before, artifact, &manifest(skill, version), Intent::Upgrade, 0).unwrap()
+    }
+
+    #[test]
+    fn a_long_history_is_shortened_but_keeps_what_the_rules_need() {
+        let mut pointer = deploy(None, "polishing", "3.0.0");
+        pointer = deploy(Some(&pointer), "assembly", "0.1.0");
+        pointer.mark_good();
+        let last_good = pointer.last_good;
+        for patch in 0..300 {
+            pointer = deploy(Some(&pointer), "assembly", &format!("1.0.{patch}"));
+            pointer.check().unwrap();
+        }
+        assert_eq!((pointer.generation, pointer.history.len()), (302, HISTORY));
+        assert_eq!(pointer.last_good, last_good);
+        assert_eq!(pointer.rollback_candidates()[0].version, Version::new(0, 1, 0));
+        let old = next(Some(&pointer), pointer.current, &manifest("polishing", "2.9.9"), Intent::Upgrade, 0);
+        assert!(matches!(old, Err((_, VersionError::Older { .. }))), "{old:?}");
+    }
+
+    #[test]
+    fn a_pointer_that_contradicts_itself_is_told() {
+        let good = deploy(Some(&deploy(None, "assembly", "1.0.0")), "assembly", "1.1.0");
+        let spoilt = |spoil: fn(&mut Deployed)| {
+            let mut pointer = good.clone();
+            spoil(&mut pointer);
+            pointer.check().unwrap_err()
+        };
+        assert_eq!(spoilt(|pointer| pointer.schema_version = 2), "schema version 2, expected 1");
+        assert_eq!(spoilt(|pointer| pointer.history.clear()), "its history is empty");
+        assert!(
+            spoilt(|pointer| pointer.current = pointer.history[0].artifact)
+                .starts_with("generation 2 with artifact ")
+        );
+        assert_eq!(
+            spoilt(|pointer| pointer.history[0].generation = 2),
+            "the generations of its history do not rise"
+        );
+        let claimed = spoilt(|pointer| pointer.last_good = Some(pointer.current));
+        assert_eq!(claimed, "last_good is not the newest good entry of the history");
+    }
+}

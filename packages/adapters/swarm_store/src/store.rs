@@ -101,10 +101,13 @@ impl Store {
     /// Opens the store at `root`; makes it if there is none.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let store = Self { root: root.into(), limits: Limits::default(), fault: Fault::default() };
-        for folder in [store.root.clone(), store.objects(), store.staging()] {
-            fs::create_dir_all(&folder).map_err(io_error("create the folder", &folder))?;
+        for folder in [store.objects(), store.staging()] {
+            // A reader opens the store often, and may have no right to write in it.
+            if !folder.is_dir() {
+                fs::create_dir_all(&folder).map_err(io_error("create the folder", &folder))?;
+                sync_folder(&store.root).map_err(io_error("sync", &store.root))?;
+            }
         }
-        sync_folder(&store.root).map_err(io_error("sync", &store.root))?;
         Ok(store)
     }
 
@@ -254,13 +257,27 @@ impl Store {
         }
     }
 
-    /// Goes back to the last good artifact in one call. The artifact that is left counts as withdrawn.
+    /// The artifact to go back to: the newest good one that is neither current nor withdrawn, and that is sound.
     ///
-    /// A caller with checks of its own takes [`rollback_target`](Self::rollback_target), [`object`](Self::object) and
-    /// [`deploy`](Self::deploy) with [`Intent::Rollback`] instead.
+    /// One that is damaged, or whose keys were revoked, is passed over: in an incident, an older good version is better
+    /// than none. If none is sound, the error is the first one's.
+    pub fn rollback_object(&self, trust: &Trust) -> Result<Object, StoreError> {
+        let first = self.rollback_target()?;
+        let deployed = self.deployed()?.ok_or_else(|| self.nothing_deployed())?;
+        let candidates = deployed.rollback_candidates();
+        let mut sound = candidates.iter().filter_map(|entry| self.object(entry.artifact, trust).ok());
+        match sound.next() {
+            Some(object) => Ok(object),
+            None => self.object(first.artifact, trust),
+        }
+    }
+
+    /// Goes back to the last good artifact that is sound, in one call. The artifact that is left counts as withdrawn.
+    ///
+    /// A caller with checks of its own takes [`rollback_object`](Self::rollback_object) and [`deploy`](Self::deploy) with
+    /// [`Intent::Rollback`] instead.
     pub fn rollback(&self, trust: &Trust, now_unix: i64) -> Result<Deployed, StoreError> {
-        let target = self.object(self.rollback_target()?.artifact, trust)?;
-        self.deploy(&target, Intent::Rollback, now_unix)
+        self.deploy(&self.rollback_object(trust)?, Intent::Rollback, now_unix)
     }
 
     /// Goes to a named version of the deployed skill that was good here before.

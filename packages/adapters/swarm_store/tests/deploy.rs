@@ -3,6 +3,7 @@
 mod common;
 
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use common::{Bench, NOW};
 use semver::Version;
@@ -88,6 +89,32 @@ fn a_rollback_goes_to_the_last_good_and_a_second_one_further_back() {
         store.rollback(&bench.trust, NOW).unwrap_err().to_string(),
         "there is no earlier good version to roll back to; assembly 1.0.0 stays deployed"
     );
+}
+
+#[test]
+fn a_rollback_passes_over_an_artifact_that_is_damaged() {
+    let bench = Bench::new();
+    let store = bench.store();
+    for version in ["1.0.0", "1.1.0", "1.2.0"] {
+        deploy_good(&bench, &store, version);
+    }
+    let damage = |version: &str| {
+        let object = bench.ingest(&store, "assembly", version);
+        fs::write(object.archive_path(), "damaged").unwrap();
+    };
+    damage("1.1.0");
+    store.rollback(&bench.trust, NOW).unwrap();
+    assert_eq!(version(&store), "1.0.0");
+
+    let bench = Bench::new();
+    let store = bench.store();
+    deploy_good(&bench, &store, "1.0.0");
+    deploy_good(&bench, &store, "1.1.0");
+    let object = bench.ingest(&store, "assembly", "1.0.0");
+    fs::write(object.archive_path(), "damaged").unwrap();
+    let error = store.rollback(&bench.trust, NOW).unwrap_err();
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+    assert_eq!(version(&store), "1.1.0");
 }
 
 #[test]
@@ -198,6 +225,31 @@ fn a_second_writer_is_told_to_wait() {
     assert!(matches!(error, StoreError::Busy { .. }), "{error}");
     held.unlock().unwrap();
     store.deploy(&object, Intent::Upgrade, NOW).unwrap();
+}
+
+#[test]
+fn a_reader_never_sees_half_a_pointer() {
+    let bench = Bench::new();
+    let store = bench.store();
+    let objects = ["1.0.0", "1.1.0"].map(|version| bench.ingest(&store, "assembly", version));
+    store.deploy(&objects[0], Intent::Upgrade, NOW).unwrap();
+    let done = AtomicBool::new(false);
+    let reads = std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut reads = 0;
+            while !done.load(Ordering::Relaxed) {
+                store.deployed().unwrap().expect("something is deployed all the time");
+                reads += 1;
+            }
+            reads
+        });
+        for turn in 1..200 {
+            bench.store().deploy(&objects[turn % 2], Intent::Rollback, NOW).unwrap();
+        }
+        done.store(true, Ordering::Relaxed);
+        reader.join().unwrap()
+    });
+    assert!(reads > 200, "the reader looked only {reads} times");
 }
 
 #[test]
