@@ -22,8 +22,7 @@ from launch.launch_description_sources import AnyLaunchDescriptionSource
 from launch_ros.actions import LifecycleNode, Node
 
 SAFETY_MONITOR = 'swarm_safety_monitor'
-# The packages whose nodes read artifacts, and what they call the folder of the store.
-STORE_PARAMETER = {SAFETY_MONITOR: 'artifact_store', 'swarm_skill_runtime': 'store'}
+READERS_OF_ARTIFACTS = (SAFETY_MONITOR, 'swarm_skill_runtime')
 RESPAWN_DELAY_S = 2.0
 # A node that has ended this often has a reason that another start does not mend.
 RESPAWNS = 10
@@ -112,10 +111,9 @@ def start_node(node, parameters, argument):
 
 def places_of_artifacts(node, argument):
     """Store and trust file, where the operator names others than the declaration's."""
-    store = STORE_PARAMETER.get(node['package'])
-    if store is None:
+    if node['package'] not in READERS_OF_ARTIFACTS:
         return {}
-    named = {store: argument['store'], 'trust_file': argument['trust_file']}
+    named = {'artifact_store': argument['store'], 'trust_file': argument['trust_file']}
     return {name: os.path.abspath(path) for name, path in named.items() if path}
 
 
