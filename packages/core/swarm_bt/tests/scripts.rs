@@ -5,13 +5,14 @@ mod common;
 
 use common::Bench;
 
+fn bench(element: &str, code: &str) -> Bench {
+    let code = code.replace('&', "&amp;").replace('<', "&lt;");
+    Bench::new(&format!(r#"<{element} code="{code}"/>"#), &[])
+}
+
 /// The value of `y` after `code`, or the error.
 fn y(code: &str) -> String {
-    let xml = format!(
-        r#"<Script code="{}"/>"#,
-        code.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
-    );
-    let mut b = Bench::new(&xml, &[]);
+    let mut b = bench("Script", code);
     match b.try_tick() {
         Ok(_) => b.entry("y"),
         Err(error) => error.to_string(),
@@ -110,9 +111,7 @@ fn both_sides_of_a_logical_operator_are_evaluated() {
 
 #[test]
 fn a_condition_must_be_true_or_false() {
-    let tick = |code: &str| {
-        Bench::new(&format!(r#"<ScriptCondition code="{}"/>"#, code.replace('>', "&gt;")), &[]).try_tick()
-    };
+    let tick = |code: &str| bench("ScriptCondition", code).try_tick();
     for (code, answer) in
         [("1", 'S'), ("0", 'F'), ("7.0", 'S'), ("0.5", 'S'), ("2 > 1", 'S'), ("x := 0", 'F')]
     {
