@@ -117,10 +117,13 @@ impl Supervisor {
         self.wait(what, limit, None, condition)
     }
 
-    /// Whether a line of the program's log contains `text`.
+    /// Whether a line of the program's output contains `text`. The log's lines that show its command line do not count.
     pub fn has_logged(&self, name: &str, text: &str) -> Result<bool> {
         let log = self.run.log(name);
-        Ok(fs::read_to_string(&log).doing("read", &log)?.lines().any(|line| line.contains(text)))
+        Ok(fs::read_to_string(&log)
+            .doing("read", &log)?
+            .lines()
+            .any(|line| !line.starts_with("$ ") && line.contains(text)))
     }
 
     pub fn pid(&self, name: &str) -> Option<u32> {
