@@ -52,7 +52,7 @@ pub fn private_key_from_pem(pem: &str) -> Result<SigningKey, KeyError> {
     SigningKey::from_pkcs8_pem(pem).map_err(|error| KeyError::Private(error.to_string()))
 }
 
-/// PKCS#8 version 1, without the public half: OpenSSL 3.0 cannot read version 2 for Ed25519.
+/// PKCS#8 version 1, without the public half: OpenSSL 3.0 and Python's `cryptography` 48 cannot read version 2 (RFC 5958).
 pub fn private_key_to_pem(key: &SigningKey) -> Result<String, KeyError> {
     let bytes = KeypairBytes { secret_key: key.to_bytes(), public_key: None };
     match bytes.to_pkcs8_pem(LineEnding::LF) {

@@ -11,15 +11,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use swarm_cli::cases::{Case, generate};
 use swarm_store::signature_path;
 
+fn python() -> Command {
+    Command::new(std::env::var_os("SWARM_TEST_PYTHON").unwrap_or_else(|| "python3".into()))
+}
+
 /// Exit code 0 and 1 are verdicts; anything else means that the verifier could not run.
 fn second_opinion(case: &Case) -> (bool, String) {
-    let python = std::env::var_os("SWARM_TEST_PYTHON").unwrap_or_else(|| "python3".into());
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../tests/artifact/verify_csa.py");
-    let mut command = Command::new(&python);
+    let mut command = python();
     command.arg(script).arg(&case.archive).arg(signature_path(&case.archive)).arg(&case.trust);
     command.args(case.deployed.as_ref().map(ToString::to_string));
-    let output =
-        command.output().unwrap_or_else(|error| panic!("cannot start {}: {error}", python.display()));
+    let output = command.output().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).trim().to_owned();
     let verdict = match output.status.code() {
         Some(0) => true,
@@ -50,4 +52,35 @@ fn both_verifiers_agree_on_every_case() {
     std::thread::scope(|scope| (0..cores).for_each(|_| drop(scope.spawn(judge_some))));
     let differing = differing.into_inner().unwrap();
     assert!(differing.is_empty(), "{}", differing.join("\n"));
+}
+
+#[test]
+fn keys_made_on_either_side_are_read_on_the_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |command: &mut Command| {
+        let output = command.current_dir(folder.path()).output().unwrap();
+        assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let cell = || Command::new(env!("CARGO_BIN_EXE_cell"));
+    let made = run(cell().args(["keys", "generate", "--out", ".", "--signer", "ours", "--json"]));
+    let script = "
+import hashlib, os
+from cryptography.hazmat.primitives import serialization as s
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+ours = s.load_pem_private_key(open('ours.pem', 'rb').read(), None).public_key()
+assert ours == s.load_pem_public_key(open('ours.pub.pem', 'rb').read())
+print(hashlib.sha256(ours.public_bytes_raw()).hexdigest())
+theirs = Ed25519PrivateKey.generate()
+pem = theirs.private_bytes(s.Encoding.PEM, s.PrivateFormat.PKCS8, s.NoEncryption())
+os.write(os.open('theirs.pem', os.O_WRONLY | os.O_CREAT, 0o600), pem)
+public = theirs.public_key().public_bytes(s.Encoding.PEM, s.PublicFormat.SubjectPublicKeyInfo)
+open('theirs.pub.pem', 'wb').write(public)";
+    let key_id = run(python().args(["-c", script]));
+    assert!(made.contains(key_id.trim()), "{made} does not name {key_id}");
+
+    std::fs::write(folder.path().join("a.tar.gz"), "any bytes can be signed").unwrap();
+    run(cell().args("sign --artifact a.tar.gz --private-key theirs.pem --signer-id theirs".split(' ')));
+    run(cell().args("keys trust --trust t.yaml --public-key theirs.pub.pem --signer theirs".split(' ')));
+    run(cell().args("verify --artifact a.tar.gz --trust t.yaml --signatures-only".split(' ')));
 }
