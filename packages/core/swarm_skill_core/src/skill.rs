@@ -235,3 +235,43 @@ fn load_policy(
         reason,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TREE: &str =
+        r#"<root BTCPP_format="4"><BehaviorTree ID="Main"><EnterPhase phase="go"/></BehaviorTree></root>"#;
+
+    /// One tree for every path, and no policy.
+    struct Trees;
+
+    impl Material for Trees {
+        fn read(&self, path: &EntryPath) -> Result<Vec<u8>, String> {
+            if path.as_str().ends_with(".xml") { Ok(TREE.into()) } else { Err("it is not there".into()) }
+        }
+
+        fn load_policy(&self, _: &[u8], _: &GoldenVectors) -> Result<Arc<Mutex<dyn Policy>>, String> {
+            Err("there are no policies here".into())
+        }
+    }
+
+    #[test]
+    fn a_role_without_robot_and_every_other_problem_are_listed_at_once() {
+        let source = SkillSource::parse(
+            "schema_version: 1\nskill_id: s\nversion: 1.0.0\nenvelope: e.yaml\nroles:\n\
+             \x20 leader: {tree: a.xml, tree_id: Main, robot_group: ur5e}\n\
+             \x20 spotter: {tree: b.xml, tree_id: Watch, robot_group: panda, policy: see}\n\
+             policies:\n  see: {file: see.onnx, golden: see.json, deadline_us: 2000}\n",
+        )
+        .unwrap();
+        let problems = Skill::assemble(&source, &BTreeMap::new(), &Trees).unwrap_err();
+        let texts: Vec<String> = problems.0.iter().map(ToString::to_string).collect();
+        assert_eq!(texts.len(), 4, "{texts:?}");
+        assert!(texts[0].starts_with("the tree of role spotter: b.xml"), "{}", texts[0]);
+        assert_eq!(texts[1], "see.json cannot be read: it is not there");
+        assert_eq!(texts[2], "role leader has no robot: the cell's declaration gives it none");
+        assert_eq!(texts[3], "role spotter has no robot: the cell's declaration gives it none");
+        assert_eq!(problems.to_string(), texts.join("; "));
+    }
+}

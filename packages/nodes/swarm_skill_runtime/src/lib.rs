@@ -1,1 +1,24 @@
-//! ROS 2 shell of the skill runtime.
+//! The skill runtime: deploys signed skills, keeps one in force, and runs it with all its roles in one process.
+//!
+//! Vocabulary: see `swarm_skill_core`. Here besides: an *order* is what an operator asks of a deployment ([`deployer`]); a *goal* is
+//! an ExecuteSkill goal; a *turn* is one pass of the control loop ([`engine`]).
+//!
+//! | module | does | knows ROS |
+//! |---|---|---|
+//! | [`robots`] | the cell's robots and ceiling from its declaration | no |
+//! | [`deployer`] | carries out a deployment step by step | no |
+//! | [`world`] | the latest measurements | no |
+//! | [`engine`] | goals, run, commands | no |
+//! | [`messages`] | conversions | yes |
+//! | [`action`] | the action server | yes |
+//! | [`node`] | topics, services, threads | yes |
+//!
+//! Deliberately absent: the decisions themselves, which are `swarm_skill_core`'s; motion that is not a wish to the safety gate.
+
+pub mod action;
+pub mod deployer;
+pub mod engine;
+pub mod messages;
+pub mod node;
+pub mod robots;
+pub mod world;

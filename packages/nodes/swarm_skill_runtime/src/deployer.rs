@@ -1,0 +1,271 @@
+//! Carries out the steps of a deployment ([`swarm_skill_core::Deployment`] says which): store, checks, safety monitor, pointer.
+//!
+//! Nothing here knows ROS: the safety monitor and the arms' state are asked through [`Surroundings`], so that tests run the whole of it.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use semver::Version;
+use swarm_artifact::{ArtifactId, EntryPath, Intent, Trust};
+use swarm_base::ErrorChain;
+use swarm_onnx::{Lengths, OnnxPolicy, OnnxRuntime};
+use swarm_skill_core::{
+    ACTION_LEN, ArmAtRest, Busy, Deployment, GoldenVectors, Material, Next, OBSERVATION_LEN, Policy, Request,
+    Skill, Step, check_rest,
+};
+use swarm_store::{Object, Store};
+
+use crate::robots::Robots;
+
+/// A skill that is in force: what the next run uses.
+#[derive(Debug)]
+pub struct ActiveSkill {
+    pub skill_id: String,
+    pub version: Version,
+    pub artifact: ArtifactId,
+    pub skill: Skill,
+}
+
+impl ActiveSkill {
+    /// `cooperative_assembly 1.0.0`
+    pub fn title(&self) -> String {
+        format!("{} {}", self.skill_id, self.version)
+    }
+}
+
+/// What a deployment needs from outside.
+pub trait Surroundings {
+    /// Trace id of a run in progress, and what is measured of the arms.
+    fn motion(&self) -> (Option<String>, Vec<ArmAtRest>);
+
+    /// Makes the safety monitor load the envelope of an artifact; `None` unloads. The error is its refusal, or why it did not answer.
+    fn load_envelope(&self, artifact: Option<ArtifactId>) -> Result<(), String>;
+}
+
+/// What an operator asked for, with its arguments.
+#[derive(Clone, Debug)]
+pub enum Order {
+    Deploy {
+        archive: PathBuf,
+        /// Empty: beside the archive.
+        signature: PathBuf,
+        /// Empty: whatever the manifest says.
+        skill_id: String,
+    },
+    Reload,
+    /// To the last good version, or to the one named.
+    Rollback(Option<Version>),
+}
+
+impl Order {
+    fn request(&self) -> Request {
+        match self {
+            Self::Deploy { .. } => Request::Deploy,
+            Self::Reload => Request::Reload,
+            Self::Rollback(_) => Request::Rollback,
+        }
+    }
+}
+
+/// Files and libraries that a deployment reads.
+#[derive(Clone, Debug)]
+pub struct Places {
+    pub store: PathBuf,
+    pub trust_file: PathBuf,
+    /// Library of ONNX Runtime; loaded when the first policy is.
+    pub onnx_runtime: PathBuf,
+}
+
+/// Deploys, one order at a time. Shared between the services and the control loop.
+#[derive(Debug)]
+pub struct Deployer {
+    places: Places,
+    robots: Arc<Robots>,
+    deployment: Mutex<Deployment>,
+    active: Mutex<Option<Arc<ActiveSkill>>>,
+}
+
+/// What one order has gathered so far.
+#[derive(Default)]
+struct Progress {
+    object: Option<Object>,
+    candidate: Option<ActiveSkill>,
+    generation: u64,
+}
+
+impl Deployer {
+    pub fn new(places: Places, robots: Arc<Robots>) -> Self {
+        Self { places, robots, deployment: Mutex::default(), active: Mutex::default() }
+    }
+
+    /// The skill in force.
+    pub fn active(&self) -> Option<Arc<ActiveSkill>> {
+        self.active.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether an order is being carried out; no run may start then.
+    pub fn is_busy(&self) -> bool {
+        !self.deployment.lock().unwrap_or_else(PoisonError::into_inner).is_idle()
+    }
+
+    /// Whether the store names a deployed artifact, in force or not.
+    pub fn has_deployment(&self) -> bool {
+        Store::open(&self.places.store)
+            .and_then(|store| store.deployed())
+            .is_ok_and(|deployed| deployed.is_some())
+    }
+
+    /// Version that a rollback would go to; empty if there is none.
+    pub fn last_good(&self) -> String {
+        let target = Store::open(&self.places.store).and_then(|store| store.rollback_target());
+        target.map(|target| target.version.to_string()).unwrap_or_default()
+    }
+
+    /// Carries an order out. The error says why it was refused and what is still deployed.
+    pub fn carry_out(&self, order: &Order, around: &dyn Surroundings) -> Result<Arc<ActiveSkill>, String> {
+        let mut next =
+            self.begin(order.request()).map(Next::Do).map_err(|busy| self.refused(&busy.to_string()))?;
+        let mut progress = Progress::default();
+        loop {
+            next = match next {
+                Next::Do(step) => {
+                    tracing::info!("{}", step.as_str());
+                    let outcome = self.step(step, order, &mut progress, around);
+                    self.deployment.lock().unwrap_or_else(PoisonError::into_inner).report(outcome)
+                }
+                Next::Done => return self.active().ok_or_else(|| "nothing was activated".to_owned()),
+                Next::Refused(reason) => return Err(self.refused(&reason)),
+            };
+        }
+    }
+
+    fn begin(&self, request: Request) -> Result<Step, Busy> {
+        self.deployment.lock().unwrap_or_else(PoisonError::into_inner).begin(request)
+    }
+
+    fn refused(&self, reason: &str) -> String {
+        match self.active() {
+            Some(active) => format!("{reason}; {} stays deployed", active.title()),
+            None => format!("{reason}; nothing is deployed"),
+        }
+    }
+
+    fn step(
+        &self,
+        step: Step,
+        order: &Order,
+        progress: &mut Progress,
+        around: &dyn Surroundings,
+    ) -> Result<(), String> {
+        let object = || progress.object.as_ref().ok_or("no artifact was verified");
+        match step {
+            Step::Verify => progress.object = Some(self.verify(order)?),
+            Step::Check => progress.candidate = Some(self.check(object()?)?),
+            Step::RequireRest => {
+                let (run, arms) = around.motion();
+                check_rest(run.as_deref(), &arms).map_err(|error| error.to_string())?;
+            }
+            Step::LoadEnvelope => around.load_envelope(Some(object()?.id()))?,
+            Step::Flip => progress.generation = self.flip(order, object()?)?,
+            Step::Activate => self.activate(order, progress)?,
+            Step::RestoreEnvelope => around.load_envelope(self.active().map(|active| active.artifact))?,
+        }
+        Ok(())
+    }
+
+    fn verify(&self, order: &Order) -> Result<Object, String> {
+        let (store, trust) = (self.store()?, self.trust()?);
+        let object = match order {
+            Order::Deploy { archive, signature, .. } => {
+                let beside = swarm_store::signature_path(archive);
+                let signature: &Path = if signature.as_os_str().is_empty() { &beside } else { signature };
+                store.ingest(archive, signature, &trust, swarm_store::unix_now())
+            }
+            Order::Reload => match store.current(&trust) {
+                Ok(Some(object)) => Ok(object),
+                Ok(None) => return Err("no skill has been deployed yet; use /skill_runtime/deploy".into()),
+                Err(error) => Err(error),
+            },
+            Order::Rollback(version) => match version {
+                None => store.rollback_target(),
+                Some(version) => store.rollback_target_of(version),
+            }
+            .and_then(|target| store.object(target.artifact, &trust)),
+        }
+        .map_err(|error| ErrorChain(&error).to_string())?;
+        if let Order::Deploy { skill_id, .. } = order
+            && !skill_id.is_empty()
+            && object.manifest().skill.skill_id.as_str() != skill_id
+        {
+            let found = &object.manifest().skill.skill_id;
+            return Err(format!("the artifact holds the skill '{found}', not '{skill_id}'"));
+        }
+        Ok(object)
+    }
+
+    fn check(&self, object: &Object) -> Result<ActiveSkill, String> {
+        let source = &object.manifest().skill;
+        let material = Files { object, onnx_runtime: &self.places.onnx_runtime };
+        let envelope = material.read(&source.envelope)?;
+        let robots = self
+            .robots
+            .under(&String::from_utf8_lossy(&envelope))
+            .map_err(|error| format!("{}: {error}", source.envelope))?;
+        let skill = Skill::assemble(source, &robots, &material).map_err(|problems| problems.to_string())?;
+        Ok(ActiveSkill {
+            skill_id: source.skill_id.to_string(),
+            version: source.version.clone(),
+            artifact: object.id(),
+            skill,
+        })
+    }
+
+    fn flip(&self, order: &Order, object: &Object) -> Result<u64, String> {
+        let intent = match order {
+            Order::Rollback(_) => Intent::Rollback,
+            Order::Deploy { .. } | Order::Reload => Intent::Upgrade,
+        };
+        let deployed = self.store()?.deploy(object, intent, swarm_store::unix_now());
+        deployed.map(|deployed| deployed.generation).map_err(|error| ErrorChain(&error).to_string())
+    }
+
+    /// The pointer has been flipped; whatever fails from here on must not make the new skill unusable.
+    fn activate(&self, order: &Order, progress: &mut Progress) -> Result<(), String> {
+        let candidate = progress.candidate.take().ok_or("nothing was checked")?;
+        *self.active.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(candidate));
+        if order.request() != Request::Reload {
+            let marked = self.store()?.mark_good(progress.generation);
+            if let Err(error) = marked {
+                tracing::warn!("the deployed skill could not be marked as good: {}", ErrorChain(&error));
+            }
+        }
+        Ok(())
+    }
+
+    fn store(&self) -> Result<Store, String> {
+        Store::open(&self.places.store).map_err(|error| ErrorChain(&error).to_string())
+    }
+
+    fn trust(&self) -> Result<Trust, String> {
+        swarm_store::read_trust(&self.places.trust_file).map_err(|error| ErrorChain(&error).to_string())
+    }
+}
+
+/// The files of an artifact in the store, and ONNX Runtime for its policies.
+struct Files<'a> {
+    object: &'a Object,
+    onnx_runtime: &'a Path,
+}
+
+impl Material for Files<'_> {
+    fn read(&self, path: &EntryPath) -> Result<Vec<u8>, String> {
+        std::fs::read(self.object.path(path)).map_err(|error| error.to_string())
+    }
+
+    fn load_policy(&self, onnx: &[u8], golden: &GoldenVectors) -> Result<Arc<Mutex<dyn Policy>>, String> {
+        let runtime = OnnxRuntime::load(self.onnx_runtime).map_err(|error| error.to_string())?;
+        let lengths = Lengths { observation: OBSERVATION_LEN, action: ACTION_LEN };
+        let policy = OnnxPolicy::load(runtime, onnx, lengths, golden).map_err(|error| error.to_string())?;
+        Ok(Arc::new(Mutex::new(policy)))
+    }
+}

@@ -1,0 +1,349 @@
+//! The control loop: every 10 ms it looks at goals, runs the skill, and says what is to be sent.
+//!
+//! Values in, values out: [`Engine::turn`] gets the time, and a shell sends what it returns. A goal is anything that takes
+//! [`GoalUpdate`]s; the action server's goals are one kind.
+//!
+//! 1. New goals join; those that cannot are told why.
+//! 2. A complete join starts a run, if the safety monitor permits motion under the deployed skill's envelope.
+//! 3. The run is ticked; its wishes become commands.
+//! 4. When it has ended, all its goals get the result.
+
+use std::sync::Arc;
+
+use swarm_base::{Duration, Role, Time};
+use swarm_skill_core::{
+    Activity, Goal, Join, Joining, Link, LocalLink, Outcome, RoleInputs, RoleOutputs, RoleState, Run,
+    RunIdentity, RunState, Timing,
+};
+
+use crate::deployer::ActiveSkill;
+use crate::robots::Robots;
+use crate::world::World;
+
+/// What a goal is told.
+#[derive(Clone, Debug, PartialEq)]
+pub enum GoalUpdate {
+    Feedback(Vec<RoleState>),
+    Finished(Finished),
+}
+
+/// The end of a goal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finished {
+    pub outcome: Outcome,
+    pub trace_id: String,
+    pub duration: Duration,
+}
+
+/// Where a goal's updates go. The receiver may be gone.
+pub trait GoalSink: Send {
+    fn update(&self, update: GoalUpdate);
+}
+
+/// One command for one robot.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Command {
+    /// In the order of the cell's declaration.
+    pub robot: usize,
+    pub role: Role,
+    pub wish: RoleOutputs,
+    pub sequence: u64,
+    pub epoch: u64,
+}
+
+/// What is to be published after a turn.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Turn {
+    pub commands: Vec<Command>,
+    pub trace_id: String,
+    pub running: bool,
+    pub roles: Vec<RoleState>,
+}
+
+/// Goals, the join, and the run.
+pub struct Engine {
+    robots: Arc<Robots>,
+    timing: Timing,
+    join: Join,
+    waiting: Vec<Waiting>,
+    running: Option<Running>,
+    /// States of the last run's roles, shown until there is another one.
+    last: (String, Vec<RoleState>),
+    run_epoch: u64,
+    /// Of the last commands. It goes on from run to run, and starts at the time of day: so it does not go back with a restart either,
+    /// and nobody takes an old command for a new one.
+    sequence: u64,
+    last_feedback: Time,
+}
+
+struct Waiting {
+    role: Option<Role>,
+    sink: Box<dyn GoalSink>,
+    since: Time,
+}
+
+struct Running {
+    run: Run,
+    skill: Arc<ActiveSkill>,
+    goals: Vec<Waiting>,
+    /// Robots by their place in the declaration, in the order of the run's roles.
+    robots: Vec<usize>,
+    /// The last inputs; repeated when a robot falls silent, so that their age is noticed.
+    inputs: Vec<RoleInputs>,
+}
+
+/// Time between two feedbacks without news.
+const FEEDBACK_PERIOD: Duration = Duration::from_millis(100);
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("join", &self.join).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    pub fn new(robots: Arc<Robots>, timing: Timing) -> Self {
+        Self {
+            robots,
+            timing,
+            join: Join::default(),
+            waiting: Vec::new(),
+            running: None,
+            last: (String::new(), Vec::new()),
+            run_epoch: 0,
+            sequence: swarm_store::unix_now().unsigned_abs() * 1_000,
+            last_feedback: Time::ZERO,
+        }
+    }
+
+    /// Trace id of the run in progress.
+    pub fn run_in_progress(&self) -> Option<&str> {
+        self.running.as_ref().map(|running| running.run.identity().run.as_str())
+    }
+
+    /// A goal has come. `refusal` is a reason why none can be taken now.
+    pub fn ask(
+        &mut self,
+        goal: &Goal,
+        skill: Option<&ActiveSkill>,
+        refusal: Option<String>,
+        sink: Box<dyn GoalSink>,
+        now: Time,
+    ) {
+        let result = match (refusal, skill, self.run_in_progress()) {
+            (Some(reason), ..) => Err(reason),
+            (_, None, _) => Err("no skill is deployed; use /skill_runtime/deploy".into()),
+            (_, _, Some(run)) => Err(format!("run {run} is in progress; cancel it or wait for its end")),
+            (_, Some(skill), None) => {
+                self.join.ask(goal, &skill.skill.role_names(), now).map_err(|error| error.to_string())
+            }
+        };
+        match result {
+            Ok(()) => self.waiting.push(Waiting { role: goal.role, sink, since: now }),
+            Err(reason) => finish(&*sink, Outcome::Aborted(reason), &goal.trace_id, Duration::ZERO),
+        }
+    }
+
+    /// A goal was canceled: one that waits is forgotten, a run is halted for all its roles.
+    pub fn cancel(&mut self, role: Option<Role>, reason: &str) {
+        if let Some(running) = &mut self.running {
+            running.run.cancel(reason);
+            return;
+        }
+        let trace_id = self.join.trace_id().unwrap_or_default().to_owned();
+        let (canceled, kept) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|waiting| waiting.role == role);
+        self.waiting = kept;
+        let canceled: Vec<Waiting> = canceled;
+        for goal in canceled {
+            finish(&*goal.sink, Outcome::Canceled(reason.to_owned()), &trace_id, Duration::ZERO);
+        }
+        for role in role.map_or_else(|| Role::ALL.to_vec(), |role| vec![role]) {
+            self.join.withdraw(role);
+        }
+    }
+
+    /// Halts whatever runs or waits.
+    pub fn cancel_all(&mut self, reason: &str) {
+        let roles: Vec<Option<Role>> = self.waiting.iter().map(|waiting| waiting.role).collect();
+        if self.running.is_some() {
+            self.cancel(None, reason);
+        }
+        for role in roles {
+            self.cancel(role, reason);
+        }
+    }
+
+    /// One turn, nominally every 10 ms.
+    pub fn turn(&mut self, world: &World, skill: Option<&Arc<ActiveSkill>>, now: Time) -> Turn {
+        self.start_if_complete(world, skill, now);
+        let Some(mut running) = self.running.take() else {
+            return Turn { trace_id: self.last.0.clone(), roles: self.idle_roles(), ..Turn::default() };
+        };
+        for (robot, inputs) in running.robots.iter().zip(&mut running.inputs) {
+            if let Ok(fresh) = world.inputs(*robot) {
+                *inputs = fresh;
+            }
+        }
+        let state = running.run.tick(&running.inputs, &world.safety(now), now).clone();
+        let roles = running.run.role_states();
+        let trace_id = running.run.identity().run.clone();
+        self.sequence += 1;
+        let commands = running.run.outputs().zip(&running.robots).map(|((spec, wish), robot)| Command {
+            robot: *robot,
+            role: spec.role,
+            wish: *wish,
+            sequence: self.sequence,
+            epoch: running.run.safety_epoch(),
+        });
+        // The last commands of a run are those to stand still; they go out too.
+        let mut turn = Turn { commands: commands.collect(), trace_id, running: true, roles };
+        if let RunState::Ended(outcome) = state {
+            running.finish(&outcome, &turn, now);
+            self.last = (turn.trace_id.clone(), turn.roles.clone());
+            turn.running = false;
+            return turn;
+        }
+        if now.since(self.last_feedback) >= FEEDBACK_PERIOD {
+            self.last_feedback = now;
+            for goal in &running.goals {
+                goal.sink.update(GoalUpdate::Feedback(turn.roles.clone()));
+            }
+        }
+        self.running = Some(running);
+        turn
+    }
+
+    fn start_if_complete(&mut self, world: &World, skill: Option<&Arc<ActiveSkill>>, now: Time) {
+        let needed = skill.map(|skill| skill.skill.role_names()).unwrap_or_default();
+        let given_id = self.join.trace_id().map(str::to_owned);
+        match self.join.poll(&needed, now) {
+            Joining::Empty | Joining::Waiting(_) => {}
+            Joining::TimedOut(missing) => {
+                let missing = missing.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", ");
+                for goal in std::mem::take(&mut self.waiting) {
+                    let waited = now.since(goal.since);
+                    let reason = format!(
+                        "waited {:.1} s for the other roles; still missing: {missing}",
+                        waited.as_secs_f64()
+                    );
+                    finish(
+                        &*goal.sink,
+                        Outcome::Aborted(reason),
+                        given_id.as_deref().unwrap_or_default(),
+                        waited,
+                    );
+                }
+            }
+            Joining::Complete => {
+                let goals = std::mem::take(&mut self.waiting);
+                self.run_epoch += 1;
+                let trace_id = given_id.unwrap_or_else(|| self.new_trace_id(skill));
+                match skill
+                    .ok_or_else(|| "no skill is deployed".to_owned())
+                    .and_then(|skill| self.prepare(world, skill, now))
+                {
+                    Ok((skill, robots, inputs)) => {
+                        let run = self.new_run(&skill, &trace_id, world.safety(now).epoch, now);
+                        tracing::info!("run {trace_id} of {} starts", skill.title());
+                        self.running = Some(Running { run, skill, goals, robots, inputs });
+                    }
+                    Err(reason) => {
+                        for goal in goals {
+                            finish(&*goal.sink, Outcome::Aborted(reason.clone()), &trace_id, Duration::ZERO);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Everything that a run needs, or why it cannot start.
+    fn prepare(
+        &self,
+        world: &World,
+        skill: &Arc<ActiveSkill>,
+        now: Time,
+    ) -> Result<(Arc<ActiveSkill>, Vec<usize>, Vec<RoleInputs>), String> {
+        let safety = world.safety(now);
+        if !safety.permits_motion {
+            return Err(format!(
+                "the safety monitor permits no motion: {}; mend the cause and reset it (/safety_monitor/reset with epoch {})",
+                safety.state, safety.epoch
+            ));
+        }
+        let loaded = world.loaded_artifact(now).unwrap_or_default();
+        if loaded != skill.artifact.to_string() {
+            let holds = if loaded.is_empty() { "no envelope" } else { loaded };
+            return Err(format!(
+                "the safety monitor holds {holds}, not the envelope of {}; use /skill_runtime/reload",
+                skill.title()
+            ));
+        }
+        let mut robots = Vec::new();
+        let mut inputs = Vec::new();
+        for spec in &skill.skill.roles {
+            let robot = self
+                .robots
+                .index_of(&spec.robot)
+                .ok_or_else(|| format!("there is no robot {}", spec.robot))?;
+            robots.push(robot);
+            inputs.push(world.inputs(robot)?);
+        }
+        Ok((Arc::clone(skill), robots, inputs))
+    }
+
+    fn new_run(&self, skill: &ActiveSkill, trace_id: &str, safety_epoch: u64, now: Time) -> Run {
+        let roles = skill.skill.role_names();
+        let links =
+            LocalLink::connect(&roles).into_iter().map(|link| Box::new(link) as Box<dyn Link>).collect();
+        let identity = RunIdentity {
+            run: trace_id.to_owned(),
+            epoch: self.run_epoch,
+            roles,
+            phases: skill.skill.phases.clone(),
+            timing: self.timing,
+        };
+        Run::new(skill.skill.roles.clone(), identity, links, safety_epoch, now)
+    }
+
+    /// Unique on this machine: the time of day and a number.
+    fn new_trace_id(&self, skill: Option<&Arc<ActiveSkill>>) -> String {
+        let name = skill.map_or("run", |skill| skill.skill_id.as_str());
+        format!("{name}-{:x}-{}", swarm_store::unix_now(), self.run_epoch)
+    }
+
+    /// Roles as they are shown while nothing runs: those that wait, else those of the last run.
+    fn idle_roles(&self) -> Vec<RoleState> {
+        if self.waiting.is_empty() {
+            return self.last.1.clone();
+        }
+        let waits =
+            |role: Role| self.waiting.iter().any(|waiting| waiting.role.is_none_or(|asked| asked == role));
+        let players = self.robots.robots.iter().filter_map(|robot| Some((robot.role?, robot.name.clone())));
+        let state = |(role, robot): (Role, String)| RoleState {
+            role,
+            robot,
+            phase: String::new(),
+            progress: 0.0,
+            activity: if waits(role) { Activity::Joining } else { Activity::Idle },
+            message: String::new(),
+        };
+        players.map(state).collect()
+    }
+}
+
+impl Running {
+    fn finish(&self, outcome: &Outcome, turn: &Turn, now: Time) {
+        let duration = self.run.duration(now);
+        tracing::info!("run {} of {} has ended: {outcome:?}", turn.trace_id, self.skill.title());
+        for goal in &self.goals {
+            goal.sink.update(GoalUpdate::Feedback(turn.roles.clone()));
+            finish(&*goal.sink, outcome.clone(), &turn.trace_id, duration);
+        }
+    }
+}
+
+fn finish(sink: &dyn GoalSink, outcome: Outcome, trace_id: &str, duration: Duration) {
+    sink.update(GoalUpdate::Finished(Finished { outcome, trace_id: trace_id.to_owned(), duration }));
+}

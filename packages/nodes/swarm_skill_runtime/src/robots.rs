@@ -1,0 +1,132 @@
+//! The cell's robots as the runtime needs them: kinematics, tool, ceiling. From the declaration and the files that it names.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow};
+use nalgebra::{Translation3, UnitQuaternion, Vector3};
+use swarm_base::Role;
+use swarm_cell::{CellConfig, PoseConfig, RobotConfig};
+use swarm_kinematics::{ArmModel, ArmSpec, JointVector, Pose};
+use swarm_safety_core::{Envelope, EnvelopeError, EnvelopeFile, RobotShape};
+use swarm_skill_core::{CellRobot, MotionLimits, ToolModel};
+
+/// Robots in the order of the declaration, and the ceiling for all of them.
+#[derive(Debug)]
+pub struct Robots {
+    pub robots: Vec<Robot>,
+    ceiling: Envelope,
+}
+
+/// One robot.
+#[derive(Debug)]
+pub struct Robot {
+    pub name: String,
+    pub model: String,
+    pub role: Option<Role>,
+    pub arm: Arc<ArmModel>,
+    tool: ToolModel,
+    home: JointVector,
+}
+
+impl Robots {
+    /// Loads every robot. `read` gives the text of a file that the declaration names.
+    pub fn load(cell: &CellConfig, read: &dyn Fn(&str) -> anyhow::Result<String>) -> anyhow::Result<Self> {
+        let robots =
+            cell.robots.iter().map(|robot| load(cell, robot, read)).collect::<anyhow::Result<Vec<_>>>()?;
+        let ceiling = EnvelopeFile::parse(&read(&cell.safety.file)?)
+            .and_then(|file| file.ceiling(&shapes(&robots)))
+            .with_context(|| format!("the cell's safety ceiling {}", cell.safety.file))?;
+        Ok(Self { robots, ceiling })
+    }
+
+    /// The robots by the role that they play, with the limits of the ceiling tightened by a skill's envelope.
+    pub fn under(&self, envelope_yaml: &str) -> Result<BTreeMap<Role, CellRobot>, EnvelopeError> {
+        let envelope = EnvelopeFile::parse(envelope_yaml)?.under(&self.ceiling, &shapes(&self.robots))?;
+        let with_limits = self.robots.iter().zip(&envelope.robots).filter_map(|(robot, limits)| {
+            let joints = &limits.joints;
+            let cell_robot = CellRobot {
+                name: robot.name.clone(),
+                model: robot.model.clone(),
+                arm: Arc::clone(&robot.arm),
+                tool: robot.tool,
+                home: robot.home,
+                limits: MotionLimits::within(limits.tcp_speed_m_s, &joints.velocity, &joints.acceleration),
+            };
+            Some((robot.role?, cell_robot))
+        });
+        Ok(with_limits.collect())
+    }
+
+    pub fn index_of(&self, robot: &str) -> Option<usize> {
+        self.robots.iter().position(|known| known.name == robot)
+    }
+}
+
+fn shapes(robots: &[Robot]) -> Vec<RobotShape<'_>> {
+    let shape = |robot: &'_ Robot| (robot.role.map(Role::as_str), robot.arm.dof());
+    robots
+        .iter()
+        .map(|robot| {
+            let (role, dof) = shape(robot);
+            RobotShape { name: &robot.name, role, dof }
+        })
+        .collect()
+}
+
+fn load(
+    cell: &CellConfig,
+    robot: &RobotConfig,
+    read: &dyn Fn(&str) -> anyhow::Result<String>,
+) -> anyhow::Result<Robot> {
+    let of_robot = || format!("robot {} of the cell's declaration", robot.name);
+    let urdf = read(&robot.urdf).with_context(of_robot)?;
+    let tool_urdf = robot.gripper_urdf.as_deref().map(read).transpose().with_context(of_robot)?;
+    let tcp = Vector3::from(robot.gripper.tcp_m);
+    let arm = ArmModel::load(&ArmSpec {
+        urdf: &urdf,
+        flange_link: flange_link(&robot.model).with_context(of_robot)?,
+        prefix: &format!("{}_", robot.name),
+        base_in_world: pose(&robot.base_in_world),
+        tool_in_flange: Pose::translation(tcp.x, tcp.y, tcp.z),
+        tool_urdf: tool_urdf.as_deref(),
+    })
+    .with_context(of_robot)?;
+    let home = arm
+        .joint_vector(&robot.home_rad)
+        .ok_or_else(|| {
+            anyhow!("home_rad has {} values, the arm has {} joints", robot.home_rad.len(), arm.dof())
+        })
+        .with_context(of_robot)?;
+    let gripper = &robot.gripper;
+    Ok(Robot {
+        name: robot.name.clone(),
+        model: robot.model.clone(),
+        role: Role::ALL
+            .into_iter()
+            .find(|role| cell.robot_for(*role).is_some_and(|player| player.name == robot.name)),
+        arm: Arc::new(arm),
+        tool: ToolModel::with_payload(
+            gripper.mass_kg,
+            Vector3::from(gripper.com_m),
+            robot.payload.mass_kg,
+            tcp,
+        ),
+        home,
+    })
+}
+
+/// The link that a gripper is mounted on.
+fn flange_link(model: &str) -> anyhow::Result<&'static str> {
+    match model {
+        "ur5e" => Ok("tool0"),
+        "panda" => Ok("panda_link8"),
+        other => Err(anyhow!("model '{other}' is not known; expected ur5e or panda")),
+    }
+}
+
+fn pose(declared: &PoseConfig) -> Pose {
+    let [roll, pitch, yaw] = declared.rpy_rad;
+    let rotation = UnitQuaternion::from_euler_angles(roll, pitch, yaw).to_rotation_matrix();
+    Pose::from_parts(Translation3::from(declared.xyz_m), rotation)
+}

@@ -1,0 +1,170 @@
+//! The latest that was heard of the cell: measurements per robot, parts, safety monitor. Plain values with the time they arrived.
+
+use std::collections::HashMap;
+
+use nalgebra::Isometry3;
+use swarm_base::{Duration, Time};
+use swarm_kinematics::JointVector;
+use swarm_skill_core::{
+    ArmAtRest, GripperSample, JointSample, PartSighting, RoleInputs, SafetyView, WrenchSample,
+};
+
+use crate::robots::Robots;
+
+/// The latest of everything.
+#[derive(Debug)]
+pub struct World {
+    robots: Vec<Measured>,
+    /// Joint name to robot and place in its chain.
+    joints: HashMap<String, (usize, usize)>,
+    parts: Vec<PartSighting>,
+    safety: Option<(Time, Safety)>,
+}
+
+#[derive(Debug)]
+struct Measured {
+    name: String,
+    q: JointVector,
+    qd: JointVector,
+    /// When each joint was heard last; a robot is as old as its oldest joint.
+    heard: Vec<Option<Time>>,
+    wrench: Option<WrenchSample>,
+    gripper: Option<GripperSample>,
+}
+
+/// What the safety monitor said, as far as a runtime needs it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Safety {
+    pub epoch: u64,
+    pub permits_motion: bool,
+    /// State, cause and detail as words.
+    pub state: String,
+    /// Artifact whose envelope is loaded; empty if none.
+    pub artifact: String,
+}
+
+/// A safety monitor that has been silent for longer than this permits nothing. It speaks at 50 Hz.
+const SAFETY_TIMEOUT: Duration = Duration::from_millis(500);
+
+impl World {
+    pub fn new(robots: &Robots) -> Self {
+        let measured = |robot: &crate::robots::Robot| Measured {
+            name: robot.name.clone(),
+            q: JointVector::zeros(),
+            qd: JointVector::zeros(),
+            heard: vec![None; robot.arm.dof()],
+            wrench: None,
+            gripper: None,
+        };
+        let joints = robots.robots.iter().enumerate().flat_map(|(robot, known)| {
+            known
+                .arm
+                .joints()
+                .iter()
+                .enumerate()
+                .map(move |(joint, info)| (info.name.clone(), (robot, joint)))
+        });
+        Self {
+            robots: robots.robots.iter().map(measured).collect(),
+            joints: joints.collect(),
+            parts: Vec::new(),
+            safety: None,
+        }
+    }
+
+    /// Joint positions (rad) and velocities (rad/s) by name, of one robot or several. Unknown joints (fingers) are passed over, and so is
+    /// a message without as many velocities as names: without a velocity nobody can say that an arm stands.
+    pub fn hear_joints(&mut self, names: &[String], position: &[f64], velocity: &[f64], now: Time) {
+        if position.len() != names.len() || velocity.len() != names.len() {
+            return;
+        }
+        for ((name, q), qd) in names.iter().zip(position).zip(velocity) {
+            if let Some(&(robot, joint)) = self.joints.get(name) {
+                let measured = &mut self.robots[robot];
+                measured.q[joint] = *q;
+                measured.qd[joint] = *qd;
+                measured.heard[joint] = Some(now);
+            }
+        }
+    }
+
+    pub fn hear_wrench(&mut self, robot: usize, flange: [f64; 6], now: Time) {
+        self.robots[robot].wrench = Some(WrenchSample { flange, at: now });
+    }
+
+    pub fn hear_gripper(&mut self, robot: usize, gripper: GripperSample) {
+        self.robots[robot].gripper = Some(gripper);
+    }
+
+    pub fn hear_part(&mut self, part: &str, in_world: Isometry3<f64>, now: Time) {
+        let sighting = PartSighting { part: part.to_owned(), in_world, at: now };
+        match self.parts.iter_mut().find(|known| known.part == part) {
+            Some(known) => *known = sighting,
+            None => self.parts.push(sighting),
+        }
+    }
+
+    pub fn hear_safety(&mut self, safety: Safety, now: Time) {
+        self.safety = Some((now, safety));
+    }
+
+    /// What a role that this robot plays is told; the error names what has never been heard.
+    pub fn inputs(&self, robot: usize) -> Result<RoleInputs, String> {
+        let measured = &self.robots[robot];
+        let name = &measured.name;
+        let at = measured.heard_at().ok_or_else(|| format!("no joint state of {name} has been heard"))?;
+        let wrench = measured.wrench.ok_or_else(|| format!("no wrench of {name} has been heard"))?;
+        Ok(RoleInputs {
+            joints: JointSample { q: measured.q, qd: measured.qd, at },
+            wrench,
+            gripper: measured.gripper,
+            parts: self.parts.clone(),
+        })
+    }
+
+    /// Every arm, for the rule that a deployment needs rest.
+    pub fn arms(&self, now: Time) -> Vec<ArmAtRest> {
+        let arm = |measured: &Measured| ArmAtRest {
+            robot: measured.name.clone(),
+            joints: measured.heard_at().map(|at| (now.since(at), fastest(&measured.qd))),
+        };
+        self.robots.iter().map(arm).collect()
+    }
+
+    /// What the safety monitor says now: silence permits nothing.
+    pub fn safety(&self, now: Time) -> SafetyView {
+        let silent = |state: String| SafetyView { epoch: 0, permits_motion: false, state };
+        match &self.safety {
+            None => silent("no /safety_monitor status has been heard; is the safety monitor running?".into()),
+            Some((at, safety)) if now.since(*at) > SAFETY_TIMEOUT => {
+                let age = now.since(*at).as_secs_f64();
+                SafetyView {
+                    epoch: safety.epoch,
+                    ..silent(format!("the last /safety_monitor status is {age:.1} s old"))
+                }
+            }
+            Some((_, safety)) => SafetyView {
+                epoch: safety.epoch,
+                permits_motion: safety.permits_motion,
+                state: safety.state.clone(),
+            },
+        }
+    }
+
+    /// The artifact whose envelope the safety monitor holds, while it is heard.
+    pub fn loaded_artifact(&self, now: Time) -> Option<&str> {
+        let (at, safety) = self.safety.as_ref()?;
+        (now.since(*at) <= SAFETY_TIMEOUT).then_some(safety.artifact.as_str())
+    }
+}
+
+impl Measured {
+    fn heard_at(&self) -> Option<Time> {
+        self.heard.iter().copied().min().flatten()
+    }
+}
+
+/// Largest speed; a value that is not a number is no rest and stays one.
+fn fastest(qd: &JointVector) -> f64 {
+    if qd.iter().any(|value| value.is_nan()) { f64::NAN } else { qd.amax() }
+}

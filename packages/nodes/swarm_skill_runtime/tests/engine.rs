@@ -1,0 +1,251 @@
+//! Goals, runs and their ends, on a cell whose arms go where they are told and on a clock that is moved by hand.
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use common::{Around, Bench, SkillFolder};
+use swarm_base::{Duration, Role, Time};
+use swarm_kinematics::JointVector;
+use swarm_skill_core::{Activity, Goal, Outcome, Timing};
+use swarm_skill_runtime::deployer::ActiveSkill;
+use swarm_skill_runtime::engine::{Engine, Finished, GoalSink, GoalUpdate, Turn};
+use swarm_skill_runtime::robots::Robots;
+use swarm_skill_runtime::world::{Safety, World};
+
+const TICK: Duration = Duration::from_millis(10);
+
+struct Sink(Sender<GoalUpdate>);
+
+impl GoalSink for Sink {
+    fn update(&self, update: GoalUpdate) {
+        self.0.send(update).unwrap();
+    }
+}
+
+/// An engine with a deployed skill, in a cell without physics.
+struct Cell {
+    engine: Engine,
+    world: World,
+    robots: Arc<Robots>,
+    skill: Arc<ActiveSkill>,
+    safety: Safety,
+    q: Vec<JointVector>,
+    now: Time,
+    deaf: bool,
+}
+
+impl Cell {
+    fn new() -> Self {
+        let bench = Bench::new();
+        let deployer = bench.deployer();
+        let skill =
+            deployer.carry_out(&bench.order("1.0.0", &SkillFolder::default()), &Around::default()).unwrap();
+        let robots = bench.robots();
+        // Everybody is 0.3 rad off home in the first joint.
+        let away = |spec: &swarm_skill_core::RoleSpec| {
+            let mut q = spec.home;
+            q[0] += 0.3;
+            q
+        };
+        let safety = Safety {
+            epoch: 3,
+            permits_motion: true,
+            state: "READY".into(),
+            artifact: skill.artifact.to_string(),
+        };
+        Self {
+            engine: Engine::new(Arc::clone(&robots), Timing::default()),
+            world: World::new(&robots),
+            q: skill.skill.roles.iter().map(away).collect(),
+            robots,
+            skill,
+            safety,
+            now: Time::ZERO,
+            deaf: false,
+        }
+    }
+
+    fn ask(&mut self, role: Option<Role>) -> Receiver<GoalUpdate> {
+        let (sender, receiver) = channel();
+        let goal = Goal { role, trace_id: "t1".into(), patience: Duration::from_millis(1_000) };
+        self.engine.ask(&goal, Some(&self.skill), None, Box::new(Sink(sender)), self.now);
+        receiver
+    }
+
+    fn turn(&mut self) -> Turn {
+        self.now = self.now + TICK;
+        if !self.deaf {
+            for (robot, known) in self.robots.robots.iter().enumerate() {
+                let names: Vec<String> = known.arm.joints().iter().map(|joint| joint.name.clone()).collect();
+                let q: Vec<f64> = self.q[robot].iter().take(names.len()).copied().collect();
+                self.world.hear_joints(&names, &q, &vec![0.0; names.len()], self.now);
+                self.world.hear_wrench(robot, [0.0; 6], self.now);
+            }
+            self.world.hear_safety(self.safety.clone(), self.now);
+        }
+        let turn = self.engine.turn(&self.world, Some(&self.skill), self.now);
+        for command in &turn.commands {
+            self.q[command.robot] += command.wish.velocity * TICK.as_secs_f64();
+        }
+        turn
+    }
+
+    /// Turns until the goal has its result; gives it, and the last turn in which something was commanded.
+    fn result(&mut self, goal: &Receiver<GoalUpdate>) -> (Finished, Turn) {
+        let mut last = Turn::default();
+        for _ in 0..3_000 {
+            let turn = self.turn();
+            if !turn.commands.is_empty() {
+                last = turn;
+            }
+            while let Ok(update) = goal.try_recv() {
+                if let GoalUpdate::Finished(finished) = update {
+                    return (finished, last);
+                }
+            }
+        }
+        panic!("no result after {:.0} s", self.now.as_secs_f64());
+    }
+}
+
+#[test]
+fn one_goal_runs_every_role_to_success() {
+    let mut cell = Cell::new();
+    let goal = cell.ask(None);
+    let (finished, last) = cell.result(&goal);
+    assert_eq!((finished.outcome, finished.trace_id.as_str()), (Outcome::Succeeded, "t1"));
+    assert!(finished.duration > Duration::from_millis(300));
+    assert!(
+        last.commands.iter().all(|command| command.wish.velocity == JointVector::zeros()),
+        "the last word is: stand"
+    );
+    assert!(last.commands.iter().all(|command| command.epoch == 3));
+    for (q, spec) in cell.q.iter().zip(&cell.skill.skill.roles) {
+        assert!((q - spec.home).amax() < 0.005, "{} is not at home", spec.robot);
+    }
+    let after = cell.turn();
+    assert!(after.commands.is_empty() && !after.running, "silence after the end");
+    assert!(after.roles.iter().all(|role| role.activity == Activity::Succeeded), "the end stays visible");
+}
+
+#[test]
+fn three_goals_make_one_run_and_get_one_result() {
+    let mut cell = Cell::new();
+    let leader = cell.ask(Some(Role::Leader));
+    let spotter = cell.ask(Some(Role::Spotter));
+    let turn = cell.turn();
+    assert!(turn.commands.is_empty());
+    let joining = |turn: &Turn| turn.roles.iter().filter(|role| role.activity == Activity::Joining).count();
+    assert_eq!(joining(&turn), 2);
+    let follower = cell.ask(Some(Role::Follower));
+    assert_eq!(cell.result(&follower).0.outcome, Outcome::Succeeded);
+    for goal in [leader, spotter] {
+        let ends: Vec<_> =
+            goal.try_iter().filter(|update| matches!(update, GoalUpdate::Finished(_))).collect();
+        assert!(
+            matches!(&ends[..], [GoalUpdate::Finished(Finished { outcome: Outcome::Succeeded, .. })]),
+            "{ends:?}"
+        );
+    }
+}
+
+#[test]
+fn a_role_that_nobody_starts_ends_the_wait() {
+    let mut cell = Cell::new();
+    let goal = cell.ask(Some(Role::Leader));
+    let (finished, last) = cell.result(&goal);
+    assert_eq!(
+        finished.outcome,
+        Outcome::Aborted("waited 1.0 s for the other roles; still missing: follower, spotter".into())
+    );
+    assert!(last.commands.is_empty(), "nobody moved");
+}
+
+#[test]
+fn a_cancel_of_one_role_halts_all_of_them() {
+    let mut cell = Cell::new();
+    let goals = Role::ALL.map(|role| cell.ask(Some(role)));
+    for _ in 0..50 {
+        cell.turn();
+    }
+    cell.engine.cancel(Some(Role::Spotter), "canceled by the operator");
+    for goal in &goals {
+        let (finished, _) = cell.result(goal);
+        assert_eq!(finished.outcome, Outcome::Canceled("canceled by the operator".into()));
+    }
+}
+
+#[test]
+fn a_goal_that_waits_can_be_canceled_and_asked_again() {
+    let mut cell = Cell::new();
+    let goal = cell.ask(Some(Role::Leader));
+    cell.engine.cancel(Some(Role::Leader), "canceled by the operator");
+    assert_eq!(cell.result(&goal).0.outcome, Outcome::Canceled("canceled by the operator".into()));
+    let again = cell.ask(None);
+    assert_eq!(cell.result(&again).0.outcome, Outcome::Succeeded);
+}
+
+#[test]
+fn nothing_starts_without_leave_of_the_safety_monitor() {
+    type Spoil = fn(&mut Cell);
+    let cases: [(Spoil, &str); 4] = [
+        (
+            |cell| {
+                cell.safety.permits_motion = false;
+                cell.safety.state = "ESTOP: emergency_stop".into();
+            },
+            "the safety monitor permits no motion: ESTOP: emergency_stop; mend the cause and reset it \
+             (/safety_monitor/reset with epoch 3)",
+        ),
+        (
+            |cell| cell.safety.artifact.clear(),
+            "the safety monitor holds no envelope, not the envelope of assembly 1.0.0; use /skill_runtime/reload",
+        ),
+        (
+            |cell| cell.safety.artifact = "abc".into(),
+            "the safety monitor holds abc, not the envelope of assembly 1.0.0; use /skill_runtime/reload",
+        ),
+        (
+            |cell| cell.deaf = true,
+            "the safety monitor permits no motion: no /safety_monitor status has been heard; is the safety monitor \
+             running?; mend the cause and reset it (/safety_monitor/reset with epoch 0)",
+        ),
+    ];
+    for (spoil, message) in cases {
+        let mut cell = Cell::new();
+        spoil(&mut cell);
+        let goal = cell.ask(None);
+        let (finished, last) = cell.result(&goal);
+        assert_eq!(finished.outcome, Outcome::Aborted(message.into()));
+        assert!(last.commands.is_empty());
+    }
+}
+
+#[test]
+fn silence_of_the_safety_monitor_ends_a_run() {
+    let mut cell = Cell::new();
+    let goal = cell.ask(None);
+    for _ in 0..30 {
+        cell.turn();
+    }
+    cell.deaf = true;
+    let Outcome::Aborted(reason) = cell.result(&goal).0.outcome else { panic!("the run goes on") };
+    // The joint states are missed first: they are allowed 100 ms, the monitor 500 ms.
+    assert!(reason.contains("ms old, at most 100 ms are allowed"), "{reason}");
+}
+
+#[test]
+fn a_second_run_waits_for_nobody_and_is_refused() {
+    let mut cell = Cell::new();
+    let first = cell.ask(None);
+    cell.turn();
+    let second = cell.ask(None);
+    let (finished, _) = cell.result(&second);
+    assert_eq!(
+        finished.outcome,
+        Outcome::Aborted("run t1 is in progress; cancel it or wait for its end".into())
+    );
+    assert_eq!(cell.result(&first).0.outcome, Outcome::Succeeded, "the first one does not mind");
+}
