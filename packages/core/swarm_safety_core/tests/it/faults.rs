@@ -255,6 +255,7 @@ fn a_stop_is_deepened_by_a_worse_fault_and_not_by_an_equal_one() {
     let verdict = bench.cycles(20);
     let first = (verdict.state, verdict.cause.unwrap().kind);
     assert_eq!(first, (SafetyState::Stop1, CauseKind::Timeout(Input::Wrench)));
+    bench.mute_wrench[LEFT] = false;
     bench.contact[PANDA_ARM].0 = Vector3::new(500.0, 0.0, 0.0);
     let verdict = bench.cycle();
     assert_eq!((verdict.state, verdict.cause.unwrap().kind), first, "the first of equal causes stays");

@@ -99,6 +99,26 @@ fn a_joint_never_passes_its_limit_and_the_stop_comes_no_earlier_than_braking_nee
 }
 
 #[test]
+fn a_stop_that_is_foreseen_while_speeding_up_brakes_in_the_same_step() {
+    let limit = home(LEFT)[5] + 0.05;
+    let envelope =
+        format!("robots: {{ur5e_left: {{joints: {{upper_rad: [3.6, 3.6, 3.1, 3.6, 3.6, {limit}]}}}}}}");
+    let mut bench = running_under(&envelope);
+    bench.wish[LEFT] = Some(joint(5, 1.5));
+    loop {
+        let before = bench.outputs[LEFT][5];
+        let verdict = bench.cycle();
+        let output = verdict.robots[LEFT].velocity[5];
+        if verdict.state.is_stop() {
+            assert!(before > 0.1 && before < 1.5, "it was still speeding up: {before}");
+            assert!((before - output - 8.0 * 0.002).abs() < 1e-12, "{before} then {output}");
+            return;
+        }
+        assert!(output > before, "{before} then {output}");
+    }
+}
+
+#[test]
 fn a_robot_near_its_limit_may_move_away_from_it() {
     let limit = home(LEFT)[5] + 0.001;
     let envelope =
