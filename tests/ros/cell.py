@@ -1,13 +1,30 @@
 """The demo cell as the tests see it, and a stand-in for the safety monitor that drives the simulated arms directly."""
 
+import json
 import math
+import re
+import shutil
+import subprocess
+from pathlib import Path
 
-from harness import RELIABLE, SENSOR, Probe, repository
+from harness import RELIABLE, SENSOR, Probe, bin_dir, repository
 from std_msgs.msg import Float64MultiArray
-from swarm_msgs.msg import Permit, SimReport
+from swarm_msgs.msg import JointCommand, Permit, SafetyStatus, SimReport
+from swarm_msgs.srv import LoadEnvelope, ResetSafety
 
 ROBOTS = {"ur5e_left": 6, "ur5e_right": 6, "panda": 7}
 CYCLE_S = 0.002
+JOINTS = {
+    robot: [
+        f"{robot}_{joint}"
+        for joint in (
+            [f"panda_joint{n}" for n in range(1, 8)]
+            if robot == "panda"
+            else ["shoulder_pan_joint", "shoulder_lift_joint", "elbow_joint", "wrist_1_joint", "wrist_2_joint", "wrist_3_joint"]
+        )
+    ]
+    for robot in ROBOTS
+}
 CELL_CONFIG = str(repository() / "config" / "cell.yaml")
 SIM = "swarm_sim"
 MONITOR = "swarm_safety_monitor"
@@ -18,7 +35,7 @@ class Reports:
 
     def __init__(self, probe: Probe):
         self.probe = probe
-        self.all = probe.collect(SimReport, "/sim/report", RELIABLE)
+        self.all = probe.collect(SimReport, "/sim/report", SENSOR)
 
     def newest(self) -> SimReport:
         return self.probe.wait_for(lambda: self.all, "the simulator reports")[-1]
@@ -65,3 +82,96 @@ class StandInGate:
 
 def close(a: float, b: float, tolerance: float) -> bool:
     return math.isfinite(a) and abs(a - b) <= tolerance
+
+
+def patient_cell(folder: Path, timeout_s: float = 0.5) -> str:
+    """The demo cell with input time-outs that a busy test machine keeps up with; returns the path of its cell.yaml."""
+    shutil.copytree(repository() / "config", folder / "config")
+    (folder / "urdf").symlink_to(repository() / "urdf")
+    ceiling = folder / "config" / "safety_ceiling.yaml"
+    text, changed = re.subn(r"(joint_state_s|wrench_s|command_s): [0-9.]+", rf"\1: {timeout_s}", ceiling.read_text())
+    assert changed == 3, "the ceiling names three time-outs"
+    ceiling.write_text(text)
+    return str(folder / "config" / "cell.yaml")
+
+
+class ArtifactStore:
+    """A store with signed artifacts that hold an envelope each; `digests` names them."""
+
+    def __init__(self, folder: Path):
+        made = subprocess.run([bin_dir() / "make_test_store", folder], check=True, capture_output=True, text=True)
+        self.digests = json.loads(made.stdout)
+        self.parameters = {"artifact_store": str(folder / "store"), "trust_file": str(folder / "trust.yaml")}
+
+
+class Safety:
+    """What the monitor says, and its services."""
+
+    STATES = ("DENY", "READY", "RUN", "SLOW", "STOP2", "STOP1", "ESTOP")
+
+    def __init__(self, probe: Probe):
+        self.probe = probe
+        self.all = probe.collect(SafetyStatus, "/safety_monitor", SENSOR)
+
+    def newest(self) -> SafetyStatus:
+        return self.probe.wait_for(lambda: self.all, "the safety monitor speaks")[-1]
+
+    @property
+    def state(self) -> str:
+        return self.STATES[self.newest().state]
+
+    def wait(self, *states: str, cause: str | None = None, meanwhile=lambda: None) -> SafetyStatus:
+        """Waits for one of `states` (with `cause`), doing `meanwhile` over and over."""
+
+        def there():
+            meanwhile()
+            return self.all and self.state in states and (cause is None or self.newest().cause == cause)
+
+        wanted = f"{' or '.join(states)} {cause or ''}"
+        self.probe.wait_for(there, lambda: f"{wanted}; now {self.state if self.all else 'silent'}: {self.newest().detail}")
+        return self.newest()
+
+    def reset(self, epoch: int | None = None, by: str = "test"):
+        request = ResetSafety.Request(epoch=self.newest().epoch if epoch is None else epoch, reset_by=by)
+        return self.probe.call(ResetSafety, "/safety_monitor/reset", request)
+
+    def load(self, artifact: str):
+        return self.probe.call(LoadEnvelope, "/safety_monitor/load_envelope", LoadEnvelope.Request(artifact=artifact))
+
+    def make_ready(self) -> SafetyStatus:
+        """Resets until the cell is ready: inputs have to arrive first."""
+
+        def ready():
+            return self.state == "READY" or (self.reset().success and self.state == "READY")
+
+        self.probe.wait_for(ready, lambda: f"the cell is ready; now {self.state}: {self.newest().detail}")
+        return self.newest()
+
+
+class Skill:
+    """Commands one robot as the skill runtime would."""
+
+    def __init__(self, probe: Probe, robot: str, artifact: str, profile=RELIABLE, matched: bool = True):
+        self.probe, self.robot, self.artifact = probe, robot, artifact
+        self.epoch, self.sequence, self.trace_id = 0, 0, "test_run"
+        self.names = list(JOINTS[robot])
+        self.publisher = probe.publisher(JointCommand, f"/{robot}/skill_command", profile, matched)
+
+    def command(self, speed: float, /, **changes):
+        """One command: the first joint at `speed` rad/s, the others at rest; `changes` replaces fields of the message."""
+        self.sequence += 1
+        message = JointCommand(
+            robot=self.robot,
+            joint_names=self.names,
+            velocity=[speed] + [0.0] * (len(self.names) - 1),
+            skill="tight@1.0.0",
+            artifact=self.artifact,
+            role="leader",
+            trace_id=self.trace_id,
+            epoch=self.epoch,
+            sequence=self.sequence,
+        )
+        message.header.stamp = self.probe.stamp()
+        for field, value in changes.items():
+            setattr(message, field, value)
+        self.publisher.publish(message)

@@ -10,8 +10,13 @@ pub const SENSOR: QosProfile = QosProfile::default().best_effort().volatile().ke
 /// Samples for recorders and displays that want a short backlog.
 pub const SENSOR_BACKLOG: QosProfile = QosProfile::default().best_effort().volatile().keep_last(10);
 
-/// Commands: none may get lost on the way, and an old one must never be delivered late in place of a new one.
+/// Publishers of commands: reliable, because ros2_control's controllers ask for it, and only the newest is kept.
 pub const COMMAND: QosProfile = QosProfile::default().reliable().volatile().keep_last(1);
+
+/// Subscriptions to streamed commands (velocities at 100 Hz and more): whatever is lost, the next one makes up for. A *reliable*
+/// subscription would hold back every later command until the lost one is repeated, which Fast DDS does at its next heartbeat:
+/// 3 s by default (`heartbeatPeriod`), seen as stalls of 2-3 s on a busy machine.
+pub const COMMAND_STREAM: QosProfile = QosProfile::default().best_effort().volatile().keep_last(1);
 
 /// States that a late joiner must learn: robot description, safety status, runtime status.
 pub const LATCHED: QosProfile = QosProfile::default().reliable().transient_local().keep_last(1);

@@ -148,6 +148,7 @@ impl Worker {
                 continue;
             }
             self.gate.intake.wait((due - self.gate.clock.now()).to_std());
+            self.answer_requests();
             let now = self.gate.clock.now();
             let occasion = if now >= due { Occasion::Periodic } else { Occasion::Event };
             if occasion == Occasion::Periodic {
@@ -158,7 +159,6 @@ impl Worker {
                     due = now + period;
                 }
             }
-            self.answer_requests();
             self.step(occasion, now);
         }
         self.gate.outputs.withdraw(self.state.epoch());

@@ -150,8 +150,9 @@ fn listen(shell: &mut NodeShell, config: &Config, intake: &Arc<Intake>) -> Resul
         let heard = Arc::clone(intake);
         shell.subscribe(&format!("/{name}/wrench"), qos::SENSOR_BACKLOG, move |m| heard.wrench(index, &m))?;
         let heard = Arc::clone(intake);
-        shell
-            .subscribe(&format!("/{name}/skill_command"), qos::COMMAND, move |m| heard.command(index, &m))?;
+        shell.subscribe(&format!("/{name}/skill_command"), qos::COMMAND_STREAM, move |m| {
+            heard.command(index, &m)
+        })?;
         let heard = Arc::clone(intake);
         shell.subscribe(&format!("/{name}/skill_gripper_command"), qos::COMMAND, move |m| {
             heard.gripper(index, &m)

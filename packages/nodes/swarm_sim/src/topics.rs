@@ -163,7 +163,7 @@ pub fn subscribe(shell: &mut NodeShell, robots: &[String], inbox: &Arc<Inbox>) -
     shell.subscribe("/safety_monitor/permit", qos::SENSOR, move |message| permits.permit(&message))?;
     for (index, robot) in robots.iter().enumerate() {
         let commands = Arc::clone(inbox);
-        shell.subscribe(&format!("/{robot}/joint_command"), qos::COMMAND, move |message| {
+        shell.subscribe(&format!("/{robot}/joint_command"), qos::COMMAND_STREAM, move |message| {
             commands.velocities(index, message);
         })?;
         let grippers = Arc::clone(inbox);
