@@ -40,6 +40,7 @@ pub fn install(layout: &Layout, ros: &RosEnv, options: &Options<'_>) -> Result<(
     // First by itself: with progress, and with errors that are not wrapped in colcon's.
     compile::executables(layout, ros, options.profile)?;
 
+    keep_colcon_out(layout)?;
     let task = Task::start(format!("lay the install tree {}", options.prefix.display()));
     let mut command = Command::new(ros.venv.join("bin/colcon"));
     command.arg("--log-base").arg(options.build.join("colcon-log"));
@@ -79,6 +80,14 @@ pub fn install(layout: &Layout, ros: &RosEnv, options: &Options<'_>) -> Result<(
         missing.join("\n  "),
         log.display()
     )))
+}
+
+/// colcon looks for packages in every folder of the repository; cargo's has thousands, and install trees under test.
+fn keep_colcon_out(layout: &Layout) -> Result<()> {
+    let target = layout.root().join("target");
+    fs::create_dir_all(&target).doing("create", &target)?;
+    let mark = target.join("COLCON_IGNORE");
+    fs::write(&mark, "").doing("write", &mark)
 }
 
 /// Called by CMake: compiles, and copies what belongs to `package` into `out/bin` and `out/lib`.

@@ -68,6 +68,10 @@ impl Layout {
         self.root.join("packages/tools/xtask/requirements").join(name)
     }
 
+    pub fn nextest_config(&self) -> PathBuf {
+        self.root.join("packages/tools/xtask/nextest.toml")
+    }
+
     pub fn messages(&self) -> PathBuf {
         self.root.join("msg/swarm_msgs")
     }

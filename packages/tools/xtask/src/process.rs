@@ -2,9 +2,11 @@
 //! last lines with it.
 
 use std::collections::VecDeque;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::error::{Error, IoContext, Result, Tail};
@@ -91,11 +93,13 @@ pub fn quoted(text: &str) -> String {
 }
 
 /// The full path of `program`, if a folder of `search_path` (a `PATH`) holds it.
-pub fn find_program(program: &str, search_path: &std::ffi::OsStr) -> Option<std::path::PathBuf> {
-    use std::os::unix::fs::PermissionsExt;
-    std::env::split_paths(search_path).map(|folder| folder.join(program)).find(|candidate| {
-        fs::metadata(candidate).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
-    })
+pub fn find_program(program: &str, search_path: &OsStr) -> Option<PathBuf> {
+    std::env::split_paths(search_path).map(|folder| folder.join(program)).find(|path| is_executable(path))
+}
+
+/// Whether `path` is a file that may be executed.
+pub fn is_executable(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
 #[cfg(test)]

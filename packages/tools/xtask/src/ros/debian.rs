@@ -39,7 +39,7 @@ pub const NEEDS: [Need; 6] = [
         what: "Python with venv and headers",
         packages: &["python3", "python3-venv", "python3-dev"],
         present: |path| {
-            let python = python::find(path).ok()?;
+            let python = python::find(&env::split_paths(path).collect::<Vec<_>>(), None).ok()?;
             Some(format!("{} {}", python.executable.display(), python.short_version()))
         },
     },
@@ -95,18 +95,34 @@ fn program(name: &str, search_path: &OsStr) -> Option<String> {
     find_program(name, search_path).map(|path| path.display().to_string())
 }
 
-/// Looks where `clang-sys` does: `LIBCLANG_PATH`, then the distribution's folders.
+/// Looks where `clang-sys` does: `LIBCLANG_PATH`, then the distribution's folders. The library alone is no use: bindgen
+/// needs clang's own headers (`stddef.h`), which come in another package.
 fn libclang() -> Option<String> {
-    let mut folders: Vec<PathBuf> = env::var_os("LIBCLANG_PATH").map(PathBuf::from).into_iter().collect();
-    folders
-        .extend(["/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib", "/usr/local/lib"].map(PathBuf::from));
-    let versions = fs::read_dir("/usr/lib").into_iter().flatten().flatten().map(|entry| entry.path());
-    folders.extend(versions.filter(|path| in_name(path, "llvm-")).map(|path| path.join("lib")));
-    let library = |folder: PathBuf| {
-        let files = fs::read_dir(folder).ok()?.flatten().map(|entry| entry.path());
-        files.into_iter().find(|path| in_name(path, "libclang.so") || in_name(path, "libclang-"))
+    if let Some(folder) = env::var_os("LIBCLANG_PATH") {
+        return libclang_in(Path::new(&folder)); // whoever sets it knows where the headers are
+    }
+    let versions: Vec<PathBuf> =
+        entries(Path::new("/usr/lib")).filter(|path| in_name(path, "llvm-")).collect();
+    let headers = |version: &PathBuf| {
+        entries(&version.join("lib/clang")).any(|folder| folder.join("include/stddef.h").is_file())
     };
-    folders.into_iter().find_map(library).map(|path| path.display().to_string())
+    if !versions.iter().any(headers) {
+        return None;
+    }
+    let plain = ["/usr/lib/x86_64-linux-gnu", "/usr/lib"].map(PathBuf::from);
+    plain
+        .into_iter()
+        .chain(versions.into_iter().map(|version| version.join("lib")))
+        .find_map(|path| libclang_in(&path))
+}
+
+fn libclang_in(folder: &Path) -> Option<String> {
+    let library = entries(folder).find(|path| in_name(path, "libclang.so") || in_name(path, "libclang-"))?;
+    Some(library.display().to_string())
+}
+
+fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
+    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path())
 }
 
 fn in_name(path: &Path, start: &str) -> bool {

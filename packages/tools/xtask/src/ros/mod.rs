@@ -64,7 +64,7 @@ impl RosEnv {
         let variables = process_variables();
         let underlay = Underlay::discover(layout, &variables);
         let venv = venv_for(layout, &underlay);
-        let python = base_python(&venv)?;
+        let python = base_python(&venv, &underlay)?;
         let native = layout.native();
         let chain = chain(layout, &venv, &python, &native)?;
         let identity = Stamps::in_folder(layout.stamps()).carry_out(chain)?;
@@ -101,7 +101,7 @@ impl RosEnv {
     pub fn look(layout: &Layout) -> Result<State> {
         let underlay = Underlay::discover(layout, &process_variables());
         let venv = venv_for(layout, &underlay);
-        let Ok(python) = base_python(&venv) else {
+        let Ok(python) = base_python(&venv, &underlay) else {
             return Ok(State { underlay, venv_ready: false, overlay_ready: false });
         };
         let stamps = Stamps::in_folder(layout.stamps());
@@ -149,11 +149,20 @@ fn venv_for(layout: &Layout, underlay: &Underlay) -> Venv {
     }
 }
 
-/// The interpreter the environment was made with, so that a shell which sourced it finds it again; else a fitting one.
-fn base_python(venv: &Venv) -> Result<Python> {
+/// A Python from outside our own environment, which a shell that sourced `.ros/setup.bash` finds first.
+fn base_python(venv: &Venv, underlay: &Underlay) -> Result<Python> {
     let search_path = env::var_os("PATH").unwrap_or_default();
-    let outside = env::split_paths(&search_path).filter(|folder| !folder.starts_with(&venv.folder));
-    python::find(&env::join_paths(outside).unwrap_or_default())
+    let mut folders: Vec<PathBuf> =
+        env::split_paths(&search_path).filter(|folder| !folder.starts_with(&venv.folder)).collect();
+    let wanted = match underlay {
+        Underlay::Wheels { .. } => None,
+        Underlay::Sourced { .. } => {
+            // The distribution's own, behind a version manager that the user may have in front.
+            folders.push("/usr/bin".into());
+            underlay.find_package("rclpy").and_then(python::version_behind)
+        }
+    };
+    python::find(&folders, wanted)
 }
 
 fn chain<'a>(

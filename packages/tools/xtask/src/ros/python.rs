@@ -1,6 +1,5 @@
 //! Finding a Python interpreter that fits, and asking it about itself.
 
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -54,6 +53,15 @@ impl Python {
         format!("{}.{}", self.version.0, self.version.1)
     }
 
+    fn differs_from(&self, wanted: Option<(u32, u32)>) -> Option<String> {
+        let (major, minor) = wanted?;
+        let differs = (self.version.0, self.version.1) != (major, minor);
+        differs.then(|| {
+            let name = self.executable.display();
+            format!("{name} is Python {}; the sourced ROS is for {major}.{minor}", self.short_version())
+        })
+    }
+
     /// Why the wheels cannot be installed for this interpreter, if so.
     pub fn objection(&self) -> Option<String> {
         let (major, minor, _) = self.version;
@@ -74,13 +82,24 @@ impl Python {
     }
 }
 
-/// The first interpreter on `search_path` that the wheels fit. The error names every one that was looked at.
-pub fn find(search_path: &OsStr) -> Result<Python> {
+/// The Python that `prefix` was compiled for, by its folder `lib/python3.X`.
+pub fn version_behind(prefix: &Path) -> Option<(u32, u32)> {
+    let site = super::wheels::site_packages(prefix)?;
+    let (major, minor) = site.parent()?.file_name()?.to_str()?.strip_prefix("python")?.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+/// The first interpreter in `folders` (those of `PATH`, in its order) that the wheels fit, and that is of the version
+/// `wanted`, if one is: a sourced ROS is compiled for one. The error names every interpreter that was looked at.
+pub fn find(folders: &[PathBuf], wanted: Option<(u32, u32)>) -> Result<Python> {
     let mut objections = Vec::new();
-    for name in ["python3", "python3.12", "python3.11", "python3.13"] {
-        let Some(path) = process::find_program(name, search_path) else { continue };
+    let names = ["python3", "python3.12", "python3.11", "python3.13"];
+    for path in folders.iter().flat_map(|folder| names.map(|name| folder.join(name))) {
+        if !process::is_executable(&path) {
+            continue;
+        }
         match Python::ask(&path) {
-            Ok(python) => match python.objection() {
+            Ok(python) => match python.objection().or_else(|| python.differs_from(wanted)) {
                 None => return Ok(python),
                 Some(objection) => objections.push(objection),
             },
@@ -110,6 +129,14 @@ mod tests {
             has_venv: true,
             platform: "linux-x86_64".into(),
         }
+    }
+
+    #[test]
+    fn beside_a_sourced_ros_only_its_own_version_fits() {
+        assert_eq!(python().differs_from(None), None);
+        assert_eq!(python().differs_from(Some((3, 11))), None);
+        let why = python().differs_from(Some((3, 12))).unwrap();
+        assert_eq!(why, "/usr/bin/python3 is Python 3.11; the sourced ROS is for 3.12");
     }
 
     #[test]
