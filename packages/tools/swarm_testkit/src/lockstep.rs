@@ -21,7 +21,7 @@ use swarm_base::{Duration, Role, Time};
 use swarm_cell::CellConfig;
 use swarm_kinematics::{ArmModel, JointVector};
 use swarm_mujoco::driver::{Permit, VelocityCommand};
-use swarm_mujoco::{CONTROL_PERIOD, Cell, Commands, GripperCommand, Observation, Options};
+use swarm_mujoco::{CONTROL_PERIOD, Cell, Commands, GripperCommand, Observation, Options, RobotState};
 use swarm_onnx::OnnxPolicy;
 use swarm_safety_core::{
     ArmConfig, CommandSample, Config, EnvelopeFile, GripperSample, Inputs, JointSample, Payload, Release,
@@ -70,29 +70,25 @@ pub struct RunReport {
     pub least_separation_m: f64,
     /// Every change of the safety state: time, state, cause.
     pub safety: Vec<(Time, SafetyState, String)>,
-    /// Time at which every role was in a phase.
+    /// When each role entered each phase.
     pub phases: Vec<(Time, Role, String)>,
+    /// Cycles of 2 ms from the emergency stop, the one that heard it included, to the one after which every velocity that a
+    /// driver commands is zero.
+    pub stop_cycles: Option<u64>,
 }
 
 /// What happens to a cell besides the run.
-pub trait Disturbance {
-    /// Called in every cycle before the gate; `true` presses the emergency stop.
-    fn emergency_stop(&mut self, now: Time, observation: &Observation) -> bool;
-}
-
-/// Nothing happens.
-#[derive(Clone, Copy, Debug)]
-pub struct Undisturbed;
-
-impl Disturbance for Undisturbed {
-    fn emergency_stop(&mut self, _now: Time, _observation: &Observation) -> bool {
-        false
-    }
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disturbance {
+    None,
+    /// `/emergency_stop` says true, so long after the run's start.
+    EmergencyStop {
+        after: Duration,
+    },
 }
 
 impl LockstepCell {
-    /// Loads cell and skill: `root` holds `config/` and `urdf/`, `skill_dir` is a skill's source folder with `skill.yaml`, and
-    /// `policies` is where the files of its policies are.
+    /// Loads cell and skill: `root` holds `config/` and `urdf/`, `skill_dir` is a skill's source folder with `skill.yaml`.
     pub fn new(config: &CellConfig, root: &Path, skill_dir: &Path) -> Result<Self> {
         let arms = load_arms(config, root)?;
         let read =
@@ -139,7 +135,7 @@ impl LockstepCell {
     }
 
     /// Runs the skill once from the start that `seed` gives.
-    pub fn run(&mut self, seed: u64, disturbance: &mut dyn Disturbance) -> Result<RunReport> {
+    pub fn run(&mut self, seed: u64, disturbance: Disturbance) -> Result<RunReport> {
         self.start(seed)?;
         let started = self.now;
         let identity = RunIdentity {
@@ -163,9 +159,10 @@ impl LockstepCell {
             least_separation_m: f64::INFINITY,
             safety: Vec::new(),
             phases: Vec::new(),
+            stop_cycles: None,
         };
         let mut sightings = BTreeMap::new();
-        let mut cycle = 0;
+        let (mut cycle, mut cycles_since_press) = (0, 0);
         while self.now.since(started).as_secs_f64() < TOO_LONG_S {
             self.see(&mut sightings);
             if cycle % CYCLES_PER_TICK == 0 {
@@ -176,9 +173,18 @@ impl LockstepCell {
                     break;
                 }
             }
-            let stop = disturbance.emergency_stop(self.now, &self.last);
+            let stop = match disturbance {
+                Disturbance::EmergencyStop { after } => self.now.since(started) >= after,
+                Disturbance::None => false,
+            };
             self.cycle(stop)?;
             self.note(&mut report);
+            if stop && report.stop_cycles.is_none() {
+                cycles_since_press += 1;
+                let still =
+                    |robot: &RobotState| robot.reference_rad_s.iter().all(|&velocity| velocity == 0.0);
+                report.stop_cycles = self.last.robots.iter().all(still).then_some(cycles_since_press);
+            }
             cycle += 1;
         }
         report.mated = self.last.mating.mated;
@@ -423,7 +429,7 @@ fn cell_robots(
     Ok(robots)
 }
 
-/// A skill's source folder; policies may still lie where they are trained.
+/// A skill's source folder.
 struct SkillFolder(PathBuf);
 
 impl Material for SkillFolder {

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use swarm_cell::CellConfig;
 use swarm_skill_core::Outcome;
-use swarm_testkit::lockstep::{LockstepCell, Undisturbed};
+use swarm_testkit::lockstep::{Disturbance, LockstepCell};
 use swarm_testkit::{parse_seeds, repository};
 
 #[derive(Debug, Parser)]
@@ -37,7 +37,7 @@ fn main() -> Result<()> {
     let (mut succeeded, mut total) = (0, 0);
     for seed in arguments.seeds {
         let began = Instant::now();
-        let report = cell.run(seed, &mut Undisturbed)?;
+        let report = cell.run(seed, Disturbance::None)?;
         let success = report.outcome == Outcome::Succeeded && report.mated;
         succeeded += u32::from(success);
         total += 1;
