@@ -80,6 +80,16 @@ pub fn generate(folder: &Path) -> anyhow::Result<Vec<Case>> {
     Ok(bench.cases)
 }
 
+/// A good artifact of the cases' skill, for a cell on which something is deployed already. Not one of [`generate`]'s.
+pub fn deployed_before(folder: &Path, version: &Version) -> anyhow::Result<Case> {
+    let mut skill = raw::Skill::sound()?;
+    skill.source.version = version.clone();
+    // Other content under the same version, too.
+    skill.source.provenance.insert("note".to_owned(), "deployed before".to_owned());
+    let mut bench = Bench { folder: folder.to_owned(), cases: Vec::new() };
+    Ok(bench.add_signed("deployed_before", &skill.archive()?, Expected::Good)?.clone())
+}
+
 /// Where cases are made.
 struct Bench {
     folder: PathBuf,
