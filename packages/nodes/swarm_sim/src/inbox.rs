@@ -22,18 +22,19 @@ pub struct Inbox {
 struct State {
     arrived: Vec<RobotInbox>,
     dropped: u64,
+    emergency_stop: bool,
 }
 
 impl Inbox {
     pub fn new(robots: Vec<String>) -> Self {
         let arrived = vec![RobotInbox::default(); robots.len()];
-        Self { robots, state: Mutex::new(State { arrived, dropped: 0 }) }
+        Self { robots, state: Mutex::new(State { arrived, dropped: 0, emergency_stop: false }) }
     }
 
     /// A permit for all robots. One that does not name a robot stands for leave to move at speed zero: it stops at once.
     pub fn permit(&self, message: &PermitMsg) {
         let mut state = self.lock();
-        let State { arrived, dropped } = &mut *state;
+        let State { arrived, dropped, .. } = &mut *state;
         for (name, robot) in self.robots.iter().zip(arrived) {
             let speed_scale = message
                 .robots
@@ -49,7 +50,7 @@ impl Inbox {
     pub fn velocities(&self, index: usize, message: Float64MultiArray) {
         let command = VelocityCommand { received: Time::ZERO, velocity_rad_s: message.data };
         let mut state = self.lock();
-        let State { arrived, dropped } = &mut *state;
+        let State { arrived, dropped, .. } = &mut *state;
         push(&mut arrived[index].velocities, command, dropped);
     }
 
@@ -57,8 +58,18 @@ impl Inbox {
     pub fn gripper(&self, index: usize, message: &GripperCommandMsg) {
         let command = GripperCommand { width_m: message.width, force_n: message.force };
         let mut state = self.lock();
-        let State { arrived, dropped } = &mut *state;
+        let State { arrived, dropped, .. } = &mut *state;
         push(&mut arrived[index].gripper, command, dropped);
+    }
+
+    /// Hears `/emergency_stop`, only to measure how long a stop takes: drivers obey the permit.
+    pub fn emergency_stop(&self, stop: bool) {
+        self.lock().emergency_stop |= stop;
+    }
+
+    /// Whether a stop was heard since the last call.
+    pub fn take_emergency_stop(&self) -> bool {
+        std::mem::take(&mut self.lock().emergency_stop)
     }
 
     /// Everything that arrived since the last call, received `now` (simulated time).

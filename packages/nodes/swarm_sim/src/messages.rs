@@ -113,6 +113,7 @@ pub fn report(
         lag: pace.lag().as_secs_f64(),
         lost_time: pace.lost().as_secs_f64(),
         drivers: drivers.map(|((links, state), watch)| driver(&links.name, state, watch)).collect(),
+        emergency_stop_cycles: count(watch.stop.latest()),
         mated: observation.mating.mated,
         mating_depth: observation.mating.depth_m,
         mating_lateral: observation.mating.lateral_m,
@@ -120,6 +121,11 @@ pub fn report(
         pocket: pose_msg(&observation.parts.pocket_in_world),
         tip: pose_msg(&observation.parts.tip_in_world),
     }
+}
+
+/// -1 stands for none.
+fn count(cycles: Option<u64>) -> i64 {
+    cycles.and_then(|cycles| i64::try_from(cycles).ok()).unwrap_or(-1)
 }
 
 fn driver(robot: &str, state: &RobotState, watch: &DriverWatch) -> SimDriver {
@@ -131,7 +137,7 @@ fn driver(robot: &str, state: &RobotState, watch: &DriverWatch) -> SimDriver {
         stops: state.counters.stops,
         stop_permit_age_cycles: watch.stop_permit_age,
         cycles_since_stop: state.counters.cycles_since_stop,
-        cycles_to_stand: state.counters.cycles_to_stand.and_then(|n| i64::try_from(n).ok()).unwrap_or(-1),
+        cycles_to_stand: count(state.counters.cycles_to_stand),
         reference_speed: state.reference_rad_s.iter().fold(0.0, |largest, v| v.abs().max(largest)),
         permits_refused: state.counters.permits_refused,
         commands_refused: state.counters.commands_refused,

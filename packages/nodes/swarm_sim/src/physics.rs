@@ -202,7 +202,7 @@ impl Worker {
             }
         };
         self.topics.publish(cell, &observation);
-        if watch.cycle(&commands, &observation.robots) {
+        if watch.cycle(self.inbox.take_emergency_stop(), &commands, &observation.robots) {
             self.topics.report(cell.scene(), &observation, watch, &self.pace);
         }
         let took = self.clock.now() - began;

@@ -51,22 +51,65 @@ impl DriverWatch {
     }
 }
 
+/// Counts the cycles from hearing `/emergency_stop` until every commanded joint velocity is zero.
+#[derive(Clone, Debug)]
+pub struct StopMeter {
+    /// Per robot: the newest command asks for motion.
+    moving: Vec<bool>,
+    counting: Option<u64>,
+    latest: Option<u64>,
+}
+
+impl StopMeter {
+    fn new(robots: usize) -> Self {
+        Self { moving: vec![false; robots], counting: None, latest: None }
+    }
+
+    /// Looks at one cycle; true if a count has ended.
+    fn cycle(&mut self, stop_heard: bool, commands: &Commands) -> bool {
+        for (moving, inbox) in self.moving.iter_mut().zip(&commands.robots) {
+            if let Some(command) = inbox.velocities.last() {
+                *moving = command.velocity_rad_s.iter().any(|&velocity| velocity != 0.0);
+            }
+        }
+        let count = match self.counting {
+            Some(count) => count + 1,
+            None if stop_heard => 0,
+            None => return false,
+        };
+        let ended = !self.moving.contains(&true);
+        (self.counting, self.latest) = if ended { (None, Some(count)) } else { (Some(count), None) };
+        ended
+    }
+
+    /// Cycles of the latest stop; none before the first one and while one is being counted.
+    pub fn latest(&self) -> Option<u64> {
+        self.latest
+    }
+}
+
 /// All drivers of the cell.
 #[derive(Clone, Debug)]
 pub struct Watch {
     pub drivers: Vec<DriverWatch>,
+    pub stop: StopMeter,
     since_report: u64,
 }
 
 impl Watch {
     pub fn new(robots: usize) -> Self {
-        Self { drivers: vec![DriverWatch::default(); robots], since_report: REPORT_CYCLES }
+        Self {
+            drivers: vec![DriverWatch::default(); robots],
+            stop: StopMeter::new(robots),
+            since_report: REPORT_CYCLES,
+        }
     }
 
-    /// Looks at one cycle; true if a report is due.
-    pub fn cycle(&mut self, commands: &Commands, robots: &[RobotState]) -> bool {
+    /// Looks at one cycle, in which `/emergency_stop` was heard or not; true if a report is due.
+    pub fn cycle(&mut self, stop_heard: bool, commands: &Commands, robots: &[RobotState]) -> bool {
         self.since_report += 1;
         let mut due = self.since_report >= REPORT_CYCLES;
+        due |= self.stop.cycle(stop_heard, commands);
         for ((watch, inbox), state) in self.drivers.iter_mut().zip(&commands.robots).zip(robots) {
             due |= watch.cycle(inbox.permits.len(), state);
         }
@@ -85,7 +128,7 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use swarm_mujoco::GripperState;
-    use swarm_mujoco::driver::DriverCounters;
+    use swarm_mujoco::driver::{DriverCounters, VelocityCommand};
 
     use super::*;
 
@@ -138,12 +181,41 @@ mod tests {
         assert!(watch.standing());
     }
 
+    fn commanding(velocity: f64) -> Commands {
+        let mut commands = Commands::none(swarm_base::Time::ZERO, 2);
+        commands.robots[1]
+            .velocities
+            .push(VelocityCommand { received: swarm_base::Time::ZERO, velocity_rad_s: vec![0.0, velocity] });
+        commands
+    }
+
+    #[test]
+    fn a_stop_is_counted_until_the_last_commanded_velocity_is_zero() {
+        let mut meter = StopMeter::new(2);
+        let quiet = Commands::none(swarm_base::Time::ZERO, 2);
+        assert!(!meter.cycle(false, &commanding(0.4)));
+        assert!(!meter.cycle(true, &quiet));
+        assert!(!meter.cycle(true, &commanding(0.2)));
+        assert_eq!(meter.latest(), None);
+        assert!(!meter.cycle(false, &quiet));
+        assert!(meter.cycle(false, &commanding(0.0)));
+        assert_eq!(meter.latest(), Some(3));
+        assert!(!meter.cycle(false, &quiet));
+    }
+
+    #[test]
+    fn a_stop_of_a_cell_that_stands_takes_no_cycle() {
+        let mut meter = StopMeter::new(2);
+        assert!(meter.cycle(true, &commanding(0.0)));
+        assert_eq!(meter.latest(), Some(0));
+    }
+
     #[test]
     fn a_quiet_cell_reports_at_ten_hertz() {
         let mut watch = Watch::new(1);
         let standing = [state(Drive::Stopping(StopCause::NoPermit), 0.0)];
         let commands = Commands::none(swarm_base::Time::ZERO, 1);
-        let reports = (0..500).filter(|_| watch.cycle(&commands, &standing)).count();
+        let reports = (0..500).filter(|_| watch.cycle(false, &commands, &standing)).count();
         assert_eq!(reports, 10);
     }
 }

@@ -161,6 +161,12 @@ impl Topics {
 pub fn subscribe(shell: &mut NodeShell, robots: &[String], inbox: &Arc<Inbox>) -> Result<(), ShellError> {
     let permits = Arc::clone(inbox);
     shell.subscribe("/safety_monitor/permit", qos::SENSOR, move |message| permits.permit(&message))?;
+    for profile in [qos::STOP_RELIABLE, qos::STOP_BEST_EFFORT, qos::STOP_LATCHED] {
+        let stops = Arc::clone(inbox);
+        shell.subscribe("/emergency_stop", profile, move |message: r2r::std_msgs::msg::Bool| {
+            stops.emergency_stop(message.data);
+        })?;
+    }
     for (index, robot) in robots.iter().enumerate() {
         let commands = Arc::clone(inbox);
         shell.subscribe(&format!("/{robot}/joint_command"), qos::COMMAND_STREAM, move |message| {

@@ -1,8 +1,9 @@
 //! `cargo xtask evidence NAME`: runs a workload that measures, and its reference beside it in the same run; prints a table
 //! and writes `target/evidence/NAME.json`.
 //!
-//! A workload is a program of the workspace. It writes `{"figures": {..}, "reference": {..}, "ratios": {..}}` to the file
-//! that its last argument names; `name`, `machine` and `commit` are added here.
+//! A workload gives `{"figures": {..}, "reference": {..}, "ratios": {..}}`: a program of the workspace writes it to the file
+//! that its last argument names, a ROS program prints it as its last line, and the demo's series of runs is measured by
+//! [`crate::demo::trials`]. `name`, `machine` and `commit` are added here.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,9 +13,12 @@ use std::process::Command;
 use serde::{Deserialize, Serialize};
 
 use crate::compile::{self, Profile};
+use crate::demo::interrupt::Interrupt;
+use crate::demo::trials;
 use crate::error::{Error, IoContext, Result};
 use crate::layout::Layout;
 use crate::process::{output, run_logged};
+use crate::ros::RosEnv;
 use crate::ui::Task;
 
 /// Something that can be measured.
@@ -25,23 +29,40 @@ struct Evidence {
     workload: Workload,
 }
 
-/// An executable of the workspace that needs no ROS; the output file follows `arguments`.
 #[derive(Debug)]
-struct Workload {
-    package: &'static str,
-    executable: &'static str,
-    arguments: &'static [&'static str],
+enum Workload {
+    /// An executable that needs no ROS; the output file follows `arguments`.
+    Program { package: &'static str, executable: &'static str, arguments: &'static [&'static str] },
+    /// An executable of a node package, run in a ROS domain of its own; its last line is the result.
+    RosProgram { executable: &'static str },
+    /// The demo's skill, over and over.
+    Trials,
 }
 
-const EVIDENCES: [Evidence; 1] = [Evidence {
-    name: "artifact",
-    about: "bad artifacts refused; verification against plain SHA-256; memory against size",
-    workload: Workload {
-        package: "swarm_cli",
-        executable: "cell",
-        arguments: &["evidence-artifact", "--out"],
+const EVIDENCES: [Evidence; 3] = [
+    Evidence {
+        name: "demo",
+        about: "20 perturbed assemblies; emergency stops in motion; deploying and rolling back",
+        workload: Workload::Trials,
     },
-}];
+    Evidence {
+        name: "artifact",
+        about: "bad artifacts refused; verification against plain SHA-256; memory against size",
+        workload: Workload::Program {
+            package: "swarm_cli",
+            executable: "cell",
+            arguments: &["evidence-artifact", "--out"],
+        },
+    },
+    Evidence {
+        name: "gate",
+        about: "a command's way through the safety gate against a bare echo node",
+        workload: Workload::RosProgram { executable: "gate_latency" },
+    },
+];
+
+/// ROS domain in which nothing else is expected.
+const QUIET_DOMAIN: &str = "97";
 
 /// Names to numbers.
 type Values = BTreeMap<String, f64>;
@@ -82,20 +103,9 @@ pub fn run(layout: &Layout, name: &str) -> Result<()> {
         let known: Vec<&str> = EVIDENCES.iter().map(|evidence| evidence.name).collect();
         return Err(Error::UnknownEvidence { asked: name.to_owned(), known: known.join(", ") });
     };
-    let Workload { package, executable, arguments } = evidence.workload;
-    let program = compile::executable(layout, package, executable, Profile::Release)?;
-
     let folder = layout.evidence();
     fs::create_dir_all(&folder).doing("create", &folder)?;
-    let raw = folder.join(format!("{name}.raw.json"));
-    let task = Task::start(format!("measure {name}: {}", evidence.about));
-    let mut command = Command::new(program);
-    command.args(arguments).arg(&raw).current_dir(layout.root());
-    run_logged("the measurement", &mut command, &folder.join(format!("{name}.log")), |line| task.say(line))?;
-    task.done();
-
-    let measured = read(&raw)?;
-    fs::remove_file(&raw).doing("remove", &raw)?;
+    let measured = measure(layout, evidence, &folder)?;
     let report = Report { name, measured: &measured, machine: machine(), commit: commit(layout)? };
     print!("{}", table(&report));
     let path = folder.join(format!("{name}.json"));
@@ -104,6 +114,49 @@ pub fn run(layout: &Layout, name: &str) -> Result<()> {
     fs::write(&path, text + "\n").doing("write", &path)?;
     println!("\nwritten to {}", path.display());
     Ok(())
+}
+
+fn measure(layout: &Layout, evidence: &Evidence, folder: &Path) -> Result<Measured> {
+    let (name, about) = (evidence.name, evidence.about);
+    let log = folder.join(format!("{name}.log"));
+    match evidence.workload {
+        Workload::Program { package, executable, arguments } => {
+            let program = compile::executable(layout, package, executable, Profile::Release)?;
+            let raw = folder.join(format!("{name}.raw.json"));
+            let task = Task::start(format!("measure {name}: {about}"));
+            let mut command = Command::new(program);
+            command.args(arguments).arg(&raw).current_dir(layout.root());
+            run_logged("the measurement", &mut command, &log, |line| task.say(line))?;
+            task.done();
+            let measured = read(&raw)?;
+            fs::remove_file(&raw).doing("remove", &raw)?;
+            Ok(measured)
+        }
+        Workload::RosProgram { executable } => {
+            let ros = RosEnv::ready(layout)?;
+            let executables = compile::executables(layout, &ros, Profile::Release)?;
+            let task = Task::start(format!("measure {name}: {about}"));
+            let mut command = Command::new(executables.join(executable));
+            ros.apply(&mut command).env("ROS_DOMAIN_ID", QUIET_DOMAIN).current_dir(layout.root());
+            let mut last = String::new();
+            run_logged("the measurement", &mut command, &log, |line| {
+                task.say(line);
+                line.clone_into(&mut last);
+            })?;
+            task.done();
+            serde_json::from_str(&last)
+                .map_err(|error| Error::Malformed { path: log, problem: error.to_string() })
+        }
+        Workload::Trials => {
+            let interrupt = Interrupt::install().doing("listen for Ctrl-C in", layout.root())?;
+            let ros = RosEnv::ready(layout)?;
+            let executables = compile::executables(layout, &ros, Profile::Release)?;
+            let task = Task::start(format!("measure {name}: {about}"));
+            let figures = trials::measure(layout, &ros, &executables, interrupt, &task)?;
+            task.done();
+            Ok(Measured { figures, reference: Values::new(), ratios: Values::new() })
+        }
+    }
 }
 
 fn read(path: &Path) -> Result<Measured> {

@@ -18,6 +18,7 @@ pub mod run_folder;
 pub mod session;
 pub mod skill;
 pub mod supervisor;
+pub mod trials;
 
 use std::path::Path;
 use std::process::Command;

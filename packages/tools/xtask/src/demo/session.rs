@@ -121,16 +121,19 @@ impl Session {
 
     pub fn deploy(&mut self, artifact: &Path) -> Result<()> {
         let artifact = artifact.as_os_str().to_owned();
-        self.succeed("deploy_csa", ["--csa-path".into(), artifact, "--skill-id".into(), SKILL.into()])
+        self.succeed("deploy_csa", ["--csa-path".into(), artifact, "--skill-id".into(), SKILL.into()])?;
+        Ok(())
     }
 
     /// Goes back to the version that ran well before.
-    pub fn rollback(&mut self) -> Result<()> {
+    /// Gives what the runtime said.
+    pub fn rollback(&mut self) -> Result<String> {
         self.succeed("rollback_skill", [])
     }
 
     pub fn reset(&mut self) -> Result<()> {
-        self.succeed("reset_safety", ["--by".into(), "demo".into(), "--timeout".into(), "60".into()])
+        self.succeed("reset_safety", ["--by".into(), "demo".into(), "--timeout".into(), "60".into()])?;
+        Ok(())
     }
 
     /// Runs all roles of the skill; `show` hears how far it is.
@@ -138,17 +141,54 @@ impl Session {
         let program = self.program("execute_skill", ["--skill-id".into(), SKILL.into(), "--json".into()]);
         let (name, log) = (program.name.clone(), self.run.log(&program.name));
         let mut reader = Reader::default();
-        self.supervisor.start(program)?;
-        let ended = self.supervisor.wait_for("the end of the skill", EXECUTION_LIMIT, |_| {
+        self.supervisor.start_command(program)?;
+        let ended = self.supervisor.wait_for("the end of the skill", EXECUTION_LIMIT, |supervisor| {
+            let status = supervisor.ended(&name)?;
             let text = fs::read_to_string(&log).doing("read", &log)?;
             if let Some(progress) = reader.follow(&text) {
                 show(&progress);
             }
-            Ok(reader.result().cloned())
+            match (reader.result(), status) {
+                (None, Some(status)) => Err(Error::Failed(format!(
+                    "execute_skill gave no result ({status}); its output: {}",
+                    log.display()
+                ))),
+                (result, _) => Ok(result.cloned()),
+            }
         });
         let ended = ended.map_err(into_error)?;
         self.supervisor.stop(&name)?;
         Ok(ended)
+    }
+
+    /// Puts the simulated cell back to its start, the parts where `seed` puts them.
+    pub fn reset_simulation(&mut self, seed: u64) -> Result<()> {
+        self.succeed("sim_trial", ["reset".into(), "--seed".into(), seed.to_string().into()]).map(|_| ())
+    }
+
+    /// What the simulator itself knows.
+    pub fn parts_are_mated(&mut self) -> Result<bool> {
+        let answer = self.succeed("sim_trial", ["look".into()])?;
+        field(&answer, "mated", Value::as_bool)
+    }
+
+    /// Starts the skill, and presses `/emergency_stop` once an arm moves faster than `above` (rad/s). Gives the simulated
+    /// cycles until every commanded velocity was zero.
+    pub fn stop_in_motion(&mut self, above: f64) -> Result<u64> {
+        let trial = self.program("sim_trial", ["stop".into(), "--above".into(), above.to_string().into()]);
+        let (name, log) = (trial.name.clone(), self.run.log(&trial.name));
+        self.supervisor.start_command(trial)?;
+        let execution = self.execute(|_| ())?;
+        if execution.succeeded() {
+            return Err(Error::Failed("a run that was stopped in its middle succeeded".to_owned()));
+        }
+        let cycles = self.supervisor.wait_for("the stop's measure", COMMAND_LIMIT, |_| {
+            let text = fs::read_to_string(&log).doing("read", &log)?;
+            Ok(field(&text, "cycles", Value::as_u64).ok())
+        });
+        let cycles = cycles.map_err(into_error)?;
+        self.supervisor.wait_for_end(&name, COMMAND_LIMIT).map_err(into_error)?;
+        Ok(cycles)
     }
 
     /// Stops all nodes as Ctrl-C would.
@@ -177,15 +217,15 @@ impl Session {
         cell.nodes.iter().map(|node| (node.name.clone(), of(node.simulation_only))).collect()
     }
 
-    /// Runs a command to its end; an error carries what it printed.
-    fn succeed<const N: usize>(&mut self, executable: &str, arguments: [OsString; N]) -> Result<()> {
+    /// Runs a command to its end; gives what it printed, and so does an error.
+    fn succeed<const N: usize>(&mut self, executable: &str, arguments: [OsString; N]) -> Result<String> {
         let program = self.program(executable, arguments);
         let log = self.run.log(&program.name);
         let status = self.supervisor.run_to_end(program, COMMAND_LIMIT).map_err(into_error)?;
-        if status.success() {
-            return Ok(());
-        }
         let text = fs::read_to_string(&log).doing("read", &log)?;
+        if status.success() {
+            return Ok(text);
+        }
         let tail = Tail { lines: text.lines().skip(1).map(str::to_owned).collect(), log: Some(log) };
         Err(Error::Failed(format!("{executable} ended with {status}{tail}")))
     }
@@ -200,6 +240,14 @@ impl Session {
             variables: BTreeMap::new(),
         }
     }
+}
+
+/// A field of the last line of `output` that is a JSON object.
+fn field<T>(output: &str, name: &str, read: impl Fn(&Value) -> Option<T>) -> Result<T> {
+    let object = output.lines().rev().find_map(|line| serde_json::from_str::<Value>(line).ok());
+    object.as_ref().and_then(|object| object.get(name)).and_then(read).ok_or_else(|| {
+        Error::Failed(format!("a JSON line with the field '{name}' was expected, and there was:\n{output}"))
+    })
 }
 
 fn into_error(error: WaitError) -> Error {

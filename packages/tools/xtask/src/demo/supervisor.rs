@@ -53,8 +53,18 @@ pub struct Supervisor {
 #[derive(Debug)]
 struct Running {
     program: Program,
+    expected: Expected,
     child: Child,
     log: PathBuf,
+}
+
+/// What a program is expected to do while others are waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Expected {
+    /// A node: its end is an error.
+    ToStay,
+    /// A command: it ends by itself.
+    ToEnd,
 }
 
 impl Supervisor {
@@ -69,8 +79,17 @@ impl Supervisor {
         Self { run, variables: variables.into_iter().collect(), interrupt, running: Vec::new(), wrapper }
     }
 
-    /// Starts a program; its output goes to its log. Names are unique among what runs.
+    /// Starts a node; its output goes to its log. Names are unique among what runs.
     pub fn start(&mut self, program: Program) -> Result<()> {
+        self.start_expecting(program, Expected::ToStay)
+    }
+
+    /// Starts a command, which may end while something else is waited for.
+    pub fn start_command(&mut self, program: Program) -> Result<()> {
+        self.start_expecting(program, Expected::ToEnd)
+    }
+
+    fn start_expecting(&mut self, program: Program, expected: Expected) -> Result<()> {
         if self.find(&program.name).is_some() {
             return Err(Error::Failed(format!("{} runs already", program.name)));
         }
@@ -81,7 +100,7 @@ impl Supervisor {
         let second = file.try_clone().doing("open", &log)?;
         command.stdin(Stdio::null()).stdout(file).stderr(second);
         let child = command.spawn().map_err(|source| Error::Spawn { command: shown(&command), source })?;
-        self.running.push(Running { program, child, log });
+        self.running.push(Running { program, expected, child, log });
         Ok(())
     }
 
@@ -92,29 +111,28 @@ impl Supervisor {
         limit: Duration,
     ) -> std::result::Result<ExitStatus, WaitError> {
         let name = program.name.clone();
-        self.start(program)?;
+        self.start_command(program)?;
+        self.wait_for_end(&name, limit)
+    }
+
+    /// Waits for a running program to end by itself; after `limit` it is stopped.
+    pub fn wait_for_end(
+        &mut self,
+        name: &str,
+        limit: Duration,
+    ) -> std::result::Result<ExitStatus, WaitError> {
         let what = format!("the end of {name}");
-        let status = self.wait(&what, limit, Some(&name), |supervisor| supervisor.ended(&name));
+        let status = self.wait_for(&what, limit, |supervisor| supervisor.ended(name));
         match status {
             Ok(status) => {
                 self.running.retain(|running| running.program.name != name);
                 Ok(status)
             }
             Err(error) => {
-                self.stop(&name)?;
+                self.stop(name)?;
                 Err(error)
             }
         }
-    }
-
-    /// Looks at `condition` until it gives something. Ends early when the user interrupts or a program dies.
-    pub fn wait_for<T>(
-        &mut self,
-        what: &str,
-        limit: Duration,
-        condition: impl FnMut(&mut Self) -> Result<Option<T>>,
-    ) -> std::result::Result<T, WaitError> {
-        self.wait(what, limit, None, condition)
     }
 
     /// Whether a line of the program's output contains `text`. The log's lines that show its command line do not count.
@@ -160,11 +178,11 @@ impl Supervisor {
         &self.interrupt
     }
 
-    fn wait<T>(
+    /// Looks at `condition` until it gives something. Ends early when the user interrupts or a node dies.
+    pub fn wait_for<T>(
         &mut self,
         what: &str,
         limit: Duration,
-        may_end: Option<&str>,
         mut condition: impl FnMut(&mut Self) -> Result<Option<T>>,
     ) -> std::result::Result<T, WaitError> {
         let started = Instant::now();
@@ -176,7 +194,7 @@ impl Supervisor {
                 return Err(WaitError::Interrupted(what.to_owned()));
             }
             for running in &mut self.running {
-                if may_end != Some(running.program.name.as_str())
+                if running.expected == Expected::ToStay
                     && let Some(status) = running.child.try_wait().doing("look after", &running.log)?
                 {
                     let (name, tail) = (running.program.name.clone(), tail_of(&running.log)?);
@@ -191,7 +209,8 @@ impl Supervisor {
         }
     }
 
-    fn ended(&mut self, name: &str) -> Result<Option<ExitStatus>> {
+    /// The status of a command that has ended.
+    pub fn ended(&mut self, name: &str) -> Result<Option<ExitStatus>> {
         let Some(running) = self.running.iter_mut().find(|running| running.program.name == name) else {
             return Err(Error::Failed(format!("{name} does not run")));
         };

@@ -1,0 +1,127 @@
+//! `ros2 run swarm_sim sim_trial reset|look|stop`: what a series of measured runs does to a simulated cell.
+//!
+//! - `reset --seed N` puts the arms and parts back to where the seed puts them.
+//! - `look` prints what the simulator knows of the parts: whether they are mated, and how deep.
+//! - `stop` waits until arms move, presses `/emergency_stop`, and prints in how many simulated cycles every commanded velocity
+//!   was zero; then it lets go of the button, so that the safety monitor can be reset.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::{Parser, Subcommand};
+use futures::{FutureExt as _, Stream, StreamExt as _};
+use r2r::std_msgs::msg::Bool;
+use r2r::swarm_msgs::msg::SimReport;
+use r2r::swarm_msgs::srv::ResetSim;
+use swarm_ros::arguments::Arguments;
+use swarm_ros::{CommandNode, qos};
+
+/// Longest wait for the simulator to be there, and for arms to stand.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Acts on a simulated cell.
+#[derive(Debug, Parser)]
+#[command(name = "sim_trial")]
+struct Options {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Put the cell back to its start
+    Reset {
+        /// Where the parts lie
+        #[arg(long)]
+        seed: u64,
+    },
+    /// Print {"mated": .., "depth_m": ..}: the truth, not what cameras see
+    Look,
+    /// Press /emergency_stop while arms move, and print {"cycles": N}
+    Stop {
+        /// Reference speed of some arm from which the button is pressed, rad/s
+        #[arg(long, default_value_t = 0.05)]
+        above: f64,
+        /// Seconds to wait for that
+        #[arg(long, default_value_t = 60.0)]
+        timeout: f64,
+    },
+}
+
+fn main() -> ExitCode {
+    let outcome = match Options::parse_from(Arguments::of_process().own).command {
+        Command::Reset { seed } => reset(seed),
+        Command::Look => look(),
+        Command::Stop { above, timeout } => stop(above, timeout),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("sim_trial: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn reset(seed: u64) -> anyhow::Result<()> {
+    let mut command = CommandNode::create("sim_trial")?;
+    let request = ResetSim::Request { seed };
+    let answer = command.call::<ResetSim::Service>("/sim/reset", &request, PATIENCE, PATIENCE)?;
+    if !answer.success {
+        bail!("the simulated cell was not reset: {}", answer.message);
+    }
+    Ok(())
+}
+
+fn look() -> anyhow::Result<()> {
+    let mut command = CommandNode::create("sim_trial")?;
+    let mut reports = command.node.subscribe::<SimReport>("/sim/report", qos::EVENTS)?;
+    let Some(report) = command.wait_for(PATIENCE, |_| newest(&mut reports)) else {
+        bail!("nothing heard on /sim/report within {} s: is the simulator running?", PATIENCE.as_secs());
+    };
+    println!("{}", serde_json::json!({ "mated": report.mated, "depth_m": report.mating_depth }));
+    Ok(())
+}
+
+fn stop(above: f64, timeout: f64) -> anyhow::Result<()> {
+    let timeout = Duration::try_from_secs_f64(timeout).context("--timeout")?;
+    let mut command = CommandNode::create("sim_trial")?;
+    let mut reports = command.node.subscribe::<SimReport>("/sim/report", qos::EVENTS)?;
+    let button = command.node.create_publisher::<Bool>("/emergency_stop", qos::STOP_RELIABLE)?;
+    let moving = command.wait_for(timeout, |_| {
+        newest(&mut reports)
+            .filter(|report| report.drivers.iter().any(|driver| driver.reference_speed > above))
+    });
+    let Some(pressed_at) = moving else {
+        bail!("no arm moved faster than {above} rad/s within {} s", timeout.as_secs_f64());
+    };
+    if pressed_at.emergency_stop_cycles >= 0 {
+        bail!("the simulator still shows an earlier stop: run `sim_trial reset` first");
+    }
+    button.publish(&Bool { data: true })?;
+    let stopped = command.wait_for(PATIENCE, |_| {
+        newest(&mut reports)
+            .filter(|report| report.cycle > pressed_at.cycle && report.emergency_stop_cycles >= 0)
+    });
+    let Some(stopped) = stopped else {
+        bail!(
+            "/emergency_stop was pressed, and the arms are still commanded to move after {} s",
+            PATIENCE.as_secs()
+        );
+    };
+    button.publish(&Bool { data: false })?;
+    println!("{}", serde_json::json!({ "cycles": stopped.emergency_stop_cycles }));
+    // Until the middleware has delivered the release, which the next report follows.
+    command.wait_for(PATIENCE, |_| newest(&mut reports).filter(|report| report.cycle > stopped.cycle + 50));
+    Ok(())
+}
+
+/// The newest of the messages that have arrived.
+fn newest<T>(messages: &mut (impl Stream<Item = T> + Unpin)) -> Option<T> {
+    let mut last = None;
+    while let Some(Some(message)) = messages.next().now_or_never() {
+        last = Some(message);
+    }
+    last
+}
