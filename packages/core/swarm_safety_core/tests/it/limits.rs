@@ -211,6 +211,19 @@ fn the_weight_of_the_payload_is_no_contact_in_any_posture() {
 }
 
 #[test]
+fn the_torque_of_the_payload_is_no_contact_either() {
+    // The tool points sideways: its weight of 9.8 N acts 6 cm before the flange.
+    for (torque, state) in [(9.9, SafetyState::Slow), (10.1, SafetyState::Stop1)] {
+        for direction in [Vector3::x(), Vector3::y(), -Vector3::x(), -Vector3::y()] {
+            let mut bench = Bench::running();
+            bench.q[LEFT][3] = 0.0;
+            bench.contact[LEFT].1 = direction * torque;
+            assert_eq!(bench.cycle().state, state, "{torque} N m along {direction}");
+        }
+    }
+}
+
+#[test]
 fn robots_that_approach_each_other_slow_down_and_stop_before_the_smallest_distance() {
     let mut bench = Bench::ready();
     // Both UR5e lean towards each other over the table.
