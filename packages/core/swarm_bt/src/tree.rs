@@ -70,24 +70,6 @@ pub(crate) enum Kind {
     Sleep { msec: Int, timer: u32 },
 }
 
-impl Kind {
-    #[inline]
-    pub(crate) fn is_decorator(&self) -> bool {
-        matches!(
-            self,
-            Kind::Inverter
-                | Kind::ForceSuccess
-                | Kind::ForceFailure
-                | Kind::KeepRunningUntilFailure
-                | Kind::Repeat { .. }
-                | Kind::Retry { .. }
-                | Kind::Timeout { .. }
-                | Kind::Delay { .. }
-                | Kind::SubTree
-        )
-    }
-}
-
 /// A whole number: given in XML, or read from the blackboard at each tick.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Int {

@@ -36,6 +36,16 @@ fn sequence_passes_over_skipped_children_and_is_skipped_if_all_are() {
 }
 
 #[test]
+fn children_skipped_in_a_failed_run_do_not_count_in_the_next() {
+    let mut b = Bench::new(r#"<Sequence><A _skipIf="true"/><B/></Sequence>"#, &[("A", "S"), ("B", "FS")]);
+    assert_eq!(b.ticks(2), "FS");
+    let mut b = Bench::new(r#"<Fallback><A _skipIf="true"/><B/></Fallback>"#, &[("A", "S"), ("B", "SF")]);
+    assert_eq!(b.ticks(2), "SF");
+    let xml = r#"<SequenceWithMemory><A _skipIf="true"/><B/></SequenceWithMemory>"#;
+    assert_eq!(Bench::new(xml, &[("A", "S"), ("B", "FS")]).ticks(2), "FS");
+}
+
+#[test]
 fn sequence_with_memory_goes_on_after_a_failure_where_it_was() {
     let mut b = Bench::new("<SequenceWithMemory><A/><B/></SequenceWithMemory>", &[("A", "RS"), ("B", "FRS")]);
     assert_eq!(b.ticks(4), "RFRS");

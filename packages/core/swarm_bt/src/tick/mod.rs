@@ -7,7 +7,8 @@
 //! 2. The node itself: [`controls`], [`decorators`] and [`leaves`] (built-in and outside ones).
 //! 3. Post-conditions, if the answer is SUCCESS or FAILURE.
 //! 4. The answer becomes the kept status, unless it is SKIPPED.
-//! 5. A decorator resets a child that has completed.
+//!
+//! The original has a fifth step, a decorator's reset of a child that has completed. Every decorator here does that itself.
 
 mod controls;
 mod decorators;
@@ -150,9 +151,13 @@ impl<'a, O: Observer> Exec<'a, O> {
         answer.map_err(|Faulted| {
             let fault = self.fault.take();
             let (id, kind) = fault.map_or((ROOT, TickErrorKind::ForeignState), |fault| *fault);
-            // An `_onHalted` script that fails now is not what stopped the tree. Its node is idle by then, so each round
-            // has one script less to run.
-            while self.halt_all().is_err() {}
+            // An `_onHalted` script that fails now is not what stopped the tree. Its node is idle by then, so that each
+            // round has one script less to run.
+            for _ in 0..=self.tree.nodes.len() {
+                if self.halt_all().is_ok() {
+                    break;
+                }
+            }
             error(self.tree, id, kind)
         })
     }
@@ -174,7 +179,7 @@ impl<'a, O: Observer> Exec<'a, O> {
         Err(Faulted)
     }
 
-    /// Ticks one node, steps 1 to 5 of the module's description.
+    /// Ticks one node, steps 1 to 4 of the module's description.
     fn execute(&mut self, id: NodeId) -> Ticked {
         let tree = self.tree;
         let node = &tree.nodes[usize::from(id)];
@@ -185,12 +190,6 @@ impl<'a, O: Observer> Exec<'a, O> {
             Status::Success => self.set_status(id, NodeStatus::Success),
             Status::Failure => self.set_status(id, NodeStatus::Failure),
             Status::Skipped => {}
-        }
-        if node.kind.is_decorator() {
-            let child = self.child(node, 0);
-            if matches!(self.status(child), NodeStatus::Success | NodeStatus::Failure) {
-                self.reset_status(child);
-            }
         }
         Ok(answer)
     }
