@@ -120,7 +120,8 @@ def places_of_artifacts(node, argument):
 def end_launch(event, context):
     if context.is_shutdown:
         return []
-    return [Shutdown(reason='the safety monitor has ended: the arms have no permit and stand')]
+    reason = 'the safety monitor has ended: the arms have no permit and stand; this launch ends'
+    return [LogInfo(msg=reason), Shutdown(reason=reason)]
 
 
 def on_core(cpu):

@@ -80,7 +80,10 @@ def test_only_the_safety_monitor_is_not_restarted_and_its_end_ends_the_launch(so
     for name, node in nodes_of(run(source, 'sim.launch.py')).items():
         if name == 'safety_monitor':
             assert node.respawn is False
-            assert [action.kind for action in node.on_exit(None, doubles.Context({}))] == ['Shutdown']
+            ending = doubles.Context({})
+            assert [action.kind for action in node.on_exit(None, ending)] == ['LogInfo', 'Shutdown']
+            ending.is_shutdown = True
+            assert node.on_exit(None, ending) == []
         else:
             assert node.respawn is True and node.on_exit is None
 
