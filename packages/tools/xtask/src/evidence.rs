@@ -233,7 +233,7 @@ mod tests {
     #[test]
     fn an_unknown_name_lists_the_known_ones() {
         let error = run(&Layout::at("/nowhere"), "speed").unwrap_err();
-        assert_eq!(error.to_string(), "no evidence is called `speed`; there are: artifact");
+        assert_eq!(error.to_string(), "no evidence is called `speed`; there are: demo, artifact, gate");
     }
 
     #[test]
