@@ -8,11 +8,14 @@ use std::process::Command;
 
 use serde::Deserialize;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Tail};
 use crate::layout::Layout;
 use crate::process::{self, run_logged};
 use crate::ros::RosEnv;
 use crate::ui::Task;
+
+/// How much of cargo's words an error repeats: a few compiler errors.
+const ERROR_LINES: usize = 60;
 
 /// Cargo's profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -101,11 +104,12 @@ pub fn default_members(layout: &Layout) -> Result<Vec<String>> {
         .collect())
 }
 
-/// Runs cargo and shows which crate is done. Cargo's errors and warnings are printed as they come.
+/// Runs cargo and shows which crate is done.
 fn follow(layout: &Layout, title: &str, command: &mut Command, log: &Path) -> Result<()> {
     let task = Task::start(title);
     task.set_length(metadata(layout, Dependencies::Followed)?.packages.len() as u64);
     let mut done = BTreeSet::new();
+    let mut said = Vec::new();
     run_logged(title, command, log, |line| {
         if let Ok(message) = serde_json::from_str::<Message>(line) {
             if message.reason == "compiler-artifact"
@@ -115,21 +119,21 @@ fn follow(layout: &Layout, title: &str, command: &mut Command, log: &Path) -> Re
                 task.advance_to(done.len() as u64);
                 task.say(message.target.map(|target| target.name).unwrap_or_default());
             }
-        } else if line.starts_with("error") || line.starts_with("warning") {
-            task.line(line);
+        } else if !line.trim_start().starts_with("Compiling ") {
+            said.push(line.to_owned());
         }
     })
-    .map_err(without_json)?;
+    .map_err(|error| with_words(error, &said))?;
     task.done();
     Ok(())
 }
 
-/// Leaves cargo's messages for machines out of an error's last lines.
-fn without_json(error: Error) -> Error {
+/// Lets the error repeat what cargo said to people, instead of its messages for machines.
+fn with_words(error: Error, said: &[String]) -> Error {
     match error {
-        Error::Command { what, command, status, mut tail } => {
-            tail.lines.retain(|line| !line.starts_with("{\""));
-            Error::Command { what, command, status, tail }
+        Error::Command { what, command, status, tail } => {
+            let lines = said[said.len().saturating_sub(ERROR_LINES)..].to_vec();
+            Error::Command { what, command, status, tail: Tail { lines, ..tail } }
         }
         other => other,
     }
@@ -179,4 +183,23 @@ fn metadata(layout: &Layout, dependencies: Dependencies) -> Result<Metadata> {
     let text = process::output("reading the workspace", &mut command)?;
     serde_json::from_str(&text)
         .map_err(|error| Error::Malformed { path: "cargo metadata".into(), problem: error.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_compilation_shows_the_compilers_words() {
+        let tail = Tail { lines: vec!["{\"reason\":\"build-finished\"}".into()], log: Some("log".into()) };
+        let error = Error::Command {
+            what: "compile".into(),
+            command: "cargo build".into(),
+            status: "exit status: 101".into(),
+            tail,
+        };
+        let text = with_words(error, &["error[E0425]: cannot find value `x`".to_owned()]).to_string();
+        assert!(text.contains("cannot find value `x`") && !text.contains("build-finished"), "{text}");
+        assert!(text.ends_with("its whole output: log"), "{text}");
+    }
 }
