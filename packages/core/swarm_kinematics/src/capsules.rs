@@ -78,9 +78,9 @@ impl ArmModel {
     /// How far each capsule can move when joint `i` still moves by at most `joint_travel[i]` (rad or m, not negative) in
     /// either direction. `capsules` and `poses` are of the same position.
     ///
-    /// From the last joint to the first: a point that the joints beyond have moved by at most `d` is at most `lever + d`
-    /// from the axis, so that a turn by `angle` adds at most `(lever + d) * angle`. `lever` is the distance from the axis
-    /// to the farther end of the segment, plus the radius.
+    /// Each joint adds its lever times its angle, the lever taken here and now: the distance from the axis to the farther end
+    /// of the segment, plus the radius. Proof from the last joint to the first: a point `p` that the joints beyond have moved
+    /// by `d` is brought to `R(p + d)`, and `|R(p + d) - p| <= |Rp - p| + |d|`, of which `|Rp - p| <= lever * angle`.
     pub fn capsule_travel(
         &self,
         poses: &BodyPoses,
@@ -94,13 +94,11 @@ impl ArmModel {
         let mut all = CapsuleTravel { by_capsule: [0.0; MAX_CAPSULES], count: capsules.count };
         for ((travel, own), capsule) in all.by_capsule.iter_mut().zip(&self.capsules).zip(capsules.as_slice())
         {
-            for joint in (0..own.body).rev() {
-                let (axis, origin) = &axes[joint];
+            for (joint, (axis, origin)) in axes.iter().enumerate().take(own.body) {
                 *travel += match self.kind(joint) {
                     JointKind::Revolute => {
                         let lever = |end: &Point3<f64>| axis.cross(&(end.coords - origin)).norm();
-                        let farther = lever(&capsule.a).max(lever(&capsule.b));
-                        (farther + capsule.radius + *travel) * joint_travel[joint]
+                        (lever(&capsule.a).max(lever(&capsule.b)) + capsule.radius) * joint_travel[joint]
                     }
                     JointKind::Prismatic => joint_travel[joint],
                 };
