@@ -104,11 +104,11 @@ fn after_an_error_everything_is_halted_and_the_next_tick_starts_afresh() {
 
 #[test]
 fn an_error_in_an_on_halted_script_does_not_keep_others_from_being_halted() {
-    let xml = r#"<Parallel><A _onHalted="nope = 1"/><B/><C/></Parallel>"#;
+    let xml = r#"<Parallel><A _onHalted="nope = 1"/><A _onHalted="never = 1"/><B/><C/></Parallel>"#;
     let mut b = Bench::new(xml, &[("A", "R"), ("B", "R"), ("C", "F")]);
     assert!(b.try_tick().unwrap_err().to_string().contains("'nope' does not exist"));
-    assert_eq!(b.calls(), "s2 s3 s4 h2 h3");
-    assert!((1..=4).all(|uid| b.state.status(uid) == Some(NodeStatus::Idle)));
+    assert_eq!(b.calls(), "s2 s3 s4 s5 h2 h3 h4");
+    assert!((1..=5).all(|uid| b.state.status(uid) == Some(NodeStatus::Idle)));
 }
 
 #[test]

@@ -91,6 +91,14 @@ fn timeout_lets_a_child_finish_in_time_and_zero_means_no_limit() {
 }
 
 #[test]
+fn a_time_limit_that_ends_while_the_child_does_not_run_is_spent() {
+    let mut b = Bench::new(r#"<Timeout msec="100"><A/></Timeout>"#, &[("A", "KRR")]);
+    assert_eq!(b.tick(), 'K');
+    b.pass_ms(200);
+    assert_eq!(b.ticks(2), "RR");
+}
+
+#[test]
 fn a_halted_timeout_forgets_its_deadline() {
     let mut b = Bench::new(r#"<Timeout msec="100"><A/></Timeout>"#, &[("A", "R")]);
     b.tick();

@@ -152,6 +152,8 @@ fn the_digest_sees_every_part_of_the_state() {
     }
     a.state.set(&a.tree, n, vec![1.0, 2.0]).expect("n is undeclared");
     seen.push(a.state.digest());
+    a.state.set(&a.tree, n, vec![1.0, 2.0]).expect("n is undeclared");
+    seen.push(a.state.digest()); // the same value, but written once more
     let count = seen.len();
     seen.sort_unstable();
     seen.dedup();
