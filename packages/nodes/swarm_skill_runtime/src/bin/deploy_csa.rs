@@ -32,8 +32,7 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    let options =
-        Options::parse_from(std::iter::once("deploy_csa".to_owned()).chain(Arguments::of_process().own));
+    let options = Options::parse_from(Arguments::of_process().own);
     match deploy(&options) {
         Ok(answer) => {
             if options.json {

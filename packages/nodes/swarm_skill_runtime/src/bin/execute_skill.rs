@@ -45,8 +45,7 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    let options =
-        Options::parse_from(std::iter::once("execute_skill".to_owned()).chain(Arguments::of_process().own));
+    let options = Options::parse_from(Arguments::of_process().own);
     match execute(&options) {
         Ok(result) => {
             show_result(&options, &result);

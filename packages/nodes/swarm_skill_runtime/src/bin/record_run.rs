@@ -50,8 +50,7 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    let options =
-        Options::parse_from(std::iter::once("record_run".to_owned()).chain(Arguments::of_process().own));
+    let options = Options::parse_from(Arguments::of_process().own);
     match record(&options) {
         Ok(lines) => {
             println!("{lines} lines in {}", options.out.display());

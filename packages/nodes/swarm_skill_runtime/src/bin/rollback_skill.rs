@@ -23,8 +23,7 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    let options =
-        Options::parse_from(std::iter::once("rollback_skill".to_owned()).chain(Arguments::of_process().own));
+    let options = Options::parse_from(Arguments::of_process().own);
     match roll_back(&options) {
         Ok((true, message)) => {
             println!("{message}");
