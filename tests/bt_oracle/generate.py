@@ -16,7 +16,8 @@ the run ends), the leaf calls of each step (s = start, r = running, h = halt, wi
 status, I for IDLE), and the main tree's blackboard at the end.
 
 Deliberately not generated, because 4.8.2 differs from 4.10 or runs on the wall clock: operators of equal precedence
-in a row without brackets, numeric literals as SubTree ports, Timeout, Delay, Sleep. tests/hand.rs has those.
+in a row without brackets, numeric literals as SubTree ports, Timeout, Delay, Sleep. Those are written by hand in
+scripts.rs, blackboard.rs and decorators.rs of packages/core/swarm_bt/tests.
 """
 
 import argparse
