@@ -118,7 +118,9 @@ pub struct Status {
     pub detail: String,
     pub robot: String,
     pub joint: String,
+    #[serde(deserialize_with = "null_is_nan")]
     pub value: f64,
+    #[serde(deserialize_with = "null_is_nan")]
     pub limit: f64,
     pub skill: String,
     pub artifact: String,
