@@ -81,11 +81,14 @@ mod tests {
     #[test]
     fn a_figure_that_is_not_known_is_written_as_null_and_stays_unknown() {
         let robots = vec![RobotSafety { robot: "panda".into(), ..RobotSafety::default() }];
-        let json =
-            Line { t_s: 0.0, record: Record::Status(Status { robots, ..Status::default() }) }.to_json();
-        assert!(json.contains(r#""separation":null"#), "{json}");
+        let json = Line {
+            t_s: 0.0,
+            record: Record::Status(Status { robots, value: f64::INFINITY, ..Status::default() }),
+        }
+        .to_json();
+        assert!(json.contains(r#""separation":null"#) && json.contains(r#""value":null"#), "{json}");
         let Record::Status(status) = &read(&json).lines[0].record else { panic!("not a status: {json}") };
-        assert!(status.robots[0].separation.is_nan());
+        assert!(status.robots[0].separation.is_nan() && status.value.is_nan());
     }
 
     #[test]
