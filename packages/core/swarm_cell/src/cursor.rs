@@ -224,24 +224,8 @@ fn alternatives<'w>(words: impl Iterator<Item = &'w str>) -> String {
 
 /// The known name that `name` most likely was meant to be, if one is near.
 fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
-    let (distance, best) = known.iter().map(|known| (edits(name, known), *known)).min()?;
+    let (distance, best) = known.iter().map(|known| (strsim::levenshtein(name, known), *known)).min()?;
     (distance <= name.chars().count().div_ceil(3)).then_some(best)
-}
-
-/// Levenshtein distance.
-fn edits(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 /// A value in the words of a message.

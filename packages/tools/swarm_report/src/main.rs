@@ -1,6 +1,7 @@
 //! `swarm_report RUN.jsonl --out report.html`: writes the page and prints the summary.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
@@ -17,12 +18,22 @@ struct Arguments {
     out: Option<PathBuf>,
 }
 
-fn main() -> anyhow::Result<()> {
-    let arguments = Arguments::parse();
-    let text = std::fs::read_to_string(&arguments.log)
-        .with_context(|| format!("cannot read the run's log {}", arguments.log.display()))?;
+fn main() -> ExitCode {
+    match report(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("swarm_report: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn report(arguments: &Arguments) -> anyhow::Result<()> {
+    let log = &arguments.log;
+    let text = std::fs::read_to_string(log)
+        .with_context(|| format!("cannot read the run's log {}", log.display()))?;
     let run = Run::from_log(&swarm_run_log::read(&text));
-    let out = arguments.out.unwrap_or_else(|| arguments.log.with_extension("html"));
+    let out = arguments.out.clone().unwrap_or_else(|| log.with_extension("html"));
     std::fs::write(&out, swarm_report::page(&run))
         .with_context(|| format!("cannot write the report {}", out.display()))?;
     print!("{}", swarm_report::summary(&run));

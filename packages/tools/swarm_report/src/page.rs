@@ -35,6 +35,7 @@ pub fn page(run: &Run) -> String {
                     footer {
                         p {
                             "Limits shown are those in force: the cell's ceiling tightened by the skill's envelope. "
+                            "Figures are those of the statuses that were heard; what lies between two of them is not seen. "
                             "The safety monitor is a software stop beside the hard-wired emergency-stop circuit and "
                             "claims no safety integrity level."
                         }

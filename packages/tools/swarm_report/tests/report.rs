@@ -111,6 +111,20 @@ fn what_a_node_says_is_text_and_never_markup() {
     assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt; &amp; more"));
 }
 
+/// Recorded from the lock-step cell (runtime, gate and physics on a virtual clock, seed 1), thinned to 5 Hz.
+#[test]
+fn a_recorded_run_of_the_demo_skill_is_shown() {
+    let reading = read(include_str!("data/lock_step_seed_1.jsonl"));
+    assert_eq!((reading.broken.len(), reading.unknown), (0, 0));
+    let run = Run::from_log(&reading);
+    assert!(run.succeeded() && run.stops.is_empty() && run.notices.is_empty(), "{:?}", run.notices);
+    let phases: Vec<_> =
+        run.roles[0].phases.iter().map(|span| span.phase.as_str()).filter(|p| !p.is_empty()).collect();
+    assert_eq!(phases[..6], ["approach", "grip", "bring", "mate", "release", "retreat"]);
+    assert!(run.robots.iter().all(|robot| robot.closest().unwrap().value > robot.closest().unwrap().limit));
+    assert_whole_and_self_contained(&page(&run));
+}
+
 #[test]
 fn the_summary_says_it_in_a_few_lines() {
     let expected = include_str!("summary.txt");
