@@ -79,7 +79,9 @@ pub fn compose(parts: &Parts<'_>, variables: &Variables) -> Variables {
 
 /// Folders that `cargo run` adds for the program it starts; a shell does not have them.
 fn is_cargos(layout: &Layout, entry: &str) -> bool {
-    Path::new(entry).starts_with(layout.target()) || entry.contains("/.rustup/toolchains/")
+    let compiled = ["debug", "release"].map(|profile| layout.target().join(profile));
+    compiled.iter().any(|folder| Path::new(entry).starts_with(folder))
+        || entry.contains("/.rustup/toolchains/")
 }
 
 fn join(entries: impl IntoIterator<Item = String>) -> String {
