@@ -36,6 +36,7 @@ def check(archive, signature, trust, deployed=None):
     members = tarfile.open(fileobj=io.BytesIO(data), errors="strict").getmembers()
     name = re.compile(r"(?=.{1,100}\Z)[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*){0,7}\Z")
     need(all(m.type == tarfile.REGTYPE and not m.pax_headers and name.match(m.name) for m in members), "not a plain file")
+    need(all(data[m.offset + 257:m.offset + 265] == b"ustar\x0000" for m in members), "not a ustar header")
     need(0 < len(members) <= 1024 and all(m.size <= 2 << 30 for m in members), "too many files, or too large")
     end = members[-1].offset_data + -(-members[-1].size // 512) * 512
     need(1024 <= len(data) - end <= 20 * 512 and not any(data[end:]), "no clean end of the archive")

@@ -257,6 +257,21 @@ fn damaged(bench: &mut Bench) -> anyhow::Result<()> {
                    before it was signed";
     bench.add_refused("end_mark_missing", &skill.open_archive()?.gzip()?, "truncated", problem)?;
 
+    let mut archive = skill.open_archive()?;
+    archive.tar.extend_from_slice(&[0; 512]);
+    let problem = "the archive ends in the middle of the end mark; it was cut off before it was signed";
+    bench.add_refused("half_an_end_mark", &archive.gzip()?, "truncated", problem)?;
+
+    // A header of the seventh edition of Unix: other readers guess what its fields mean.
+    let mut archive = skill.open_archive()?;
+    let mut old = header(b"trees/extra.xml", EntryType::Regular, 4);
+    old.as_mut_bytes()[257..265].fill(0);
+    old.set_cksum();
+    archive.entry(&old, b"evil");
+    let problem =
+        "the header of entry 3 is damaged: it is not a ustar header (make the archive with `cell package`)";
+    bench.add_refused("header_of_an_old_format", &archive.end().gzip()?, "bad_header", problem)?;
+
     let problem = "bytes after the end of the archive; a clean archive ends there";
     bench.add_refused("trailing_bytes", &[sound.as_slice(), b"more"].concat(), "trailing_data", problem)?;
     let second_member = [sound.as_slice(), &sound].concat();
