@@ -251,6 +251,18 @@ def test_an_inactive_simulation_stands_still(sim, probe):
     probe.wait_for(lambda: reports.newest().cycle > last + 50, "the simulation goes on where it was")
 
 
+def test_pictures_are_drawn_or_their_absence_is_explained_and_the_physics_goes_on(sim, probe, tmp_path):
+    """Drawing needs EGL, which a machine may lack; the simulation does not depend on it."""
+    folder = tmp_path / "view"
+    node = sim(view_dir=str(folder))
+    reports = Reports(probe)
+    probe.wait_for(lambda: list(folder.glob("frame_*.png")) or "no pictures:" in node.log, "a picture or a reason")
+    for picture in folder.glob("frame_*.png"):
+        assert picture.read_bytes()[:4] in (b"\x89PNG", b"")
+    after = reports.newest().cycle
+    probe.wait_for(lambda: reports.newest().cycle > after + 50, "the simulation goes on")
+
+
 def test_a_cell_that_cannot_be_read_is_an_error_at_start(start, tmp_path):
     node = start(SIM, parameters={"cell_config": str(tmp_path / "none.yaml")})
     assert node.wait() == 1

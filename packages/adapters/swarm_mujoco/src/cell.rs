@@ -305,6 +305,26 @@ impl Cell {
             .collect()
     }
 
+    /// Puts arms, fingers and parts where an observation of an equal cell says, for drawing: nothing moves by itself.
+    #[cfg(feature = "render")]
+    pub fn pose_as(&mut self, observation: &Observation) {
+        let qpos = self.data.qpos_mut();
+        for (robot, state) in self.robots.iter().zip(&observation.robots) {
+            for (&address, &position) in robot.arm_qpos.iter().zip(&state.position_rad) {
+                qpos[address] = position;
+            }
+            for (address, (position, _)) in robot.finger_qpos.into_iter().zip(state.fingers) {
+                qpos[address] = position;
+            }
+        }
+        let poses = [observation.parts.pocket_in_world, observation.parts.tip_in_world];
+        for (address, pose) in self.part_qpos.into_iter().zip(poses) {
+            let (p, q) = (pose.translation, pose.rotation);
+            qpos[address..address + 7].copy_from_slice(&[p.x, p.y, p.z, q.w, q.i, q.j, q.k]);
+        }
+        self.data.forward();
+    }
+
     #[cfg(feature = "render")]
     pub(crate) fn model(&self) -> &MjModel {
         self.data.model()

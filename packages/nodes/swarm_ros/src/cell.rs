@@ -24,7 +24,7 @@ pub enum CellFileError {
     #[error("{} is not a valid declaration of a cell", path.display())]
     Wrong { path: PathBuf, source: ConfigError },
     #[error("the arm of robot '{robot}' cannot be modelled from its URDF")]
-    Arm { robot: String, source: ModelError },
+    Arm { robot: String, source: Box<ModelError> },
 }
 
 impl CellFile {
@@ -76,7 +76,7 @@ impl CellFile {
             tool_in_flange: Pose::translation(x, y, z),
             tool_urdf: tool.as_deref(),
         })
-        .map_err(|source| CellFileError::Arm { robot: robot.name.clone(), source })
+        .map_err(|source| CellFileError::Arm { robot: robot.name.clone(), source: Box::new(source) })
     }
 }
 

@@ -231,15 +231,16 @@ impl Worker {
 
     fn log(&mut self, verdict: &Verdict) {
         if verdict.changed {
-            match &verdict.cause {
-                Some(cause) => tracing::warn!(
+            if let Some(cause) = &verdict.cause {
+                tracing::warn!(
                     state = verdict.state.name(),
                     cause = cause.kind.code(),
                     epoch = verdict.epoch,
                     "{}",
                     cause.detail(&self.config)
-                ),
-                None => tracing::info!(state = verdict.state.name(), epoch = verdict.epoch, "safety state"),
+                );
+            } else {
+                tracing::info!(state = verdict.state.name(), epoch = verdict.epoch, "safety state");
             }
         }
         for ((last, robot), arm) in self.refusals.iter_mut().zip(&verdict.robots).zip(self.config.arms()) {

@@ -32,7 +32,7 @@ pub enum LoadError {
     #[error("'{0}' is no artifact digest; expected 64 hexadecimal digits (SHA-256)")]
     Digest(String),
     #[error("the artifact is not accepted from the store {}", store.display())]
-    Store { store: PathBuf, source: StoreError },
+    Store { store: PathBuf, source: Box<StoreError> },
     #[error("cannot read the envelope {}", path.display())]
     Read { path: PathBuf, source: std::io::Error },
     #[error("the envelope of {skill} is refused")]
@@ -56,7 +56,7 @@ impl Envelopes {
             return Ok(Limits { config, skill: String::new(), artifact: None });
         }
         let id: ArtifactId = artifact.parse().map_err(|_| LoadError::Digest(artifact.to_owned()))?;
-        let refused = |source| LoadError::Store { store: self.store.clone(), source };
+        let refused = |source| LoadError::Store { store: self.store.clone(), source: Box::new(source) };
         let trust = swarm_store::read_trust(&self.trust_file).map_err(refused)?;
         let object = Store::open(&self.store).and_then(|store| store.object(id, &trust)).map_err(refused)?;
         let manifest = object.manifest();

@@ -229,3 +229,122 @@ impl Intake {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use swarm_ros::CellFile;
+    use swarm_ros::cell::flange_frame;
+    use swarm_ros::stamp::wall_now;
+    use swarm_safety_core::{InputFault, Timing};
+
+    use super::*;
+    use crate::setup;
+
+    const LEFT: usize = 0;
+    const DIGEST: &str = "be3bf29f";
+
+    fn intake() -> (Intake, Config) {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../config/cell.yaml");
+        let cell = CellFile::read(&path).unwrap();
+        let config = setup::config(&cell, Timing::default()).unwrap();
+        let flanges: Vec<_> = cell.config.robots.iter().map(flange_frame).collect();
+        let intake =
+            Intake::new(&config, &flanges, StampTolerance { future_s: 0.005 }, MonotonicClock::new());
+        (intake, config)
+    }
+
+    fn states(config: &Config) -> JointState {
+        let mut message = JointState::default();
+        message.header.stamp = wall_now();
+        message.name.push("a_finger_of_some_gripper".to_owned());
+        for arm in config.arms() {
+            message.name.extend(arm.model.joints().iter().map(|joint| joint.name.clone()));
+        }
+        message.position = vec![0.5; message.name.len()];
+        message.velocity = vec![0.0; message.name.len()];
+        message
+    }
+
+    fn command(config: &Config) -> JointCommand {
+        let arm = &config.arms()[LEFT];
+        let mut message = JointCommand {
+            robot: arm.name.clone(),
+            joint_names: arm.model.joints().iter().map(|joint| joint.name.clone()).collect(),
+            velocity: vec![0.1; arm.model.dof()],
+            artifact: DIGEST.to_owned(),
+            trace_id: "run_1".to_owned(),
+            ..JointCommand::default()
+        };
+        message.header.stamp = wall_now();
+        message
+    }
+
+    #[test]
+    fn one_joint_state_message_serves_every_robot_and_strangers_are_passed_over() {
+        let (intake, config) = intake();
+        intake.joint_state(&states(&config));
+        let inputs = intake.take();
+        assert!(inputs.robots.iter().all(|robot| robot.joints.is_some() && robot.refused.is_none()));
+    }
+
+    #[test]
+    fn a_value_that_is_no_number_concerns_its_robot_only_and_is_handed_over_once() {
+        let (intake, config) = intake();
+        let mut message = states(&config);
+        message.position[1] = f64::NAN;
+        intake.joint_state(&message);
+        let inputs = intake.take();
+        let (input, refused) = inputs.robots[LEFT].refused.unwrap();
+        assert_eq!((input, refused.fault), (Input::JointState, InputFault::NotFinite));
+        assert!(inputs.robots[1].joints.is_some());
+        assert!(intake.take().robots[LEFT].refused.is_none());
+    }
+
+    #[test]
+    fn a_wrench_in_another_frame_is_refused() {
+        let (intake, _) = intake();
+        let mut message = WrenchStamped::default();
+        message.header.stamp = wall_now();
+        message.header.frame_id = "ur5e_right_tool0".to_owned();
+        intake.wrench(LEFT, &message);
+        assert_eq!(intake.take().robots[LEFT].refused.unwrap().1.fault, InputFault::WrongRobot);
+    }
+
+    #[test]
+    fn a_command_counts_for_the_loaded_artifact_only() {
+        let (intake, config) = intake();
+        intake.command(LEFT, &command(&config));
+        assert!(!intake.take().robots[LEFT].command.unwrap().artifact_matches);
+        assert_eq!(intake.trace_id(), "");
+        intake.loaded(Some(DIGEST));
+        intake.command(LEFT, &command(&config));
+        assert!(intake.take().robots[LEFT].command.unwrap().artifact_matches);
+        assert_eq!(intake.trace_id(), "run_1");
+    }
+
+    #[test]
+    fn sensors_do_not_wake_the_deciding_thread_and_a_stop_does() {
+        let (intake, config) = intake();
+        let waited = |limit: StdDuration| {
+            let began = Instant::now();
+            intake.wait(limit);
+            began.elapsed()
+        };
+        intake.joint_state(&states(&config));
+        let limit = StdDuration::from_millis(20);
+        assert!(waited(limit) >= limit);
+        intake.emergency_stop(true);
+        let long = StdDuration::from_secs(60);
+        assert!(waited(long) < long);
+    }
+
+    #[test]
+    fn a_stop_that_is_taken_back_at_once_still_counts() {
+        let (intake, _) = intake();
+        intake.emergency_stop(true);
+        intake.emergency_stop(false);
+        let stop = intake.take().emergency_stop;
+        assert!(stop.pressed && !stop.held);
+        assert!(!intake.take().emergency_stop.pressed);
+    }
+}

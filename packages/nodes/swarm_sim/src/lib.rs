@@ -17,3 +17,4 @@ pub mod pace;
 pub mod physics;
 pub mod report;
 pub mod topics;
+pub mod view;

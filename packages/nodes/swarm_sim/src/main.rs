@@ -14,6 +14,7 @@ use swarm_ros::{CellFile, Managed, NodeShell, ParameterSpec, TransitionError};
 use swarm_sim::inbox::Inbox;
 use swarm_sim::physics::{Order, Physics, Status};
 use swarm_sim::topics::{self, Extras, Stamps, Topics};
+use swarm_sim::view;
 
 /// Longest wait of a reset for the physics thread; a cycle is 2 ms.
 const RESET_TIMEOUT: StdDuration = StdDuration::from_secs(2);
@@ -70,6 +71,11 @@ fn run() -> anyhow::Result<()> {
             .describe("Publish /tf and /tf_static; false where robot_state_publisher does")
             .read_only(),
     );
+    let view_dir = shell.declare(
+        ParameterSpec::<String>::new("view_dir", String::new())
+            .describe("Folder for pictures of the run (PNG, 10 per simulated second); empty = none")
+            .read_only(),
+    );
     shell.check_parameters()?;
 
     let robots: Vec<String> = cell_file.config.robots.iter().map(|robot| robot.name.clone()).collect();
@@ -78,8 +84,20 @@ fn run() -> anyhow::Result<()> {
     let topics = Topics::create(&mut shell, &robots, stamps, extras)?;
     let inbox = Arc::new(Inbox::new(robots.clone()));
     topics::subscribe(&mut shell, &robots, &inbox)?;
-    let physics =
-        Physics::start(topics, inbox, realtime_factor.get()).context("cannot start the physics thread")?;
+    let canvas = match view_dir.get() {
+        folder if folder.is_empty() => None,
+        folder => Some(
+            view::start(
+                cell_file.config.clone(),
+                cell_file.path(""),
+                folder.clone().into(),
+                shell.shutdown(),
+            )
+            .with_context(|| format!("cannot draw into {folder}"))?,
+        ),
+    };
+    let physics = Physics::start(topics, inbox, realtime_factor.get(), canvas)
+        .context("cannot start the physics thread")?;
     serve_reset(&mut shell, physics.orders())?;
     let status = physics.status();
     shell.diagnostics().add("physics", report(status));

@@ -11,6 +11,7 @@ use crate::inbox::Inbox;
 use crate::pace::{Due, Pace};
 use crate::report::Watch;
 use crate::topics::Topics;
+use crate::view::Canvas;
 
 /// What the physics thread is told to do.
 #[derive(Debug)]
@@ -50,13 +51,19 @@ pub struct Physics {
 }
 
 impl Physics {
-    pub fn start(topics: Topics, inbox: Arc<Inbox>, realtime_factor: f64) -> std::io::Result<Self> {
+    pub fn start(
+        topics: Topics,
+        inbox: Arc<Inbox>,
+        realtime_factor: f64,
+        canvas: Option<Canvas>,
+    ) -> std::io::Result<Self> {
         let (orders, received) = mpsc::channel();
         let status = Arc::new(Mutex::new(Status::default()));
         let clock = MonotonicClock::new();
         let worker = Worker {
             topics,
             inbox,
+            canvas,
             pace: Pace::new(CONTROL_PERIOD, realtime_factor, clock.now()),
             clock,
             status: Arc::clone(&status),
@@ -109,6 +116,8 @@ struct Loaded {
 struct Worker {
     topics: Topics,
     inbox: Arc<Inbox>,
+    /// Where pictures of the run are drawn, if they are wanted.
+    canvas: Option<Canvas>,
     pace: Pace,
     clock: MonotonicClock,
     status: Arc<Mutex<Status>>,
@@ -202,6 +211,9 @@ impl Worker {
             }
         };
         self.topics.publish(cell, &observation);
+        if let Some(canvas) = &self.canvas {
+            canvas.show(&observation);
+        }
         if watch.cycle(self.inbox.take_emergency_stop(), &commands, &observation.robots) {
             self.topics.report(cell.scene(), &observation, watch, &self.pace);
         }

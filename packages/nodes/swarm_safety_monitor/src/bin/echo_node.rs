@@ -12,9 +12,11 @@ use r2r::swarm_msgs::msg::JointCommand;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut node = r2r::Node::create(r2r::Context::create()?, "echo_node", "")?;
-    let profile = QosProfile::default().reliable().volatile().keep_last(1);
-    let commands = node.subscribe::<JointCommand>("/echo/skill_command", profile.clone())?;
-    let echoes = node.create_publisher::<Float64MultiArray>("/echo/joint_command", profile)?;
+    // The profiles of the gate.
+    let (heard, said) =
+        (QosProfile::default().best_effort().keep_last(1), QosProfile::default().reliable().keep_last(1));
+    let commands = node.subscribe::<JointCommand>("/echo/skill_command", heard)?;
+    let echoes = node.create_publisher::<Float64MultiArray>("/echo/joint_command", said)?;
     let mut pool = LocalPool::new();
     pool.spawner().spawn_local(commands.for_each(move |command| {
         if let Err(error) =

@@ -14,8 +14,8 @@ pub(crate) struct Children {
 }
 
 impl Children {
-    /// Makes a store, starts the gate on it and the echo node, and moves this process into the same ROS domain.
-    pub(crate) fn start(bin_dir: &Path, cell_config: &Path, domain: u8) -> anyhow::Result<Self> {
+    /// Makes a store, starts the gate on it and the echo node.
+    pub(crate) fn start(bin_dir: &Path, cell_config: &Path) -> anyhow::Result<Self> {
         let folder = std::env::temp_dir().join(format!("gate_latency_{}", std::process::id()));
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
         let mut children = Self { processes: Vec::new(), artifact: String::new(), folder };
@@ -33,9 +33,6 @@ impl Children {
             gate.args(["-p", &argument]);
         }
         for mut command in [gate, Command::new(bin_dir.join("echo_node"))] {
-            command
-                .env("ROS_DOMAIN_ID", domain.to_string())
-                .env("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST");
             command.stdin(Stdio::null()).stdout(Stdio::null());
             let name = command.get_program().display().to_string();
             children.processes.push(command.spawn().with_context(|| format!("cannot start {name}"))?);

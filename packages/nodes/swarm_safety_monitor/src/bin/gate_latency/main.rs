@@ -7,6 +7,8 @@
 //!    travel as the same message types with the same profiles, between the same pair of processes each, in the same seconds.
 //! 4. Prints one JSON object with the percentiles of both and their ratios.
 //!
+//! Everything runs in the ROS domain of the environment (`ROS_DOMAIN_ID`), which should be empty otherwise.
+//!
 //! Each command carries velocities that no other has, far below every limit, so that an answer is recognised by its value and
 //! the gate passes it unchanged.
 
@@ -35,9 +37,6 @@ struct Options {
     /// Folder of the executables [default: this executable's]
     #[arg(long)]
     bin_dir: Option<PathBuf>,
-    /// ROS domain of the measurement, which should be empty otherwise
-    #[arg(long, default_value_t = 91)]
-    domain: u8,
 }
 
 /// Longest wait for one answer; a trip that takes longer counts as lost.
@@ -61,7 +60,7 @@ fn run(options: &Options) -> anyhow::Result<serde_json::Value> {
         Some(folder) => folder.clone(),
         None => std::env::current_exe()?.parent().context("this executable has no folder")?.to_owned(),
     };
-    let children = children::Children::start(&bin_dir, &options.cell_config, options.domain)?;
+    let children = children::Children::start(&bin_dir, &options.cell_config)?;
     let mut bench = trip::Bench::connect(&options.cell_config, &children)?;
     bench.make_ready(&children)?;
     let times = bench.measure(options.samples, TRIP_TIMEOUT)?;
