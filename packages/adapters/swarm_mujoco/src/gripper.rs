@@ -11,8 +11,10 @@ const SPEED_M_S: f64 = 0.10;
 /// Position gain of one finger, N/m, and damping, N s/m: critically damped at the 0.275 kg a finger and its drive weigh.
 const STIFFNESS_N_M: f64 = 20_000.0;
 const DAMPING_N_S_M: f64 = 150.0;
-/// Cycles of 2 ms for which the fingers must push against something before it counts as held.
+/// Cycles of 2 ms for which the fingers must push against something before it counts as held, and how far they may tremble there, m:
+/// a handle that is gripped askew settles with small movements that are no closing.
 const HOLD_CYCLES: u32 = 25;
+const TREMBLE_M: f64 = 0.000_5;
 
 /// What the gripper reports.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -36,6 +38,8 @@ pub(crate) struct Gripper {
     force_n: f64,
     reference_m: f64,
     blocked_cycles: u32,
+    /// Width at which the fingers were when they last went further than they may tremble.
+    blocked_at_m: f64,
     refused: u64,
 }
 
@@ -48,6 +52,7 @@ impl Gripper {
             force_n: limits.max_force_n,
             reference_m: limits.max_width_m,
             blocked_cycles: 0,
+            blocked_at_m: limits.max_width_m,
             refused: 0,
         }
     }
@@ -61,13 +66,13 @@ impl Gripper {
         }
     }
 
-    /// Force on one finger, N along its joint (positive opens), for its position and velocity; the reference moves on by `dt_s`
-    /// once for both.
+    /// Moves the reference on by `dt_s`.
     pub(crate) fn advance(&mut self, dt_s: f64) {
         let change = SPEED_M_S * dt_s;
         self.reference_m += (self.width_m - self.reference_m).clamp(-change, change);
     }
 
+    /// Force on one finger, N along its joint (positive opens).
     pub(crate) fn finger_force(&self, position_m: f64, velocity_m_s: f64) -> f64 {
         let goal = self.reference_m / 2.0;
         (STIFFNESS_N_M * (goal - position_m) - DAMPING_N_S_M * velocity_m_s)
@@ -79,7 +84,10 @@ impl Gripper {
         let width_m = positions_m[0] + positions_m[1];
         let force_n =
             -(0..2).map(|i| self.finger_force(positions_m[i], velocities_m_s[i])).sum::<f64>() / 2.0;
-        let moving = velocities_m_s.iter().any(|v| v.abs() > 0.003);
+        let moving = (width_m - self.blocked_at_m).abs() > TREMBLE_M;
+        if moving {
+            self.blocked_at_m = width_m;
+        }
         let blocked = !moving && width_m > self.width_m + 0.001 && force_n > 0.9 * self.force_n;
         self.blocked_cycles = if blocked { (self.blocked_cycles + 1).min(HOLD_CYCLES) } else { 0 };
         GripperState {
