@@ -90,7 +90,7 @@ const SURROUNDINGS: &str = r#"    <texture name="sky" type="skybox" builtin="gra
   <worldbody>
     <light pos="0.8 -1.4 2.4" dir="-0.35 0.6 -1" diffuse="0.55 0.54 0.5" specular="0.2 0.2 0.2" castshadow="true"/>
     <light pos="-1.2 0.6 2.2" dir="0.5 -0.3 -1" diffuse="0.25 0.26 0.3" specular="0 0 0" castshadow="false"/>
-    <camera name="overview" pos="0.95 -1.35 0.95" xyaxes="0.82 0.57 0 -0.3 0.43 0.85"/>
+    <camera name="overview" pos="0.95 -1.45 0.95" xyaxes="0.807 0.479 0 -0.162 0.273 0.881"/>
     <geom name="floor" type="plane" pos="0 0 -0.75" size="4 4 0.1" material="floor" contype="0" conaffinity="0"/>
     <geom name="table" type="box" pos="0 0.15 -0.02" size="0.85 0.8 0.02" material="table" contype="64" conaffinity="63" friction="0.6 0.01 0.001"/>
     <geom name="leg_1" type="box" pos="-0.75 -0.55 -0.395" size="0.03 0.03 0.355" material="steel" contype="0" conaffinity="0"/>
