@@ -62,7 +62,7 @@ fn run(options: &Options) -> anyhow::Result<serde_json::Value> {
     };
     let children = children::Children::start(&bin_dir, &options.cell_config)?;
     let mut bench = trip::Bench::connect(&options.cell_config, &children)?;
-    bench.make_ready(&children)?;
+    bench.make_ready()?;
     let times = bench.measure(options.samples, TRIP_TIMEOUT)?;
     Ok(report(times))
 }
@@ -77,6 +77,7 @@ fn report(mut times: trip::Times) -> serde_json::Value {
         "ratios": {"ratio_p50": p50 / echo_p50, "ratio_p99": p99 / echo_p99},
         "samples": {"gate": times.gate_us.len(), "echo": times.echo_us.len()},
         "lost": {"gate": times.gate_lost, "echo": times.echo_lost},
+        "stops": times.stops,
     })
 }
 

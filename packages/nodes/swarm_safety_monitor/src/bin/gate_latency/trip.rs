@@ -27,6 +27,8 @@ const SENSOR_PERIOD: Duration = Duration::from_millis(2);
 /// Smallest difference between two commands, rad/s: a thousandth of what a joint at rest may show.
 const QUANTUM_RAD_S: f64 = 1e-8;
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Stops of the gate beyond which the machine is too busy for a measurement.
+const MAX_STOPS: usize = 50;
 /// Trips that are made before the measured ones.
 const WARM_UP: usize = 50;
 
@@ -36,6 +38,8 @@ pub(crate) struct Times {
     pub(crate) gate_us: Vec<f64>,
     pub(crate) echo_us: Vec<f64>,
     pub(crate) gate_lost: usize,
+    /// Times that the gate stopped because this machine kept a sensor value from it for too long, and was reset.
+    pub(crate) stops: usize,
     pub(crate) echo_lost: usize,
 }
 
@@ -114,9 +118,9 @@ impl Bench {
     }
 
     /// Loads the envelope and resets, so that commands pass.
-    pub(crate) fn make_ready(&mut self, children: &Children) -> anyhow::Result<()> {
+    pub(crate) fn make_ready(&mut self) -> anyhow::Result<()> {
         let deadline = Instant::now() + READY_TIMEOUT;
-        let request = LoadEnvelope::Request { artifact: children.artifact.clone() };
+        let request = LoadEnvelope::Request { artifact: self.command.artifact.clone() };
         self.newest_status(deadline)?;
         let answer = answer_of(self.load.request(&request)?, deadline).context("load_envelope")?;
         ensure!(answer.success, "the gate refused the envelope: {}", answer.message);
@@ -141,6 +145,15 @@ impl Bench {
             let value = trip as f64 * QUANTUM_RAD_S;
             self.command.velocity.fill(value);
             let gate = self.trip(&self.gate, value, timeout)?;
+            if gate.is_none() && self.stopped()? {
+                times.stops += 1;
+                ensure!(
+                    times.stops <= MAX_STOPS,
+                    "the gate stopped {MAX_STOPS} times; it says: {}",
+                    self.state()
+                );
+                self.make_ready()?;
+            }
             let echo = self.trip(&self.echo, value, timeout)?;
             self.command.sequence += 1;
             if trip > WARM_UP {
@@ -187,6 +200,13 @@ impl Bench {
             .recv_timeout(deadline.saturating_duration_since(Instant::now()))
             .context("nothing heard on /safety_monitor: does the gate run? see its log above")?;
         Ok(self.statuses.try_iter().last().unwrap_or(first))
+    }
+
+    fn stopped(&self) -> anyhow::Result<bool> {
+        let state = self.newest_status(Instant::now() + READY_TIMEOUT)?.state;
+        let passes =
+            [SafetyStatus::STATE_READY as u8, SafetyStatus::STATE_RUN as u8, SafetyStatus::STATE_SLOW as u8];
+        Ok(!passes.contains(&state))
     }
 
     fn state(&self) -> String {
