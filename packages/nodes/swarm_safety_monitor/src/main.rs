@@ -151,11 +151,11 @@ fn listen(shell: &mut NodeShell, config: &Config, intake: &Arc<Intake>) -> Resul
         shell.subscribe(&format!("/{name}/wrench"), qos::SENSOR_BACKLOG, move |m| heard.wrench(index, &m))?;
         let heard = Arc::clone(intake);
         shell.subscribe(&format!("/{name}/skill_command"), qos::COMMAND_STREAM, move |m| {
-            heard.command(index, &m)
+            heard.command(index, &m);
         })?;
         let heard = Arc::clone(intake);
         shell.subscribe(&format!("/{name}/skill_gripper_command"), qos::COMMAND, move |m| {
-            heard.gripper(index, &m)
+            heard.gripper(index, &m);
         })?;
     }
     // A publisher matches a subscription only if it offers at least what that one asks for; between them these three hear
