@@ -30,7 +30,9 @@ fn main() -> Result<()> {
     let declaration = root.join("config/cell.yaml");
     let text =
         fs::read_to_string(&declaration).with_context(|| format!("cannot read {}", declaration.display()))?;
-    let path = arguments.policy.unwrap_or_else(|| root.join("tests/data/policies/insert_peg.onnx"));
+    let path = arguments
+        .policy
+        .unwrap_or_else(|| root.join("tests/data/cooperative_assembly/policies/insert_peg.onnx"));
     let mut policy = load_policy(&path)?;
     let mut cell = ScriptedCell::new(&CellConfig::parse(&text)?, &root)?;
     let (mut by_policy, mut by_estimate) = (Vec::new(), Vec::new());
