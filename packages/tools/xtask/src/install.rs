@@ -50,7 +50,7 @@ pub fn install(layout: &Layout, ros: &RosEnv, options: &Options<'_>) -> Result<(
         command.arg("--merge-install");
     }
     if options.leave_messages_out {
-        command.args(["--packages-skip", "swarm_msgs"]);
+        command.args(["--packages-ignore", "swarm_msgs"]);
     }
     let build_type = match options.profile {
         Profile::Dev => "Debug",
