@@ -248,7 +248,7 @@ mod tests {
 
     impl Material for Trees {
         fn read(&self, path: &EntryPath) -> Result<Vec<u8>, String> {
-            if path.as_str().ends_with(".xml") { Ok(TREE.into()) } else { Err("it is not there".into()) }
+            if path.as_str().starts_with("trees/") { Ok(TREE.into()) } else { Err("it is not there".into()) }
         }
 
         fn load_policy(&self, _: &[u8], _: &GoldenVectors) -> Result<Arc<Mutex<dyn Policy>>, String> {

@@ -95,6 +95,9 @@ struct Running {
 /// Time between two feedbacks without news.
 const FEEDBACK_PERIOD: Duration = Duration::from_millis(100);
 
+/// What a run starts from: the skill, its robots by their place in the declaration, their first inputs.
+type Start = (Arc<ActiveSkill>, Vec<usize>, Vec<RoleInputs>);
+
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Engine").field("join", &self.join).finish_non_exhaustive()
@@ -264,7 +267,7 @@ impl Engine {
         world: &World,
         skill: &Arc<ActiveSkill>,
         now: Time,
-    ) -> Result<(Arc<ActiveSkill>, Vec<usize>, Vec<RoleInputs>), String> {
+    ) -> Result<Start, String> {
         let safety = world.safety(now);
         if !safety.permits_motion {
             return Err(format!(
