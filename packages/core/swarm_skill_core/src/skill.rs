@@ -248,7 +248,11 @@ mod tests {
 
     impl Material for Trees {
         fn read(&self, path: &EntryPath) -> Result<Vec<u8>, String> {
-            if path.as_str().starts_with("trees/") { Ok(TREE.into()) } else { Err("it is not there".into()) }
+            if path.as_str().rsplit('.').next() == Some("xml") {
+                Ok(TREE.into())
+            } else {
+                Err("it is not there".into())
+            }
         }
 
         fn load_policy(&self, _: &[u8], _: &GoldenVectors) -> Result<Arc<Mutex<dyn Policy>>, String> {
