@@ -262,12 +262,7 @@ impl Engine {
     }
 
     /// Everything that a run needs, or why it cannot start.
-    fn prepare(
-        &self,
-        world: &World,
-        skill: &Arc<ActiveSkill>,
-        now: Time,
-    ) -> Result<Start, String> {
+    fn prepare(&self, world: &World, skill: &Arc<ActiveSkill>, now: Time) -> Result<Start, String> {
         let safety = world.safety(now);
         if !safety.permits_motion {
             return Err(format!(
