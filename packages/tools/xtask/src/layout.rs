@@ -21,10 +21,13 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The repository this program was built from: packages/tools/xtask is three folders below its root.
+    /// The repository this program belongs to: packages/tools/xtask is three folders below its root.
+    ///
+    /// `cargo run` says at run time where the package is; the folder of the build is only right until the checkout is moved.
     pub fn of_this_program() -> Self {
-        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-        Self::at(here.ancestors().nth(3).unwrap_or(here))
+        let here = std::env::var_os("CARGO_MANIFEST_DIR")
+            .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+        Self::at(here.ancestors().nth(3).unwrap_or(&here))
     }
 
     pub fn at(root: impl Into<PathBuf>) -> Self {
