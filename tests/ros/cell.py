@@ -26,6 +26,8 @@ JOINTS = {
     for robot in ROBOTS
 }
 CELL_CONFIG = str(repository() / "config" / "cell.yaml")
+# The sim's drivers: a permit this old stops them.
+PERMIT_TIMEOUT_US = 100_000
 SIM = "swarm_sim"
 MONITOR = "swarm_safety_monitor"
 

@@ -60,6 +60,11 @@ class Domain:
             return
         raise RuntimeError("all 99 ROS domains are in use by other test processes")
 
+    @property
+    def environment(self) -> dict:
+        """Variables of a process in this domain."""
+        return {**os.environ, "ROS_DOMAIN_ID": str(self.id), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+
     def close(self):
         self._lock.close()
 
@@ -82,7 +87,7 @@ class NodeProcess:
             stdout=self._log,
             stderr=self._log,
             cwd=repository(),
-            env={**os.environ, "ROS_DOMAIN_ID": str(domain.id), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST", **(env or {})},
+            env={**domain.environment, **(env or {})},
         )
 
     @property

@@ -1,12 +1,11 @@
 """The safety gate between a skill and the simulated arms, seen from rclpy."""
 
 import math
-import os
 import subprocess
 import time
 
 import pytest
-from cell import JOINTS, MONITOR, ROBOTS, SIM, ArtifactStore, Reports, Safety, Skill, close, patient_cell
+from cell import JOINTS, MONITOR, PERMIT_TIMEOUT_US, ROBOTS, SIM, ArtifactStore, Reports, Safety, Skill, close, patient_cell
 from harness import LATCHED, RELIABLE, SENSOR, bin_dir, qos
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, Float64MultiArray
@@ -14,8 +13,7 @@ from swarm_msgs.msg import GripperCommand, Permit, SafetyStatus
 from swarm_msgs.srv import LoadEnvelope
 from test_node_basics import change
 
-# The sim's drivers: a permit this old stops them. Counted in cycles of 2 ms of simulated time.
-PERMIT_TIMEOUT_US = 100_000
+# Of PERMIT_TIMEOUT_US, counted in cycles of 2 ms of simulated time.
 PERMIT_TIMEOUT_CYCLES = 50
 ARM = "ur5e_left"
 
@@ -479,10 +477,9 @@ def test_an_envelope_is_not_exchanged_while_an_arm_moves(cell, probe):
 
 
 def reset_safety(domain, *arguments):
-    environment = {**os.environ, "ROS_DOMAIN_ID": str(domain.id), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
     return subprocess.Popen(
         [bin_dir() / "reset_safety", *arguments],
-        env=environment,
+        env=domain.environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -194,18 +194,26 @@ def test_silence_on_the_command_topic_stops_the_arm(sim, probe):
     probe.wait_for(stopped, "the arm stands")
 
 
-def test_a_gripper_goes_where_it_is_told_and_a_stop_does_not_open_it(sim, probe):
+def test_a_gripper_obeys_the_permit_and_holds_when_it_ends(sim, probe):
     sim()
-    reports = Reports(probe)
+    reports, gate = Reports(probe), StandInGate(probe)
     states = probe.collect(GripperState, "/ur5e_left/gripper_state", SENSOR)
     commands = probe.publisher(GripperCommand, "/ur5e_left/gripper_command", RELIABLE)
+    open_width = probe.wait_for(lambda: states, "the gripper's state")[-1].width
     commands.publish(GripperCommand(robot="ur5e_left", width=0.02, force=20.0))
-    probe.wait_for(lambda: states and close(states[-1].width, 0.02, 0.001), "the gripper is at 20 mm")
-    # There has been no permit at all: the gripper closed, and stays closed.
     begin = reports.newest().cycle
-    probe.wait_for(lambda: reports.newest().cycle > begin + 100, "100 more cycles")
-    assert reports.driver("ur5e_left").drive == "no_permit"
-    assert close(states[-1].width, 0.02, 0.001)
+    probe.wait_for(lambda: reports.newest().cycle > begin + 250, "half a simulated second")
+    assert close(states[-1].width, open_width, 0.001), "there has been no permit at all"
+
+    def closed():
+        gate.permit()
+        commands.publish(GripperCommand(robot="ur5e_left", width=0.02, force=20.0))
+        return close(states[-1].width, 0.02, 0.001)
+
+    probe.wait_for(closed, "the gripper is at 20 mm")
+    begin = reports.newest().cycle
+    probe.wait_for(lambda: reports.newest().cycle > begin + 250, "half a simulated second without permits")
+    assert close(states[-1].width, 0.02, 0.001), "it stays closed"
 
 
 def test_reset_is_refused_while_an_arm_moves_and_the_same_seed_gives_the_same_parts(sim, probe):

@@ -55,7 +55,7 @@ pub struct RobotInbox {
     pub gripper: Vec<GripperCommand>,
 }
 
-/// Opening (m) and largest force per finger (N). Clamped to the gripper's range; not finite = refused, the last one holds.
+/// Opening (m) and largest force per finger (N). Clamped to the gripper's range; not finite = refused, the last one counts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GripperCommand {
     pub width_m: f64,
@@ -272,9 +272,8 @@ impl Cell {
         }
         for (robot, inbox) in self.robots.iter_mut().zip(&commands.robots) {
             robot.driver.cycle(commands.now, &inbox.permits, &inbox.velocities);
-            for command in &inbox.gripper {
-                robot.gripper.take(command);
-            }
+            let permitted = robot.driver.permit_at(commands.now).is_ok();
+            robot.gripper.cycle(commands.now, &inbox.gripper, permitted, robot.driver.command_timeout());
         }
         self.physics();
         self.cycle += 1;

@@ -205,16 +205,28 @@ impl Driver {
         }
     }
 
-    fn decide(&self, now: Time) -> Drive {
-        let Some(permit) = self.permit else { return Drive::Stopping(StopCause::NoPermit) };
+    /// Whether the permit lets anything of this robot move now, the gripper included.
+    pub fn permit_at(&self, now: Time) -> Result<(), StopCause> {
+        let permit = self.permit.ok_or(StopCause::NoPermit)?;
         if self.permit_went_back {
-            return Drive::Stopping(StopCause::PermitBackwards);
+            Err(StopCause::PermitBackwards)
+        } else if now.since(permit.received) > self.limits.permit_timeout {
+            Err(StopCause::PermitOld)
+        } else if permit.speed_scale == 0.0 {
+            Err(StopCause::PermitZero)
+        } else {
+            Ok(())
         }
-        if now.since(permit.received) > self.limits.permit_timeout {
-            return Drive::Stopping(StopCause::PermitOld);
-        }
-        if permit.speed_scale == 0.0 {
-            return Drive::Stopping(StopCause::PermitZero);
+    }
+
+    /// Longest time that a command waits, and counts.
+    pub fn command_timeout(&self) -> Duration {
+        self.limits.command_timeout
+    }
+
+    fn decide(&self, now: Time) -> Drive {
+        if let Err(cause) = self.permit_at(now) {
+            return Drive::Stopping(cause);
         }
         if self.command_refused {
             return Drive::Stopping(StopCause::CommandRefused);

@@ -1,7 +1,10 @@
 //! Drive of a parallel gripper: moves the fingers at a fixed speed to a width, with no more than the commanded force, and stays.
 //!
-//! A stop of the arm doesn't concern it: what is held stays held.
+//! It obeys the permit as the arm's driver does: without one the fingers stay where they are and hold with the force that they have,
+//! so what is held stays held, and the motion that was cut off is not taken up again. A command that comes before its permit waits
+//! for it, but not for longer than a command counts.
 
+use swarm_base::{Duration, Time};
 use swarm_cell::GripperConfig;
 
 use crate::cell::GripperCommand;
@@ -27,7 +30,7 @@ pub struct GripperState {
     pub holding: bool,
     pub commanded_width_m: f64,
     pub commanded_force_n: f64,
-    /// Commands refused since start: not finite.
+    /// Commands refused since start: not finite, or without a permit for too long.
     pub refused: u64,
 }
 
@@ -40,6 +43,8 @@ pub(crate) struct Gripper {
     blocked_cycles: u32,
     /// Width at which the fingers were when they last went further than they may tremble.
     blocked_at_m: f64,
+    /// The last command, until a permit lets it be carried out.
+    waiting: Option<(Time, GripperCommand)>,
     refused: u64,
 }
 
@@ -53,16 +58,35 @@ impl Gripper {
             reference_m: limits.max_width_m,
             blocked_cycles: 0,
             blocked_at_m: limits.max_width_m,
+            waiting: None,
             refused: 0,
         }
     }
 
-    pub(crate) fn take(&mut self, command: &GripperCommand) {
-        if command.width_m.is_finite() && command.force_n.is_finite() {
+    /// Takes what arrived since the last cycle. `permitted`: whether the fingers may move; `patience`: how long a command waits for that.
+    pub(crate) fn cycle(
+        &mut self,
+        now: Time,
+        commands: &[GripperCommand],
+        permitted: bool,
+        patience: Duration,
+    ) {
+        for &command in commands {
+            if command.width_m.is_finite() && command.force_n.is_finite() {
+                self.waiting = Some((now, command));
+            } else {
+                self.refused += 1;
+            }
+        }
+        if self.waiting.is_some_and(|(since, _)| now.since(since) > patience) {
+            self.waiting = None;
+            self.refused += 1;
+        }
+        if !permitted {
+            self.width_m = self.reference_m;
+        } else if let Some((_, command)) = self.waiting.take() {
             self.width_m = command.width_m.clamp(self.limits.min_width_m, self.limits.max_width_m);
             self.force_n = command.force_n.clamp(0.0, self.limits.max_force_n);
-        } else {
-            self.refused += 1;
         }
     }
 

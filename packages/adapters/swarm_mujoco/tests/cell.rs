@@ -218,14 +218,41 @@ fn a_command_that_is_no_number_is_refused_and_the_arm_stands() {
 }
 
 #[test]
-fn a_gripper_goes_to_its_width_and_stays_there_without_permit() {
+fn a_gripper_moves_only_under_a_permit_and_stays_where_it_was_when_that_ends() {
     let mut bench = Bench::new(1);
-    let mut commands = Commands::none(bench.now, 3);
-    commands.robots[1].gripper.push(GripperCommand { width_m: 0.03, force_n: 20.0 });
-    bench.send(&commands);
-    for _ in 0..500 {
+    let width = |bench: &Bench| bench.last.robots[1].gripper.width_m;
+    let close = |bench: &mut Bench| {
+        let mut commands = Commands::none(bench.now, 3);
+        commands.robots[1].gripper.push(GripperCommand { width_m: 0.03, force_n: 20.0 });
+        bench.send(&commands);
+    };
+    let open = width(&bench);
+    close(&mut bench);
+    for _ in 0..200 {
         bench.step([None, None, None], false);
     }
+    assert!((width(&bench) - open).abs() < 0.0005, "no permit, no motion");
+    bench.idle(200);
+    assert!((width(&bench) - open).abs() < 0.0005, "the command waited too long to count");
+    assert_eq!(bench.last.robots[1].gripper.refused, 1);
+
+    close(&mut bench);
+    bench.idle(100);
+    let between = width(&bench);
+    assert!(between < open - 0.01 && between > 0.04, "{between}");
+    for _ in 0..200 {
+        bench.step([None, None, None], false);
+    }
+    let stopped = width(&bench);
+    assert!(
+        (stopped - between).abs() < 0.005,
+        "it stopped within the permit's time-out: {between} to {stopped}"
+    );
+    bench.idle(200);
+    assert!((width(&bench) - stopped).abs() < 0.0005, "a motion that was cut off is not taken up again");
+
+    close(&mut bench);
+    bench.idle(400);
     let gripper = bench.last.robots[1].gripper;
     assert!((gripper.width_m - 0.03).abs() < 0.0005, "{gripper:?}");
     assert!(!gripper.holding, "there is nothing between the fingers");

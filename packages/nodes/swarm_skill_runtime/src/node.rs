@@ -196,7 +196,7 @@ fn listen(shell: &mut NodeShell, shared: &Arc<Shared>, robots: &Robots) -> anyho
         }
     })?;
     let heard = Arc::clone(shared);
-    shell.subscribe::<SafetyStatus>("/safety_monitor", qos::LATCHED_BACKLOG, move |message| {
+    shell.subscribe::<SafetyStatus>("/safety_monitor", qos::SENSOR_BACKLOG, move |message| {
         heard.world().hear_safety(messages::safety(&message), heard.clock.now());
     })?;
     Ok(())

@@ -48,7 +48,7 @@ fn a_bad_skill_is_refused_and_the_deployed_one_stays() {
     let cases = [
         (
             in_tree(r#"<Sequence><EnterPhase phase="home"/><MovJoints/></Sequence>"#),
-            "the tree of role leader: trees/leader.xml:1:81: unknown node 'MovJoints'",
+            "the tree of role leader: trees/leader.xml:1:86: unknown node 'MovJoints'; did you mean 'MoveJoints'?",
         ),
         (in_tree(r#"<SubTree ID="Leader"/>"#), "the tree of role leader: trees/leader.xml:1:"),
         (

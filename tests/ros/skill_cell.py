@@ -1,0 +1,139 @@
+"""A cell with simulator, safety monitor and skill runtime as processes, driven as an operator would."""
+
+from artifacts import SKILL
+from cell import MONITOR, PERMIT_TIMEOUT_US, ROBOTS, SIM, Reports, Safety, patient_cell
+from harness import RELIABLE, Probe
+from rclpy.action import ActionClient
+from std_srvs.srv import Trigger
+from swarm_msgs.action import ExecuteSkill
+from swarm_msgs.msg import RuntimeStatus
+from swarm_msgs.srv import Deploy, RollbackTo
+
+RUNTIME = "swarm_skill_runtime"
+SUCCEEDED, ABORTED, CANCELED = (ExecuteSkill.Result.SUCCEEDED, ExecuteSkill.Result.ABORTED, ExecuteSkill.Result.CANCELED)
+
+
+class Execution:
+    """One goal of `/skill_runtime/execute`."""
+
+    def __init__(self, probe: Probe, client: ActionClient, **goal):
+        self.probe, self.feedback = probe, []
+        goal = ExecuteSkill.Goal(**{"skill_id": SKILL, **goal})
+        probe.wait_for(client.server_is_ready, "the action is offered")
+        accepted = client.send_goal_async(goal, feedback_callback=lambda message: self.feedback.append(message.feedback))
+        self.goal = probe.wait_for(accepted.done, "the goal is answered") and accepted.result()
+        assert self.goal.accepted
+        self._result = self.goal.get_result_async()
+
+    @property
+    def ended(self) -> bool:
+        return self._result.done()
+
+    def result(self):
+        self.probe.wait_for(self._result.done, lambda: f"the goal ends; last feedback: {self.feedback[-1:]}", 60.0)
+        return self._result.result().result
+
+    def cancel(self):
+        answer = self.goal.cancel_goal_async()
+        self.probe.wait_for(answer.done, "the cancel is answered")
+        assert len(answer.result().goals_canceling) == 1
+
+
+class SkillCell:
+    def __init__(self, start, probe: Probe, folder, workshop):
+        self.start, self.probe, self.workshop = start, probe, workshop
+        self.config, self.store = patient_cell(folder), folder / "store"
+        self.client = ActionClient(probe.node, ExecuteSkill, "/skill_runtime/execute")
+
+    def start_sim(self):
+        self.sim = self.start(SIM, parameters={"cell_config": self.config, "permit_timeout_us": PERMIT_TIMEOUT_US})
+
+    def start_monitor(self):
+        self.monitor = self.start(MONITOR, parameters=self._with_store())
+
+    def start_runtime(self):
+        self.runtime = self.start(RUNTIME, parameters={**self._with_store(), "peer_timeout_ms": 2000})
+
+    def begin(self):
+        self.start_sim()
+        self.start_monitor()
+        self.start_runtime()
+        self.safety, self.reports = Safety(self.probe), Reports(self.probe)
+        self.statuses = self.probe.collect(RuntimeStatus, "/skill_runtime/status", RELIABLE)
+        self.safety.wait("DENY", cause="start_up")
+        return self
+
+    def ready(self, archive):
+        """All nodes run, `archive` is deployed, the cell is READY."""
+        self.begin()
+
+        def deployed():
+            self.answer = self.deploy(archive)
+            return self.answer.success
+
+        # Refused until the runtime has heard every arm.
+        self.probe.wait_for(deployed, lambda: f"{archive} is deployed: {self.answer.message}")
+        self.safety.make_ready()
+        return self
+
+    def deploy(self, archive, **request):
+        return self.probe.call(Deploy, "/skill_runtime/deploy", Deploy.Request(csa_path=str(archive), **request), timeout=60.0)
+
+    def reload(self):
+        return self.probe.call(Trigger, "/skill_runtime/reload", timeout=60.0)
+
+    def rollback(self):
+        return self.probe.call(Trigger, "/skill_runtime/rollback", timeout=60.0)
+
+    def rollback_to(self, version: str):
+        return self.probe.call(RollbackTo, "/skill_runtime/rollback_to", RollbackTo.Request(version=version), timeout=60.0)
+
+    def execute(self, **goal) -> Execution:
+        return Execution(self.probe, self.client, **goal)
+
+    def succeeds(self):
+        """A whole run of all roles, from start to success."""
+        result = self.execute().result()
+        assert result.outcome == SUCCEEDED, result.message
+        return result
+
+    def running(self, **goal) -> Execution:
+        """A run in which the leader's arm moves when this returns."""
+        run = self.execute(**goal)
+        self.wait_moving(lambda: run.ended and f"the run has ended: {run.result().message}")
+        return run
+
+    def wait_moving(self, over=lambda: None):
+        def moves():
+            ended = over()
+            assert not ended, ended
+            return self.reports.all and self.reports.driver("ur5e_left").reference_speed > 0.01
+
+        self.probe.wait_for(moves, lambda: f"the leader's arm moves; {self.safety.state}: {self.safety.newest().detail}")
+
+    def wait_standing(self):
+        """Waits for a report made after this moment in which every arm stands."""
+        after = self.reports.newest().cycle
+
+        def stand():
+            newest = self.reports.newest()
+            return newest.cycle > after and all(driver.standing for driver in newest.drivers)
+
+        self.probe.wait_for(stand, lambda: f"every arm stands: {self.reports.newest().drivers}")
+
+    def standing_now(self) -> bool:
+        return all(self.reports.driver(robot).standing for robot in ROBOTS)
+
+    def wait_in_force(self, version: str):
+        """Waits until both the runtime and the safety monitor say that `version` is in force."""
+
+        def in_force():
+            status, safety = self.statuses[-1:], self.safety.all[-1:]
+            return status and safety and status[0].version == version and safety[0].artifact == status[0].artifact
+
+        self.statuses.clear()
+        self.safety.all.clear()
+        self.probe.wait_for(in_force, lambda: f"{version} is in force; now {self.statuses[-1:]}, {self.safety.all[-1:]}")
+
+    def _with_store(self):
+        return {"cell_config": self.config, "artifact_store": str(self.store), "trust_file": str(self.workshop.trust)}

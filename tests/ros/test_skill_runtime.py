@@ -1,0 +1,342 @@
+"""Deployment and execution of skills by the skill runtime, seen from rclpy."""
+
+import subprocess
+
+import pytest
+from artifacts import SKILL, SLOW, Workshop
+from harness import LATCHED, RELIABLE, bin_dir, qos
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from skill_cell import ABORTED, CANCELED, SUCCEEDED, SkillCell
+from std_msgs.msg import Bool
+from swarm_msgs.msg import RuntimeStatus
+
+ROLES = ("leader", "follower", "spotter")
+
+
+@pytest.fixture
+def workshop(tmp_path):
+    return Workshop(tmp_path)
+
+
+@pytest.fixture
+def cell(start, probe, tmp_path, workshop):
+    return SkillCell(start, probe, tmp_path, workshop)
+
+
+# --- execution
+
+
+def test_a_run_of_all_roles_reports_phases_and_succeeds(cell, workshop):
+    cell.ready(workshop.make("1.0.0"))
+    run = cell.execute(trace_id="run-7")
+    result = run.result()
+    assert (result.outcome, result.message, result.trace_id) == (SUCCEEDED, "", "run-7")
+    assert result.duration > 0.2
+    assert {feedback.phase for feedback in run.feedback} >= {"leave", "return"}
+    assert {state.role for state in run.feedback[-1].roles} == set(ROLES)
+    assert [feedback.progress for feedback in run.feedback] == sorted(feedback.progress for feedback in run.feedback)
+    assert run.feedback[-1].progress == 1.0
+    cell.wait_standing()
+
+
+def test_three_separate_goals_make_one_run(cell, workshop):
+    cell.ready(workshop.make("1.0.0"))
+    runs = {role: cell.execute(role=role, trace_id="joined", join_timeout=60.0) for role in ROLES}
+    for role, run in runs.items():
+        result = run.result()
+        assert (result.outcome, result.trace_id) == (SUCCEEDED, "joined"), result.message
+        assert {feedback.role for feedback in run.feedback} == {role}
+
+
+def test_a_run_that_lacks_a_role_starts_for_nobody(cell, workshop):
+    cell.ready(workshop.make("1.0.0", SLOW))
+    runs = [cell.execute(role=role, join_timeout=0.5) for role in ("leader", "spotter")]
+    for run in runs:
+        result = run.result()
+        assert result.outcome == ABORTED
+        assert result.message.startswith("waited 0.") and result.message.endswith("for the other roles; still missing: follower")
+    assert cell.standing_now()
+
+
+@pytest.mark.parametrize(
+    ("goal", "message"),
+    [
+        ({"skill_id": "painting"}, f"the deployed skill is {SKILL} 1.0.0, not 'painting'"),
+        ({"role": "boss"}, "'boss' is no role; expected leader, follower or spotter"),
+    ],
+)
+def test_a_goal_that_cannot_be_carried_out_says_why(cell, workshop, goal, message):
+    cell.ready(workshop.make("1.0.0"))
+    result = cell.execute(**goal).result()
+    assert (result.outcome, result.message) == (ABORTED, message)
+    cell.succeeds()
+
+
+def test_a_second_goal_during_a_run_is_refused_and_the_run_goes_on(cell, workshop):
+    cell.ready(workshop.make("1.0.0", SLOW))
+    run = cell.running(trace_id="first")
+    result = cell.execute(role="leader").result()
+    assert (result.outcome, result.message) == (ABORTED, "run first is in progress; cancel it or wait for its end")
+    assert not run.ended
+    cell.wait_moving()
+
+
+def test_a_cancel_is_answered_when_the_arms_stand(cell, workshop):
+    cell.ready(workshop.make("1.0.0", SLOW))
+    run = cell.running()
+    run.cancel()
+    result = run.result()
+    assert (result.outcome, result.message) == (CANCELED, "canceled by the operator")
+    # What the runtime had measured when it answered is older than the next report.
+    cell.wait_standing()
+    assert cell.safety.state == "READY", "a cancel is no stop: the cell stays ready"
+    assert cell.deploy(workshop.make("1.1.0")).success, "the arms are at rest"
+    cell.succeeds()
+
+
+def test_a_goal_that_waits_for_others_can_be_canceled(cell, workshop):
+    cell.ready(workshop.make("1.0.0"))
+    waiting = cell.execute(role="leader", join_timeout=60.0)
+    waiting.cancel()
+    assert waiting.result().outcome == CANCELED
+    cell.succeeds()
+
+
+def test_the_cancel_of_one_role_halts_them_all(cell, workshop):
+    cell.ready(workshop.make("1.0.0", SLOW))
+    runs = [cell.execute(role=role, join_timeout=60.0) for role in ROLES]
+    cell.wait_moving()
+    runs[2].cancel()
+    assert [run.result().outcome for run in runs] == [ABORTED, ABORTED, CANCELED]
+    cell.wait_standing()
+
+
+@pytest.mark.parametrize("profile", [qos(reliable, latched) for reliable in (False, True) for latched in (False, True)], ids=str)
+def test_an_emergency_stop_aborts_the_run_and_a_reset_does_not_resume_it(cell, workshop, probe, profile):
+    cell.ready(workshop.make("1.0.0", SLOW))
+    run = cell.running()
+    stop = probe.publisher(Bool, "/emergency_stop", profile)
+    stop.publish(Bool(data=True))
+    result = run.result()
+    assert result.outcome == ABORTED
+    assert result.message.startswith("the safety monitor stopped the cell: ESTOP: emergency_stop"), result.message
+    cell.wait_standing()
+    refused = cell.execute().result()
+    assert refused.outcome == ABORTED and "permits no motion: ESTOP" in refused.message, refused.message
+    stop.publish(Bool(data=False))
+    cell.safety.make_ready()
+    ready_since = cell.reports.newest().cycle
+    probe.wait_for(lambda: cell.reports.newest().cycle > ready_since + 250, "half a second of simulated time")
+    assert cell.standing_now(), "the stopped run does not go on"
+    cell.running().cancel()
+
+
+# --- deployment
+
+
+def test_before_the_first_deployment_there_is_nothing_to_run_reload_or_roll_back(cell, workshop):
+    cell.begin()
+    assert cell.reload().message == "no skill has been deployed yet; use /skill_runtime/deploy; nothing is deployed"
+    assert cell.rollback().message == f"nothing is deployed in '{cell.store}'; nothing is deployed"
+    result = cell.execute().result()
+    assert (result.outcome, result.message) == (ABORTED, "no skill is deployed; use /skill_runtime/deploy")
+
+
+def test_deploy_rollback_reload_and_a_named_version(cell, workshop, probe):
+    first, second = workshop.make("1.0.0"), workshop.make("1.1.0")
+    cell.ready(first)
+    answer = cell.deploy(second, skill_id=SKILL)
+    assert (answer.success, answer.skill, answer.version) == (True, SKILL, "1.1.0"), answer.message
+    assert answer.message == f"{SKILL} 1.1.0 is deployed"
+    cell.wait_in_force("1.1.0")
+    assert cell.statuses[-1].last_good == "1.0.0"
+
+    answer = cell.rollback()
+    assert (answer.success, answer.message) == (True, f"{SKILL} 1.0.0 is deployed")
+    cell.wait_in_force("1.0.0")
+
+    answer = cell.rollback_to("1.1.0")
+    assert (answer.success, answer.version) == (True, "1.1.0"), answer.message
+    cell.wait_in_force("1.1.0")
+
+    answer = cell.rollback_to("9.0.0")
+    assert (answer.success, answer.version) == (False, "1.1.0")
+    assert answer.message == (
+        f"version 9.0.0 of skill '{SKILL}' was not good here before; versions to go back to: 1.0.0; {SKILL} 1.1.0 stays deployed"
+    )
+    answer = cell.rollback_to("one")
+    assert not answer.success and answer.message.startswith("'one' is no version such as 1.0.0: "), answer.message
+
+    answer = cell.reload()
+    assert (answer.success, answer.message) == (True, f"{SKILL} 1.1.0 is deployed")
+    late = probe.collect(RuntimeStatus, "/skill_runtime/status", LATCHED)
+    status = probe.wait_for(lambda: late, "a late joiner learns what is deployed")[-1]
+    assert (status.skill, status.version) == (SKILL, "1.1.0")
+    cell.safety.make_ready()
+    cell.succeeds()
+
+
+def test_nothing_is_deployed_while_a_run_is_in_progress(cell, workshop):
+    cell.ready(workshop.make("1.0.0", SLOW))
+    cell.running(trace_id="busy")
+    better = workshop.make("1.1.0")
+    for answer in (cell.deploy(better), cell.reload()):
+        assert not answer.success
+        assert answer.message == f"run busy is in progress; cancel it or wait for its end; {SKILL} 1.0.0 stays deployed"
+    cell.wait_moving()
+
+
+@pytest.mark.parametrize("version", ["1.0.0", "1.1.0"])
+def test_what_is_deployed_or_rolled_back_survives_a_restart(cell, workshop, version):
+    cell.ready(workshop.make("1.0.0"))
+    assert cell.deploy(workshop.make("1.1.0")).success
+    if version == "1.0.0":
+        assert cell.rollback().success
+    cell.runtime.stop()
+    cell.start_runtime()
+    cell.wait_in_force(version)
+    cell.safety.make_ready()
+    cell.succeeds()
+
+
+def test_a_runtime_killed_while_deploying_comes_back_with_the_old_or_the_new_version(cell, workshop, domain, probe):
+    """kill -9 at five moments of a deployment, from its first message to after its end; the store is never half-written."""
+    cell.ready(workshop.make("1.0.0"))
+    version = "1.0.0"
+    for minor, turns in enumerate((0, 1, 3, 6, 20), start=1):
+        candidate = workshop.make(f"1.{minor}.0")
+        caller = subprocess.Popen(
+            [bin_dir() / "deploy_csa", "--csa-path", candidate, "--timeout", "2"],
+            env=domain.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        staging = cell.store / "staging"
+        probe.wait_for(lambda: caller.poll() is not None or any(staging.iterdir()), "the artifact arrives in the store")
+        for _ in range(turns):
+            probe.executor.spin_once(timeout_sec=0.005)
+        cell.runtime.kill()
+        caller.wait(60.0)
+        cell.start_runtime()
+        cell.statuses.clear()
+        version = probe.wait_for(
+            lambda old=version, new=f"1.{minor}.0": cell.statuses and cell.statuses[-1].version in (old, new) and cell.statuses[-1].version,
+            "what is deployed is in force again",
+        )
+    cell.wait_in_force(version)
+    cell.safety.make_ready()
+    cell.succeeds()
+
+
+# --- nodes that die
+
+
+@pytest.mark.parametrize("victim", ["sim", "monitor", "runtime"])
+def test_a_node_killed_during_a_run_stops_the_arms_and_its_restart_recovers(cell, workshop, victim):
+    cell.ready(workshop.make("1.0.0", SLOW))
+    run = cell.running()
+    getattr(cell, victim).kill()
+    if victim != "runtime":
+        result = run.result()
+        assert result.outcome == ABORTED
+        words = {"monitor": "the last /safety_monitor status is", "sim": "the safety monitor stopped the cell: "}[victim]
+        assert words in result.message, result.message
+    if victim != "sim":
+        cell.wait_standing()
+    getattr(cell, f"start_{victim}")()
+    cell.wait_in_force("1.0.0")
+    cell.reports.all.clear()
+    cell.safety.make_ready()
+    cell.running().cancel()
+
+
+def test_a_deactivated_runtime_halts_its_run_and_does_nothing_more(cell, workshop, probe):
+    cell.ready(workshop.make("1.0.0", SLOW))
+    run = cell.running()
+
+    def change(transition):
+        request = ChangeState.Request(transition=Transition(id=transition))
+        assert probe.call(ChangeState, "/skill_runtime/change_state", request).success
+
+    change(Transition.TRANSITION_DEACTIVATE)
+    assert run.result().message == "the runtime is being deactivated"
+    cell.wait_standing()
+    for answer in (cell.reload(), cell.rollback(), cell.deploy(workshop.make("1.1.0"))):
+        assert (answer.success, answer.message) == (False, "the runtime is not active")
+    assert cell.execute().result().message == "the runtime is not active"
+    change(Transition.TRANSITION_ACTIVATE)
+    cell.running().cancel()
+
+
+def test_ctrl_c_halts_the_run_before_the_node_ends(cell, workshop):
+    cell.ready(workshop.make("1.0.0", SLOW))
+    cell.running()
+    cell.runtime.interrupt()
+    assert cell.runtime.wait() == 0
+    cell.wait_standing()
+    assert cell.safety.state in ("READY", "RUN"), "the arms were brought to rest by the runtime, not stopped"
+
+
+# --- the commands that users type
+
+
+def command(domain, name, *arguments):
+    return subprocess.run(
+        [bin_dir() / name, *map(str, arguments)], env=domain.environment, capture_output=True, text=True, timeout=120
+    )
+
+
+def test_the_operators_commands(cell, workshop, domain):
+    first, second = workshop.make("1.0.0"), workshop.make("1.1.0")
+    cell.ready(first)
+    done = command(domain, "deploy_csa", "--csa-path", second, "--skill-id", SKILL)
+    assert done.returncode == 0 and f"{SKILL} 1.1.0 is deployed" in done.stdout, done
+    cell.safety.make_ready()
+    done = command(domain, "execute_skill", "--skill-id", SKILL, "--trace-id", "typed")
+    assert done.returncode == 0 and "succeeded" in done.stdout, done
+    done = command(domain, "rollback_skill")
+    assert done.returncode == 0 and f"{SKILL} 1.0.0 is deployed" in done.stdout, done
+    done = command(domain, "deploy_csa", "--csa-path", workshop.folder / "missing.tar.gz")
+    assert done.returncode == 1 and "missing.tar.gz" in done.stderr, done
+    done = command(domain, "execute_skill", "--skill-id", "painting")
+    assert done.returncode == 1 and f"the deployed skill is {SKILL} 1.0.0, not 'painting'" in done.stdout + done.stderr, done
+
+
+def test_three_operators_in_three_terminals(cell, workshop, domain):
+    cell.ready(workshop.make("1.0.0"))
+    terminals = [
+        subprocess.Popen(
+            [bin_dir() / "execute_skill", "--skill-id", SKILL, "--role", role, "--join-timeout", "60"],
+            env=domain.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for role in ROLES
+    ]
+    for role, terminal in zip(ROLES, terminals, strict=True):
+        said, _ = terminal.communicate(timeout=120)
+        assert terminal.returncode == 0, f"{role}: {said}"
+
+
+def test_the_commands_say_when_nobody_is_there(domain, workshop):
+    archive = workshop.make("1.0.0")
+    for name, *arguments in (
+        ("deploy_csa", "--csa-path", archive, "--timeout", "0.5"),
+        ("execute_skill", "--skill-id", SKILL, "--timeout", "0.5"),
+        ("rollback_skill", "--timeout", "0.5"),
+    ):
+        done = subprocess.run([bin_dir() / name, *arguments], env=domain.environment, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 1 and "is the skill runtime running?" in done.stderr, done
+
+
+# --- quality of service
+
+
+def test_an_observer_with_a_lesser_quality_of_service_sees_the_status(cell, workshop, probe):
+    """The status is reliable and latched, which serves whoever asks for less."""
+    cell.ready(workshop.make("1.0.0"))
+    for profile in (qos(False, False), RELIABLE, qos(False, True)):
+        seen = probe.collect(RuntimeStatus, "/skill_runtime/status", profile)
+        probe.wait_for(lambda seen=seen: seen and seen[-1].version == "1.0.0", f"a status under {profile}")
