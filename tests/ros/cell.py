@@ -144,7 +144,8 @@ class Safety:
         """Resets until the cell is ready: inputs have to arrive first."""
 
         def ready():
-            return self.state == "READY" or (self.reset().success and self.state == "READY")
+            # A reset that was granted is seen in the next status; another one would only begin a further epoch.
+            return self.state == "READY" or (self.reset().success and self.wait("READY"))
 
         self.probe.wait_for(ready, lambda: f"the cell is ready; now {self.state}: {self.newest().detail}")
         return self.newest()

@@ -13,6 +13,10 @@ RUNTIME = "swarm_skill_runtime"
 SUCCEEDED, ABORTED, CANCELED = (ExecuteSkill.Result.SUCCEEDED, ExecuteSkill.Result.ABORTED, ExecuteSkill.Result.CANCELED)
 
 
+def nanoseconds(stamp) -> int:
+    return stamp.sec * 1_000_000_000 + stamp.nanosec
+
+
 class Execution:
     """One goal of `/skill_runtime/execute`."""
 
@@ -32,6 +36,11 @@ class Execution:
     def result(self):
         self.probe.wait_for(self._result.done, lambda: f"the goal ends; last feedback: {self.feedback[-1:]}", 60.0)
         return self._result.result().result
+
+    @property
+    def status(self) -> int:
+        """The goal's status in ROS, once it has ended."""
+        return self._result.result().status
 
     def cancel(self):
         answer = self.goal.cancel_goal_async()
@@ -103,6 +112,20 @@ class SkillCell:
         self.wait_moving(lambda: run.ended and f"the run has ended: {run.result().message}")
         return run
 
+    def running_again(self) -> Execution:
+        """As `running`, after a restart: refused until the runtime hears every arm again, which discovery may take seconds for."""
+
+        def started():
+            run = self.execute()
+            self.probe.wait_for(lambda: run.ended or run.feedback, "the goal is taken up")
+            if run.ended:
+                assert "ms old" in run.result().message, run.result().message
+            return None if run.ended else run
+
+        run = self.probe.wait_for(started, "a run starts")
+        self.wait_moving(lambda: run.ended and f"the run has ended: {run.result().message}")
+        return run
+
     def wait_moving(self, over=lambda: None):
         def moves():
             ended = over()
@@ -124,16 +147,22 @@ class SkillCell:
     def standing_now(self) -> bool:
         return all(self.reports.driver(robot).standing for robot in ROBOTS)
 
-    def wait_in_force(self, version: str):
-        """Waits until both the runtime and the safety monitor say that `version` is in force."""
+    def wait_in_force(self, *versions: str) -> str:
+        """Waits until both the runtime and the safety monitor say, from now on, that one of `versions` is in force; gives it."""
+        now = nanoseconds(self.probe.stamp())
 
         def in_force():
             status, safety = self.statuses[-1:], self.safety.all[-1:]
-            return status and safety and status[0].version == version and safety[0].artifact == status[0].artifact
+            return (
+                status
+                and safety
+                and min(nanoseconds(message.header.stamp) for message in (status[0], safety[0])) > now
+                and status[0].version in versions
+                and safety[0].artifact == status[0].artifact
+            )
 
-        self.statuses.clear()
-        self.safety.all.clear()
-        self.probe.wait_for(in_force, lambda: f"{version} is in force; now {self.statuses[-1:]}, {self.safety.all[-1:]}")
+        self.probe.wait_for(in_force, lambda: f"{versions} in force; now {self.statuses[-1:]}, {self.safety.all[-1:]}")
+        return self.statuses[-1].version
 
     def _with_store(self):
         return {"cell_config": self.config, "artifact_store": str(self.store), "trust_file": str(self.workshop.trust)}

@@ -1,15 +1,19 @@
 """Deployment and execution of skills by the skill runtime, seen from rclpy."""
 
+import contextlib
+import re
 import subprocess
 
 import pytest
+from action_msgs.msg import GoalStatus
 from artifacts import SKILL, SLOW, Workshop
-from harness import LATCHED, RELIABLE, bin_dir, qos
+from harness import LATCHED, RELIABLE, Probe, bin_dir, qos
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from skill_cell import ABORTED, CANCELED, SUCCEEDED, SkillCell
 from std_msgs.msg import Bool
 from swarm_msgs.msg import RuntimeStatus
+from swarm_msgs.srv import Deploy
 
 ROLES = ("leader", "follower", "spotter")
 
@@ -63,7 +67,7 @@ def test_a_run_that_lacks_a_role_starts_for_nobody(cell, workshop):
     ("goal", "message"),
     [
         ({"skill_id": "painting"}, f"the deployed skill is {SKILL} 1.0.0, not 'painting'"),
-        ({"role": "boss"}, "'boss' is no role; expected leader, follower or spotter"),
+        ({"role": "boss"}, "'boss' is not a role; expected leader, follower or spotter"),
     ],
 )
 def test_a_goal_that_cannot_be_carried_out_says_why(cell, workshop, goal, message):
@@ -90,7 +94,8 @@ def test_a_cancel_is_answered_when_the_arms_stand(cell, workshop):
     assert (result.outcome, result.message) == (CANCELED, "canceled by the operator")
     # What the runtime had measured when it answered is older than the next report.
     cell.wait_standing()
-    assert cell.safety.state == "READY", "a cancel is no stop: the cell stays ready"
+    cell.safety.wait("READY", "DENY", "STOP2", "STOP1", "ESTOP")
+    assert cell.safety.state == "READY", "a cancel is no stop"
     assert cell.deploy(workshop.make("1.1.0")).success, "the arms are at rest"
     cell.succeeds()
 
@@ -108,7 +113,9 @@ def test_the_cancel_of_one_role_halts_them_all(cell, workshop):
     runs = [cell.execute(role=role, join_timeout=60.0) for role in ROLES]
     cell.wait_moving()
     runs[2].cancel()
-    assert [run.result().outcome for run in runs] == [ABORTED, ABORTED, CANCELED]
+    assert [run.result().outcome for run in runs] == [CANCELED] * 3
+    # In ROS only a goal that was asked to cancel may end as canceled.
+    assert [run.status for run in runs] == [GoalStatus.STATUS_ABORTED, GoalStatus.STATUS_ABORTED, GoalStatus.STATUS_CANCELED]
     cell.wait_standing()
 
 
@@ -200,31 +207,21 @@ def test_what_is_deployed_or_rolled_back_survives_a_restart(cell, workshop, vers
     cell.succeeds()
 
 
-def test_a_runtime_killed_while_deploying_comes_back_with_the_old_or_the_new_version(cell, workshop, domain, probe):
+def test_a_runtime_killed_while_deploying_comes_back_with_the_old_or_the_new_version(cell, workshop, probe):
     """kill -9 at five moments of a deployment, from its first message to after its end; the store is never half-written."""
     cell.ready(workshop.make("1.0.0"))
     version = "1.0.0"
-    for minor, turns in enumerate((0, 1, 3, 6, 20), start=1):
-        candidate = workshop.make(f"1.{minor}.0")
-        caller = subprocess.Popen(
-            [bin_dir() / "deploy_csa", "--csa-path", candidate, "--timeout", "2"],
-            env=domain.environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        staging = cell.store / "staging"
-        probe.wait_for(lambda: caller.poll() is not None or any(staging.iterdir()), "the artifact arrives in the store")
+    for minor, turns in enumerate((0, 1, 2, 4, 8), start=1):
+        candidate = f"1.{minor}.0"
+        client = probe.node.create_client(Deploy, "/skill_runtime/deploy")
+        probe.wait_for(client.service_is_ready, "the runtime is there")
+        client.call_async(Deploy.Request(csa_path=str(workshop.make(candidate))))
         for _ in range(turns):
             probe.executor.spin_once(timeout_sec=0.005)
         cell.runtime.kill()
-        caller.wait(60.0)
+        probe.node.destroy_client(client)
         cell.start_runtime()
-        cell.statuses.clear()
-        version = probe.wait_for(
-            lambda old=version, new=f"1.{minor}.0": cell.statuses and cell.statuses[-1].version in (old, new) and cell.statuses[-1].version,
-            "what is deployed is in force again",
-        )
-    cell.wait_in_force(version)
+        version = cell.wait_in_force(version, candidate)
     cell.safety.make_ready()
     cell.succeeds()
 
@@ -240,15 +237,16 @@ def test_a_node_killed_during_a_run_stops_the_arms_and_its_restart_recovers(cell
     if victim != "runtime":
         result = run.result()
         assert result.outcome == ABORTED
-        words = {"monitor": "the last /safety_monitor status is", "sim": "the safety monitor stopped the cell: "}[victim]
-        assert words in result.message, result.message
+        # Without the arms' states runtime and safety monitor both stop the run; either may be first.
+        words = {"monitor": "the last /safety_monitor status is", "sim": "the joint state of ur5e_.* old|joint_state_timeout"}[victim]
+        assert re.search(words, result.message), result.message
     if victim != "sim":
         cell.wait_standing()
     getattr(cell, f"start_{victim}")()
     cell.wait_in_force("1.0.0")
     cell.reports.all.clear()
     cell.safety.make_ready()
-    cell.running().cancel()
+    cell.running_again().cancel()
 
 
 def test_a_deactivated_runtime_halts_its_run_and_does_nothing_more(cell, workshop, probe):
@@ -328,7 +326,27 @@ def test_the_commands_say_when_nobody_is_there(domain, workshop):
         ("rollback_skill", "--timeout", "0.5"),
     ):
         done = subprocess.run([bin_dir() / name, *arguments], env=domain.environment, capture_output=True, text=True, timeout=60)
-        assert done.returncode == 1 and "is the skill runtime running?" in done.stderr, done
+        assert done.returncode == 1 and re.search("no node offers the (service|action) .*is the (node|skill runtime) running", done.stderr), done
+
+
+def test_a_command_whose_server_goes_away_does_not_wait_for_it(domain, probe):
+    called = []
+
+    def never_answers(request, response):
+        called.append(request)
+        silent.executor.remove_node(silent.node)
+        silent.node.destroy_node()
+        return response
+
+    silent = Probe(domain, "silent")
+    silent.node.create_service(Deploy, "/skill_runtime/deploy", never_answers)
+    arguments = [bin_dir() / "deploy_csa", "--csa-path", "any.tar.gz"]
+    caller = subprocess.Popen(arguments, env=domain.environment, stderr=subprocess.PIPE, text=True)
+    with contextlib.suppress(Exception):  # rclpy cannot answer with a node that is gone
+        silent.wait_for(lambda: called, "the command calls")
+    assert called
+    _, said = caller.communicate(timeout=60)
+    assert caller.returncode == 1 and "went away before it answered" in said, said
 
 
 # --- quality of service

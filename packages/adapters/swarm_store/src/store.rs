@@ -180,19 +180,35 @@ impl Store {
     /// Deploying what is deployed already changes nothing. An older or equal version needs [`Intent::Rollback`].
     pub fn deploy(&self, object: &Object, intent: Intent, now_unix: i64) -> Result<Deployed, StoreError> {
         let _lock = self.lock("pointer.lock")?;
+        let (before, after) = self.next_pointer(object, intent, now_unix)?;
+        if before.as_ref() != Some(&after) {
+            self.replace_pointer(&after)?;
+        }
+        Ok(after)
+    }
+
+    /// Whether [`deploy`](Self::deploy) would take `object` now; changes nothing.
+    pub fn check_deploy(&self, object: &Object, intent: Intent, now_unix: i64) -> Result<(), StoreError> {
+        self.next_pointer(object, intent, now_unix).map(drop)
+    }
+
+    /// The pointer as it is, and as it would be with `object` deployed: the same if that is deployed already.
+    fn next_pointer(
+        &self,
+        object: &Object,
+        intent: Intent,
+        now_unix: i64,
+    ) -> Result<(Option<Deployed>, Deployed), StoreError> {
         let before = self.deployed()?;
-        if let Some(before) = &before
-            && before.current == object.id
-        {
-            return Ok(before.clone());
+        if let Some(deployed) = before.as_ref().filter(|deployed| deployed.current == object.id).cloned() {
+            return Ok((before, deployed));
         }
         if !object.folder.exists() {
             return Err(StoreError::NotInStore { root: self.root.clone(), artifact: object.id });
         }
         let after = pointer::next(before.as_ref(), object.id, &object.manifest, intent, now_unix)
             .map_err(|(skill, source)| StoreError::Version { skill, source })?;
-        self.replace_pointer(&after)?;
-        Ok(after)
+        Ok((before, after))
     }
 
     /// Notes that the deployment of this generation works. A late call about an earlier generation is refused.
@@ -252,7 +268,11 @@ impl Store {
             None => Err(StoreError::NotGoodBefore {
                 skill: deployed.current_deployment().skill_id.clone(),
                 version: version.clone(),
-                candidates: good.iter().map(|entry| entry.version.to_string()).collect(),
+                candidates: good
+                    .iter()
+                    .filter(|entry| entry.artifact != deployed.current)
+                    .map(|entry| entry.version.to_string())
+                    .collect(),
             }),
         }
     }

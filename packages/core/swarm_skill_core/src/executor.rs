@@ -34,9 +34,22 @@ pub struct RoleSpec {
     /// Rest posture, rad: goal of `MoveJoints` without a position, and what a redundant arm is drawn to.
     pub home: JointVector,
     pub limits: MotionLimits,
+    /// Age from which measurements of the robot are none: the run is aborted. [`INPUT_TIMEOUT`] or longer.
+    pub input_timeout: Duration,
     /// Loaded with [`crate::registry`].
     pub tree: Arc<Tree>,
     pub policy: Option<NamedPolicy>,
+}
+
+impl RoleSpec {
+    /// The measurement that is too old to move by, in words; `None` if none is.
+    pub fn stale_input(&self, inputs: &RoleInputs, now: Time) -> Option<String> {
+        let measured = [("joint state", inputs.joints.at), ("wrench", inputs.wrench.at)];
+        let (what, at) = measured.into_iter().find(|(_, at)| now.since(*at) > self.input_timeout)?;
+        let milliseconds = |duration: Duration| duration.as_micros() / 1_000;
+        let (age, limit) = (milliseconds(now.since(at)), milliseconds(self.input_timeout));
+        Some(format!("the {what} of {} is {age} ms old, at most {limit} ms are allowed", self.robot))
+    }
 }
 
 /// How a role is doing, in the words of `swarm_msgs/RoleState`.
@@ -65,7 +78,8 @@ pub enum Activity {
     Canceled,
 }
 
-/// Measurements older than this are none. The safety gate has its own, tighter limits.
+/// Measurements older than this are none, unless the cell allows the safety gate's own to be older still (on a machine without
+/// real-time scheduling).
 pub const INPUT_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// A tick that comes this late counts as that late for motions: none of them makes a leap.
@@ -217,13 +231,8 @@ impl RoleExecutor {
 
     fn check_inputs(&mut self, inputs: &RoleInputs, now: Time) {
         let robot = &self.spec.robot;
-        for (what, at) in [("joint state", inputs.joints.at), ("wrench", inputs.wrench.at)] {
-            let age = now.since(at);
-            if age > INPUT_TIMEOUT {
-                let (age, limit) = (age.as_micros() / 1_000, INPUT_TIMEOUT.as_micros() / 1_000);
-                self.cooperation
-                    .abort(format!("the {what} of {robot} is {age} ms old, at most {limit} ms are allowed"));
-            }
+        if let Some(stale) = self.spec.stale_input(inputs, now) {
+            self.cooperation.abort(stale);
         }
         let finite = inputs
             .joints

@@ -34,6 +34,8 @@ pub struct CellRobot {
     pub home: JointVector,
     /// From the cell's ceiling tightened by the skill's envelope.
     pub limits: MotionLimits,
+    /// See [`RoleSpec::input_timeout`].
+    pub input_timeout: Duration,
 }
 
 /// A skill that can run.
@@ -127,6 +129,7 @@ impl Skill {
                 tool: robot.tool,
                 home: robot.home,
                 limits: robot.limits,
+                input_timeout: robot.input_timeout,
                 tree: Arc::clone(tree),
                 policy,
             });

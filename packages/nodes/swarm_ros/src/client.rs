@@ -11,6 +11,10 @@ use crate::shell::create_context;
 /// Longest wait for the middleware in one turn.
 const TURN: Duration = Duration::from_millis(5);
 
+/// A server that has not been there for this long is gone. (One that was killed is believed to be there for the middleware's
+/// lease, 20 s with Fast DDS.)
+const GONE_AFTER: Duration = Duration::from_secs(1);
+
 /// Why a call had no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
@@ -18,6 +22,11 @@ pub enum CallError {
     NoServer { service: String, waited: Duration },
     #[error("the service '{service}' was called and has not answered within {} s", waited.as_secs_f64())]
     NoAnswer { service: String, waited: Duration },
+    #[error(
+        "the node that offers the service '{service}' went away before it answered; whether it did what it was asked is not known: \
+         look at its state before calling it again"
+    )]
+    ServerGone { service: String },
     #[error("cannot create a node from its ROS environment and --ros-args: {0}")]
     Context(String),
     #[error("cannot {what}")]
@@ -81,8 +90,24 @@ impl CommandNode {
             .ok_or_else(|| CallError::NoServer { service: service.to_owned(), waited: server_timeout })?
             .map_err(ros("look for"))?;
         let mut answer = Box::pin(client.request(request).map_err(ros("call"))?);
-        self.wait_for(answer_timeout, |_| answer.as_mut().now_or_never())
-            .ok_or_else(|| CallError::NoAnswer { service: service.to_owned(), waited: answer_timeout })?
-            .map_err(ros("call"))
+        let mut seen = Instant::now();
+        let mut there = None;
+        self.wait_for(answer_timeout, |_| {
+            if let Some(answer) = answer.as_mut().now_or_never() {
+                return Some(answer.map_err(ros("call")));
+            }
+            if there.is_none() {
+                match r2r::Node::is_available(&client) {
+                    Ok(available) => there = Some(Box::pin(available)),
+                    Err(error) => return Some(Err(ros("look for")(error))),
+                }
+            }
+            if there.as_mut().is_some_and(|available| available.as_mut().now_or_never().is_some()) {
+                seen = Instant::now();
+                there = None;
+            }
+            (seen.elapsed() > GONE_AFTER).then(|| Err(CallError::ServerGone { service: service.to_owned() }))
+        })
+        .ok_or_else(|| CallError::NoAnswer { service: service.to_owned(), waited: answer_timeout })?
     }
 }

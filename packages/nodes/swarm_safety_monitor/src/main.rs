@@ -49,7 +49,7 @@ fn run() -> anyhow::Result<()> {
     };
     let gate = Gate {
         config,
-        first_epoch: wall_seconds(),
+        first_epoch: first_epoch(),
         schedule,
         intake: Arc::clone(&intake),
         outputs,
@@ -195,7 +195,9 @@ fn seconds(parameter: &Parameter<i64>) -> f64 {
     micros(parameter).as_secs_f64()
 }
 
-/// Above every epoch of an earlier start, as long as the wall clock is not set back by more than the number of resets.
-fn wall_seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+/// Milliseconds since 1970. Above every epoch of an earlier start, as long as the wall clock is not set back: no start has had more
+/// resets than milliseconds.
+fn first_epoch() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

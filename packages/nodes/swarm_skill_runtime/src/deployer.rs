@@ -179,18 +179,21 @@ impl Deployer {
             Order::Deploy { archive, signature, .. } => {
                 let beside = swarm_store::signature_path(archive);
                 let signature: &Path = if signature.as_os_str().is_empty() { &beside } else { signature };
-                store.ingest(archive, signature, &trust, swarm_store::unix_now())
+                let object = store.ingest(archive, signature, &trust, swarm_store::unix_now());
+                object.and_then(|object| {
+                    store.check_deploy(&object, Intent::Upgrade, swarm_store::unix_now())?;
+                    Ok(object)
+                })
             }
             Order::Reload => match store.current(&trust) {
                 Ok(Some(object)) => Ok(object),
                 Ok(None) => return Err("no skill has been deployed yet; use /skill_runtime/deploy".into()),
                 Err(error) => Err(error),
             },
-            Order::Rollback(version) => match version {
-                None => store.rollback_target(),
-                Some(version) => store.rollback_target_of(version),
+            Order::Rollback(None) => store.rollback_object(&trust),
+            Order::Rollback(Some(version)) => {
+                store.rollback_target_of(version).and_then(|target| store.object(target.artifact, &trust))
             }
-            .and_then(|target| store.object(target.artifact, &trust)),
         }
         .map_err(|error| ErrorChain(&error).to_string())?;
         if let Order::Deploy { skill_id, .. } = order

@@ -95,6 +95,10 @@ struct Running {
 /// Time between two feedbacks without news.
 const FEEDBACK_PERIOD: Duration = Duration::from_millis(100);
 
+/// A goal waits so long for leave to move before it is refused: a reset that was granted just before the goal came is in a status
+/// that is still on its way. The safety monitor says it 50 times a second.
+const START_GRACE: Duration = Duration::from_millis(200);
+
 /// What a run starts from: the skill, its robots by their place in the declaration, their first inputs.
 type Start = (Arc<ActiveSkill>, Vec<usize>, Vec<RoleInputs>);
 
@@ -218,6 +222,10 @@ impl Engine {
     }
 
     fn start_if_complete(&mut self, world: &World, skill: Option<&Arc<ActiveSkill>>, now: Time) {
+        let just_asked = self.waiting.iter().any(|goal| now.since(goal.since) < START_GRACE);
+        if just_asked && !world.safety(now).permits_motion {
+            return;
+        }
         let needed = skill.map(|skill| skill.skill.role_names()).unwrap_or_default();
         let given_id = self.join.trace_id().map(str::to_owned);
         match self.join.poll(&needed, now) {
@@ -285,8 +293,12 @@ impl Engine {
                 .robots
                 .index_of(&spec.robot)
                 .ok_or_else(|| format!("there is no robot {}", spec.robot))?;
+            let measured = world.inputs(robot)?;
+            if let Some(stale) = spec.stale_input(&measured, now) {
+                return Err(stale);
+            }
             robots.push(robot);
-            inputs.push(world.inputs(robot)?);
+            inputs.push(measured);
         }
         Ok((Arc::clone(skill), robots, inputs))
     }

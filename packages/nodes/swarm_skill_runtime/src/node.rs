@@ -41,6 +41,12 @@ const STATUS_PERIOD: std::time::Duration = std::time::Duration::from_millis(100)
 /// Longest time that the safety monitor may take for an envelope.
 const ENVELOPE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 
+/// Longest time from the safety monitor's answer to the status that shows it; it says the status 50 times a second.
+const STATUS_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// Time between two looks at what another thread fulfils.
+const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(2);
+
 /// Time between two looks of the keeper.
 const KEEPER_PERIOD: std::time::Duration = std::time::Duration::from_millis(500);
 
@@ -330,11 +336,21 @@ impl Surroundings for Shared {
         let answer = wait(answer)
             .ok_or_else(|| format!("{service} has not answered within {} s", ENVELOPE_TIMEOUT.as_secs()))?
             .map_err(|error| format!("cannot call {service}: {error}"))?;
-        if answer.success {
-            Ok(())
-        } else {
-            Err(format!("the safety monitor refuses the envelope: {}", answer.message))
+        if !answer.success {
+            return Err(format!("the safety monitor refuses the envelope: {}", answer.message));
         }
+        // A run looks at the status; so a run that is asked for after this order finds what was ordered.
+        let deadline = Instant::now() + STATUS_TIMEOUT;
+        while self.world().loaded_artifact(self.clock.now()) != Some(request.artifact.as_str()) {
+            if Instant::now() >= deadline {
+                return Err(format!(
+                    "the safety monitor took the envelope, but no /safety_monitor status has named it within {} s",
+                    STATUS_TIMEOUT.as_secs()
+                ));
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        }
+        Ok(())
     }
 }
 
@@ -349,7 +365,7 @@ fn wait<T>(future: impl Future<Output = T>) -> Option<T> {
         if Instant::now() >= deadline {
             return None;
         }
-        std::thread::sleep(std::time::Duration::from_millis(2));
+        std::thread::sleep(LOOK_AGAIN);
     }
 }
 
@@ -502,8 +518,8 @@ fn keep(shared: &Shared, shutdown: &Shutdown) {
                         *shared.last_good.lock().unwrap_or_else(PoisonError::into_inner) =
                             shared.deployer.last_good();
                     }
-                    // The same reason is told once, not twice a second.
-                    Err(reason) if reason != last_error => {
+                    // The same reason is told once, not twice a second; at the end of the process nothing answers any more.
+                    Err(reason) if reason != last_error && !shutdown.is_requested() => {
                         tracing::warn!("what is deployed is not in force yet: {reason}");
                         last_error = reason;
                     }
@@ -521,12 +537,9 @@ struct Runtime {
 
 impl Managed for Runtime {
     fn on_deactivate(&mut self) -> Result<(), TransitionError> {
+        // The control thread goes on turning until the arms stand; the goals' results say when they do. Nothing is waited for here:
+        // this is the thread that hears the arms.
         self.shared.engine().cancel_all("the runtime is being deactivated");
-        // The control thread goes on turning; wait until it has brought the arms to rest, but never for long.
-        let deadline = Instant::now() + std::time::Duration::from_secs(1);
-        while self.shared.engine().run_in_progress().is_some() && Instant::now() < deadline {
-            std::thread::sleep(PERIOD);
-        }
         Ok(())
     }
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
 use nalgebra::{Translation3, UnitQuaternion, Vector3};
-use swarm_base::Role;
+use swarm_base::{Duration, Role};
 use swarm_cell::{CellConfig, PoseConfig, RobotConfig};
 use swarm_kinematics::{ArmModel, ArmSpec, JointVector, Pose};
 use swarm_safety_core::{Envelope, EnvelopeError, EnvelopeFile, RobotShape};
-use swarm_skill_core::{CellRobot, MotionLimits, ToolModel};
+use swarm_skill_core::{CellRobot, INPUT_TIMEOUT, MotionLimits, ToolModel};
 
 /// Robots in the order of the declaration, and the ceiling for all of them.
 #[derive(Debug)]
@@ -43,6 +43,8 @@ impl Robots {
     /// The robots by the role that they play, with the limits of the ceiling tightened by a skill's envelope.
     pub fn under(&self, envelope_yaml: &str) -> Result<BTreeMap<Role, CellRobot>, EnvelopeError> {
         let envelope = EnvelopeFile::parse(envelope_yaml)?.under(&self.ceiling, &shapes(&self.robots))?;
+        let cell_timeout =
+            Duration::from_secs_f64(envelope.cell.joint_state_timeout_s.max(envelope.cell.wrench_timeout_s));
         let with_limits = self.robots.iter().zip(&envelope.robots).filter_map(|(robot, limits)| {
             let joints = &limits.joints;
             let cell_robot = CellRobot {
@@ -52,6 +54,7 @@ impl Robots {
                 tool: robot.tool,
                 home: robot.home,
                 limits: MotionLimits::within(limits.tcp_speed_m_s, &joints.velocity, &joints.acceleration),
+                input_timeout: INPUT_TIMEOUT.max(cell_timeout),
             };
             Some((robot.role?, cell_robot))
         });

@@ -249,3 +249,33 @@ fn a_second_run_waits_for_nobody_and_is_refused() {
     );
     assert_eq!(cell.result(&first).0.outcome, Outcome::Succeeded, "the first one does not mind");
 }
+
+#[test]
+fn nothing_starts_on_measurements_of_a_robot_that_has_fallen_silent() {
+    let mut cell = Cell::new();
+    cell.turn();
+    cell.deaf = true;
+    cell.now = cell.now + Duration::from_millis(200);
+    // The safety monitor is heard; the arms are not.
+    cell.world.hear_safety(cell.safety.clone(), cell.now);
+    let goal = cell.ask(None);
+    let (finished, last) = cell.result(&goal);
+    assert_eq!(
+        finished.outcome,
+        Outcome::Aborted("the joint state of ur5e_left is 210 ms old, at most 100 ms are allowed".into())
+    );
+    assert!(last.commands.is_empty(), "nothing was commanded");
+}
+
+#[test]
+fn leave_to_move_that_is_heard_just_after_the_goal_counts() {
+    let mut cell = Cell::new();
+    cell.safety.permits_motion = false;
+    cell.turn();
+    let goal = cell.ask(None);
+    cell.turn();
+    assert!(goal.try_recv().is_err(), "the goal waits");
+    cell.safety.permits_motion = true;
+    let (finished, _) = cell.result(&goal);
+    assert_eq!(finished.outcome, Outcome::Succeeded);
+}

@@ -28,8 +28,8 @@ use swarm_safety_core::{
     ResetRequest, RobotShape, SafetyState, State, Verdict, WrenchSample, step,
 };
 use swarm_skill_core::{
-    CellRobot, GoldenVectors, LocalLink, Material, MotionLimits, Outcome, PartSighting, Policy, PolicyError,
-    RoleInputs, Run, RunIdentity, RunState, SafetyView, Skill, Timing, ToolModel,
+    CellRobot, GoldenVectors, INPUT_TIMEOUT, LocalLink, Material, MotionLimits, Outcome, PartSighting,
+    Policy, PolicyError, RoleInputs, Run, RunIdentity, RunState, SafetyView, Skill, Timing, ToolModel,
 };
 
 use crate::arms::load_arms;
@@ -423,6 +423,7 @@ fn cell_robots(
                     &limits.joints.velocity,
                     &limits.joints.acceleration,
                 ),
+                input_timeout: INPUT_TIMEOUT,
             },
         );
     }

@@ -10,9 +10,9 @@ use swarm_bt::Loader;
 use swarm_cell::CellConfig;
 use swarm_kinematics::{ArmModel, ArmSpec, JointVector, Pose};
 use swarm_skill_core::{
-    GripperSample, JointSample, Link, LocalLink, MotionLimits, NamedPolicy, Outcome, PartSighting, Policy,
-    PolicyError, RoleInputs, RoleMessage, RoleSpec, Run, RunIdentity, RunState, SafetyView, Timing,
-    ToolModel, WrenchSample, phases, registry,
+    GripperSample, INPUT_TIMEOUT, JointSample, Link, LocalLink, MotionLimits, NamedPolicy, Outcome,
+    PartSighting, Policy, PolicyError, RoleInputs, RoleMessage, RoleSpec, Run, RunIdentity, RunState,
+    SafetyView, Timing, ToolModel, WrenchSample, phases, registry,
 };
 
 pub(crate) const PART_A: &str = "part_a";
@@ -296,6 +296,7 @@ fn spec(role: Role, xml: &str, policy: &NamedPolicy) -> RoleSpec {
         ),
         home: arm.joint_vector(&robot.home_rad).unwrap(),
         limits: MotionLimits::within(TCP_SPEED_M_PER_S, &active(1.2), &active(6.0)),
+        input_timeout: INPUT_TIMEOUT,
         tree: Arc::new(tree),
         policy: (role == Role::Follower).then(|| policy.clone()),
         arm: Arc::new(arm),
