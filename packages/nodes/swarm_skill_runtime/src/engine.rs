@@ -95,8 +95,8 @@ struct Running {
 /// Time between two feedbacks without news.
 const FEEDBACK_PERIOD: Duration = Duration::from_millis(100);
 
-/// A goal waits so long for leave to move before it is refused: a reset that was granted just before the goal came is in a status
-/// that is still on its way. The safety monitor says it 50 times a second.
+/// A goal waits so long for a status in which the safety monitor, after the goal came, gives leave to move: a reset that was granted
+/// just before is in one that is still on its way. The status is said 50 times a second.
 const START_GRACE: Duration = Duration::from_millis(200);
 
 /// What a run starts from: the skill, its robots by their place in the declaration, their first inputs.
@@ -222,8 +222,10 @@ impl Engine {
     }
 
     fn start_if_complete(&mut self, world: &World, skill: Option<&Arc<ActiveSkill>>, now: Time) {
-        let just_asked = self.waiting.iter().any(|goal| now.since(goal.since) < START_GRACE);
-        if just_asked && !world.safety(now).permits_motion {
+        let asked = self.waiting.iter().map(|goal| goal.since).max();
+        if asked
+            .is_some_and(|asked| now.since(asked) < START_GRACE && !world.permits_motion_since(asked, now))
+        {
             return;
         }
         let needed = skill.map(|skill| skill.skill.role_names()).unwrap_or_default();

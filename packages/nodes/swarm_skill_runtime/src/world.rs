@@ -151,6 +151,12 @@ impl World {
         }
     }
 
+    /// Whether the safety monitor has said after `moment` that motion is permitted, and has not taken it back.
+    pub fn permits_motion_since(&self, moment: Time, now: Time) -> bool {
+        let heard_after = self.safety.as_ref().is_some_and(|(at, _)| *at > moment);
+        heard_after && self.safety(now).permits_motion
+    }
+
     /// The artifact whose envelope the safety monitor holds, while it is heard.
     pub fn loaded_artifact(&self, now: Time) -> Option<&str> {
         let (at, safety) = self.safety.as_ref()?;

@@ -256,9 +256,9 @@ fn nothing_starts_on_measurements_of_a_robot_that_has_fallen_silent() {
     cell.turn();
     cell.deaf = true;
     cell.now = cell.now + Duration::from_millis(200);
-    // The safety monitor is heard; the arms are not.
-    cell.world.hear_safety(cell.safety.clone(), cell.now);
     let goal = cell.ask(None);
+    // The safety monitor is heard; the arms are not.
+    cell.world.hear_safety(cell.safety.clone(), cell.now + Duration::from_millis(1));
     let (finished, last) = cell.result(&goal);
     assert_eq!(
         finished.outcome,
