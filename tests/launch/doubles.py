@@ -22,7 +22,7 @@ class Action:
         try:
             return self.named[name]
         except KeyError:
-            raise AttributeError(f'{self.kind} was made without {name}') from None
+            raise AttributeError(f"{self.kind} was made without {name}") from None
 
 
 def _kind(name):
@@ -38,6 +38,7 @@ def _module(name, **content):
 def _package_not_found():
     class PackageNotFoundError(KeyError):
         pass
+
     return PackageNotFoundError
 
 
@@ -46,26 +47,30 @@ def modules(install):
     not_found = _package_not_found()
 
     def prefix(package):
-        if not (install / 'share/ament_index/resource_index/packages' / package).exists():
+        if not (install / "share/ament_index/resource_index/packages" / package).exists():
             raise not_found(package)
         return str(install)
 
     def share(package):
-        return prefix(package) + '/share/' + package
+        return prefix(package) + "/share/" + package
 
-    actions = ['DeclareLaunchArgument', 'IncludeLaunchDescription', 'LogInfo', 'OpaqueFunction', 'Shutdown']
-    sources = ['AnyLaunchDescriptionSource', 'PythonLaunchDescriptionSource']
+    actions = ["DeclareLaunchArgument", "IncludeLaunchDescription", "LogInfo", "OpaqueFunction", "Shutdown"]
+    sources = ["AnyLaunchDescriptionSource", "PythonLaunchDescriptionSource"]
     return {
-        'ament_index_python': _module('ament_index_python'),
-        'ament_index_python.packages': _module(
-            'ament_index_python.packages', PackageNotFoundError=not_found, get_package_prefix=prefix,
-            get_package_share_directory=share),
-        'launch': _module('launch', LaunchDescription=lambda entities: list(entities)),
-        'launch.actions': _module('launch.actions', **{name: _kind(name) for name in actions}),
-        'launch.launch_description_sources': _module(
-            'launch.launch_description_sources', **{name: lambda path: path for name in sources}),
-        'launch_ros': _module('launch_ros'),
-        'launch_ros.actions': _module('launch_ros.actions', Node=_kind('Node'), LifecycleNode=_kind('LifecycleNode')),
+        "ament_index_python": _module("ament_index_python"),
+        "ament_index_python.packages": _module(
+            "ament_index_python.packages",
+            PackageNotFoundError=not_found,
+            get_package_prefix=prefix,
+            get_package_share_directory=share,
+        ),
+        "launch": _module("launch", LaunchDescription=lambda entities: list(entities)),
+        "launch.actions": _module("launch.actions", **{name: _kind(name) for name in actions}),
+        "launch.launch_description_sources": _module(
+            "launch.launch_description_sources", **{name: lambda path: path for name in sources}
+        ),
+        "launch_ros": _module("launch_ros"),
+        "launch_ros.actions": _module("launch_ros.actions", Node=_kind("Node"), LifecycleNode=_kind("LifecycleNode")),
     }
 
 
@@ -92,7 +97,7 @@ def execute(path, install, **arguments):
 
 
 def _execute(path, context):
-    spec = importlib.util.spec_from_file_location('launch_file', path)
+    spec = importlib.util.spec_from_file_location("launch_file", path)
     launch_file = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(launch_file)
     return _carry_out(launch_file.generate_launch_description(), context)
@@ -102,13 +107,13 @@ def _carry_out(entities, context):
     done = []
     for action in entities:
         done.append(action)
-        if action.kind == 'DeclareLaunchArgument':
+        if action.kind == "DeclareLaunchArgument":
             value = context.launch_configurations.setdefault(action.values[0], action.default_value)
-            choices = action.named.get('choices')
+            choices = action.named.get("choices")
             if choices is not None and value not in choices:
-                raise ValueError(f'{action.values[0]}: {value!r} is none of {choices}')
-        elif action.kind == 'OpaqueFunction':
+                raise ValueError(f"{action.values[0]}: {value!r} is none of {choices}")
+        elif action.kind == "OpaqueFunction":
             done += _carry_out(action.function(context) or [], context)
-        elif action.kind == 'IncludeLaunchDescription':
+        elif action.kind == "IncludeLaunchDescription":
             done += _execute(action.values[0], context)
     return done

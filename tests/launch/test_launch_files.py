@@ -5,19 +5,18 @@ import os
 import pathlib
 import shutil
 
+import doubles
 import pytest
 import yaml
 
-import doubles
-
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
-CELL = yaml.safe_load((REPOSITORY / 'config/cell.yaml').read_text())
-NODES = {node['name']: node for node in CELL['nodes']}
+CELL = yaml.safe_load((REPOSITORY / "config/cell.yaml").read_text())
+NODES = {node["name"]: node for node in CELL["nodes"]}
 
 
-@pytest.fixture(scope='module')
+@pytest.fixture(scope="module")
 def install():
-    folder = os.environ.get('SWARM_INSTALL_DIR')
+    folder = os.environ.get("SWARM_INSTALL_DIR")
     assert folder, 'SWARM_INSTALL_DIR names no install tree: run "cargo xtask install" and set it'
     return pathlib.Path(folder).resolve()
 
@@ -25,28 +24,28 @@ def install():
 @pytest.fixture
 def source(tmp_path):
     """An install tree with swarm_bringup alone, laid from the sources: enough to execute the files."""
-    share = tmp_path / 'share/swarm_bringup'
-    (share / 'launch').mkdir(parents=True)
-    for file in (REPOSITORY / 'launch').glob('*.launch.py'):
-        shutil.copy(file, share / 'launch')
-    (share / 'config').symlink_to(REPOSITORY / 'config')
-    (share / 'urdf').symlink_to(REPOSITORY / 'urdf')
-    mark(tmp_path, 'swarm_bringup')
+    share = tmp_path / "share/swarm_bringup"
+    (share / "launch").mkdir(parents=True)
+    for file in (REPOSITORY / "launch").glob("*.launch.py"):
+        shutil.copy(file, share / "launch")
+    (share / "config").symlink_to(REPOSITORY / "config")
+    (share / "urdf").symlink_to(REPOSITORY / "urdf")
+    mark(tmp_path, "swarm_bringup")
     return tmp_path
 
 
 def mark(install, package):
-    index = install / 'share/ament_index/resource_index/packages'
+    index = install / "share/ament_index/resource_index/packages"
     index.mkdir(parents=True, exist_ok=True)
     (index / package).touch()
 
 
 def run(install, name, **arguments):
-    return doubles.execute(install / 'share/swarm_bringup/launch' / name, install, **arguments)
+    return doubles.execute(install / "share/swarm_bringup/launch" / name, install, **arguments)
 
 
 def nodes_of(actions):
-    return {action.name: action for action in actions if action.kind in ('Node', 'LifecycleNode') and 'name' in action.named}
+    return {action.name: action for action in actions if action.kind in ("Node", "LifecycleNode") and "name" in action.named}
 
 
 def kinds(actions, kind):
@@ -54,34 +53,34 @@ def kinds(actions, kind):
 
 
 def test_the_real_cell_has_every_declared_node_but_the_simulators(source):
-    nodes = nodes_of(run(source, 'cell.launch.py'))
-    assert set(nodes) == {name for name, node in NODES.items() if not node.get('simulation_only', False)}
+    nodes = nodes_of(run(source, "cell.launch.py"))
+    assert set(nodes) == {name for name, node in NODES.items() if not node.get("simulation_only", False)}
 
 
 def test_the_simulated_cell_has_every_declared_node(source):
-    assert set(nodes_of(run(source, 'sim.launch.py'))) == set(NODES)
+    assert set(nodes_of(run(source, "sim.launch.py"))) == set(NODES)
 
 
 def test_a_node_is_started_as_declared(source):
-    nodes = nodes_of(run(source, 'sim.launch.py'))
+    nodes = nodes_of(run(source, "sim.launch.py"))
     for name, declared in NODES.items():
         node = nodes[name]
-        assert node.kind == ('LifecycleNode' if declared['lifecycle'] == 'managed' else 'Node')
-        assert (node.package, node.executable) == (declared['package'], declared['executable'])
-        assert node.namespace == declared.get('namespace', '')
+        assert node.kind == ("LifecycleNode" if declared["lifecycle"] == "managed" else "Node")
+        assert (node.package, node.executable) == (declared["package"], declared["executable"])
+        assert node.namespace == declared.get("namespace", "")
         [parameters] = node.parameters
-        assert declared['parameters'].items() <= parameters.items()
-        assert parameters['autostart'] is True
-        assert pathlib.Path(parameters['cell_config']).samefile(REPOSITORY / 'config/cell.yaml')
+        assert declared["parameters"].items() <= parameters.items()
+        assert parameters["autostart"] is True
+        assert pathlib.Path(parameters["cell_config"]).samefile(REPOSITORY / "config/cell.yaml")
         assert node.prefix is None
 
 
 def test_only_the_safety_monitor_is_not_restarted_and_its_end_ends_the_launch(source):
-    for name, node in nodes_of(run(source, 'sim.launch.py')).items():
-        if name == 'safety_monitor':
+    for name, node in nodes_of(run(source, "sim.launch.py")).items():
+        if name == "safety_monitor":
             assert node.respawn is False
             ending = doubles.Context({})
-            assert [action.kind for action in node.on_exit(None, ending)] == ['LogInfo', 'Shutdown']
+            assert [action.kind for action in node.on_exit(None, ending)] == ["LogInfo", "Shutdown"]
             ending.is_shutdown = True
             assert node.on_exit(None, ending) == []
         else:
@@ -89,122 +88,122 @@ def test_only_the_safety_monitor_is_not_restarted_and_its_end_ends_the_launch(so
 
 
 def test_an_override_takes_the_place_of_a_declared_parameter(source):
-    nodes = nodes_of(run(source, 'sim.launch.py', overrides='{swarm_sim: {seed: 3}}'))
-    assert nodes['swarm_sim'].parameters[0]['seed'] == 3
-    assert nodes['swarm_sim'].parameters[0]['realtime_factor'] == NODES['swarm_sim']['parameters']['realtime_factor']
+    nodes = nodes_of(run(source, "sim.launch.py", overrides="{swarm_sim: {seed: 3}}"))
+    assert nodes["swarm_sim"].parameters[0]["seed"] == 3
+    assert nodes["swarm_sim"].parameters[0]["realtime_factor"] == NODES["swarm_sim"]["parameters"]["realtime_factor"]
 
 
 def test_an_override_of_no_node_is_refused(source):
-    with pytest.raises(RuntimeError, match='overrides: no node of this launch is named swarm_simm'):
-        run(source, 'sim.launch.py', overrides='{swarm_simm: {seed: 3}}')
+    with pytest.raises(RuntimeError, match="overrides: no node of this launch is named swarm_simm"):
+        run(source, "sim.launch.py", overrides="{swarm_simm: {seed: 3}}")
 
 
 def test_another_store_and_trust_file_reach_who_reads_artifacts_and_nobody_else(source):
-    nodes = nodes_of(run(source, 'sim.launch.py', store='/srv/store', trust_file='/srv/trust.yaml'))
-    for path in ('/srv/store', '/srv/trust.yaml'):
+    nodes = nodes_of(run(source, "sim.launch.py", store="/srv/store", trust_file="/srv/trust.yaml"))
+    for path in ("/srv/store", "/srv/trust.yaml"):
         told = {name for name, node in nodes.items() if path in node.parameters[0].values()}
-        assert told == {'safety_monitor', 'skill_runtime'}
+        assert told == {"safety_monitor", "skill_runtime"}
 
 
 def test_a_remapping_is_handed_on(source, tmp_path):
-    cell = yaml.safe_load((REPOSITORY / 'config/cell.yaml').read_text())
-    cell['nodes'][1]['remappings'] = {'/panda/joint_command': '/panda/velocity_controller/commands'}
-    (tmp_path / 'cell.yaml').write_text(yaml.safe_dump(cell))
-    nodes = nodes_of(run(source, 'cell.launch.py', cell_config=str(tmp_path / 'cell.yaml')))
-    assert nodes['safety_monitor'].remappings == [('/panda/joint_command', '/panda/velocity_controller/commands')]
+    cell = yaml.safe_load((REPOSITORY / "config/cell.yaml").read_text())
+    cell["nodes"][1]["remappings"] = {"/panda/joint_command": "/panda/velocity_controller/commands"}
+    (tmp_path / "cell.yaml").write_text(yaml.safe_dump(cell))
+    nodes = nodes_of(run(source, "cell.launch.py", cell_config=str(tmp_path / "cell.yaml")))
+    assert nodes["safety_monitor"].remappings == [("/panda/joint_command", "/panda/velocity_controller/commands")]
 
 
 def test_a_node_is_kept_on_its_declared_core(source, tmp_path):
-    cell = yaml.safe_load((REPOSITORY / 'config/cell.yaml').read_text())
-    cell['nodes'][1]['schedule']['cpu'] = 1
-    (tmp_path / 'cell.yaml').write_text(yaml.safe_dump(cell))
-    nodes = nodes_of(run(source, 'cell.launch.py', cell_config=str(tmp_path / 'cell.yaml')))
-    assert nodes['safety_monitor'].prefix == 'taskset --cpu-list 1'
-    assert nodes['skill_runtime'].prefix is None
+    cell = yaml.safe_load((REPOSITORY / "config/cell.yaml").read_text())
+    cell["nodes"][1]["schedule"]["cpu"] = 1
+    (tmp_path / "cell.yaml").write_text(yaml.safe_dump(cell))
+    nodes = nodes_of(run(source, "cell.launch.py", cell_config=str(tmp_path / "cell.yaml")))
+    assert nodes["safety_monitor"].prefix == "taskset --cpu-list 1"
+    assert nodes["skill_runtime"].prefix is None
 
 
 def test_a_priority_that_is_permitted_is_not_spoken_of(source, tmp_path, monkeypatch):
     tools(tmp_path, monkeypatch, chrt='shift 2; exec "$@"')
-    actions = run(source, 'cell.launch.py', real_time='required')
-    assert not [action.msg for action in kinds(actions, 'LogInfo') if 'SCHED_FIFO' in action.msg]
+    actions = run(source, "cell.launch.py", real_time="required")
+    assert not [action.msg for action in kinds(actions, "LogInfo") if "SCHED_FIFO" in action.msg]
 
 
 def test_a_priority_that_is_not_permitted_is_told_and_the_cell_starts(source, tmp_path, monkeypatch):
-    tools(tmp_path, monkeypatch, chrt='exit 1')
-    actions = run(source, 'cell.launch.py')
-    priority = NODES['safety_monitor']['schedule']['priority']
-    [note] = [action.msg for action in kinds(actions, 'LogInfo') if 'SCHED_FIFO' in action.msg]
-    assert note.startswith(f'safety_monitor: this user may not use SCHED_FIFO priority {priority}')
-    assert 'safety_monitor' in nodes_of(actions)
+    tools(tmp_path, monkeypatch, chrt="exit 1")
+    actions = run(source, "cell.launch.py")
+    priority = NODES["safety_monitor"]["schedule"]["priority"]
+    [note] = [action.msg for action in kinds(actions, "LogInfo") if "SCHED_FIFO" in action.msg]
+    assert note.startswith(f"safety_monitor: this user may not use SCHED_FIFO priority {priority}")
+    assert "safety_monitor" in nodes_of(actions)
 
 
 def test_a_priority_that_is_required_and_not_permitted_starts_nothing(source, tmp_path, monkeypatch):
-    tools(tmp_path, monkeypatch, chrt='exit 1')
-    with pytest.raises(RuntimeError, match='safety_monitor: this user may not use SCHED_FIFO'):
-        run(source, 'cell.launch.py', real_time='required')
+    tools(tmp_path, monkeypatch, chrt="exit 1")
+    with pytest.raises(RuntimeError, match="safety_monitor: this user may not use SCHED_FIFO"):
+        run(source, "cell.launch.py", real_time="required")
 
 
 def tools(folder, monkeypatch, **scripts):
     """Puts shell scripts of these names first on the PATH."""
     for name, script in scripts.items():
-        (folder / name).write_text(f'#!/bin/sh\n{script}\n')
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
         (folder / name).chmod(0o755)
-    monkeypatch.setenv('PATH', f"{folder}:{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
 
 
 def test_the_drivers_are_included_where_they_are_named(source, tmp_path):
-    drivers = tmp_path / 'drivers.launch.py'
-    drivers.write_text('def generate_launch_description():\n    return []\n')
-    included = kinds(run(source, 'cell.launch.py', drivers=str(drivers)), 'IncludeLaunchDescription')
+    drivers = tmp_path / "drivers.launch.py"
+    drivers.write_text("def generate_launch_description():\n    return []\n")
+    included = kinds(run(source, "cell.launch.py", drivers=str(drivers)), "IncludeLaunchDescription")
     assert [action.values[0] for action in included] == [str(drivers)]
 
 
 def test_without_drivers_the_operator_is_told(source):
-    notes = [action.msg for action in kinds(run(source, 'cell.launch.py'), 'LogInfo')]
-    assert any(note.startswith('No robot drivers are started here') for note in notes)
+    notes = [action.msg for action in kinds(run(source, "cell.launch.py"), "LogInfo")]
+    assert any(note.startswith("No robot drivers are started here") for note in notes)
 
 
 def test_a_declaration_that_cannot_be_read_is_named(source, tmp_path):
     with pytest.raises(RuntimeError, match="cannot read the cell's declaration /nowhere/cell.yaml: "):
-        run(source, 'cell.launch.py', cell_config='/nowhere/cell.yaml')
+        run(source, "cell.launch.py", cell_config="/nowhere/cell.yaml")
 
 
 def test_robot_state_publisher_takes_over_the_frames_where_it_is_installed(source):
-    mark(source, 'robot_state_publisher')
-    mark(source, 'swarm_sim')
-    executable = source / 'lib/swarm_sim/describe_cell'
+    mark(source, "robot_state_publisher")
+    mark(source, "swarm_sim")
+    executable = source / "lib/swarm_sim/describe_cell"
     executable.parent.mkdir(parents=True)
     executable.write_text('#!/bin/sh\nprintf "<robot name=\\"cell\\"/>"\n')
     executable.chmod(0o755)
-    actions = run(source, 'sim.launch.py')
-    [publisher] = [action for action in kinds(actions, 'Node') if action.package == 'robot_state_publisher']
-    assert publisher.parameters == [{'robot_description': '<robot name="cell"/>'}]
-    assert nodes_of(actions)['swarm_sim'].parameters[0]['publish_tf'] is False
+    actions = run(source, "sim.launch.py")
+    [publisher] = [action for action in kinds(actions, "Node") if action.package == "robot_state_publisher"]
+    assert publisher.parameters == [{"robot_description": '<robot name="cell"/>'}]
+    assert nodes_of(actions)["swarm_sim"].parameters[0]["publish_tf"] is False
 
 
-@pytest.mark.parametrize('name', ['cell.launch.py', 'sim.launch.py'])
+@pytest.mark.parametrize("name", ["cell.launch.py", "sim.launch.py"])
 def test_everything_that_a_launch_file_names_is_installed(install, name):
     for node in nodes_of(run(install, name)).values():
-        assert (install / 'share/ament_index/resource_index/packages' / node.package).is_file(), node.package
-        assert (install / 'share' / node.package / 'package.xml').is_file(), node.package
-        executable = install / 'lib' / node.package / node.executable
-        assert os.access(executable, os.X_OK), f'{executable} is missing or not executable'
-        assert pathlib.Path(node.parameters[0]['cell_config']).is_file()
+        assert (install / "share/ament_index/resource_index/packages" / node.package).is_file(), node.package
+        assert (install / "share" / node.package / "package.xml").is_file(), node.package
+        executable = install / "lib" / node.package / node.executable
+        assert os.access(executable, os.X_OK), f"{executable} is missing or not executable"
+        assert pathlib.Path(node.parameters[0]["cell_config"]).is_file()
 
 
 def test_every_file_that_the_declaration_names_is_installed(install):
-    share = install / 'share/swarm_bringup'
-    cell = yaml.safe_load((share / 'config/cell.yaml').read_text())
-    named = [cell['safety']['file']]
-    for robot in cell['robots']:
-        named += [robot['urdf']] + ([robot['gripper_urdf']] if 'gripper_urdf' in robot else [])
+    share = install / "share/swarm_bringup"
+    cell = yaml.safe_load((share / "config/cell.yaml").read_text())
+    named = [cell["safety"]["file"]]
+    for robot in cell["robots"]:
+        named += [robot["urdf"]] + ([robot["gripper_urdf"]] if "gripper_urdf" in robot else [])
     missing = [path for path in named if not (share / path).is_file()]
     assert not missing
 
 
 def test_every_mesh_that_a_description_names_is_installed(install):
-    urdf = install / 'share/swarm_bringup/urdf'
-    for description in urdf.rglob('*.urdf'):
+    urdf = install / "share/swarm_bringup/urdf"
+    for description in urdf.rglob("*.urdf"):
         for mesh in description.read_text().split('filename="')[1:]:
             path = description.parent / mesh.split('"')[0]
-            assert path.is_file(), f'{description.name} names {path}'
+            assert path.is_file(), f"{description.name} names {path}"

@@ -80,7 +80,9 @@ class Workshop:
 
     def sign(self, archive: Path, *signers: str):
         for signer in signers:
-            self._cell("sign", "--artifact", archive, "--private-key", self.folder / "keys" / f"{signer}.pem", "--signer-id", signer)
+            self._cell(
+                "sign", "--artifact", archive, "--private-key", self.folder / "keys" / f"{signer}.pem", "--signer-id", signer
+            )
 
     def rebuilt(self, name: str, change) -> Path:
         """A good artifact taken apart, changed by `change(entries)`, put together again, and signed."""

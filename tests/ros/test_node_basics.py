@@ -8,7 +8,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from harness import LATCHED, TIMEOUT_S
 from lifecycle_msgs.msg import State, Transition, TransitionEvent
 from lifecycle_msgs.srv import ChangeState, GetAvailableStates, GetAvailableTransitions, GetState
-from rcl_interfaces.msg import Log, Parameter, ParameterEvent, ParameterType, ParameterValue
+from rcl_interfaces.msg import Log, LoggerLevel, Parameter, ParameterEvent, ParameterType, ParameterValue
 from rcl_interfaces.srv import (
     DescribeParameters,
     GetParameters,
@@ -18,7 +18,6 @@ from rcl_interfaces.srv import (
     SetParameters,
     SetParametersAtomically,
 )
-from rcl_interfaces.msg import LoggerLevel
 from std_msgs.msg import Float64
 from std_srvs.srv import SetBool
 

@@ -119,6 +119,7 @@ def test_an_arm_follows_while_permitted_and_stops_when_the_permit_ends_counted_i
     sim()
     reports, gate = Reports(probe), StandInGate(probe)
     gate.drive_until("ur5e_left", 0.3, lambda: reports.driver("ur5e_left").reference_speed > 0.299, "the arm moves at 0.3 rad/s")
+
     # The permits end here; commands go on.
     def stopped():
         gate.command("ur5e_left", 0.3)

@@ -238,7 +238,9 @@ def test_a_node_killed_during_a_run_stops_the_arms_and_its_restart_recovers(cell
         result = run.result()
         assert result.outcome == ABORTED
         # Without the arms' states runtime and safety monitor both stop the run; either may be first.
-        words = {"monitor": "the last /safety_monitor status is", "sim": "the joint state of ur5e_.* old|joint_state_timeout"}[victim]
+        words = (
+            "the last /safety_monitor status is" if victim == "monitor" else "the joint state of ur5e_.* old|joint_state_timeout"
+        )
         assert re.search(words, result.message), result.message
     if victim != "sim":
         cell.wait_standing()
@@ -326,7 +328,8 @@ def test_the_commands_say_when_nobody_is_there(domain, workshop):
         ("rollback_skill", "--timeout", "0.5"),
     ):
         done = subprocess.run([bin_dir() / name, *arguments], env=domain.environment, capture_output=True, text=True, timeout=60)
-        assert done.returncode == 1 and re.search("no node offers the (service|action) .*is the (node|skill runtime) running", done.stderr), done
+        assert done.returncode == 1, done
+        assert re.search("no node offers the (service|action) .*is the (node|skill runtime) running", done.stderr), done
 
 
 def test_a_command_whose_server_goes_away_does_not_wait_for_it(domain, probe):
