@@ -31,6 +31,7 @@ pub mod queue;
 pub mod shell;
 mod signals;
 pub mod stamp;
+mod transport;
 
 pub use cell::{CellFile, CellFileError};
 pub use client::{CallError, CommandNode};

@@ -21,7 +21,7 @@ use crate::logging::{self, Format, LogOptions, Logging};
 use crate::parameters::{self, Parameter, ParameterMistakes, ParameterSpec, ParameterType, Parameters};
 use crate::queue::{ArrivalCounter, CountedQueue, QueueCounts};
 use crate::stamp::RosClock;
-use crate::{qos, signals};
+use crate::{qos, signals, transport};
 
 /// Longest wait for the middleware in one turn; bounds the reaction to a shutdown request and to requests made by other threads.
 pub const SPIN_PERIOD: Duration = Duration::from_millis(10);
@@ -379,8 +379,9 @@ impl NodeShell {
     }
 }
 
-/// The process's ROS context. `r2r` panics on malformed ROS arguments; its words are rcl's and become the error here.
+/// The process's ROS context, see also [`crate::transport`]. `r2r` panics on malformed ROS arguments; its words are rcl's and become the error here.
 pub(crate) fn create_context() -> Result<r2r::Context, String> {
+    transport::leave_shared_memory();
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
     let created = std::panic::catch_unwind(r2r::Context::create);

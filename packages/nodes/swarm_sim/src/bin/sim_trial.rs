@@ -20,6 +20,10 @@ use swarm_ros::{CommandNode, qos};
 /// Longest wait for the simulator to be there, and for arms to stand.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Subscriptions of `/emergency_stop` that hear a reliable, volatile publisher: the simulator's, and two of the safety monitor's. A
+/// stop that only the simulator hears would be measured as one that nobody obeys.
+const LISTENERS: usize = 3;
+
 /// Acts on a simulated cell.
 #[derive(Debug, Parser)]
 #[command(name = "sim_trial")]
@@ -90,20 +94,27 @@ fn stop(above: f64, timeout: f64) -> anyhow::Result<()> {
     let mut reports = command.node.subscribe::<SimReport>("/sim/report", qos::EVENTS)?;
     let button = command.node.create_publisher::<Bool>("/emergency_stop", qos::STOP_RELIABLE)?;
     let moving = command.wait_for(timeout, |_| {
+        let heard = button.get_inter_process_subscription_count().is_ok_and(|count| count >= LISTENERS);
         newest(&mut reports)
-            .filter(|report| report.drivers.iter().any(|driver| driver.reference_speed > above))
+            .filter(|report| heard && report.drivers.iter().any(|driver| driver.reference_speed > above))
     });
     let Some(pressed_at) = moving else {
-        bail!("no arm moved faster than {above} rad/s within {} s", timeout.as_secs_f64());
+        bail!(
+            "within {} s no arm moved faster than {above} rad/s while safety monitor and simulator both listened to /emergency_stop",
+            timeout.as_secs_f64()
+        );
     };
     if pressed_at.emergency_stop_cycles >= 0 {
         bail!("the simulator still shows an earlier stop: run `sim_trial reset` first");
     }
-    button.publish(&Bool { data: true })?;
+    // Again and again, as every stop by topic should be.
     let stopped = command.wait_for(PATIENCE, |_| {
-        newest(&mut reports)
-            .filter(|report| report.cycle > pressed_at.cycle && report.emergency_stop_cycles >= 0)
+        let pressed = button.publish(&Bool { data: true });
+        let stopped = newest(&mut reports)
+            .filter(|report| report.cycle > pressed_at.cycle && report.emergency_stop_cycles >= 0);
+        pressed.map(|()| stopped).transpose()
     });
+    let stopped = stopped.transpose()?;
     let Some(stopped) = stopped else {
         bail!(
             "/emergency_stop was pressed, and the arms are still commanded to move after {} s",

@@ -172,8 +172,9 @@ impl ObservedRun {
         };
         if let (true, Some(pocket), Some(tip)) = (self.started_s.is_some(), pose("part_a"), pose("part_b")) {
             let tip = tip_in_pocket(&pocket, &tip);
-            // From where the tip is in the pocket on, the mean of all sightings takes the camera's noise away.
-            if tip.translation.z < -0.015 {
+            // From where the tip is in the pocket on (below its mouth and within its edges), the mean of all sightings takes the
+            // camera's noise away.
+            if tip.translation.z < -0.015 && tip.translation.vector.xy().amax() < 0.010 {
                 self.seated.add(&tip);
             }
         }

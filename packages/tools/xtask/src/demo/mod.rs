@@ -85,6 +85,6 @@ fn report(executables: &Path, folder: &Path, execution: &Execution) -> Result<()
     let mut command = Command::new(executables.join("swarm_report"));
     command.arg(folder.join("run.jsonl")).arg("--out").arg(folder.join("report.html"));
     print!("{}", process::output("writing the report", &mut command)?);
-    println!("{}: {}", execution.outcome, execution.message);
+    println!("{execution}");
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! What `execute_skill --json` says of a run: one JSON object per line, feedback while it goes on and a result at the end.
 
+use std::fmt;
+
 /// A run that has ended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Execution {
@@ -13,6 +15,14 @@ pub struct Execution {
 impl Execution {
     pub fn succeeded(&self) -> bool {
         self.outcome == "succeeded"
+    }
+}
+
+impl fmt::Display for Execution {
+    /// `succeeded after 26.7 s`, `aborted after 3.1 s: leader: ..`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} after {:.1} s", self.outcome, self.duration_s)?;
+        if self.message.is_empty() { Ok(()) } else { write!(f, ": {}", self.message) }
     }
 }
 
@@ -110,7 +120,9 @@ mod tests {
             assert_eq!(reader.result(), None, "after {end} bytes");
         }
         reader.follow(OUTPUT);
-        assert!(reader.result().unwrap().succeeded());
+        let result = reader.result().unwrap();
+        assert!(result.succeeded());
+        assert_eq!(result.to_string(), "succeeded after 21.5 s: done");
         assert_eq!(reader.follow(OUTPUT), None);
     }
 }

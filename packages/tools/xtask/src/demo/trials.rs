@@ -48,7 +48,7 @@ pub fn measure(
         succeeded += u64::from(execution.succeeded() && mated);
         task.advance_to(seed);
         let truth = if mated { "mated" } else { "not mated" };
-        task.line(&format!("  seed {seed}: {}, {truth}: {}", execution.outcome, execution.message));
+        task.line(&format!("  seed {seed}: {truth}, {execution}"));
     }
 
     let mut worst = 0_u64;
