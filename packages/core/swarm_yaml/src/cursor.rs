@@ -57,14 +57,14 @@ impl<'a> Cursor<'a> {
     }
 
     /// A text, also an empty one.
-    pub fn text(&self) -> Option<&'a str> {
+    pub fn text(&self) -> Option<String> {
         self.text_that(|_| true, "a text")
     }
 
     /// A text for which `good` holds.
-    pub fn text_that(&self, good: impl Fn(&str) -> bool, expected: &str) -> Option<&'a str> {
+    pub fn text_that(&self, good: impl Fn(&str) -> bool, expected: &str) -> Option<String> {
         match self.value() {
-            Value::Text(text) if good(text) => Some(text),
+            Value::Text(text) if good(text) => Some(text.clone()),
             _ => self.expected(expected),
         }
     }
@@ -93,15 +93,19 @@ impl<'a> Cursor<'a> {
     /// A finite number within `range`; `unit` is only for the message.
     pub fn number(&self, range: impl RangeBounds<f64>, unit: &str) -> Option<f64> {
         let number = match *self.value() {
-            Value::Number(number) => number,
-            Value::Integer(number) => number as f64,
-            _ => f64::NAN,
+            Value::Number(number) => Some(number),
+            Value::Integer(number) => Some(number as f64),
+            _ => None,
         };
-        if number.is_finite() && range.contains(&number) {
+        if let Some(number) = number.filter(|number| number.is_finite() && range.contains(number)) {
             return Some(number);
         }
+        let finite = if number.is_some_and(|number| !number.is_finite()) { "finite " } else { "" };
         let space = if unit.is_empty() { "" } else { " " };
-        self.expected(format!("a number{}{space}{unit}", bounds(&range, |bound| (bound * 1e4).round() / 1e4)))
+        self.expected(format!(
+            "a {finite}number{}{space}{unit}",
+            bounds(&range, |bound| (bound * 1e4).round() / 1e4)
+        ))
     }
 
     /// A whole number within `range`.
@@ -114,10 +118,24 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// The number of the file's form, which must be `known`.
+    pub fn schema(&self, known: u64) -> Option<u64> {
+        match *self.value() {
+            Value::Integer(number) if u64::try_from(number) == Ok(known) => Some(known),
+            _ => self.expected(format!("{known} (the form that this program reads)")),
+        }
+    }
+
     /// The items of a list.
     pub fn items(&self, expected: &str) -> Option<Vec<Self>> {
         let Value::List(items) = self.value() else { return self.expected(expected) };
         Some(items.iter().enumerate().map(|(index, node)| self.item(index, node)).collect())
+    }
+
+    /// A list whose every item is read by `read`; all are read, also after one with a mistake.
+    pub fn list<T>(&self, expected: &str, read: impl FnMut(&Self) -> Option<T>) -> Option<Vec<T>> {
+        let items: Vec<Option<T>> = self.items(expected)?.iter().map(read).collect();
+        items.into_iter().collect()
     }
 
     /// Three finite numbers within `range`.
@@ -129,10 +147,22 @@ impl<'a> Cursor<'a> {
         Some([x?, y?, z?])
     }
 
-    /// The entries of a mapping whose names are free.
-    pub fn entries(&self, expected: &str) -> Option<Vec<(&'a str, Self)>> {
+    /// A mapping whose names are free and whose every value is read by `read`; all are read, also after one with a mistake.
+    pub fn mapping<T>(
+        &self,
+        expected: &str,
+        mut read: impl FnMut(&'a str, &Self) -> Option<T>,
+    ) -> Option<BTreeMap<String, T>> {
         let Value::Mapping(entries) = self.value() else { return self.expected(expected) };
-        Some(entries.iter().map(|entry| (entry.name.as_str(), self.child(entry))).collect())
+        let read = |entry: &'a Entry| (entry.name.clone(), read(&entry.name, &self.child(entry)));
+        let values: Vec<(String, Option<T>)> = entries.iter().map(read).collect();
+        values.into_iter().map(|(name, value)| Some((name, value?))).collect()
+    }
+
+    /// The names in a mapping; none if this is no mapping, and notes nothing then.
+    pub fn names(&self) -> Vec<&'a str> {
+        let Value::Mapping(entries) = self.value() else { return Vec::new() };
+        entries.iter().map(|entry| entry.name.as_str()).collect()
     }
 
     /// The fields of a mapping that has these names and no others; every other one is noted.
@@ -142,20 +172,14 @@ impl<'a> Cursor<'a> {
         };
         for entry in entries.iter().filter(|entry| !names.contains(&entry.name.as_str())) {
             let known = match nearest(&entry.name, &names) {
-                Some(nearest) => format!("the nearest known is {nearest}"),
-                None => format!("known are {}", names.join(", ")),
+                Some(nearest) => format!("did you mean {nearest}?"),
+                None => format!("known: {}", names.join(", ")),
             };
             let path = child_path(&self.path, &entry.name);
             self.notes.add(entry.mark, &path, &format!("unknown field; {known}"));
         }
         let found = |name| entries.iter().find(|entry| entry.name == name).map(|entry| self.child(entry));
         Some(names.map(|name| Field { of: self.clone(), name, found: found(name) }))
-    }
-
-    /// The value behind `name` if this is a mapping that has it; notes nothing if not.
-    pub fn get(&self, name: &str) -> Option<&'a Value> {
-        let Value::Mapping(entries) = self.value() else { return None };
-        entries.iter().find(|entry| entry.name == name).map(|entry| &entry.node.value)
     }
 
     /// Notes every name that stands twice in one mapping, here and below.

@@ -43,6 +43,12 @@ impl Document {
         tree::parse(text).map(|root| Self { root }).map_err(Mistakes::one)
     }
 
+    /// What stands behind `name`, if the document is a mapping that has it.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        let Value::Mapping(entries) = &self.root.value else { return None };
+        entries.iter().find(|entry| entry.name == name).map(|entry| &entry.node.value)
+    }
+
     /// Lets `walk` build a `T` from the document. `walk` may give `None` only after it noted a mistake.
     pub fn read<T>(&self, walk: impl FnOnce(&Cursor<'_>) -> Option<T>) -> Result<T, Mistakes> {
         let notes = Notes::default();

@@ -18,7 +18,7 @@ fn robot(at: &Cursor<'_>) -> Option<Robot> {
     let reach_m = reach_m.required("the reach (m)", |at| at.number(0.0..=2.0, "m"));
     let at = place.required("the place (m)", |at| at.triple(-1.0..=1.0, "m"));
     let held = held.optional(false, Cursor::boolean);
-    Some(Robot { name: name?.to_owned(), axes: axes?, reach_m: reach_m?, at: at?, held: held? })
+    Some(Robot { name: name?, axes: axes?, reach_m: reach_m?, at: at?, held: held? })
 }
 
 #[track_caller]
@@ -44,11 +44,11 @@ fn every_mistake_is_listed_in_the_order_of_the_lines() {
     assert_mistakes(
         "colour: red\nnaem: left\naxes: 6.5\nreach_m: .nan\nat: [0, high, 0, 1]\nheld: yes\naxes: 7\n",
         "8 mistakes\n  \
-         line 1, column 1: colour: unknown field; known are name, axes, reach_m, at, held\n  \
+         line 1, column 1: colour: unknown field; known: name, axes, reach_m, at, held\n  \
          line 1, column 1: name: missing; expected the robot's name\n  \
-         line 2, column 1: naem: unknown field; the nearest known is name\n  \
+         line 2, column 1: naem: unknown field; did you mean name?\n  \
          line 3, column 7: axes: expected a whole number from 1 to 7, found the number 6.5\n  \
-         line 4, column 10: reach_m: expected a number from 0 to 2 m, found the number NaN\n  \
+         line 4, column 10: reach_m: expected a finite number from 0 to 2 m, found the number NaN\n  \
          line 5, column 5: at: expected three numbers (m), found a list of 4\n  \
          line 6, column 7: held: expected true or false, found 'yes'\n  \
          line 7, column 1: axes: stands a second time, first on line 3",
@@ -92,9 +92,15 @@ fn ranges_are_told_as_far_as_they_reach() {
     let number = |range: (std::ops::Bound<f64>, std::ops::Bound<f64>)| {
         read(".inf", |at| at.number(range, "N")).unwrap_err().as_slice()[0].problem.clone()
     };
-    assert_eq!(number((Unbounded, Unbounded)), "expected a number N, found the number inf");
-    assert_eq!(number((Excluded(0.0), Unbounded)), "expected a number above 0 N, found the number inf");
-    assert_eq!(number((Unbounded, Excluded(1.0))), "expected a number below 1 N, found the number inf");
+    assert_eq!(number((Unbounded, Unbounded)), "expected a finite number N, found the number inf");
+    assert_eq!(
+        number((Excluded(0.0), Unbounded)),
+        "expected a finite number above 0 N, found the number inf"
+    );
+    assert_eq!(
+        number((Unbounded, Excluded(1.0))),
+        "expected a finite number below 1 N, found the number inf"
+    );
     let negative = read("-4", |at| at.integer(0..)).unwrap_err();
     assert_eq!(negative.as_slice()[0].problem, "expected a whole number from 0, found the number -4");
 }
@@ -143,7 +149,7 @@ fn of_very_many_mistakes_some_are_listed_and_the_others_counted() {
 fn control_characters_of_the_document_are_not_printed_and_long_texts_are_cut() {
     let text = format!("{}: {}\n", r#""\e[2J\u202e""#, quoted_bell());
     let error = read(&text, |at| at.fields(["name"]).map(|_| ())).unwrap_err().to_string();
-    assert_eq!(error, "line 1, column 1: \\u{1b}[2J\\u{202e}: unknown field; known are name");
+    assert_eq!(error, "line 1, column 1: \\u{1b}[2J\\u{202e}: unknown field; known: name");
     let error = read(&quoted_bell(), |at| at.integer(0..)).unwrap_err().to_string();
     assert_eq!(error, "line 1, column 1: expected a whole number from 0, found '\\u{7}'");
     let error = read(&"x".repeat(10_000), |at| at.integer(0..)).unwrap_err().to_string();
