@@ -95,7 +95,7 @@ fn read_robot(
     let payload = payload.required("the payload", |at| read_payload(at, model, gripper.as_ref()));
     Some(RobotConfig {
         name: name?,
-        model: model?.as_str().to_owned(),
+        model: model?,
         urdf: urdf?,
         gripper_urdf: gripper_urdf?,
         base_in_world: base_in_world?,

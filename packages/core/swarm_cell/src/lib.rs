@@ -7,15 +7,20 @@
 //! Flow of a parse: `swarm_yaml` makes the text a tree whose nodes know their place; `declaration_reader` reads the fields
 //! of each part within their ranges, then what must agree between parts.
 //!
+//! [`arm_models`] makes the kinematics of the declared arms from the URDFs that the caller reads.
+//!
 //! Deliberately absent: files (whether a URDF exists is seen by whoever opens it), ROS, defaults that change what moves.
 
+mod arms;
 mod declaration;
 mod declaration_reader;
 mod mistake;
 mod model;
 
+pub use arms::{ArmError, arm_models};
 pub use declaration::{
     ArtifactPaths, CellConfig, Cpu, GripperConfig, Lifecycle, NodeConfig, PayloadConfig, PoseConfig,
     RobotConfig, RoleMap, SafetyFile, Schedule, SchedulePolicy,
 };
 pub use mistake::ConfigError;
+pub use model::Model;
