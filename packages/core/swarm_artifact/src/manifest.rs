@@ -439,6 +439,35 @@ files:
     }
 
     #[test]
+    fn the_manifest_does_not_list_itself_and_some_role_is_played() {
+        let bad = GOOD.replace("path: trees/leader.xml", "path: manifest.yaml").replace(
+            "{tree: trees/leader.xml, tree_id: Leader, robot_group: leader}",
+            "{tree: trees/follower.xml, tree_id: Leader, robot_group: leader}",
+        );
+        assert_eq!(
+            Manifest::parse(&bad).unwrap_err().to_string(),
+            "manifest.yaml cannot be used: line 14, column 10: files[0].path: the manifest does not list itself"
+        );
+        let source = GOOD[..GOOD.find("files:").unwrap()]
+            .replace("  leader:", "  # leader:")
+            .replace("  follower:", "  # follower:")
+            .replace("roles:", "roles: {}");
+        assert_eq!(
+            SkillSource::parse(&source).unwrap_err().to_string(),
+            "skill.yaml cannot be used: line 6, column 8: roles: expected at least one role"
+        );
+    }
+
+    #[test]
+    fn the_base_version_is_an_earlier_one() {
+        let bad = GOOD.replace("base_version: 1.1.0", "base_version: 1.2.0");
+        assert_eq!(
+            Manifest::parse(&bad).unwrap_err().to_string(),
+            "manifest.yaml cannot be used: line 5, column 15: base_version: expected a version below 1.2.0, found 1.2.0"
+        );
+    }
+
+    #[test]
     fn of_another_schema_only_the_schema_is_said() {
         let bad = GOOD.replace("schema_version: 1", "schema_version: 2").replace("envelope:", "envelope_v2:");
         assert_eq!(

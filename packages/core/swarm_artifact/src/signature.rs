@@ -138,6 +138,18 @@ mod tests {
     }
 
     #[test]
+    fn more_signatures_than_a_verifier_should_try_are_refused_unread() {
+        let signatures = |count| format!("schema_version: 1\nsignatures: [{}]\n", "x, ".repeat(count));
+        let error = SignatureFile::parse(&signatures(SignatureFile::MAX_SIGNATURES + 1)).unwrap_err();
+        assert_eq!(
+            error.mistakes.as_slice()[0].problem,
+            "expected at most 64 signatures, found a list of 65"
+        );
+        let error = SignatureFile::parse(&signatures(SignatureFile::MAX_SIGNATURES)).unwrap_err();
+        assert_eq!(error.mistakes.as_slice().len(), 64, "each is read");
+    }
+
+    #[test]
     fn all_mistakes_are_listed() {
         let text =
             "schema_version: 2\nsignatures:\n- key_id: abc\n  signer: a\n- signer: b\n  signature: AAAA\n";

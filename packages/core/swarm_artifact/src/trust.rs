@@ -291,6 +291,18 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_ends_before_it_begins_is_a_mistake() {
+        let mut never = key(1, "a");
+        never.not_after_unix = Some(1_767_225_599);
+        let error =
+            Trust::parse(&Trust { threshold: 1, keys: vec![never] }.to_yaml()).unwrap_err().to_string();
+        assert!(
+            error.ends_with("keys[0].not_after: lies before not_before: the key would never be valid"),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn a_key_of_small_order_is_refused() {
         let mut identity = [0; 32];
         identity[0] = 1;

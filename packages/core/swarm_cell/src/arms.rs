@@ -86,6 +86,8 @@ mod tests {
         let arms = arm_models(&cell, urdf).unwrap();
         assert_eq!(arms.iter().map(ArmModel::dof).collect::<Vec<_>>(), [6, 6, 7]);
         assert_eq!(arms[0].joints()[0].name, "ur5e_left_shoulder_pan_joint");
+        assert_eq!(cell.robots[0].flange_frame(), "ur5e_left_tool0");
+        assert_eq!(cell.robots[2].flange_frame(), "panda_panda_link8");
         let base = arms[1].base_in_world();
         assert_eq!(base.translation.vector, Vector3::new(0.1, 0.2, 0.3));
         assert!((base.rotation * Vector3::x() - Vector3::y()).norm() < 1e-12);

@@ -228,8 +228,8 @@ fn read_workspace(at: &Cursor<'_>, base: Option<&RobotLimits>) -> Option<(Boxes,
         }
         Some(boxes)
     });
-    // Without keep-out boxes is the common case and may go unsaid.
-    let keep_out = keep_out.optional(base.map_or(Boxes::EMPTY, |base| base.keep_out), read_boxes);
+    // Without keep-out boxes is the common case and may go unsaid; an envelope's are added to those of the ceiling.
+    let keep_out = keep_out.optional(Boxes::EMPTY, read_boxes);
     source?;
     Some((allowed?, keep_out?))
 }
@@ -244,7 +244,7 @@ fn read_box(at: &Cursor<'_>) -> Option<WorldBox> {
     let min = min_m.required("the lowest corner in the world (m)", |at| at.triple(.., "m"));
     let max = max_m.required("the highest corner in the world (m)", |at| at.triple(.., "m"));
     let (min, max) = (min?, max?);
-    // A box of infinite extent would hold points that are no numbers.
+    // Finite corners may lie further apart than a number can say.
     if !(0..3).all(|axis| min[axis] < max[axis] && (max[axis] - min[axis]).is_finite()) {
         return at.wrong(format!("min_m {min:?} is not below max_m {max:?} on every axis"));
     }

@@ -113,6 +113,11 @@ fn a_document_of_very_many_values_is_refused() {
     assert_eq!(MAX_SIZE, 2 << 20);
 }
 
+#[test]
+fn what_yaml_takes_for_a_line_end_or_a_mark_is_quoted_as_a_number() {
+    assert_eq!(quoted("a\"\\\n\u{85}\u{2028}\u{2029}\u{feff}é"), r#""a\"\\\u000a\u0085\u2028\u2029\ufeffé""#);
+}
+
 /// A text with the marks of YAML in it.
 fn any_text() -> impl Strategy<Value = String> {
     prop_oneof![

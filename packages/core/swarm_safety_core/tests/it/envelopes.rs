@@ -186,6 +186,14 @@ fn more_robots_than_limits_are_known_for_are_refused() {
 }
 
 #[test]
+fn a_box_wider_than_any_number_is_refused() {
+    let error = under(
+        "schema: 1\nrobots: {panda: {workspace: {allowed: [{min_m: [-1e308, 0, 0], max_m: [1e308, 1, 1]}]}}}",
+    );
+    assert!(error.unwrap_err().to_string().contains("robots.panda.workspace.allowed[0]: min_m [-1e308, "));
+}
+
+#[test]
 fn more_boxes_than_the_gate_holds_are_refused() {
     let boxes = ["{min_m: [0, 0, 0], max_m: [0.1, 0.1, 0.1]}"; MAX_BOXES + 1].join(", ");
     let error =
