@@ -33,7 +33,7 @@ impl Robots {
     /// Loads every robot. `read` gives the text of a file that the declaration names.
     pub fn load(cell: &CellConfig, read: &dyn Fn(&str) -> anyhow::Result<String>) -> anyhow::Result<Self> {
         let arms = arm_models(cell, read)?;
-        let robots = cell.robots.iter().zip(arms).map(|(declared, arm)| robot(cell, declared, arm));
+        let robots = cell.robots.iter().zip(arms).map(|(declared, arm)| assemble(cell, declared, arm));
         let robots = robots.collect::<anyhow::Result<Vec<_>>>()?;
         let ceiling = EnvelopeFile::parse(&read(&cell.safety.file)?)
             .and_then(|file| file.ceiling(&shapes(&robots)))
@@ -75,7 +75,8 @@ fn shapes(robots: &[Robot]) -> Vec<RobotShape<'_>> {
         .collect()
 }
 
-fn robot(cell: &CellConfig, robot: &RobotConfig, arm: ArmModel) -> anyhow::Result<Robot> {
+/// One robot with its kinematics, role, tool and rest pose.
+fn assemble(cell: &CellConfig, robot: &RobotConfig, arm: ArmModel) -> anyhow::Result<Robot> {
     let home = arm.joint_vector(&robot.home_rad).ok_or_else(|| {
         let (values, joints) = (robot.home_rad.len(), arm.dof());
         anyhow!("home_rad of robot {} has {values} values, the arm has {joints} joints", robot.name)
