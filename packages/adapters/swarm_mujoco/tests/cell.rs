@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use nalgebra::Vector3;
 use swarm_base::{Duration, Time};
-use swarm_cell::CellConfig;
+use swarm_cell::{CellConfig, Model};
 use swarm_mujoco::driver::{Drive, Permit, StopCause, VelocityCommand};
 use swarm_mujoco::{CONTROL_PERIOD, Cell, Commands, GripperCommand, Observation, Options, SimError, urdf};
 
@@ -178,7 +178,7 @@ fn the_wrench_at_rest_is_the_grippers_weight() {
     bench.idle(500);
     let config = config();
     for (robot, state) in config.robots.iter().zip(&bench.last.robots) {
-        let camera_kg = if robot.model == "panda" { robot.payload.mass_kg } else { 0.0 };
+        let camera_kg = if robot.model == Model::Panda { robot.payload.mass_kg } else { 0.0 };
         let weight = (robot.gripper.mass_kg + camera_kg) * 9.81;
         let [x, y, z, mx, my, mz] = state.wrench;
         assert!(

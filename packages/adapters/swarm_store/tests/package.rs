@@ -88,7 +88,7 @@ fn each_bad_folder_has_its_sentence_and_nothing_is_written() {
         ),
         (
             |f| fs::write(f.join("skill.yaml"), "schema_version: 1\n").unwrap(),
-            "in '{}': skill.yaml cannot be used: 4 mistakes\n  line 1, skill_id: missing\n  line 1, version: missing\n  line 1, roles: missing\n  line 1, envelope: missing",
+            "in '{}': skill.yaml cannot be used: 4 mistakes\n  line 1, column 1: skill_id: missing; expected the skill's name\n  line 1, column 1: version: missing; expected the skill's version\n  line 1, column 1: roles: missing; expected which tree each role runs\n  line 1, column 1: envelope: missing; expected the path of the safety envelope",
         ),
     ];
     for (spoil, expected) in cases {

@@ -19,10 +19,6 @@
 //! 5. [`check_version`] decides whether this version may follow the one that is deployed.
 //!
 //! The threshold rule exists once, in [`verify`]; the command line, the runtime and the safety monitor all call it.
-//!
-//! YAML is read with `serde-saphyr`: it is maintained (1.1, 1.2, 1.3 and 2.0 since its first stable release) where
-//! `serde_yaml` was deprecated by its author in 2024; it forbids unsafe code where that crate's forks stand on
-//! `unsafe-libyaml`; it bounds aliases, depth and size, refuses repeated keys, and gives the line of each value.
 
 mod canonical;
 mod contents;
@@ -34,7 +30,6 @@ mod sum;
 mod trust;
 mod verify;
 mod version;
-pub mod yaml;
 
 pub use canonical::{ArchiveDigest, ArchiveHasher, SIGNING_DOMAIN, SigningDigest};
 pub use contents::{ContentsCheck, ContentsError, Limits};

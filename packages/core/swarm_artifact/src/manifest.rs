@@ -25,10 +25,10 @@ use std::str::FromStr;
 
 use semver::Version;
 use swarm_base::Role;
+use swarm_yaml::{Cursor, Document, Field, Mistakes, Value, quoted};
 
 use crate::path::EntryPath;
 use crate::sum::Sha256Sum;
-use crate::yaml::{self, Cursor, Fields, Mistakes, quoted};
 
 /// Name of the manifest in the archive; it is the first entry.
 pub const MANIFEST_NAME: &str = "manifest.yaml";
@@ -37,7 +37,7 @@ pub const MANIFEST_NAME: &str = "manifest.yaml";
 pub const SCHEMA_VERSION: u64 = 1;
 
 /// Longest time that a policy may be given for one inference: longer than this, a 100 Hz tick is out of the question.
-const MAX_DEADLINE_US: u64 = 1_000_000;
+const MAX_DEADLINE_US: u32 = 1_000_000;
 
 /// Name of a skill: a lower-case letter, then up to 63 of `a-z 0-9 _`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -133,20 +133,29 @@ pub enum ManifestError {
     Mistakes { name: &'static str, mistakes: Mistakes },
 }
 
-const SKILL_FIELDS: [&str; 8] =
-    ["schema_version", "skill_id", "version", "base_version", "roles", "policies", "envelope", "provenance"];
+const MANIFEST_FIELDS: [&str; 9] = [
+    "schema_version",
+    "skill_id",
+    "version",
+    "base_version",
+    "roles",
+    "policies",
+    "envelope",
+    "provenance",
+    "files",
+];
+
+/// Those of the manifest without the last, `files`.
+const SKILL_FIELDS: [&str; 8] = {
+    let [skill @ .., _] = MANIFEST_FIELDS;
+    skill
+};
 
 impl SkillSource {
     pub const FILE_NAME: &str = "skill.yaml";
 
     pub fn parse(text: &str) -> Result<Self, ManifestError> {
-        let mut wrong_schema = None;
-        let read = yaml::read(text, |document| {
-            wrong_schema = foreign_schema(&document);
-            let fields = document.fields(&SKILL_FIELDS)?;
-            read_skill(&fields)
-        });
-        finish(Self::FILE_NAME, read, wrong_schema)
+        read(Self::FILE_NAME, text, |document| read_skill(&document.fields(SKILL_FIELDS)?))
     }
 
     /// The files that roles, policies and envelope refer to.
@@ -159,26 +168,24 @@ impl SkillSource {
 
 impl Manifest {
     pub fn parse(text: &str) -> Result<Self, ManifestError> {
-        let mut wrong_schema = None;
-        let read = yaml::read(text, |document| {
-            wrong_schema = foreign_schema(&document);
-            let fields = document.fields(&[&SKILL_FIELDS[..], &["files"]].concat())?;
-            let skill = read_skill(&fields);
-            let list = fields.required("files");
-            let files = list.as_ref().and_then(read_files);
-            let (skill, files) = (skill?, files?);
-            for path in skill.referenced_files() {
-                if files.binary_search_by(|file| file.path.cmp(path)).is_err() {
-                    list.as_ref()?.wrong(format!("'{path}' is referred to but not listed"));
+        read(MANIFEST_NAME, text, |document| {
+            let [skill @ .., files] = document.fields(MANIFEST_FIELDS)?;
+            let skill = read_skill(&skill);
+            let files = files.required("a list of all files but this one", |list| {
+                let files = read_files(list)?;
+                for path in skill.iter().flat_map(SkillSource::referenced_files) {
+                    if find(&files, path).is_none() {
+                        list.note(format!("'{path}' is referred to but not listed"));
+                    }
                 }
-            }
-            Some(Self { skill, files })
-        });
-        finish(MANIFEST_NAME, read, wrong_schema)
+                Some(files)
+            });
+            Some(Self { skill: skill?, files: files? })
+        })
     }
 
     pub fn file(&self, path: &EntryPath) -> Option<&FileEntry> {
-        self.files.binary_search_by(|file| file.path.cmp(path)).ok().map(|index| &self.files[index])
+        find(&self.files, path)
     }
 
     /// Of all listed files, in bytes.
@@ -236,50 +243,51 @@ impl Manifest {
     }
 }
 
-/// A schema version other than ours. Then nothing else in the document is judged: its rules are not known here.
-fn foreign_schema(document: &Cursor<'_>) -> Option<u64> {
-    let entries = document.peek_entries()?;
-    let (_, schema) = entries.iter().find(|(key, _)| *key == "schema_version")?;
-    schema.peek_unsigned().filter(|found| *found != SCHEMA_VERSION)
+fn find<'f>(sorted: &'f [FileEntry], path: &EntryPath) -> Option<&'f FileEntry> {
+    sorted.binary_search_by(|file| file.path.cmp(path)).ok().map(|index| &sorted[index])
 }
 
-fn finish<T>(
+fn read<T>(
     name: &'static str,
-    read: Result<T, Mistakes>,
-    foreign: Option<u64>,
+    text: &str,
+    walk: impl FnOnce(&Cursor<'_>) -> Option<T>,
 ) -> Result<T, ManifestError> {
-    match foreign {
-        Some(found) => Err(ManifestError::WrongSchema { name, found }),
-        None => read.map_err(|mistakes| ManifestError::Mistakes { name, mistakes }),
+    let with_name = |mistakes| ManifestError::Mistakes { name, mistakes };
+    let document = Document::parse(text).map_err(with_name)?;
+    match document.get("schema_version") {
+        // Nothing else in the document is judged: its rules are not known here.
+        Some(&Value::Integer(found @ 0..)) if found.unsigned_abs() != SCHEMA_VERSION => {
+            Err(ManifestError::WrongSchema { name, found: found.unsigned_abs() })
+        }
+        _ => document.read(walk).map_err(with_name),
     }
 }
 
-fn read_skill(fields: &Fields<'_>) -> Option<SkillSource> {
-    let schema = fields.required("schema_version").and_then(|schema| schema.unsigned());
-    let skill_id = fields.required("skill_id").and_then(|id| id.parse());
-    let version = fields.required("version").and_then(|version| read_version(&version));
-    let base = fields.optional("base_version");
-    let base_version = base.as_ref().and_then(read_version);
-    if let (Some(version), Some(base_version), Some(base)) = (&version, &base_version, &base)
-        && base_version >= version
-    {
-        base.wrong(format!("expected a version below {version}, found {base_version}"));
-    }
-    let policies = match fields.optional("policies") {
-        Some(value) => read_policies(&value),
-        None => Some(BTreeMap::new()),
-    };
-    let roles = fields.required("roles").and_then(|value| read_roles(&value, policies.as_ref()));
-    let envelope = fields.required("envelope").and_then(|path| path.parse());
-    let provenance = match fields.optional("provenance") {
-        Some(value) => read_provenance(&value),
-        None => Some(BTreeMap::new()),
-    };
+fn read_skill(fields: &[Field<'_>; 8]) -> Option<SkillSource> {
+    let [schema, skill_id, version, base_version, roles, policies, envelope, provenance] = fields;
+    let schema = schema.required("1", |at| at.schema(SCHEMA_VERSION));
+    let skill_id = skill_id.required("the skill's name", Cursor::parse);
+    let version = version.required("the skill's version", read_version);
+    let base_version = base_version.optional(None, |at| match (read_version(at)?, &version) {
+        (base, Some(version)) if base >= *version => {
+            at.wrong(format!("expected a version below {version}, found {base}"))
+        }
+        (base, _) => Some(Some(base)),
+    });
+    // Also of those with mistakes, so that a role naming one of them is not called wrong too.
+    let policy_names = policies.get().map(Cursor::names).unwrap_or_default();
+    let policies = policies.optional(BTreeMap::new(), |at| {
+        at.mapping("a mapping of names to policies", |_, at| read_policy(at))
+    });
+    let roles = roles.required("which tree each role runs", |at| read_roles(at, &policy_names));
+    let envelope = envelope.required("the path of the safety envelope", Cursor::parse);
+    let provenance = provenance
+        .optional(BTreeMap::new(), |at| at.mapping("a mapping of names to texts", |_, at| at.text()));
     schema?;
     Some(SkillSource {
         skill_id: skill_id?,
         version: version?,
-        base_version,
+        base_version: base_version?,
         roles: roles?,
         policies: policies?,
         envelope: envelope?,
@@ -287,112 +295,76 @@ fn read_skill(fields: &Fields<'_>) -> Option<SkillSource> {
     })
 }
 
-fn read_version(value: &Cursor<'_>) -> Option<Version> {
-    let text = value.text()?;
-    let version = Version::parse(text);
-    if let Err(error) = &version {
-        value.wrong(format!(
-            "expected a semantic version such as 1.0.0, found '{}': {error}",
-            text.escape_debug()
-        ));
-    }
-    version.ok()
+fn read_version(at: &Cursor<'_>) -> Option<Version> {
+    let text = at.text()?;
+    let refuse =
+        |error| at.wrong(format!("expected a semantic version such as 1.0.0, found '{text}': {error}"));
+    Version::parse(&text).map_or_else(refuse, Some)
 }
 
-fn read_roles(
-    value: &Cursor<'_>,
-    policies: Option<&BTreeMap<String, PolicyEntry>>,
-) -> Option<BTreeMap<Role, RoleEntry>> {
-    let mut roles = BTreeMap::new();
-    for (name, value) in value.entries()? {
-        let Ok(role) = name.parse::<Role>() else {
-            value.wrong("unknown role; known are leader, follower, spotter");
-            continue;
-        };
-        let Some(fields) = value.fields(&["tree", "tree_id", "policy", "robot_group"]) else { continue };
-        let tree = fields.required("tree").and_then(|tree| tree.parse());
-        let tree_id = fields.required("tree_id").and_then(|id| read_name(&id));
-        let robot_group = fields.required("robot_group").and_then(|group| read_name(&group));
-        let policy = fields.optional("policy").and_then(|policy| {
-            let name = policy.text()?;
-            if policies.is_some_and(|policies| !policies.contains_key(name)) {
-                policy.wrong(format!("'{name}' is not one of the policies"));
-            }
-            Some(name.to_owned())
-        });
-        if let (Some(tree), Some(tree_id), Some(robot_group)) = (tree, tree_id, robot_group) {
-            roles.insert(role, RoleEntry { tree, tree_id, policy, robot_group });
+fn read_roles(at: &Cursor<'_>, policies: &[&str]) -> Option<BTreeMap<Role, RoleEntry>> {
+    let fields = at.fields(Role::ALL.map(Role::as_str))?;
+    let mut roles = Vec::new();
+    for (role, field) in Role::ALL.into_iter().zip(fields) {
+        if let Some(at) = field.get() {
+            roles.push(read_role(at, policies).map(|entry| (role, entry)));
         }
     }
-    if value.entries()?.is_empty() {
-        value.wrong("expected at least one role");
+    if roles.is_empty() {
+        return at.wrong("expected at least one role");
     }
-    Some(roles)
+    roles.into_iter().collect()
 }
 
-fn read_policies(value: &Cursor<'_>) -> Option<BTreeMap<String, PolicyEntry>> {
-    let mut policies = BTreeMap::new();
-    for (name, value) in value.entries()? {
-        let Some(fields) = value.fields(&["file", "golden", "deadline_us"]) else { continue };
-        let file = fields.required("file").and_then(|file| file.parse());
-        let golden = fields.required("golden").and_then(|golden| golden.parse());
-        let deadline_us = fields.required("deadline_us").and_then(|deadline| {
-            let found = deadline.unsigned()?;
-            if !(1..=MAX_DEADLINE_US).contains(&found) {
-                deadline.wrong(format!("expected 1 to {MAX_DEADLINE_US} us, found {found}"));
-            }
-            u32::try_from(found).ok()
-        });
-        if let (Some(file), Some(golden), Some(deadline_us)) = (file, golden, deadline_us) {
-            policies.insert(name.to_owned(), PolicyEntry { file, golden, deadline_us });
+fn read_role(at: &Cursor<'_>, policies: &[&str]) -> Option<RoleEntry> {
+    let [tree, tree_id, policy, robot_group] = at.fields(["tree", "tree_id", "policy", "robot_group"])?;
+    let tree = tree.required("the path of the role's tree", Cursor::parse);
+    let tree_id = tree_id.required("the id of the tree in its file", read_name);
+    let policy = policy.optional(None, |at| match at.text()? {
+        name if !policies.contains(&name.as_str()) => {
+            at.wrong(format!("'{name}' is not one of the policies"))
         }
-    }
-    Some(policies)
+        name => Some(Some(name)),
+    });
+    let robot_group = robot_group.required("the robots that may play the role", read_name);
+    Some(RoleEntry { tree: tree?, tree_id: tree_id?, policy: policy?, robot_group: robot_group? })
 }
 
-fn read_provenance(value: &Cursor<'_>) -> Option<BTreeMap<String, String>> {
-    let texts =
-        value.entries()?.into_iter().map(|(key, value)| Some((key.to_owned(), value.text()?.to_owned())));
-    let texts: Vec<_> = texts.collect();
-    texts.into_iter().collect()
+fn read_policy(at: &Cursor<'_>) -> Option<PolicyEntry> {
+    let [file, golden, deadline_us] = at.fields(["file", "golden", "deadline_us"])?;
+    let file = file.required("the path of the ONNX file", Cursor::parse);
+    let golden = golden.required("the path of the golden vectors", Cursor::parse);
+    let deadline_us = deadline_us
+        .required("the longest time for one inference (us)", |at| at.integer(1..=u64::from(MAX_DEADLINE_US)));
+    Some(PolicyEntry { file: file?, golden: golden?, deadline_us: u32::try_from(deadline_us?).ok()? })
 }
 
+/// The files, sorted by path.
 fn read_files(list: &Cursor<'_>) -> Option<Vec<FileEntry>> {
-    let mut files = BTreeMap::new();
-    let items = list.items()?;
-    for item in &items {
-        let Some(fields) = item.fields(&["path", "size", "sha256"]) else { continue };
-        let path = fields.required("path").and_then(|path| {
-            let parsed: EntryPath = path.parse()?;
-            if parsed.as_str() == MANIFEST_NAME {
-                path.wrong("the manifest does not list itself");
-            }
-            Some(parsed)
-        });
-        let size = fields.required("size").and_then(|size| size.unsigned());
-        let sha256 = fields.required("sha256").and_then(|sum| sum.parse());
-        if let (Some(path), Some(size), Some(sha256)) = (path, size, sha256) {
-            let again = files.insert(path.clone(), FileEntry { path, size, sha256 });
-            if let Some(FileEntry { path, .. }) = again {
-                item.wrong(format!("'{path}' is listed twice"));
-            }
-        }
-    }
-    (files.len() == items.len()).then(|| files.into_values().collect())
+    let mut paths = BTreeSet::new();
+    let mut files = list.list("a list of files", |item| read_file(item, &mut paths))?;
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    Some(files)
+}
+
+/// One file; `listed` are the paths of those before it.
+fn read_file(item: &Cursor<'_>, listed: &mut BTreeSet<EntryPath>) -> Option<FileEntry> {
+    let [path, size, sha256] = item.fields(["path", "size", "sha256"])?;
+    let path = path.required("the file's path in the archive", |at| match at.parse::<EntryPath>()? {
+        path if path.as_str() == MANIFEST_NAME => at.wrong("the manifest does not list itself"),
+        path if !listed.insert(path.clone()) => at.wrong(format!("'{path}' is listed twice")),
+        path => Some(path),
+    });
+    let size = size.required("the file's size in bytes", |at| at.integer(0..));
+    let sha256 = sha256.required("the file's SHA-256", Cursor::parse);
+    Some(FileEntry { path: path?, size: size?, sha256: sha256? })
 }
 
 /// A tree id or robot group: one word that is safe to print and to compare.
-fn read_name(value: &Cursor<'_>) -> Option<String> {
-    let text = value.text()?;
+fn read_name(at: &Cursor<'_>) -> Option<String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    if text.is_empty() || text.len() > 64 || !text.chars().all(plain) {
-        value.wrong(format!(
-            "expected a name of letters, digits, '_', '-', '.', found '{}'",
-            text.escape_debug()
-        ));
-        return None;
-    }
-    Some(text.to_owned())
+    let good = |text: &str| !text.is_empty() && text.len() <= 64 && text.chars().all(plain);
+    at.text_that(good, "a name of letters, digits, '_', '-', '.'")
 }
 
 #[cfg(test)]
@@ -440,16 +412,15 @@ files:
         assert_eq!(
             Manifest::parse(&bad).unwrap_err().to_string(),
             "manifest.yaml cannot be used: 9 mistakes\n  \
-             line 2, envelope: missing\n  \
-             line 3, skill_id: expected a lower-case name such as cooperative_assembly (a-z, 0-9, _), found 'Cooperative Assembly'\n  \
-             line 4, version: expected a text, found the number 1.0\n  \
-             line 7, roles.leader.tree: '../leader.xml' contains a '..' segment and would leave the artifact's folder\n  \
-             line 7, roles.leader.tree_id: missing\n  \
-             line 8, roles.follower.policy: 'lift' is not one of the policies\n  \
-             line 10, policies.mate.deadline_us: expected 1 to 1000000 us, found 0\n  \
-             line 11, envelop: unknown field; known are schema_version, skill_id, version, base_version, roles, policies, \
-             envelope, provenance, files\n  \
-             line 18, files[4].size: expected a whole number from 0, found the number -5"
+             line 2, column 1: envelope: missing; expected the path of the safety envelope\n  \
+             line 3, column 11: skill_id: expected a lower-case name such as cooperative_assembly (a-z, 0-9, _), found 'Cooperative Assembly'\n  \
+             line 4, column 10: version: expected a text, found the number 1.0\n  \
+             line 7, column 11: roles.leader.tree_id: missing; expected the id of the tree in its file\n  \
+             line 7, column 18: roles.leader.tree: '../leader.xml' contains a '..' segment and would leave the artifact's folder\n  \
+             line 8, column 90: roles.follower.policy: 'lift' is not one of the policies\n  \
+             line 10, column 84: policies.mate.deadline_us: expected a whole number from 1 to 1000000, found the number 0\n  \
+             line 11, column 1: envelop: unknown field; did you mean envelope?\n  \
+             line 18, column 38: files[4].size: expected a whole number from 0, found the number -5"
         );
     }
 
@@ -458,12 +429,41 @@ files:
         let bad = GOOD.replace("- {path: trees/leader.xml", "- {path: trees/follower.xml");
         assert_eq!(
             Manifest::parse(&bad).unwrap_err().to_string(),
-            "manifest.yaml cannot be used: line 15, files[1]: 'trees/follower.xml' is listed twice"
+            "manifest.yaml cannot be used: line 15, column 10: files[1].path: 'trees/follower.xml' is listed twice"
         );
         let bad = GOOD.replace("- {path: trees/leader.xml", "- {path: trees/lead.xml");
         assert_eq!(
             Manifest::parse(&bad).unwrap_err().to_string(),
-            "manifest.yaml cannot be used: line 14, files: 'trees/leader.xml' is referred to but not listed"
+            "manifest.yaml cannot be used: line 14, column 3: files: 'trees/leader.xml' is referred to but not listed"
+        );
+    }
+
+    #[test]
+    fn the_manifest_does_not_list_itself_and_some_role_is_played() {
+        let bad = GOOD.replace("path: trees/leader.xml", "path: manifest.yaml").replace(
+            "{tree: trees/leader.xml, tree_id: Leader, robot_group: leader}",
+            "{tree: trees/follower.xml, tree_id: Leader, robot_group: leader}",
+        );
+        assert_eq!(
+            Manifest::parse(&bad).unwrap_err().to_string(),
+            "manifest.yaml cannot be used: line 14, column 10: files[0].path: the manifest does not list itself"
+        );
+        let source = GOOD[..GOOD.find("files:").unwrap()]
+            .replace("  leader:", "  # leader:")
+            .replace("  follower:", "  # follower:")
+            .replace("roles:", "roles: {}");
+        assert_eq!(
+            SkillSource::parse(&source).unwrap_err().to_string(),
+            "skill.yaml cannot be used: line 6, column 8: roles: expected at least one role"
+        );
+    }
+
+    #[test]
+    fn the_base_version_is_an_earlier_one() {
+        let bad = GOOD.replace("base_version: 1.1.0", "base_version: 1.2.0");
+        assert_eq!(
+            Manifest::parse(&bad).unwrap_err().to_string(),
+            "manifest.yaml cannot be used: line 5, column 15: base_version: expected a version below 1.2.0, found 1.2.0"
         );
     }
 

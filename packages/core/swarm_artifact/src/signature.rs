@@ -13,10 +13,10 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use ed25519_dalek::{Signature, Signer as _, SigningKey};
+use swarm_yaml::{Cursor, Mistakes, quoted};
 
 use crate::canonical::SigningDigest;
 use crate::keys::KeyId;
-use crate::yaml::{self, Cursor, Mistakes};
 
 /// The signatures that come with an artifact. Nothing in here is believed before [`crate::verify`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,28 +46,12 @@ impl SignatureFile {
     pub const MAX_BYTES: u64 = 64 * 1024;
 
     pub fn parse(text: &str) -> Result<Self, SignatureFileError> {
-        yaml::read(text, |document| {
-            let fields = document.fields(&["schema_version", "signatures"])?;
-            let schema = fields.required("schema_version");
-            if let Some(found) = schema.as_ref().and_then(Cursor::unsigned)
-                && found != 1
-            {
-                schema?.wrong(format!(
-                    "expected 1, found {found}; this program reads signature files of schema 1"
-                ));
-            }
-            let list = fields.required("signatures")?;
-            let items = list.items()?;
-            if items.len() > Self::MAX_SIGNATURES {
-                list.wrong(format!(
-                    "{} signatures, at most {} are allowed",
-                    items.len(),
-                    Self::MAX_SIGNATURES
-                ));
-                return None;
-            }
-            let parsed: Vec<_> = items.iter().map(read_entry).collect();
-            Some(Self { signatures: parsed.into_iter().collect::<Option<_>>()? })
+        swarm_yaml::read(text, |document| {
+            let [schema, signatures] = document.fields(["schema_version", "signatures"])?;
+            let schema = schema.required("1", |at| at.schema(1));
+            let signatures = signatures.required("a list of signatures", read_entries);
+            schema?;
+            Some(Self { signatures: signatures? })
         })
         .map_err(|mistakes| SignatureFileError { mistakes })
     }
@@ -90,7 +74,7 @@ impl SignatureFile {
         for entry in &self.signatures {
             let SignatureEntry { key_id, claimed_signer, signature } = entry;
             let signature = BASE64.encode(signature.to_bytes());
-            let signer = yaml::quoted(claimed_signer);
+            let signer = quoted(claimed_signer);
             let _ =
                 writeln!(text, "- key_id: \"{key_id}\"\n  signer: {signer}\n  signature: \"{signature}\"");
         }
@@ -101,20 +85,24 @@ impl SignatureFile {
     }
 }
 
+fn read_entries(list: &Cursor<'_>) -> Option<Vec<SignatureEntry>> {
+    if list.items("a list of signatures")?.len() > SignatureFile::MAX_SIGNATURES {
+        return list.expected(format!("at most {} signatures", SignatureFile::MAX_SIGNATURES));
+    }
+    list.list("a list of signatures", read_entry)
+}
+
 fn read_entry(item: &Cursor<'_>) -> Option<SignatureEntry> {
-    let fields = item.fields(&["key_id", "signer", "signature"])?;
-    let key_id = fields.required("key_id").and_then(|id| id.parse());
-    let claimed_signer = fields.required("signer").and_then(|signer| signer.text());
-    let signature = fields.required("signature").and_then(|value| {
-        let bytes = BASE64.decode(value.text()?).ok().and_then(|bytes| <[u8; 64]>::try_from(bytes).ok());
-        if bytes.is_none() {
-            value.wrong("expected the base64 of 64 bytes (an Ed25519 signature)");
-        }
-        bytes
+    let [key_id, signer, signature] = item.fields(["key_id", "signer", "signature"])?;
+    let key_id = key_id.required("the SHA-256 of the signer's public key", Cursor::parse);
+    let claimed_signer = signer.required("what the signer calls itself", Cursor::text);
+    let signature = signature.required("the signature", |at| {
+        let bytes = BASE64.decode(at.text()?).ok().and_then(|bytes| <[u8; 64]>::try_from(bytes).ok());
+        bytes.or_else(|| at.wrong("expected the base64 of 64 bytes (an Ed25519 signature)"))
     });
     Some(SignatureEntry {
         key_id: key_id?,
-        claimed_signer: claimed_signer?.to_owned(),
+        claimed_signer: claimed_signer?,
         signature: Signature::from_bytes(&signature?),
     })
 }
@@ -150,17 +138,29 @@ mod tests {
     }
 
     #[test]
+    fn more_signatures_than_a_verifier_should_try_are_refused_unread() {
+        let signatures = |count| format!("schema_version: 1\nsignatures: [{}]\n", "x, ".repeat(count));
+        let error = SignatureFile::parse(&signatures(SignatureFile::MAX_SIGNATURES + 1)).unwrap_err();
+        assert_eq!(
+            error.mistakes.as_slice()[0].problem,
+            "expected at most 64 signatures, found a list of 65"
+        );
+        let error = SignatureFile::parse(&signatures(SignatureFile::MAX_SIGNATURES)).unwrap_err();
+        assert_eq!(error.mistakes.as_slice().len(), 64, "each is read");
+    }
+
+    #[test]
     fn all_mistakes_are_listed() {
         let text =
             "schema_version: 2\nsignatures:\n- key_id: abc\n  signer: a\n- signer: b\n  signature: AAAA\n";
         assert_eq!(
             SignatureFile::parse(text).unwrap_err().to_string(),
             "the signature file cannot be read: 5 mistakes\n  \
-             line 1, schema_version: expected 1, found 2; this program reads signature files of schema 1\n  \
-             line 3, signatures[0].key_id: expected 64 lower-case hex digits (a SHA-256), found 'abc'\n  \
-             line 3, signatures[0].signature: missing\n  \
-             line 5, signatures[1].key_id: missing\n  \
-             line 6, signatures[1].signature: expected the base64 of 64 bytes (an Ed25519 signature)"
+             line 1, column 17: schema_version: expected 1 (the form that this program reads), found the number 2\n  \
+             line 3, column 3: signatures[0].signature: missing; expected the signature\n  \
+             line 3, column 11: signatures[0].key_id: expected 64 lower-case hex digits (a SHA-256), found 'abc'\n  \
+             line 5, column 3: signatures[1].key_id: missing; expected the SHA-256 of the signer's public key\n  \
+             line 6, column 14: signatures[1].signature: expected the base64 of 64 bytes (an Ed25519 signature)"
         );
     }
 }

@@ -24,11 +24,11 @@ use std::str::FromStr;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use ed25519_dalek::VerifyingKey;
+use swarm_yaml::{Cursor, Mistakes, quoted};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::keys::KeyId;
-use crate::yaml::{self, Cursor, Mistakes};
 
 /// The pinned trust of a cell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,31 +106,14 @@ impl Trust {
     pub const MAX_BYTES: u64 = 1024 * 1024;
 
     pub fn parse(text: &str) -> Result<Self, TrustError> {
-        yaml::read(text, |document| {
-            let fields = document.fields(&["schema_version", "threshold", "keys"])?;
-            let schema = fields.required("schema_version");
-            if let Some(found) = schema.as_ref().and_then(Cursor::unsigned)
-                && found != 1
-            {
-                schema?
-                    .wrong(format!("expected 1, found {found}; this program reads trust files of schema 1"));
-            }
-            let threshold = fields.required("threshold");
-            let keys = fields.required("keys").and_then(|list| read_keys(&list));
-            let count = usize::try_from(threshold.as_ref().and_then(Cursor::unsigned)?).unwrap_or(usize::MAX);
-            if count == 0 {
-                threshold
-                    .as_ref()?
-                    .wrong("expected at least 1; with 0 every unsigned artifact would be believed");
-            }
-            let keys = keys?;
-            let may_sign = |key: &&TrustedKey| key.roles.contains(&KeyRole::Artifact);
-            let signers = keys.iter().filter(may_sign).map(|key| &key.signer).collect::<BTreeSet<_>>().len();
-            if count > signers {
-                threshold?
-                    .wrong(format!("{count} signers are asked for, but only {signers} may sign artifacts"));
-            }
-            Some(Self { threshold: count, keys })
+        swarm_yaml::read(text, |document| {
+            let [schema, threshold, keys] = document.fields(["schema_version", "threshold", "keys"])?;
+            let schema = schema.required("1", |at| at.schema(1));
+            let keys = keys.required("a list of keys", read_keys);
+            let threshold = threshold
+                .required("how many signers an artifact needs", |at| read_threshold(at, keys.as_deref()));
+            schema?;
+            Some(Self { threshold: threshold?, keys: keys? })
         })
         .map_err(|mistakes| TrustError { mistakes })
     }
@@ -145,7 +128,7 @@ impl Trust {
             let roles: Vec<_> = key.roles.iter().map(|role| role.as_str()).collect();
             let _ = writeln!(text, "- key_id: \"{}\"", key.id());
             let _ = writeln!(text, "  public_key: \"{}\"", BASE64.encode(key.key.as_bytes()));
-            let _ = writeln!(text, "  signer: {}", yaml::quoted(&key.signer));
+            let _ = writeln!(text, "  signer: {}", quoted(&key.signer));
             let _ = writeln!(text, "  roles: [{}]", roles.join(", "));
             for (name, limit) in [("not_before", key.not_before_unix), ("not_after", key.not_after_unix)] {
                 if let Some(unix) = limit {
@@ -165,77 +148,82 @@ pub(crate) fn format_time(unix: i64) -> String {
     formatted.unwrap_or_else(|| format!("{unix} s after 1970-01-01"))
 }
 
-fn read_keys(list: &Cursor<'_>) -> Option<Vec<TrustedKey>> {
-    let mut ids = BTreeSet::new();
-    let mut keys = Vec::new();
-    let items = list.items()?;
-    for item in &items {
-        let Some(key) = read_key(item) else { continue };
-        if ids.insert(key.id()) {
-            keys.push(key);
-        } else {
-            item.wrong(format!("key {} is listed twice", key.id()));
-        }
+/// A number of signers that the keys can reach.
+fn read_threshold(at: &Cursor<'_>, keys: Option<&[TrustedKey]>) -> Option<usize> {
+    let count = usize::try_from(at.integer(0..)?).unwrap_or(usize::MAX);
+    if count == 0 {
+        return at.wrong("expected at least 1; with 0 every unsigned artifact would be believed");
     }
-    (keys.len() == items.len()).then_some(keys)
+    let may_sign = |key: &&TrustedKey| key.roles.contains(&KeyRole::Artifact);
+    let signers = keys?.iter().filter(may_sign).map(|key| &key.signer).collect::<BTreeSet<_>>().len();
+    if count > signers {
+        return at.wrong(format!("{count} signers are asked for, but only {signers} may sign artifacts"));
+    }
+    Some(count)
 }
 
-fn read_key(item: &Cursor<'_>) -> Option<TrustedKey> {
-    let known = ["key_id", "public_key", "signer", "roles", "not_before", "not_after", "revoked"];
-    let fields = item.fields(&known)?;
-    let stated: Option<KeyId> = fields.required("key_id").and_then(|id| id.parse());
-    let key = fields.required("public_key").and_then(|value| read_public_key(&value));
-    if let (Some(stated), Some(key)) = (stated, &key)
-        && stated != KeyId::of(key)
-        && let Some(field) = fields.optional("key_id")
-    {
-        field.wrong(format!("does not belong to this public_key, whose id is {}", KeyId::of(key)));
-    }
-    let signer = fields.required("signer").and_then(|signer| {
-        let text = signer.text()?;
-        (!text.trim().is_empty()).then(|| text.to_owned()).or_else(|| {
-            signer.wrong("expected a name, found an empty text");
-            None
-        })
+fn read_keys(list: &Cursor<'_>) -> Option<Vec<TrustedKey>> {
+    let mut ids = BTreeSet::new();
+    list.list("a list of keys", |item| read_key(item, &mut ids))
+}
+
+/// One key; `listed` are those before it.
+fn read_key(item: &Cursor<'_>, listed: &mut BTreeSet<KeyId>) -> Option<TrustedKey> {
+    let [key_id, public_key, signer, roles, not_before, not_after, revoked] =
+        item.fields(["key_id", "public_key", "signer", "roles", "not_before", "not_after", "revoked"])?;
+    let key = public_key.required("the base64 of the public key", read_public_key);
+    let key_id = key_id.required("the SHA-256 of the public key", |at| match (at.parse::<KeyId>()?, &key) {
+        (stated, Some(key)) if stated != KeyId::of(key) => {
+            at.wrong(format!("does not belong to this public_key, whose id is {}", KeyId::of(key)))
+        }
+        _ => Some(()),
     });
-    let roles = fields.required("roles").and_then(|list| list.items()).map(|items| {
-        let roles: Vec<Option<KeyRole>> = items.iter().map(Cursor::parse).collect();
-        roles.into_iter().flatten().collect()
-    });
-    let limit = |name| fields.optional(name).and_then(|value| read_time(&value));
-    let (not_before_unix, not_after_unix) = (limit("not_before"), limit("not_after"));
-    if let (Some(first), Some(last)) = (not_before_unix, not_after_unix)
-        && last < first
-        && let Some(field) = fields.optional("not_after")
+    if let Some(id) = key.as_ref().map(KeyId::of)
+        && !listed.insert(id)
     {
-        field.wrong("lies before not_before: the key would never be valid");
+        item.note(format!("key {id} is listed twice"));
     }
-    let revoked = fields.optional("revoked").is_some_and(|value| value.boolean().unwrap_or(true));
-    Some(TrustedKey { key: key?, signer: signer?, roles: roles?, not_before_unix, not_after_unix, revoked })
+    let signer =
+        signer.required("who holds the key", |at| at.text_that(|text| !text.trim().is_empty(), "a name"));
+    let roles = roles.required("what the key may sign", |at| {
+        Some(at.list("a list of roles", Cursor::parse)?.into_iter().collect())
+    });
+    let not_before_unix = not_before.optional(None, |at| read_time(at).map(Some));
+    let not_after_unix = not_after.optional(None, |at| match (not_before_unix.flatten(), read_time(at)?) {
+        (Some(first), last) if last < first => {
+            at.wrong("lies before not_before: the key would never be valid")
+        }
+        (_, last) => Some(Some(last)),
+    });
+    let revoked = revoked.optional(false, Cursor::boolean);
+    key_id?;
+    Some(TrustedKey {
+        key: key?,
+        signer: signer?,
+        roles: roles?,
+        not_before_unix: not_before_unix?,
+        not_after_unix: not_after_unix?,
+        revoked: revoked?,
+    })
 }
 
 fn read_public_key(value: &Cursor<'_>) -> Option<VerifyingKey> {
     let bytes = BASE64.decode(value.text()?).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
     let Some(bytes) = bytes else {
-        value.wrong("expected the base64 of 32 bytes (an Ed25519 public key)");
-        return None;
+        return value.wrong("expected the base64 of 32 bytes (an Ed25519 public key)");
     };
     match VerifyingKey::from_bytes(&bytes) {
         // A key of small order verifies signatures that nobody made.
         Ok(key) if !key.is_weak() => Some(key),
-        _ => {
-            value.wrong("these 32 bytes are not a usable Ed25519 public key");
-            None
-        }
+        _ => value.wrong("these 32 bytes are not a usable Ed25519 public key"),
     }
 }
 
 fn read_time(value: &Cursor<'_>) -> Option<i64> {
-    let time = OffsetDateTime::parse(value.text()?, &Rfc3339);
-    if time.is_err() {
-        value.wrong("expected a time such as 2027-01-01T00:00:00Z (RFC 3339)");
+    match OffsetDateTime::parse(&value.text()?, &Rfc3339) {
+        Ok(time) => Some(time.unix_timestamp()),
+        Err(_) => value.expected("a time such as 2027-01-01T00:00:00Z (RFC 3339)"),
     }
-    time.ok().map(OffsetDateTime::unix_timestamp)
 }
 
 #[cfg(test)]
@@ -277,14 +265,14 @@ mod tests {
             Trust::parse(&text).unwrap_err().to_string(),
             format!(
                 "the trust file cannot be used: 8 mistakes\n  \
-                 line 2, threshold: expected at least 1; with 0 every unsigned artifact would be believed\n  \
-                 line 4, keys[0].key_id: does not belong to this public_key, whose id is {id}\n  \
-                 line 5, keys[1].roles[0]: expected 'artifact' or 'registry', found 'cook'\n  \
-                 line 5, keys[1].not_after: expected a time such as 2027-01-01T00:00:00Z (RFC 3339)\n  \
-                 line 5, keys[1]: key {id} is listed twice\n  \
-                 line 6, keys[2].public_key: expected the base64 of 32 bytes (an Ed25519 public key)\n  \
-                 line 6, keys[2].signer: expected a name, found an empty text\n  \
-                 line 6, keys[2].revoked: expected true or false, found 'perhaps'"
+                 line 2, column 12: threshold: expected at least 1; with 0 every unsigned artifact would be believed\n  \
+                 line 4, column 12: keys[0].key_id: does not belong to this public_key, whose id is {id}\n  \
+                 line 5, column 3: keys[1]: key {id} is listed twice\n  \
+                 line 5, column 157: keys[1].roles[0]: expected 'artifact' or 'registry', found 'cook'\n  \
+                 line 5, column 175: keys[1].not_after: expected a time such as 2027-01-01T00:00:00Z (RFC 3339), found 'tomorrow'\n  \
+                 line 6, column 90: keys[2].public_key: expected the base64 of 32 bytes (an Ed25519 public key)\n  \
+                 line 6, column 106: keys[2].signer: expected a name, found ''\n  \
+                 line 6, column 130: keys[2].revoked: expected true or false, found 'perhaps'"
             )
         );
     }
@@ -300,6 +288,18 @@ mod tests {
         trust.keys[1].signer = "b".to_owned();
         trust.keys[1].roles = BTreeSet::from([KeyRole::Registry]);
         assert!(Trust::parse(&trust.to_yaml()).is_err());
+    }
+
+    #[test]
+    fn a_key_that_ends_before_it_begins_is_a_mistake() {
+        let mut never = key(1, "a");
+        never.not_after_unix = Some(1_767_225_599);
+        let error =
+            Trust::parse(&Trust { threshold: 1, keys: vec![never] }.to_yaml()).unwrap_err().to_string();
+        assert!(
+            error.ends_with("keys[0].not_after: lies before not_before: the key would never be valid"),
+            "{error}"
+        );
     }
 
     #[test]

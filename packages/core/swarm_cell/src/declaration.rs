@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use swarm_base::Role;
 
+use crate::model::Model;
 use crate::{ConfigError, declaration_reader};
 
 /// A whole cell.
@@ -26,8 +27,7 @@ pub struct CellConfig {
 pub struct RobotConfig {
     /// Name of the robot; prefix of its joints, links and topics.
     pub name: String,
-    /// Model, `ur5e` or `panda`.
-    pub model: String,
+    pub model: Model,
     /// URDF of the arm, relative to the folder that holds `config/`.
     pub urdf: String,
     /// URDF of a gripper to mount on the flange; absent where the arm's URDF holds one.
@@ -135,6 +135,13 @@ pub enum SchedulePolicy {
     Other,
     /// Real time, first in first out within a priority (`SCHED_FIFO`).
     Fifo,
+}
+
+impl RobotConfig {
+    /// Name of the flange's frame, in which the robot's wrench is given.
+    pub fn flange_frame(&self) -> String {
+        format!("{}_{}", self.name, self.model.flange_link())
+    }
 }
 
 impl CellConfig {

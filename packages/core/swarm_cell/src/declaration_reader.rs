@@ -8,59 +8,43 @@ use std::f64::consts::TAU;
 
 use serde_json::Value as Json;
 use swarm_base::Role;
+use swarm_yaml::{Cursor, Value};
 
-use crate::cursor::{Cursor, Notes};
 use crate::declaration::{
     ArtifactPaths, CellConfig, Cpu, GripperConfig, Lifecycle, NodeConfig, PayloadConfig, PoseConfig,
     RobotConfig, RoleMap, SafetyFile, Schedule, SchedulePolicy,
 };
+use crate::mistake::ConfigError;
 use crate::model::Model;
-use crate::tree::{self, Value};
-use crate::{ConfigError, Mistake};
 
 /// Form of the declaration that this version reads.
-const SCHEMA: i64 = 1;
+const SCHEMA: u64 = 1;
 const MAX_ROBOTS: usize = 3;
 /// A cell is a bench or a room: nothing stands further from the world's origin.
 const ROOM_M: f64 = 20.0;
 /// A gripper with its payload is smaller than this.
 const TOOL_M: f64 = 1.0;
-const LONGEST_PERIOD_US: i64 = 10_000_000;
+const LONGEST_PERIOD_US: u64 = 10_000_000;
 /// The package whose node alone gives arms leave to move.
 const SAFETY_MONITOR: &str = "swarm_safety_monitor";
 
 pub(crate) fn read(text: &str) -> Result<CellConfig, ConfigError> {
-    let root = tree::parse(text).map_err(|mistake| ConfigError::new(vec![mistake]))?;
-    let notes = Notes::default();
-    let config = cell(&Cursor::new(&root, &notes));
-    let mistakes: Vec<Mistake> = notes.into_mistakes();
-    match config {
-        Some(config) if mistakes.is_empty() => Ok(config),
-        _ => Err(ConfigError::new(mistakes)),
-    }
+    swarm_yaml::read(text, read_cell).map_err(|mistakes| ConfigError { mistakes })
 }
 
-fn cell(at: &Cursor<'_>) -> Option<CellConfig> {
+fn read_cell(at: &Cursor<'_>) -> Option<CellConfig> {
     let mut names = Names::default();
-    let mut f = at.fields("a mapping with the cell's declaration")?;
-    let schema = f.required("schema", "1", |at| match at.value() {
-        Value::Integer(SCHEMA) => Some(1),
-        _ => at.refuse("1, the form that this version reads"),
-    });
-    let cell = f.required("cell", "the cell's name", lower_case_name);
-    let robots = f.required("robots", "the cell's robots", |at| robots(at, &mut names));
-    let roles = f.required("roles", "which robot plays which role", |at| roles(at, &names));
-    let artifacts = f.required("artifacts", "where artifacts are kept", artifacts);
-    let safety = f.required("safety", "the file of the safety ceiling", |at| {
-        let mut f = at.fields("a mapping with 'file'")?;
-        let file = f.required("file", "the path of the safety ceiling", relative_path);
-        f.end();
-        Some(SafetyFile { file: file? })
-    });
-    let nodes = f.required("nodes", "the cell's nodes", nodes);
-    f.end();
+    let [schema, cell, robots, roles, artifacts, safety, nodes] =
+        at.fields(["schema", "cell", "robots", "roles", "artifacts", "safety", "nodes"])?;
+    let schema = schema.required("1", |at| at.schema(SCHEMA));
+    let cell = cell.required("the cell's name", lower_case_name);
+    let robots = robots.required("the cell's robots", |at| read_robots(at, &mut names));
+    let roles = roles.required("which robot plays which role", |at| read_roles(at, &names));
+    let artifacts = artifacts.required("where artifacts are kept", read_artifacts);
+    let safety = safety.required("the file of the safety ceiling", read_safety);
+    let nodes = nodes.required("the cell's nodes", read_nodes);
     Some(CellConfig {
-        schema: schema?,
+        schema: schema? as u32,
         cell: cell?,
         robots: robots?,
         roles: roles?,
@@ -74,32 +58,44 @@ fn cell(at: &Cursor<'_>) -> Option<CellConfig> {
 #[derive(Default)]
 struct Names(Vec<String>);
 
-fn robots(at: &Cursor<'_>, names: &mut Names) -> Option<Vec<RobotConfig>> {
-    let items = at.items("a list of one to three robots")?;
-    if items.is_empty() || items.len() > MAX_ROBOTS {
-        at.refuse_found::<()>(format!("{} robots", items.len()), "one to three");
+fn read_robots(at: &Cursor<'_>, names: &mut Names) -> Option<Vec<RobotConfig>> {
+    const EXPECTED: &str = "a list of one to three robots";
+    let count = at.items(EXPECTED)?.len();
+    if !(1..=MAX_ROBOTS).contains(&count) {
+        at.note(format!("expected one to three robots, found {count}"));
     }
     let mut lines = BTreeMap::new();
-    let robots: Vec<_> = items.iter().map(|item| robot(item, names, &mut lines)).collect();
-    robots.into_iter().collect()
+    at.list(EXPECTED, |item| read_robot(item, names, &mut lines))
 }
 
-fn robot(at: &Cursor<'_>, names: &mut Names, lines: &mut BTreeMap<String, usize>) -> Option<RobotConfig> {
-    let mut f = at.fields("a mapping with one robot")?;
-    let name = f.required("name", "the robot's name", |at| unique(at, lower_case_name(at)?, lines));
+fn read_robot(
+    at: &Cursor<'_>,
+    names: &mut Names,
+    lines: &mut BTreeMap<String, usize>,
+) -> Option<RobotConfig> {
+    let [name, model, urdf, gripper_urdf, base_in_world, home_rad, gripper, payload] = at.fields([
+        "name",
+        "model",
+        "urdf",
+        "gripper_urdf",
+        "base_in_world",
+        "home_rad",
+        "gripper",
+        "payload",
+    ])?;
+    let name = name.required("the robot's name", |at| unique(at, lower_case_name(at)?, lines));
     names.0.extend(name.clone());
-    let model = f
-        .required("model", "ur5e or panda", |at| at.one_of(&Model::ALL.map(|model| (model.as_str(), model))));
-    let urdf = f.required("urdf", "the path of the arm's URDF", relative_path);
-    let gripper_urdf = f.optional("gripper_urdf", None, |at| relative_path(at).map(Some));
-    let base_in_world = f.required("base_in_world", "the pose of the base in the world", pose);
-    let home_rad = f.required("home_rad", "the joint positions of the rest pose", |at| home(at, model));
-    let gripper = f.required("gripper", "the gripper", gripper);
-    let payload = f.required("payload", "the payload", |at| payload(at, model, gripper.as_ref()));
-    f.end();
+    let model =
+        model.required("ur5e or panda", |at| at.one_of(&Model::ALL.map(|model| (model.as_str(), model))));
+    let urdf = urdf.required("the path of the arm's URDF", relative_path);
+    let gripper_urdf = gripper_urdf.optional(None, |at| relative_path(at).map(Some));
+    let base_in_world = base_in_world.required("the pose of the base in the world", read_pose);
+    let home_rad = home_rad.required("the joint positions of the rest pose", |at| read_home(at, model));
+    let gripper = gripper.required("the gripper", read_gripper);
+    let payload = payload.required("the payload", |at| read_payload(at, model, gripper.as_ref()));
     Some(RobotConfig {
         name: name?,
-        model: model?.as_str().to_owned(),
+        model: model?,
         urdf: urdf?,
         gripper_urdf: gripper_urdf?,
         base_in_world: base_in_world?,
@@ -109,51 +105,46 @@ fn robot(at: &Cursor<'_>, names: &mut Names, lines: &mut BTreeMap<String, usize>
     })
 }
 
-fn pose(at: &Cursor<'_>) -> Option<PoseConfig> {
-    let mut f = at.fields("a mapping with 'xyz_m' and 'rpy_rad'")?;
-    let xyz_m = f.required("xyz_m", "three numbers (m)", |at| at.triple(-ROOM_M..=ROOM_M, "m"));
-    let rpy_rad = f.required("rpy_rad", "three numbers (rad)", |at| at.triple(-TAU..=TAU, "rad"));
-    f.end();
+fn read_pose(at: &Cursor<'_>) -> Option<PoseConfig> {
+    let [xyz_m, rpy_rad] = at.fields(["xyz_m", "rpy_rad"])?;
+    let xyz_m = xyz_m.required("three numbers (m)", |at| at.triple(-ROOM_M..=ROOM_M, "m"));
+    let rpy_rad = rpy_rad.required("three numbers (rad)", |at| at.triple(-TAU..=TAU, "rad"));
     Some(PoseConfig { xyz_m: xyz_m?, rpy_rad: rpy_rad? })
 }
 
 /// The rest pose; joint count and ranges are checked where the model is known.
-fn home(at: &Cursor<'_>, model: Option<Model>) -> Option<Vec<f64>> {
-    let items = at.items("a list of joint positions (rad)")?;
-    let Some(model) = model else {
-        return items.iter().map(|item| item.number(-TAU..=TAU, "rad")).collect();
-    };
-    let ranges = model.joint_range_rad();
-    if items.len() != ranges.len() {
-        let expected = format!("{}, one per joint of a {}", ranges.len(), model.as_str());
-        return at.refuse_found(format!("{} positions", items.len()), expected);
+fn read_home(at: &Cursor<'_>, model: Option<Model>) -> Option<Vec<f64>> {
+    const EXPECTED: &str = "a list of joint positions (rad)";
+    let Some(model) = model else { return at.list(EXPECTED, |item| item.number(-TAU..=TAU, "rad")) };
+    let (ranges, found) = (model.joint_range_rad(), at.items(EXPECTED)?.len());
+    if found != ranges.len() {
+        let expected = format!("{} positions, one per joint of a {}", ranges.len(), model.as_str());
+        return at.wrong(format!("expected {expected}, found {found}"));
     }
-    let read = |(item, &(low, high)): (&Cursor<'_>, &(f64, f64))| item.number(low..=high, "rad");
-    let positions: Vec<_> = items.iter().zip(ranges).map(read).collect();
-    positions.into_iter().collect()
+    let mut ranges = ranges.iter();
+    at.list(EXPECTED, |item| {
+        let (low, high) = ranges.next()?;
+        item.number(*low..=*high, "rad")
+    })
 }
 
-fn gripper(at: &Cursor<'_>) -> Option<GripperConfig> {
-    let mut f = at.fields("a mapping with the gripper")?;
-    let min_width_m =
-        f.required("min_width_m", "the smallest opening (m)", |at| at.number(0.0..=TOOL_M, "m"));
-    let max_width_m = f.required("max_width_m", "the largest opening (m)", |at| {
+fn read_gripper(at: &Cursor<'_>) -> Option<GripperConfig> {
+    let [min_width_m, max_width_m, max_force_n, mass_kg, com_m, tcp_m] =
+        at.fields(["min_width_m", "max_width_m", "max_force_n", "mass_kg", "com_m", "tcp_m"])?;
+    let min_width_m = min_width_m.required("the smallest opening (m)", |at| at.number(0.0..=TOOL_M, "m"));
+    let max_width_m = max_width_m.required("the largest opening (m)", |at| {
         let width = at.number(0.0..=TOOL_M, "m")?;
         match min_width_m {
-            Some(min) if width <= min => at.refuse(format!("more than min_width_m, {min} m")),
+            Some(min) if width <= min => at.expected(format!("more than min_width_m, {min} m")),
             _ => Some(width),
         }
     });
-    let max_force_n =
-        f.required("max_force_n", "the largest grip force (N)", |at| at.number(0.0..=1000.0, "N"));
-    let mass_kg = f.required("mass_kg", "the gripper's mass (kg)", |at| at.number(0.0..=50.0, "kg"));
-    let com_m = f.required("com_m", "the centre of mass in the flange frame (m)", |at| {
-        at.triple(-TOOL_M..=TOOL_M, "m")
-    });
-    let tcp_m = f.required("tcp_m", "the tool centre point in the flange frame (m)", |at| {
-        at.triple(-TOOL_M..=TOOL_M, "m")
-    });
-    f.end();
+    let max_force_n = max_force_n.required("the largest grip force (N)", |at| at.number(0.0..=1000.0, "N"));
+    let mass_kg = mass_kg.required("the gripper's mass (kg)", |at| at.number(0.0..=50.0, "kg"));
+    let com_m =
+        com_m.required("the centre of mass in the flange frame (m)", |at| at.triple(-TOOL_M..=TOOL_M, "m"));
+    let tcp_m = tcp_m
+        .required("the tool centre point in the flange frame (m)", |at| at.triple(-TOOL_M..=TOOL_M, "m"));
     Some(GripperConfig {
         min_width_m: min_width_m?,
         max_width_m: max_width_m?,
@@ -164,91 +155,105 @@ fn gripper(at: &Cursor<'_>) -> Option<GripperConfig> {
     })
 }
 
-fn payload(at: &Cursor<'_>, model: Option<Model>, gripper: Option<&GripperConfig>) -> Option<PayloadConfig> {
-    let mut f = at.fields("a mapping with 'mass_kg'")?;
-    let mass_kg = f.required("mass_kg", "the payload's mass (kg)", |at| {
+fn read_payload(
+    at: &Cursor<'_>,
+    model: Option<Model>,
+    gripper: Option<&GripperConfig>,
+) -> Option<PayloadConfig> {
+    let [mass_kg] = at.fields(["mass_kg"])?;
+    let mass_kg = mass_kg.required("the payload's mass (kg)", |at| {
         let mass = at.number(0.0..=50.0, "kg")?;
         if let (Some(model), Some(gripper)) = (model, gripper) {
             let rated = model.rated_payload_kg();
             if gripper.mass_kg + mass > rated {
-                let found = format!("{mass} kg on a gripper of {} kg", gripper.mass_kg);
-                return at.refuse_found(
-                    found,
-                    format!("at most {rated} kg in all, what a {} may carry", model.as_str()),
-                );
+                return at.wrong(format!(
+                    "expected at most {rated} kg in all, what a {} may carry, found {mass} kg on a gripper of {} kg",
+                    model.as_str(),
+                    gripper.mass_kg
+                ));
             }
         }
         Some(mass)
     });
-    f.end();
     Some(PayloadConfig { mass_kg: mass_kg? })
 }
 
-fn roles(at: &Cursor<'_>, robots: &Names) -> Option<RoleMap> {
-    let mut f = at.fields("a mapping of roles to robots")?;
+fn read_roles(at: &Cursor<'_>, robots: &Names) -> Option<RoleMap> {
+    let [leader, follower, spotter] = at.fields(["leader", "follower", "spotter"])?;
     let mut players = BTreeMap::new();
     let mut role = |at: &Cursor<'_>| {
-        let name = at.text("a robot's name")?;
+        let name = non_empty(at, "a robot's name")?;
         if !robots.0.contains(&name) {
-            return at.refuse(format!("a robot of this cell ({})", robots.0.join(", ")));
+            return at.expected(format!("a robot of this cell ({})", robots.0.join(", ")));
         }
         match players.insert(name.clone(), at.path().to_owned()) {
-            Some(other) => at.refuse(format!("another robot: this one plays {other} already")),
+            Some(other) => at.expected(format!("another robot: this one plays {other} already")),
             None => Some(name),
         }
     };
-    let leader = f.required("leader", "the robot that leads", &mut role).map(Some);
-    let follower = f.optional("follower", None, |at| role(at).map(Some));
-    let spotter = f.optional("spotter", None, |at| role(at).map(Some));
-    f.end();
+    let leader = leader.required("the robot that leads", &mut role).map(Some);
+    let follower = follower.optional(None, |at| role(at).map(Some));
+    let spotter = spotter.optional(None, |at| role(at).map(Some));
     let played = [(Role::Leader, leader?), (Role::Follower, follower?), (Role::Spotter, spotter?)];
     Some(RoleMap(played.into_iter().filter_map(|(role, robot)| Some((role, robot?))).collect()))
 }
 
-fn artifacts(at: &Cursor<'_>) -> Option<ArtifactPaths> {
-    let mut f = at.fields("a mapping with 'store' and 'trust_file'")?;
-    let store = f.required("store", "the folder of the artifact store", |at| at.text("a path"));
-    let trust_file = f.required("trust_file", "the file of trusted keys", |at| at.text("a path"));
-    f.end();
+fn read_artifacts(at: &Cursor<'_>) -> Option<ArtifactPaths> {
+    let [store, trust_file] = at.fields(["store", "trust_file"])?;
+    let store = store.required("the folder of the artifact store", |at| non_empty(at, "a path"));
+    let trust_file = trust_file.required("the file of trusted keys", |at| non_empty(at, "a path"));
     Some(ArtifactPaths { store: store?, trust_file: trust_file? })
 }
 
-fn nodes(at: &Cursor<'_>) -> Option<Vec<NodeConfig>> {
-    let items = at.items("a list of nodes")?;
+fn read_safety(at: &Cursor<'_>) -> Option<SafetyFile> {
+    let [file] = at.fields(["file"])?;
+    Some(SafetyFile { file: file.required("the path of the safety ceiling", relative_path)? })
+}
+
+fn read_nodes(at: &Cursor<'_>) -> Option<Vec<NodeConfig>> {
     let mut lines = BTreeMap::new();
-    let nodes: Vec<_> = items.iter().map(|item| node(item, &mut lines)).collect();
-    let nodes: Vec<_> = nodes.into_iter().collect::<Option<_>>()?;
+    let nodes = at.list("a list of nodes", |item| read_node(item, &mut lines))?;
     let monitors =
         nodes.iter().filter(|node: &&NodeConfig| node.package == SAFETY_MONITOR && !node.simulation_only);
     match monitors.count() {
         1 => Some(nodes),
-        several => at.refuse_found(
-            format!("{several} nodes of package {SAFETY_MONITOR}"),
-            "exactly one that is not simulation_only: it alone gives arms leave to move",
-        ),
+        several => at.wrong(format!(
+            "expected exactly one node of package {SAFETY_MONITOR} that is not simulation_only (it alone gives arms leave \
+             to move), found {several}"
+        )),
     }
 }
 
-fn node(at: &Cursor<'_>, lines: &mut BTreeMap<String, usize>) -> Option<NodeConfig> {
-    let mut f = at.fields("a mapping with one node")?;
-    let name = f.required("name", "the node's name", |at| {
+fn read_node(at: &Cursor<'_>, lines: &mut BTreeMap<String, usize>) -> Option<NodeConfig> {
+    let [name, package, executable, namespace, lifecycle, simulation_only, schedule, remappings, parameters] =
+        at.fields([
+            "name",
+            "package",
+            "executable",
+            "namespace",
+            "lifecycle",
+            "simulation_only",
+            "schedule",
+            "remappings",
+            "parameters",
+        ])?;
+    let name = name.required("the node's name", |at| {
         let name = at.text_that(is_ros_name, "a ROS name: letters, digits and _, a letter first")?;
         unique(at, name, lines)
     });
-    let package = f.required("package", "the node's package", lower_case_name);
-    let executable = f.required("executable", "the package's executable", |at| {
+    let package = package.required("the node's package", lower_case_name);
+    let executable = executable.required("the package's executable", |at| {
         at.text_that(|text| !text.is_empty() && !text.contains(['/', ' ']), "a file name")
     });
-    let namespace = f
-        .optional("namespace", String::new(), |at| at.text_that(is_namespace, "'' or ROS names joined by /"));
-    let lifecycle = f.required("lifecycle", "managed or unmanaged", |at| {
+    let namespace =
+        namespace.optional(String::new(), |at| at.text_that(is_namespace, "'' or ROS names joined by /"));
+    let lifecycle = lifecycle.required("managed or unmanaged", |at| {
         at.one_of(&[("managed", Lifecycle::Managed), ("unmanaged", Lifecycle::Unmanaged)])
     });
-    let simulation_only = f.optional("simulation_only", false, Cursor::boolean);
-    let schedule = f.required("schedule", "how the node is scheduled", schedule);
-    let remappings = f.optional("remappings", BTreeMap::new(), remappings);
-    let parameters = f.optional("parameters", BTreeMap::new(), parameters);
-    f.end();
+    let simulation_only = simulation_only.optional(false, Cursor::boolean);
+    let schedule = schedule.required("how the node is scheduled", read_schedule);
+    let remappings = remappings.optional(BTreeMap::new(), read_remappings);
+    let parameters = parameters.optional(BTreeMap::new(), read_parameters);
     Some(NodeConfig {
         name: name?,
         package: package?,
@@ -262,64 +267,60 @@ fn node(at: &Cursor<'_>, lines: &mut BTreeMap<String, usize>) -> Option<NodeConf
     })
 }
 
-fn schedule(at: &Cursor<'_>) -> Option<Schedule> {
-    let mut f = at.fields("a mapping with the schedule")?;
-    let policy = f.required("policy", "other or fifo", |at| {
+fn read_schedule(at: &Cursor<'_>) -> Option<Schedule> {
+    let [policy, priority, cpu, period_us, deadline_us] =
+        at.fields(["policy", "priority", "cpu", "period_us", "deadline_us"])?;
+    let policy = policy.required("other or fifo", |at| {
         at.one_of(&[("other", SchedulePolicy::Other), ("fifo", SchedulePolicy::Fifo)])
     });
-    let priority = f.required("priority", "a priority", |at| match (policy, at.integer(0..=99)?) {
-        (Some(SchedulePolicy::Fifo), 0) => at.refuse("1 to 99 with policy fifo"),
-        (Some(SchedulePolicy::Other), 1..) => at.refuse("0 with policy other: only fifo has priorities"),
+    let priority = priority.required("a priority", |at| match (policy, at.integer(0..=99)?) {
+        (Some(SchedulePolicy::Fifo), 0) => at.expected("1 to 99 with policy fifo"),
+        (Some(SchedulePolicy::Other), 1..) => at.expected("0 with policy other: only fifo has priorities"),
         (_, priority) => Some(priority as u8),
     });
-    let cpu = f.required("cpu", "any, or a core's number", |at| match *at.value() {
-        Value::String(ref word) if word == "any" => Some(Cpu::Any),
+    let cpu = cpu.required("any, or a core's number", |at| match *at.value() {
+        Value::Text(ref word) if word == "any" => Some(Cpu::Any),
         Value::Integer(core @ 0..=1023) => Some(Cpu::Core(core as u16)),
-        _ => at.refuse("any, or a core's number from 0 to 1023"),
+        _ => at.expected("any, or a core's number from 0 to 1023"),
     });
-    let period_us = f.required("period_us", "the period (us)", |at| at.integer(1..=LONGEST_PERIOD_US));
-    let deadline_us = f.required("deadline_us", "the deadline (us)", |at| {
+    let period_us = period_us.required("the period (us)", |at| at.integer(1..=LONGEST_PERIOD_US));
+    let deadline_us = deadline_us.required("the deadline (us)", |at| {
         let deadline = at.integer(1..=LONGEST_PERIOD_US)?;
         match period_us {
-            Some(period) if deadline > period => at.refuse(format!("at most period_us, {period}")),
+            Some(period) if deadline > period => at.expected(format!("at most period_us, {period}")),
             _ => Some(deadline),
         }
     });
-    f.end();
     Some(Schedule {
         policy: policy?,
         priority: priority?,
         cpu: cpu?,
-        period_us: period_us? as u64,
-        deadline_us: deadline_us? as u64,
+        period_us: period_us?,
+        deadline_us: deadline_us?,
     })
 }
 
-fn remappings(at: &Cursor<'_>) -> Option<BTreeMap<String, String>> {
-    let entries = at.entries("a mapping of names to names")?;
-    let to = |at: &Cursor<'_>| at.text_that(is_graph_name, "the name of a topic or service");
-    let read: Vec<_> = entries.into_iter().map(|(from, at)| Some((from, to(&at)?))).collect();
-    read.into_iter().collect()
+fn read_remappings(at: &Cursor<'_>) -> Option<BTreeMap<String, String>> {
+    at.mapping("a mapping of names to names", |_, at| {
+        at.text_that(is_graph_name, "the name of a topic or service")
+    })
 }
 
 /// ROS parameters: single values, or lists of one type.
-fn parameters(at: &Cursor<'_>) -> Option<BTreeMap<String, Json>> {
-    let entries = at.entries("a mapping of ROS parameters")?;
-    let read: Vec<_> = entries.into_iter().map(|(name, at)| Some((name, parameter(&at)?))).collect();
-    read.into_iter().collect()
+fn read_parameters(at: &Cursor<'_>) -> Option<BTreeMap<String, Json>> {
+    at.mapping("a mapping of ROS parameters", |_, at| read_parameter(at))
 }
 
-fn parameter(at: &Cursor<'_>) -> Option<Json> {
+fn read_parameter(at: &Cursor<'_>) -> Option<Json> {
     const EXPECTED: &str =
         "a value ROS parameters have: true/false, a number, a text, or a list of one of these";
-    if !matches!(at.value(), Value::Sequence(_)) {
+    if !matches!(at.value(), Value::List(_)) {
         return single(at, EXPECTED);
     }
-    let items: Vec<_> = at.items(EXPECTED)?.iter().map(|item| single(item, EXPECTED)).collect();
-    let items: Vec<_> = items.into_iter().collect::<Option<_>>()?;
+    let items = at.list(EXPECTED, |item| single(item, EXPECTED))?;
     let kinds: BTreeSet<_> = items.iter().map(ros_kind).collect();
     if kinds.len() > 1 {
-        at.refuse_found("a list of several types", EXPECTED)
+        at.wrong(format!("expected {EXPECTED}, found a list of several types"))
     } else {
         Some(Json::Array(items))
     }
@@ -330,8 +331,8 @@ fn single(at: &Cursor<'_>, expected: &str) -> Option<Json> {
         Value::Boolean(value) => Some((*value).into()),
         Value::Integer(value) => Some((*value).into()),
         Value::Number(value) if value.is_finite() => Some((*value).into()),
-        Value::String(value) => Some(value.as_str().into()),
-        _ => at.refuse(expected),
+        Value::Text(value) => Some(value.as_str().into()),
+        _ => at.expected(expected),
     }
 }
 
@@ -346,17 +347,17 @@ fn ros_kind(value: &Json) -> &'static str {
 }
 
 fn unique(at: &Cursor<'_>, name: String, lines: &mut BTreeMap<String, usize>) -> Option<String> {
-    match lines.insert(name.clone(), at.line()) {
-        Some(line) => {
-            at.refuse_found::<()>(
-                format!("'{name}' a second time (first on line {line})"),
-                "a name of its own",
-            );
-            lines.insert(name, line);
-            None
-        }
-        None => Some(name),
+    if let Some(line) = lines.get(&name) {
+        return at.wrong(format!(
+            "expected a name of its own, found '{name}' a second time (first on line {line})"
+        ));
     }
+    lines.insert(name.clone(), at.line());
+    Some(name)
+}
+
+fn non_empty(at: &Cursor<'_>, expected: &str) -> Option<String> {
+    at.text_that(|text| !text.is_empty(), expected)
 }
 
 /// A name that prefixes joints, links and topics.

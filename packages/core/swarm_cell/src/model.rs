@@ -1,20 +1,30 @@
-//! The arms a cell may declare, with what a declaration is checked against: number of joints, their position range, payload.
+//! The arms a cell may declare: their flange, and what a declaration is checked against (joints, their range, payload).
+
+use std::fmt;
 
 /// Model of an arm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Model {
+pub enum Model {
     Ur5e,
     Panda,
 }
 
 impl Model {
-    pub(crate) const ALL: [Self; 2] = [Self::Ur5e, Self::Panda];
+    pub const ALL: [Self; 2] = [Self::Ur5e, Self::Panda];
 
     /// The word of the declaration.
-    pub(crate) const fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Ur5e => "ur5e",
             Self::Panda => "panda",
+        }
+    }
+
+    /// The link of the arm's URDF on which tools are mounted and in whose frame wrenches are measured.
+    pub const fn flange_link(self) -> &'static str {
+        match self {
+            Self::Ur5e => "tool0",
+            Self::Panda => "panda_link8",
         }
     }
 
@@ -44,6 +54,12 @@ impl Model {
             Self::Ur5e => 5.0,
             Self::Panda => 3.0,
         }
+    }
+}
+
+impl fmt::Display for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

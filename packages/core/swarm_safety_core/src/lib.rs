@@ -30,6 +30,7 @@ mod cause;
 mod checks;
 mod compose;
 mod config;
+mod envelope_reader;
 mod file;
 pub mod ingest;
 mod inputs;

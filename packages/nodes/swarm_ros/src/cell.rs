@@ -2,9 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use nalgebra::{Translation3, UnitQuaternion};
-use swarm_cell::{CellConfig, ConfigError, PoseConfig, RobotConfig};
-use swarm_kinematics::{ArmModel, ArmSpec, ModelError, Pose};
+use swarm_cell::{ArmError, CellConfig, ConfigError};
+use swarm_kinematics::ArmModel;
 
 use crate::parameters::ParameterSpec;
 use crate::shell::NodeShell;
@@ -23,8 +22,8 @@ pub enum CellFileError {
     Read { path: PathBuf, source: std::io::Error },
     #[error("{} is not a valid declaration of a cell", path.display())]
     Wrong { path: PathBuf, source: ConfigError },
-    #[error("the arm of robot '{robot}' cannot be modelled from its URDF")]
-    Arm { robot: String, source: Box<ModelError> },
+    #[error(transparent)]
+    Arm(#[from] ArmError),
 }
 
 impl CellFile {
@@ -61,39 +60,8 @@ impl CellFile {
 
     /// Kinematics of every arm, in the order of the declaration.
     pub fn arm_models(&self) -> Result<Vec<ArmModel>, CellFileError> {
-        self.config.robots.iter().map(|robot| self.arm_model(robot)).collect()
+        swarm_cell::arm_models(&self.config, |file| self.read_text(file))
     }
-
-    fn arm_model(&self, robot: &RobotConfig) -> Result<ArmModel, CellFileError> {
-        let urdf = self.read_text(&robot.urdf)?;
-        let tool = robot.gripper_urdf.as_deref().map(|path| self.read_text(path)).transpose()?;
-        let [x, y, z] = robot.gripper.tcp_m;
-        ArmModel::load(&ArmSpec {
-            urdf: &urdf,
-            flange_link: flange_link(robot),
-            prefix: &format!("{}_", robot.name),
-            base_in_world: pose(&robot.base_in_world),
-            tool_in_flange: Pose::translation(x, y, z),
-            tool_urdf: tool.as_deref(),
-        })
-        .map_err(|source| CellFileError::Arm { robot: robot.name.clone(), source: Box::new(source) })
-    }
-}
-
-/// Name of the frame in which a robot's wrench is given.
-pub fn flange_frame(robot: &RobotConfig) -> String {
-    format!("{}_{}", robot.name, flange_link(robot))
-}
-
-/// The link of the arm's URDF on which a gripper is mounted.
-fn flange_link(robot: &RobotConfig) -> &'static str {
-    if robot.model == "panda" { "panda_link8" } else { "tool0" }
-}
-
-fn pose(declared: &PoseConfig) -> Pose {
-    let ([x, y, z], [roll, pitch, yaw]) = (declared.xyz_m, declared.rpy_rad);
-    let rotation = UnitQuaternion::from_euler_angles(roll, pitch, yaw).to_rotation_matrix();
-    Pose::from_parts(Translation3::new(x, y, z), rotation)
 }
 
 fn read(path: &Path) -> Result<String, CellFileError> {
@@ -117,12 +85,9 @@ mod tests {
     }
 
     #[test]
-    fn the_shipped_cells_arms_are_modelled_with_prefixed_joints() {
+    fn the_shipped_cells_arms_are_modelled() {
         let cell = CellFile::read(&repository().join("config/cell.yaml")).unwrap();
-        let arms = cell.arm_models().unwrap();
-        assert_eq!(arms.iter().map(ArmModel::dof).collect::<Vec<_>>(), [6, 6, 7]);
-        assert_eq!(arms[0].joints()[0].name, "ur5e_left_shoulder_pan_joint");
-        assert_eq!(flange_frame(&cell.config.robots[2]), "panda_panda_link8");
+        assert_eq!(cell.arm_models().unwrap().iter().map(ArmModel::dof).collect::<Vec<_>>(), [6, 6, 7]);
     }
 
     #[test]

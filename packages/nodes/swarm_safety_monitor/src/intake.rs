@@ -232,8 +232,8 @@ impl Intake {
 
 #[cfg(test)]
 mod tests {
+    use swarm_cell::RobotConfig;
     use swarm_ros::CellFile;
-    use swarm_ros::cell::flange_frame;
     use swarm_ros::stamp::wall_now;
     use swarm_safety_core::{InputFault, Timing};
 
@@ -247,7 +247,7 @@ mod tests {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../config/cell.yaml");
         let cell = CellFile::read(&path).unwrap();
         let config = setup::config(&cell, Timing::default()).unwrap();
-        let flanges: Vec<_> = cell.config.robots.iter().map(flange_frame).collect();
+        let flanges: Vec<_> = cell.config.robots.iter().map(RobotConfig::flange_frame).collect();
         let intake =
             Intake::new(&config, &flanges, StampTolerance { future_s: 0.005 }, MonotonicClock::new());
         (intake, config)

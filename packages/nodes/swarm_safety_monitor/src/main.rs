@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use swarm_base::{Duration, MonotonicClock};
-use swarm_ros::cell::flange_frame;
+use swarm_cell::RobotConfig;
 use swarm_ros::diagnostics::{Level, Report};
 use swarm_ros::{CellFile, Managed, NodeShell, Parameter, ParameterSpec, ShellError, qos};
 use swarm_safety_core::{Config, Timing};
@@ -35,7 +35,7 @@ fn run() -> anyhow::Result<()> {
 
     let schedule = setup::node(&cell, "safety_monitor")?.schedule.clone();
     let config = setup::config(&cell, parameters.timing(schedule.period_us))?;
-    let flanges: Vec<String> = cell.config.robots.iter().map(flange_frame).collect();
+    let flanges: Vec<String> = cell.config.robots.iter().map(RobotConfig::flange_frame).collect();
     let clock = MonotonicClock::new();
     let tolerance = StampTolerance { future_s: seconds(&parameters.stamp_tolerance_us) };
     let intake = Arc::new(Intake::new(&config, &flanges, tolerance, clock));

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
-use nalgebra::{Translation3, UnitQuaternion, Vector3};
+use nalgebra::Vector3;
 use swarm_base::{Duration, Role};
-use swarm_cell::{CellConfig, PoseConfig, RobotConfig};
-use swarm_kinematics::{ArmModel, ArmSpec, JointVector, Pose};
+use swarm_cell::{CellConfig, RobotConfig, arm_models};
+use swarm_kinematics::{ArmModel, JointVector};
 use swarm_safety_core::{Envelope, EnvelopeError, EnvelopeFile, RobotShape};
 use swarm_skill_core::{CellRobot, INPUT_TIMEOUT, MotionLimits, ToolModel};
 
@@ -32,8 +32,9 @@ pub struct Robot {
 impl Robots {
     /// Loads every robot. `read` gives the text of a file that the declaration names.
     pub fn load(cell: &CellConfig, read: &dyn Fn(&str) -> anyhow::Result<String>) -> anyhow::Result<Self> {
-        let robots =
-            cell.robots.iter().map(|robot| load(cell, robot, read)).collect::<anyhow::Result<Vec<_>>>()?;
+        let arms = arm_models(cell, read)?;
+        let robots = cell.robots.iter().zip(arms).map(|(declared, arm)| assemble(cell, declared, arm));
+        let robots = robots.collect::<anyhow::Result<Vec<_>>>()?;
         let ceiling = EnvelopeFile::parse(&read(&cell.safety.file)?)
             .and_then(|file| file.ceiling(&shapes(&robots)))
             .with_context(|| format!("the cell's safety ceiling {}", cell.safety.file))?;
@@ -77,34 +78,16 @@ fn shapes(robots: &[Robot]) -> Vec<RobotShape<'_>> {
         .collect()
 }
 
-fn load(
-    cell: &CellConfig,
-    robot: &RobotConfig,
-    read: &dyn Fn(&str) -> anyhow::Result<String>,
-) -> anyhow::Result<Robot> {
-    let of_robot = || format!("robot {} of the cell's declaration", robot.name);
-    let urdf = read(&robot.urdf).with_context(of_robot)?;
-    let tool_urdf = robot.gripper_urdf.as_deref().map(read).transpose().with_context(of_robot)?;
-    let tcp = Vector3::from(robot.gripper.tcp_m);
-    let arm = ArmModel::load(&ArmSpec {
-        urdf: &urdf,
-        flange_link: flange_link(&robot.model).with_context(of_robot)?,
-        prefix: &format!("{}_", robot.name),
-        base_in_world: pose(&robot.base_in_world),
-        tool_in_flange: Pose::translation(tcp.x, tcp.y, tcp.z),
-        tool_urdf: tool_urdf.as_deref(),
-    })
-    .with_context(of_robot)?;
-    let home = arm
-        .joint_vector(&robot.home_rad)
-        .ok_or_else(|| {
-            anyhow!("home_rad has {} values, the arm has {} joints", robot.home_rad.len(), arm.dof())
-        })
-        .with_context(of_robot)?;
+/// One robot with its kinematics, role, tool and rest pose.
+fn assemble(cell: &CellConfig, robot: &RobotConfig, arm: ArmModel) -> anyhow::Result<Robot> {
+    let home = arm.joint_vector(&robot.home_rad).ok_or_else(|| {
+        let (values, joints) = (robot.home_rad.len(), arm.dof());
+        anyhow!("home_rad of robot {} has {values} values, the arm has {joints} joints", robot.name)
+    })?;
     let gripper = &robot.gripper;
     Ok(Robot {
         name: robot.name.clone(),
-        model: robot.model.clone(),
+        model: robot.model.to_string(),
         role: Role::ALL
             .into_iter()
             .find(|role| cell.robot_for(*role).is_some_and(|player| player.name == robot.name)),
@@ -113,23 +96,8 @@ fn load(
             gripper.mass_kg,
             Vector3::from(gripper.com_m),
             robot.payload.mass_kg,
-            tcp,
+            Vector3::from(gripper.tcp_m),
         ),
         home,
     })
-}
-
-/// The link that a gripper is mounted on.
-fn flange_link(model: &str) -> anyhow::Result<&'static str> {
-    match model {
-        "ur5e" => Ok("tool0"),
-        "panda" => Ok("panda_link8"),
-        other => Err(anyhow!("model '{other}' is not known; expected ur5e or panda")),
-    }
-}
-
-fn pose(declared: &PoseConfig) -> Pose {
-    let [roll, pitch, yaw] = declared.rpy_rad;
-    let rotation = UnitQuaternion::from_euler_angles(roll, pitch, yaw).to_rotation_matrix();
-    Pose::from_parts(Translation3::from(declared.xyz_m), rotation)
 }

@@ -33,11 +33,16 @@ fn every_mistake_is_a_line_and_the_exit_code_says_refused() {
     let lines: Vec<_> = String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect();
     assert_eq!(lines.len(), 2, "{lines:?}");
     assert!(
-        lines[0].ends_with("schema: found 2, expected 1, the form that this version reads"),
+        lines[0].ends_with("schema: expected 1 (the form that this program reads), found the number 2"),
         "{}",
         lines[0]
     );
-    assert!(lines[1].contains("roles.spotter: found 'pandora'"), "{}", lines[1]);
+    assert!(
+        lines[1].contains("roles.spotter: expected a robot of this cell (")
+            && lines[1].ends_with(", found 'pandora'"),
+        "{}",
+        lines[1]
+    );
     assert_eq!(output.status.code(), Some(1));
 }
 

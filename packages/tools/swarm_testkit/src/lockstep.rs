@@ -407,7 +407,7 @@ fn cell_robots(
             role.parse()?,
             CellRobot {
                 name: robot.name.clone(),
-                model: robot.model.clone(),
+                model: robot.model.to_string(),
                 arm: Arc::new(arm.clone()),
                 tool: ToolModel::with_payload(
                     gripper.mass_kg,

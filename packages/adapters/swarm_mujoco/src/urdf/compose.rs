@@ -53,15 +53,16 @@ fn add_robot(tree: &mut LinkTree, robot: &RobotConfig, root: &Path) -> Result<Ro
     let base =
         arm.root().ok_or_else(|| error(format!("{} has not exactly one root link", robot.urdf)))?.to_owned();
 
-    // The flange is where the arm's file ends (a gripper of its own file is mounted there), or where its own hand begins.
-    let (flange, gripper, hand) = match &robot.gripper_urdf {
+    // A gripper of its own file is mounted on the flange; without one the arm's file holds the hand, as Franka's does.
+    let flange = robot.model.flange_link();
+    let (gripper, hand) = match &robot.gripper_urdf {
         Some(file) => {
             let hand = read(file, root)?;
             let gripper =
                 hand.root().ok_or_else(|| error(format!("{file} has not exactly one root link")))?.to_owned();
-            ("tool0".to_owned(), gripper, Some(hand))
+            (gripper, Some(hand))
         }
-        None => ("panda_link8".to_owned(), "panda_hand".to_owned(), None),
+        None => ("panda_hand".to_owned(), None),
     };
     if !arm.links.iter().any(|link| link.name == flange) {
         return Err(error(format!("{} has no link '{flange}'", robot.urdf)));
@@ -79,7 +80,7 @@ fn add_robot(tree: &mut LinkTree, robot: &RobotConfig, root: &Path) -> Result<Ro
         name: robot.name.clone(),
         arm_joints: movable(JointKind::Revolute).map(|joint| prefix(&joint.name)).collect(),
         finger_joints: [prefix(&driven.name), prefix(&copying.name)],
-        flange: prefix(&flange),
+        flange: prefix(flange),
         gripper: prefix(&gripper),
     };
     if links.arm_joints.len() != robot.home_rad.len() {

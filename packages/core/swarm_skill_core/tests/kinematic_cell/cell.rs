@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use nalgebra::{Isometry3, Translation3, UnitQuaternion, Vector3};
 use swarm_base::{Duration, Role, Time};
 use swarm_bt::Loader;
-use swarm_cell::CellConfig;
-use swarm_kinematics::{ArmModel, ArmSpec, JointVector, Pose};
+use swarm_cell::{ArmError, CellConfig, arm_models};
+use swarm_kinematics::{ArmModel, JointVector};
 use swarm_skill_core::{
     GripperSample, INPUT_TIMEOUT, JointSample, Link, LocalLink, MotionLimits, NamedPolicy, Outcome,
     PartSighting, Policy, PolicyError, RoleInputs, RoleMessage, RoleSpec, Run, RunIdentity, RunState,
@@ -25,8 +25,6 @@ const FINGER_SPEED_M_PER_S: f64 = 0.1;
 pub(crate) const TCP_SPEED_M_PER_S: f64 = 0.35;
 
 const CELL: &str = include_str!("../../../../../config/cell.yaml");
-const UR5E: &str = include_str!("../../../../../urdf/ur5e/ur5e.urdf");
-const PANDA: &str = include_str!("../../../../../urdf/panda/panda.urdf");
 const TREES: [(Role, &str); 3] = [
     (Role::Leader, include_str!("../../../../../tests/data/cooperative_assembly/trees/leader.xml")),
     (Role::Follower, include_str!("../../../../../tests/data/cooperative_assembly/trees/follower.xml")),
@@ -264,23 +262,24 @@ impl Robot {
     }
 }
 
+/// The files that the declaration names.
+fn urdf(file: &str) -> &'static str {
+    match file {
+        "urdf/ur5e/ur5e.urdf" => include_str!("../../../../../urdf/ur5e/ur5e.urdf"),
+        "urdf/panda/panda.urdf" => include_str!("../../../../../urdf/panda/panda.urdf"),
+        "urdf/gripper/parallel_gripper.urdf" => {
+            include_str!("../../../../../urdf/gripper/parallel_gripper.urdf")
+        }
+        other => panic!("the shipped declaration names {other}"),
+    }
+}
+
 fn spec(role: Role, xml: &str, policy: &NamedPolicy) -> RoleSpec {
     let cell = CellConfig::parse(CELL).unwrap();
     let robot = cell.robot_for(role).unwrap();
-    let (urdf, flange) = if robot.model == "panda" { (PANDA, "panda_link8") } else { (UR5E, "tool0") };
-    let base = &robot.base_in_world;
-    let rotation = UnitQuaternion::from_euler_angles(base.rpy_rad[0], base.rpy_rad[1], base.rpy_rad[2]);
+    let index = cell.robots.iter().position(|other| other.name == robot.name).unwrap();
+    let arm = arm_models::<ArmError>(&cell, |file| Ok(urdf(file).to_owned())).unwrap().swap_remove(index);
     let gripper = &robot.gripper;
-    let tcp = Vector3::from(gripper.tcp_m);
-    let arm = ArmModel::load(&ArmSpec {
-        urdf,
-        flange_link: flange,
-        prefix: &format!("{}_", robot.name),
-        base_in_world: Pose::from_parts(Translation3::from(base.xyz_m), rotation.to_rotation_matrix()),
-        tool_in_flange: Pose::translation(tcp.x, tcp.y, tcp.z),
-        tool_urdf: None,
-    })
-    .unwrap();
     let registry = registry();
     let tree =
         Loader::new(&registry).document(role.as_str(), xml).load().unwrap_or_else(|error| panic!("{error}"));
@@ -292,7 +291,7 @@ fn spec(role: Role, xml: &str, policy: &NamedPolicy) -> RoleSpec {
             gripper.mass_kg,
             Vector3::from(gripper.com_m),
             robot.payload.mass_kg,
-            tcp,
+            Vector3::from(gripper.tcp_m),
         ),
         home: arm.joint_vector(&robot.home_rad).unwrap(),
         limits: MotionLimits::within(TCP_SPEED_M_PER_S, &active(1.2), &active(6.0)),

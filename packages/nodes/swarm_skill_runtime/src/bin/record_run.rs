@@ -221,7 +221,7 @@ fn header(options: &Options, cell: &CellFile) -> RunHeader {
     let permit_timeout_default_s = declared_us.unwrap_or(20_000.0) * 1e-6;
     let robots = config.robots.iter().map(|robot| RobotInfo {
         name: robot.name.clone(),
-        model: robot.model.clone(),
+        model: robot.model.to_string(),
         role: Role::ALL
             .into_iter()
             .find(|role| config.robot_for(*role).is_some_and(|player| player.name == robot.name))

@@ -195,21 +195,22 @@ fn manifests(bench: &mut Bench) -> anyhow::Result<()> {
             .replace("version: \"1.0.0\"", "version: \"1\""),
         "bad_manifest",
         "manifest.yaml cannot be used: 2 mistakes\n  \
-         line 2, skill_id: expected a lower-case name such as cooperative_assembly (a-z, 0-9, _), found 'Assembly!'\n  \
-         line 3, version: expected a semantic version such as 1.0.0, found '1': unexpected end of input while parsing major \
+         line 2, column 11: skill_id: expected a lower-case name such as cooperative_assembly (a-z, 0-9, _), found 'Assembly!'\n  \
+         line 3, column 10: version: expected a semantic version such as 1.0.0, found '1': unexpected end of input while parsing major \
          version number",
     )?;
     add(
         "manifest_is_not_yaml",
         "schema_version: 1\nskill_id: [\n",
         "bad_manifest",
-        "manifest.yaml cannot be used: line 2: not valid YAML: unclosed bracket '['",
+        "manifest.yaml cannot be used: line 3, column 1: not YAML: while parsing a node, did not find expected node content (in what \
+         begins on line 2, column 11)",
     )?;
     add(
         "manifest_without_the_envelope",
         &text.replace("envelope: \"safety_envelope.yaml\"\n", ""),
         "bad_manifest",
-        "manifest.yaml cannot be used: line 1, envelope: missing",
+        "manifest.yaml cannot be used: line 1, column 1: envelope: missing; expected the path of the safety envelope",
     )?;
 
     let mut archive = RawArchive::empty();

@@ -212,7 +212,7 @@ fn signature_files(bench: &mut Bench, archive: &[u8]) -> anyhow::Result<()> {
         BASE64.encode([0; 63])
     );
     let message = format!(
-        "'{}': the signature file cannot be read: line 5, signatures[0].signature: expected the base64 of 64 bytes (an \
+        "'{}': the signature file cannot be read: line 5, column 14: signatures[0].signature: expected the base64 of 64 bytes (an \
          Ed25519 signature)",
         path(name, bench)
     );
@@ -220,7 +220,8 @@ fn signature_files(bench: &mut Bench, archive: &[u8]) -> anyhow::Result<()> {
 
     let name = "signature_file_is_not_yaml";
     let message = format!(
-        "'{}': the signature file cannot be read: line 2: not valid YAML: unclosed bracket '['",
+        "'{}': the signature file cannot be read: line 3, column 1: not YAML: while parsing a node, did not find expected node content \
+         (in what begins on line 2, column 13)",
         path(name, bench)
     );
     let text = "schema_version: 1\nsignatures: [\n";

@@ -30,13 +30,13 @@ pub(crate) fn run(command: &Config) -> anyhow::Result<Outcome> {
     let text = read(&args.file)?;
     let (mistakes, missing) = match CellConfig::parse(&text) {
         Ok(cell) => (Vec::new(), missing_files(&cell, &args.file)),
-        Err(error) => (error.mistakes().to_vec(), Vec::new()),
+        Err(error) => (error.mistakes.as_slice().to_vec(), Vec::new()),
     };
     if args.json {
         let mistakes = mistakes.iter().map(|mistake| {
             json!({
                 "line": mistake.line, "column": mistake.column, "field": mistake.field,
-                "found": mistake.found, "expected": mistake.expected,
+                "problem": mistake.problem,
             })
         });
         print_json(&json!({"mistakes": mistakes.collect::<Vec<_>>(), "missing_files": missing}))?;

@@ -4,7 +4,6 @@ use r2r::geometry_msgs::msg::{Vector3, WrenchStamped};
 use r2r::sensor_msgs::msg::JointState;
 use r2r::{Node, Publisher};
 use swarm_kinematics::{ArmModel, JointVector};
-use swarm_ros::cell::flange_frame;
 use swarm_ros::stamp::wall_now;
 use swarm_ros::{CellFile, qos};
 
@@ -26,7 +25,7 @@ impl StandingCell {
             state.position.extend(&robot.home_rad);
             state.velocity.extend(vec![0.0; arm.dof()]);
             let mut message = WrenchStamped::default();
-            message.header.frame_id = flange_frame(robot);
+            message.header.frame_id = robot.flange_frame();
             let mass_kg = robot.gripper.mass_kg + robot.payload.mass_kg;
             message.wrench.force = weight_in_flange(arm, &robot.home_rad, mass_kg);
             wrenches.push((node.create_publisher(&format!("/{}/wrench", robot.name), qos::SENSOR)?, message));
