@@ -63,6 +63,6 @@ fn deploy(options: &Options) -> anyhow::Result<Deploy::Response> {
     };
     let mut node = CommandNode::create("deploy_csa")?;
     let wait = Duration::try_from_secs_f64(options.timeout)?;
-    node.call::<Deploy::Service>("/skill_runtime/deploy", &request, wait, Duration::from_secs(120))
+    node.call::<Deploy::Service>("/skill_runtime/deploy", &request, wait, Duration::from_mins(2))
         .map_err(|error| anyhow::anyhow!("{}", ErrorChain(&error)))
 }

@@ -76,7 +76,7 @@ fn record(options: &Options) -> anyhow::Result<u64> {
     let mut stops = node.node.subscribe::<Bool>("/emergency_stop", qos::STOP_BEST_EFFORT)?;
     let mut parts = node.node.subscribe::<PartPoses>("/part_poses", qos::SENSOR_BACKLOG)?;
     let mut run = ObservedRun::default();
-    while !interrupted.is_requested() && !(options.until_run_ends && run.has_ended()) {
+    while !(interrupted.is_requested() || options.until_run_ends && run.has_ended()) {
         node.node.spin_once(Duration::from_millis(10));
         while let Some(Some(message)) = safety.next().now_or_never() {
             log.write(Record::Status(status(&message)))?;

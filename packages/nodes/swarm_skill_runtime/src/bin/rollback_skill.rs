@@ -43,7 +43,7 @@ fn main() -> ExitCode {
 fn roll_back(options: &Options) -> Result<(bool, String), CallError> {
     let mut node = CommandNode::create("rollback_skill")?;
     let (wait, answer) =
-        (Duration::from_secs_f64(options.timeout.clamp(0.0, 3_600.0)), Duration::from_secs(120));
+        (Duration::from_secs_f64(options.timeout.clamp(0.0, 3_600.0)), Duration::from_mins(2));
     match &options.to_version {
         None => node
             .call::<Trigger::Service>("/skill_runtime/rollback", &Trigger::Request {}, wait, answer)
