@@ -282,12 +282,14 @@ def test_diagnostics_come_by_themselves_and_count_losses(start, probe):
     probe.wait_for(received, "all ten messages are counted")
 
 
+@pytest.mark.parametrize("times", [1, 2], ids=["once", "twice, as under ros2 launch"])
 @pytest.mark.parametrize("end", ["SIGINT", "SIGTERM"])
-def test_a_signal_ends_the_node_cleanly_within_two_seconds(start, probe, end):
+def test_a_signal_ends_the_node_cleanly_within_two_seconds(start, probe, end, times):
     node = start(NODE)
     probe.wait_for(lambda: state(probe) == "active", "the node is active")
     told = time.monotonic()
-    node.interrupt() if end == "SIGINT" else node.process.terminate()
+    for _ in range(times):
+        node.interrupt() if end == "SIGINT" else node.process.terminate()
     assert node.wait(TIMEOUT_S) == 0
     assert time.monotonic() - told < 2.0
     assert f"{end}: shutting down" in node.log
