@@ -17,7 +17,7 @@ import subprocess
 import yaml
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix, get_package_share_directory
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, LogInfo, OpaqueFunction, Shutdown
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription, LogInfo, OpaqueFunction, SetEnvironmentVariable, Shutdown
 from launch.launch_description_sources import AnyLaunchDescriptionSource
 from launch_ros.actions import LifecycleNode, Node
 
@@ -31,6 +31,7 @@ RESPAWNS = 10
 def generate_launch_description():
     share = get_package_share_directory('swarm_bringup')
     return LaunchDescription([
+        *find_each_other_soon(share),
         DeclareLaunchArgument(
             'cell_config', default_value=os.path.join(share, 'config', 'cell.yaml'),
             description="The cell's declaration; paths in it start at the folder that holds its config/"),
@@ -53,6 +54,14 @@ def generate_launch_description():
         DeclareLaunchArgument('log_level', default_value='info', description='Least level of the nodes\' log messages'),
         OpaqueFunction(function=start_cell),
     ])
+
+
+def find_each_other_soon(share):
+    """The middleware's profile, unless the user has one."""
+    variable = 'FASTRTPS_DEFAULT_PROFILES_FILE'
+    if os.environ.get(variable):
+        return []
+    return [SetEnvironmentVariable(variable, os.path.join(share, 'config', 'fastdds.xml'))]
 
 
 def start_cell(context):

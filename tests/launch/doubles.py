@@ -54,7 +54,7 @@ def modules(install):
     def share(package):
         return prefix(package) + "/share/" + package
 
-    actions = ["DeclareLaunchArgument", "IncludeLaunchDescription", "LogInfo", "OpaqueFunction", "Shutdown"]
+    actions = ["DeclareLaunchArgument", "IncludeLaunchDescription", "LogInfo", "OpaqueFunction", "SetEnvironmentVariable", "Shutdown"]
     sources = ["AnyLaunchDescriptionSource", "PythonLaunchDescriptionSource"]
     return {
         "ament_index_python": _module("ament_index_python"),

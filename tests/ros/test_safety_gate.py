@@ -441,7 +441,7 @@ def test_an_inactive_monitor_lets_nothing_move(cell, probe):
     "artifact, words",
     [
         ("loose", "tcp.speed_m_s"),
-        ("broken", "not readable"),
+        ("broken", "not YAML"),
         ("untrusted", "not accepted from the store"),
         ("00" * 32, "not accepted from the store"),
         ("nonsense", "64 hexadecimal digits"),

@@ -77,6 +77,11 @@ pub fn compose(parts: &Parts<'_>, variables: &Variables) -> Variables {
     // Shared memory outlives whoever is killed in it, locks and all. Our nodes leave it by themselves; this is for the others.
     let transports = variables.get("FASTDDS_BUILTIN_TRANSPORTS").map_or("UDPv4", String::as_str);
     put("FASTDDS_BUILTIN_TRANSPORTS", transports.to_owned());
+    let profiles = layout.root().join("config/fastdds.xml").display().to_string();
+    put(
+        "FASTRTPS_DEFAULT_PROFILES_FILE",
+        variables.get("FASTRTPS_DEFAULT_PROFILES_FILE").cloned().unwrap_or(profiles),
+    );
     set
 }
 
