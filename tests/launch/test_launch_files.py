@@ -4,6 +4,7 @@ that they name exists in the install tree (SWARM_INSTALL_DIR, as `cargo xtask in
 import os
 import pathlib
 import shutil
+from xml.etree import ElementTree
 
 import doubles
 import pytest
@@ -156,6 +157,18 @@ def test_the_drivers_are_included_where_they_are_named(source, tmp_path):
     drivers.write_text("def generate_launch_description():\n    return []\n")
     included = kinds(run(source, "cell.launch.py", drivers=str(drivers)), "IncludeLaunchDescription")
     assert [action.values[0] for action in included] == [str(drivers)]
+
+
+@pytest.mark.parametrize("name", ["cell.launch.py", "sim.launch.py"])
+def test_the_middlewares_profile_is_named_and_installed_unless_the_user_has_one(source, install, monkeypatch, name):
+    variable = "FASTRTPS_DEFAULT_PROFILES_FILE"
+    monkeypatch.delenv(variable, raising=False)
+    for tree in (source, install):
+        [action] = kinds(run(tree, name), "SetEnvironmentVariable")
+        assert action.values[0] == variable
+        assert ElementTree.parse(action.values[1]).getroot().tag.endswith("dds")
+    monkeypatch.setenv(variable, "/etc/own.xml")
+    assert not kinds(run(source, name), "SetEnvironmentVariable")
 
 
 def test_without_drivers_the_operator_is_told(source):
