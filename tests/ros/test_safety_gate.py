@@ -468,7 +468,7 @@ def test_an_envelope_tightens_the_limits_in_force(cell):
 def test_an_envelope_is_not_exchanged_while_an_arm_moves(cell, probe):
     cell.running()
     client = probe.node.create_client(LoadEnvelope, "/safety_monitor/load_envelope")
-    probe.wait_for(client.service_is_ready, "the service")
+    probe.wait_for(lambda: cell.skill.command(0.2) or client.service_is_ready(), "the service")
     answer = client.call_async(LoadEnvelope.Request(artifact=cell.store.digests["tight"]))
     probe.wait_for(lambda: cell.skill.command(0.2) or answer.done(), "the answer")
     assert not answer.result().success and "while every arm is at rest" in answer.result().message

@@ -22,6 +22,14 @@ pub struct SafetyView {
     pub state: String,
 }
 
+impl SafetyView {
+    /// Whether the safety monitor is letting a run move the arms (RUN, SLOW).
+    pub fn is_moving(&self) -> bool {
+        let name = self.state.split(':').next().unwrap_or_default();
+        name == "RUN" || name == "SLOW"
+    }
+}
+
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {

@@ -329,6 +329,11 @@ impl Surroundings for Shared {
         wait(there)
             .ok_or_else(|| format!("no node offers {service}; is the safety monitor running?"))?
             .map_err(|error| format!("cannot look for {service}: {error}"))?;
+        // After a run the safety monitor goes on guarding it until its last command has grown old.
+        let deadline = Instant::now() + STATUS_TIMEOUT;
+        while self.world().safety(self.clock.now()).is_moving() && Instant::now() < deadline {
+            std::thread::sleep(LOOK_AGAIN);
+        }
         let request = LoadEnvelope::Request {
             artifact: artifact.map(|artifact| artifact.to_string()).unwrap_or_default(),
         };
