@@ -19,6 +19,7 @@
 //! Deliberately absent: decisions about the domain (core crates), entities created while spinning, simulated time for anything
 //! that guards motion (`use_sim_time` moves message stamps only).
 
+mod answer;
 pub mod arguments;
 pub mod cell;
 pub mod client;

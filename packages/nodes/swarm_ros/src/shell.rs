@@ -14,6 +14,7 @@ use r2r::{QosProfile, ServiceRequest, WrappedServiceTypeSupport, WrappedTypesupp
 use swarm_base::Shutdown;
 use tracing::Level as LogLevel;
 
+use crate::answer;
 use crate::arguments::{Arguments, parse_level};
 use crate::diagnostics::{Diagnostics, Level, Report};
 use crate::lifecycle::{self, LifecycleState, Managed};
@@ -211,13 +212,14 @@ impl NodeShell {
         mut handler: impl FnMut(S::Request) -> S::Response + Send + 'static,
     ) -> Result<(), ShellError>
     where
-        S::Request: Clone,
+        S::Request: Clone + Send,
+        S::Response: Clone + Send,
     {
         let requests = self.requests::<S>(service)?;
         let service = service.to_owned();
         self.run(requests.for_each(move |request| {
             let response = handler(request.message.clone());
-            respond(&service, request, response);
+            answer::respond(&service, request, response);
             futures::future::ready(())
         }));
         Ok(())
@@ -230,7 +232,8 @@ impl NodeShell {
         mut handler: impl FnMut(S::Request) -> S::Response + Send + 'static,
     ) -> Result<(), ShellError>
     where
-        S::Request: Clone,
+        S::Request: Clone + Send,
+        S::Response: Clone + Send,
     {
         let mut requests = self.requests::<S>(service)?;
         let service = service.to_owned();
@@ -238,7 +241,7 @@ impl NodeShell {
             // The stream ends when the node is dropped.
             while let Some(request) = futures::executor::block_on(requests.next()) {
                 let response = handler(request.message.clone());
-                respond(&service, request, response);
+                answer::respond(&service, request, response);
             }
         });
         Ok(())
@@ -429,16 +432,6 @@ fn start_logging(arguments: &Arguments, parameters: &Parameters) -> (Logging, bo
 fn entity(what: &'static str, name: &str) -> impl FnOnce(r2r::Error) -> ShellError + use<> {
     let name = name.to_owned();
     move |source| ShellError::Entity { what, name, source }
-}
-
-fn respond<S: WrappedServiceTypeSupport + 'static>(
-    service: &str,
-    request: ServiceRequest<S>,
-    response: S::Response,
-) {
-    if let Err(error) = request.respond(response) {
-        tracing::warn!("cannot answer a request to '{service}': {error}");
-    }
 }
 
 fn report_counts(counts: QueueCounts) -> Report {
