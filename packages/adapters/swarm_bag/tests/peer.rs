@@ -1,0 +1,143 @@
+//! Bags and messages against readers and a writer that nobody here wrote; see `peer.py`.
+//!
+//! Needs the feature `peer-tests`, and Python with `rosbags`, `mcap`, `mcap-ros2-support`, rclpy and our messages;
+//! `SWARM_TEST_PYTHON` names the interpreter.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+use swarm_bag::msg::{JointState, Message, WrenchStamped};
+use swarm_bag::{BagReader, Compression, Definitions, Split, WriteOptions};
+
+use common::{START, every_type, forms, joint_state};
+
+fn peer<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Value {
+    let mut command = Command::new(std::env::var_os("SWARM_TEST_PYTHON").unwrap_or_else(|| "python3".into()));
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peer.py")).args(arguments);
+    let output = command.output().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+    assert!(output.status.success(), "{command:?}:\n{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// What our reader finds, in the form of `peer.py read`.
+fn ours(path: &Path) -> Vec<(String, i64, String)> {
+    let mut bag = BagReader::open(path).unwrap();
+    let names: Vec<String> = bag.topics().iter().map(|topic| topic.name.clone()).collect();
+    let hex = |data: &[u8]| data.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let messages = bag.by_ref().map(|m| (names[m.topic].clone(), m.stamp.received, hex(&m.data))).collect();
+    assert_eq!(bag.damage(), [""; 0]);
+    messages
+}
+
+/// Every reader finds the same messages as ours; returns how many, and the readers.
+fn agree(path: &Path) -> (usize, Vec<String>) {
+    let ours = ours(path);
+    let readers: BTreeMap<String, Value> =
+        serde_json::from_value(peer(["read", path.to_str().unwrap()])).unwrap();
+    for (reader, found) in &readers {
+        let theirs: Vec<(String, i64, String)> = serde_json::from_value(found["messages"].clone()).unwrap();
+        assert_eq!(theirs.len(), ours.len(), "{reader} on {}", path.display());
+        assert!(theirs == ours, "{reader} reads other messages in {}", path.display());
+    }
+    (ours.len(), readers.into_keys().collect())
+}
+
+#[test]
+fn every_reader_finds_every_message_of_every_form() {
+    let folder = tempfile::tempdir().unwrap();
+    for (path, options) in forms(folder.path()) {
+        every_type(&path, options).bag.finish().unwrap();
+        let (count, readers) = agree(&path);
+        assert_eq!(count, 35);
+        let expected: &[&str] =
+            if path.to_str().unwrap().contains("mcap") { &["mcap", "rosbags"] } else { &["rosbags"] };
+        assert_eq!(readers, expected);
+    }
+}
+
+#[test]
+fn ros_decodes_every_type_to_the_fields_that_were_written_and_encodes_it_to_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    for (path, options) in forms(folder.path()) {
+        let filled = every_type(&path, options);
+        filled.bag.finish().unwrap();
+        let decoded: Vec<(String, Value)> =
+            serde_json::from_value(peer(["decode", path.to_str().unwrap()])).unwrap();
+        let written: Vec<(String, Value)> =
+            filled.written.into_iter().map(|(topic, _, fields)| (topic, fields)).collect();
+        assert_eq!(decoded, written);
+    }
+}
+
+#[test]
+fn type_hashes_are_those_that_rosidl_computes() {
+    let definitions = Definitions::suite();
+    let theirs: BTreeMap<String, String> =
+        serde_json::from_value(peer(["hashes"].into_iter().chain(definitions.known()))).unwrap();
+    for name in definitions.known() {
+        assert_eq!(definitions.describe(name).unwrap().type_hash, theirs[name], "{name}");
+    }
+}
+
+#[test]
+fn a_bag_that_others_wrote_is_read_to_the_same_fields() {
+    let folder = tempfile::tempdir().unwrap();
+    for storage in ["SQLITE3", "MCAP"] {
+        let path = folder.path().join(storage);
+        let written: Vec<(String, Value)> =
+            serde_json::from_value(peer(["write", path.to_str().unwrap(), storage])).unwrap();
+        assert_eq!(agree(&path).0, written.len());
+        let mut bag = BagReader::open(&path).unwrap();
+        let messages: Vec<_> = bag.by_ref().collect();
+        for (message, (topic, fields)) in messages.iter().zip(&written) {
+            let topic_read = &bag.topics()[message.topic];
+            assert_eq!(topic_read.name, *topic);
+            let read = match topic_read.type_name.as_str() {
+                JointState::TYPE => serde_json::to_value(bag.decode::<JointState>(message).unwrap()),
+                _ => serde_json::to_value(bag.decode::<WrenchStamped>(message).unwrap()),
+            };
+            assert_eq!(read.unwrap(), *fields);
+        }
+    }
+}
+
+#[test]
+fn a_bag_in_many_files_and_a_compressed_one_are_read_in_full() {
+    let folder = tempfile::tempdir().unwrap();
+    let split = Split { duration: Some(Duration::from_millis(25)), size: None };
+    for (path, options) in &forms(folder.path())[2..] {
+        let options = WriteOptions { split, compression: Compression::Zstd, ..*options };
+        let metadata = every_type(path, options).bag.finish().unwrap();
+        assert_eq!(metadata.files.len(), 2);
+        assert_eq!(agree(path).0, 35);
+    }
+}
+
+#[test]
+fn a_bag_that_is_still_being_written_opens_everywhere_and_ends_at_the_last_sync() {
+    let folder = tempfile::tempdir().unwrap();
+    for (path, options) in forms(folder.path()) {
+        let options = WriteOptions { sync_every: Duration::from_hours(1), ..options };
+        let mut filled = every_type(&path, options);
+        let mut expected = 0;
+        for round in 0..3 {
+            filled.bag.sync().unwrap();
+            expected = filled.written.len();
+            assert_eq!(agree(&path).0, expected, "{}", path.display());
+            for index in 0..1000 {
+                // 20 MB a round: beyond the room that an .mcap begins with
+                let now = START + 1_000_000_000 * (round + 1) + index;
+                filled.put("/joint_states", now, &joint_state(now, 600));
+            }
+        }
+        assert!(expected > 2000);
+        let total = filled.written.len();
+        filled.bag.finish().unwrap();
+        assert_eq!(agree(&path).0, total);
+    }
+}
