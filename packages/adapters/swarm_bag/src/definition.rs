@@ -114,7 +114,9 @@ impl Definitions {
                     found.push((field.nested.clone(), self.fields(&field.nested, user)?));
                 }
             }
-            order.splice(next + 1..next + 1, found);
+            let rest = order.split_off(next + 1);
+            order.extend(found);
+            order.extend(rest);
             next += 1;
         }
         let mut text = self.texts[type_name].clone().into_owned();

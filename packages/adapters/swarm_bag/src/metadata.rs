@@ -13,7 +13,7 @@ use crate::topic::Topic;
 /// Name of the file that makes a directory a bag.
 pub(crate) const FILE_NAME: &str = "metadata.yaml";
 /// Version that is written.
-pub(crate) const VERSION: u64 = 9;
+pub(crate) const VERSION: u8 = 9;
 
 /// How the messages are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,15 +123,15 @@ impl Metadata {
         line(format_args!("duration:\n  nanoseconds: {}", whole.duration()));
         line(format_args!("starting_time:\n  nanoseconds_since_epoch: {}", whole.first));
         line(format_args!("message_count: {}", whole.count));
-        let topics: String = self.topics.iter().map(topic_yaml).collect();
+        let topics = concat(self.topics.iter().map(topic_yaml));
         line(format_args!("topics_with_message_count:{}", list(&topics)));
         line(format_args!("compression_format: \"\"\ncompression_mode: \"\""));
-        let names: String = self.files.iter().map(|file| format!("- {}\n", scalar(&file.name))).collect();
+        let names = concat(self.files.iter().map(|file| format!("- {}\n", scalar(&file.name))));
         line(format_args!("relative_file_paths:{}", list(&names)));
-        let files: String = self.files.iter().map(file_yaml).collect();
+        let files = concat(self.files.iter().map(file_yaml));
         line(format_args!("files:{}", list(&files)));
-        let custom: String =
-            self.custom.iter().map(|(name, text)| format!("{}: {}\n", scalar(name), scalar(text))).collect();
+        let custom =
+            concat(self.custom.iter().map(|(name, text)| format!("{}: {}\n", scalar(name), scalar(text))));
         // An empty mapping is `~`, as yaml-cpp writes a node that was given nothing.
         let custom = if custom.is_empty() { " ~".to_owned() } else { format!("\n{}", indented(&custom, 2)) };
         line(format_args!("custom_data:{}", custom.trim_end()));
@@ -164,6 +164,10 @@ fn file_yaml(file: &FileInfo) -> String {
         file.span.duration(),
         file.span.count
     )
+}
+
+fn concat(texts: impl Iterator<Item = String>) -> String {
+    texts.collect()
 }
 
 /// Behind a name: items on lines of their own, or `[]`.

@@ -11,6 +11,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use swarm_bag::msg::{JointState, Message, WrenchStamped};
 use swarm_bag::{BagReader, Compression, Definitions, Split, WriteOptions};
 
@@ -24,12 +25,16 @@ fn peer<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
+fn digest(data: &[u8]) -> u64 {
+    Sha256::digest(data).iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+}
+
 /// What our reader finds, in the form of `peer.py read`.
-fn ours(path: &Path) -> Vec<(String, i64, String)> {
+fn ours(path: &Path) -> Vec<(String, i64, u64)> {
     let mut bag = BagReader::open(path).unwrap();
     let names: Vec<String> = bag.topics().iter().map(|topic| topic.name.clone()).collect();
-    let hex = |data: &[u8]| data.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let messages = bag.by_ref().map(|m| (names[m.topic].clone(), m.stamp.received, hex(&m.data))).collect();
+    let messages =
+        bag.by_ref().map(|m| (names[m.topic].clone(), m.stamp.received, digest(&m.data))).collect();
     assert_eq!(bag.damage(), [""; 0]);
     messages
 }
@@ -40,7 +45,7 @@ fn agree(path: &Path) -> (usize, Vec<String>) {
     let readers: BTreeMap<String, Value> =
         serde_json::from_value(peer(["read", path.to_str().unwrap()])).unwrap();
     for (reader, found) in &readers {
-        let theirs: Vec<(String, i64, String)> = serde_json::from_value(found["messages"].clone()).unwrap();
+        let theirs: Vec<(String, i64, u64)> = serde_json::from_value(found["messages"].clone()).unwrap();
         assert_eq!(theirs.len(), ours.len(), "{reader} on {}", path.display());
         assert!(theirs == ours, "{reader} reads other messages in {}", path.display());
     }
@@ -57,11 +62,18 @@ fn every_reader_finds_every_message_of_every_form() {
         let expected: &[&str] =
             if path.to_str().unwrap().contains("mcap") { &["mcap", "rosbags"] } else { &["rosbags"] };
         assert_eq!(readers, expected);
+        let read = peer(["read", path.to_str().unwrap()]);
+        assert_eq!(read["rosbags"]["topics"]["/safety_monitor"], "swarm_msgs/msg/SafetyStatus");
+        let never = 9_223_372_036u64;
+        assert_eq!(
+            read["rosbags"]["qos"]["/ur/wrench"],
+            serde_json::json!([["BEST_EFFORT", "VOLATILE", 10, never]])
+        );
     }
 }
 
 #[test]
-fn ros_decodes_every_type_to_the_fields_that_were_written_and_encodes_it_to_the_same_bytes() {
+fn ros_decodes_every_type_to_the_fields_that_were_written() {
     let folder = tempfile::tempdir().unwrap();
     for (path, options) in forms(folder.path()) {
         let filled = every_type(&path, options);
@@ -129,13 +141,13 @@ fn a_bag_that_is_still_being_written_opens_everywhere_and_ends_at_the_last_sync(
             filled.bag.sync().unwrap();
             expected = filled.written.len();
             assert_eq!(agree(&path).0, expected, "{}", path.display());
-            for index in 0..1000 {
-                // 20 MB a round: beyond the room that an .mcap begins with
+            for index in 0..[1000, 10, 10][round as usize] {
+                // 20 MB in the first round: beyond the room that an .mcap begins with
                 let now = START + 1_000_000_000 * (round + 1) + index;
                 filled.put("/joint_states", now, &joint_state(now, 600));
             }
         }
-        assert!(expected > 2000);
+        assert!(expected > 1000);
         let total = filled.written.len();
         filled.bag.finish().unwrap();
         assert_eq!(agree(&path).0, total);

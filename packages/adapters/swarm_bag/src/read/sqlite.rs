@@ -1,6 +1,8 @@
 //! Reading a `.db3` of schema 1 to 4.
 
 use std::collections::VecDeque;
+use std::fmt::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, params};
@@ -153,14 +155,12 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
 
 /// Only letters, digits and a few signs go into a URI as they are.
 fn uri(path: &Path, query: &str) -> String {
-    use std::os::unix::ffi::OsStrExt;
     let mut uri = "file://".to_owned();
     for byte in path.as_os_str().as_bytes() {
-        match byte {
-            b'/' | b'.' | b'_' | b'-' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => {
-                uri.push(char::from(*byte))
-            }
-            other => uri.push_str(&format!("%{other:02x}")),
+        if byte.is_ascii_alphanumeric() || b"/._-".contains(byte) {
+            uri.push(char::from(*byte));
+        } else {
+            let _ = write!(uri, "%{byte:02x}");
         }
     }
     uri + query

@@ -121,7 +121,7 @@ impl StorageFile for SqliteFile {
     }
 
     fn describe(&mut self, metadata: &Metadata) -> Result<(), BagError> {
-        let row = params![VERSION as i64, metadata.bare_yaml()];
+        let row = params![VERSION, metadata.bare_yaml()];
         self.db
             .execute("INSERT INTO metadata (metadata_version, metadata) VALUES (?, ?)", row)
             .at("write to", &self.path)?;
