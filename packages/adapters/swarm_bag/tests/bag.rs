@@ -7,12 +7,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use proptest::prelude::*;
+use proptest::test_runner::{RngAlgorithm, TestRng};
 use swarm_bag::msg::{Bool, JointState, SafetyStatus};
 use swarm_bag::{
     BagError, BagReader, BagWriter, Compression, Filter, Qos, Split, Storage, Topic, WriteOptions,
 };
 
-use common::{START, every_type, forms, joint_state};
+use common::{START, every_type, forms, joint_state, kill_a_writer, write_if_told_to};
 
 type Read = Vec<(String, i64, Vec<u8>)>;
 
@@ -216,6 +217,37 @@ fn a_directory_without_its_metadata_is_read_and_a_missing_file_is_named() {
     fs::remove_file(path.join("metadata.yaml")).unwrap();
     let rest = read_all(&path);
     assert!(!rest.is_empty() && rest.iter().all(|message| all.contains(message)));
+}
+
+#[test]
+fn a_bag_whose_writer_was_killed_opens_with_all_that_was_synced() {
+    write_if_told_to();
+    let folder = tempfile::tempdir().unwrap();
+    let mut rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    for kill in 0..10 {
+        for name in ["a.mcap", "a.db3", "a"] {
+            let path = folder.path().join(format!("{kill}_{name}"));
+            let after = Duration::from_micros(u64::from(rng.next_u32() % 20_000));
+            let test = "a_bag_whose_writer_was_killed_opens_with_all_that_was_synced";
+            let synced = kill_a_writer(test, &path, kill, after);
+            let found = read_all(&path);
+            assert!(found.len() >= synced, "{name}: {} of {synced}", found.len());
+            assert!((START..).zip(&found).all(|(time, message)| message.1 == time), "{name}");
+        }
+    }
+}
+
+#[test]
+fn an_mcap_that_was_cut_gives_every_chunk_before_the_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.mcap");
+    let all = long_bag(&path, Compression::None);
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    let mut bag = BagReader::open(&path).unwrap();
+    assert!(bag.damage()[0].contains("cut off at byte"), "{:?}", bag.damage());
+    let found = read(&mut bag).len();
+    assert!((30..60).contains(&found) && found % 10 == 0, "{found} of {}", all.len());
 }
 
 /// A finished bag of many chunks, and its messages.

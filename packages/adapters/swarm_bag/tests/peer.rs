@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use swarm_bag::msg::{JointState, Message, WrenchStamped};
 use swarm_bag::{BagReader, Compression, Definitions, Split, WriteOptions};
 
-use common::{START, every_type, forms, joint_state};
+use common::{START, every_type, forms, joint_state, kill_a_writer, write_if_told_to};
 
 fn peer<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Value {
     let mut command = Command::new(std::env::var_os("SWARM_TEST_PYTHON").unwrap_or_else(|| "python3".into()));
@@ -151,5 +151,22 @@ fn a_bag_that_is_still_being_written_opens_everywhere_and_ends_at_the_last_sync(
         let total = filled.written.len();
         filled.bag.finish().unwrap();
         assert_eq!(agree(&path).0, total);
+    }
+}
+
+#[test]
+fn an_mcap_whose_writer_was_killed_opens_everywhere_with_all_that_was_synced() {
+    write_if_told_to();
+    let folder = tempfile::tempdir().unwrap();
+    for kill in 0..6 {
+        for name in ["file.mcap", "directory"] {
+            let path = folder.path().join(format!("{kill}_{name}"));
+            let after = Duration::from_micros(1 << (2 * kill));
+            let test = "an_mcap_whose_writer_was_killed_opens_everywhere_with_all_that_was_synced";
+            let synced = kill_a_writer(test, &path, kill, after);
+            let (found, readers) = agree(&path);
+            assert!(found >= synced, "{found} of {synced}");
+            assert_eq!(readers, ["mcap", "rosbags"]);
+        }
     }
 }

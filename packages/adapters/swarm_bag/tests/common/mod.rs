@@ -2,7 +2,10 @@
 
 #![allow(dead_code)] // each test file uses its part
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use swarm_bag::msg::{
     Bool, Float64MultiArray, Header, JointCommand, JointState, Message, MultiArrayDimension, Permit,
@@ -130,4 +133,45 @@ pub(crate) fn forms(folder: &Path) -> [(PathBuf, WriteOptions); 4] {
         (folder.join("directory_db3"), of(Storage::Sqlite)),
         (folder.join("directory_mcap"), of(Storage::Mcap)),
     ]
+}
+
+/// Set for a process that writes a bag until it is killed.
+const WRITE_UNTIL_KILLED: &str = "SWARM_BAG_WRITE_UNTIL_KILLED";
+
+/// Lets `test` (the one that calls this) run once more as a process of its own, which writes to `path`, and kills it with
+/// SIGKILL a while after its `syncs`th sync. Returns how many messages were synced by then, for certain.
+pub(crate) fn kill_a_writer(test: &str, path: &Path, syncs: usize, after: Duration) -> usize {
+    let mut writer = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(WRITE_UNTIL_KILLED, path)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(writer.stdout.take().unwrap()).lines().map_while(Result::ok);
+    // The test runner may put its own words before the first count.
+    let count = |line: String| line.rsplit("synced ").next().and_then(|count| count.parse::<usize>().ok());
+    let mut synced =
+        said.by_ref().filter_map(count).nth(syncs).expect("the writer should write until it is killed");
+    std::thread::sleep(after);
+    writer.kill().unwrap();
+    writer.wait().unwrap();
+    synced = said.filter_map(count).last().unwrap_or(synced);
+    synced
+}
+
+/// In the process that [`kill_a_writer`] starts: writes, and never returns. Elsewhere does nothing.
+pub(crate) fn write_if_told_to() {
+    let Some(path) = std::env::var_os(WRITE_UNTIL_KILLED) else { return };
+    let options = WriteOptions { sync_every: Duration::from_hours(1), ..WriteOptions::default() };
+    let mut bag = BagWriter::create(PathBuf::from(path), options).unwrap();
+    let topic = Topic::of::<JointState>("/joint_states", Qos::reliable(10)).unwrap();
+    let joints = bag.add_topic(topic).unwrap();
+    // A bound, should nobody kill it.
+    for index in 0..1_000_000 {
+        bag.write(joints, START + index, &joint_state(START + index, 100)).unwrap();
+        if index % 100 == 99 {
+            bag.sync().unwrap();
+            println!("synced {}", index + 1);
+        }
+    }
 }
