@@ -13,6 +13,24 @@
 //!    plug, opens in every reader as it is and ends at that point.
 //! 4. [`BagWriter::finish`] leaves an indexed bag.
 //!
+//! ```
+//! use swarm_bag::msg::JointState;
+//! use swarm_bag::{BagReader, BagWriter, Qos, Topic, WriteOptions};
+//!
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("demo_001.db3");
+//! let mut bag = BagWriter::create(&path, WriteOptions::default())?;
+//! let joints = bag.add_topic(Topic::of::<JointState>("/joint_states", Qos::reliable(10))?)?;
+//! let message = JointState { name: vec!["elbow".into()], position: vec![0.5], ..JointState::default() };
+//! bag.write(joints, 1_767_225_600_000_000_000, &message)?;
+//! bag.finish()?;
+//!
+//! let mut bag = BagReader::open(&path)?;
+//! let first = bag.next().expect("the message above");
+//! assert_eq!(bag.decode::<JointState>(&first)?, message);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! [`BagReader`] gives topics and messages back in time order, from whole bags and from cut ones.
 //!
 //! Deliberately absent: subscribing and publishing, video, compression of whole files. `ros2 bag` does the first two.

@@ -119,7 +119,9 @@ pub struct BagWriter {
     ids: BTreeMap<String, TopicId>,
     files: Vec<FileInfo>,
     custom: BTreeMap<String, String>,
+    /// When the last sync was, and whether something came since.
     synced: Instant,
+    changed: bool,
 }
 
 impl BagWriter {
@@ -155,6 +157,7 @@ impl BagWriter {
             files: Vec::new(),
             custom: BTreeMap::new(),
             synced: Instant::now(),
+            changed: false,
             path,
         };
         writer.begin_file()?;
@@ -176,6 +179,7 @@ impl BagWriter {
         let id = u16::try_from(self.topics.len() + 1)
             .map(TopicId)
             .map_err(|_| BagError::TooManyTopics { path: self.path.clone() })?;
+        self.changed = true;
         self.attempt(|file| file.add_topic(id.0, &topic))?;
         self.ids.insert(topic.name.clone(), id);
         self.topics.push(TopicCount { topic, count: 0 });
@@ -214,6 +218,7 @@ impl BagWriter {
         if self.is_full(stamp.received) {
             self.next_file()?;
         }
+        self.changed = true;
         self.attempt(|file| file.write(topic.0, stamp, bytes))?;
         self.topics[usize::from(topic.0) - 1].count += 1;
         if let Some(file) = self.files.last_mut() {
@@ -232,8 +237,11 @@ impl BagWriter {
 
     /// Makes everything so far durable, and visible to readers.
     pub fn sync(&mut self) -> Result<(), BagError> {
-        self.attempt(|file| file.sync())?;
         self.synced = Instant::now();
+        if !std::mem::take(&mut self.changed) {
+            return Ok(());
+        }
+        self.attempt(|file| file.sync())?;
         self.write_metadata()
     }
 
