@@ -225,8 +225,7 @@ mod tests {
         let footer = tail.len() - mcap::MAGIC.len() - 20;
         tail[footer..footer + 8].copy_from_slice(&summary_start.to_le_bytes());
         landing.finish(&tail).unwrap();
-        let ops = disk.0.lock().unwrap().clone();
-        ops
+        disk.0.lock().unwrap().clone()
     }
 
     fn apply(file: &mut Vec<u8>, op: &Op, mut sector_is_down: impl FnMut() -> bool) {

@@ -12,6 +12,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use enumset::EnumSet;
 use mcap::records::MessageHeader;
 use mcap::write::NoSeek;
 
@@ -104,9 +105,7 @@ impl StorageFile for McapFile {
         let padding = wrong_place(self.size());
         if padding > 0 {
             let zeros = vec![0; padding as usize];
-            self.writer
-                .write_private_record(PRIVATE, &zeros, Default::default())
-                .at("write to", &self.path)?;
+            self.writer.write_private_record(PRIVATE, &zeros, EnumSet::empty()).at("write to", &self.path)?;
         }
         self.landing.land(&self.collected.take()).at("write to", &self.path)
     }
