@@ -2,7 +2,10 @@
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, params};
@@ -51,12 +54,17 @@ impl SqliteReader {
             batch: VecDeque::new(),
             after: (i64::MIN, i64::MIN),
             done: false,
-            damage: None,
+            damage: cut(path).at("read", path)?,
         };
         if let Err(error) = reader.count() {
-            reader.damage = Some(format!("not all messages can be counted: {error}"));
+            reader.note(format!("not all messages can be counted: {error}"));
         }
         Ok(reader)
+    }
+
+    /// The first damage says where it begins.
+    fn note(&mut self, damage: String) {
+        self.damage.get_or_insert(damage);
     }
 
     fn count(&mut self) -> rusqlite::Result<()> {
@@ -151,6 +159,31 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
         Ok(db)
     };
     open("").or_else(|error| open("?immutable=1").map_err(|_: rusqlite::Error| error))
+}
+
+/// SQLite takes what is missing of a page for zeros and says nothing, so a file that is shorter than it should be is found
+/// here. Sizes in the header: https://www.sqlite.org/fileformat2.html#the_database_header.
+fn cut(path: &Path) -> io::Result<Option<String>> {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    if std::fs::metadata(log).is_ok_and(|log| log.len() > 0) {
+        return Ok(None); // what is missing is in the log
+    }
+    let file = File::open(path)?;
+    let mut header = [0; 100];
+    if file.read_exact_at(&mut header, 0).is_err() {
+        return Ok(Some("cut off in the header".to_owned()));
+    }
+    let number = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+    let page = match u16::from_be_bytes([header[16], header[17]]) {
+        1 => 65536,
+        size => u64::from(size),
+    };
+    let (length, full) = (file.metadata()?.len(), u64::from(number(28)) * page);
+    // The count of pages holds only for the change that it was written with.
+    let known = number(24) == number(92);
+    Ok((known && length < full)
+        .then(|| format!("cut off at byte {length} of {full}; the messages before the cut may be damaged")))
 }
 
 /// Only letters, digits and a few signs go into a URI as they are.
