@@ -17,6 +17,7 @@
 mod capsules;
 mod distance;
 mod ik;
+mod load;
 mod model;
 mod urdf;
 
@@ -25,6 +26,7 @@ pub use capsules::{
 };
 pub use distance::{Capsule, segment_distance};
 pub use ik::{DifferentialIk, IkError, IkOptions, IkSolution, ServoOptions};
+pub use load::{Load, STANDARD_GRAVITY};
 pub use model::{ArmModel, ArmSpec, BodyPoses, JointInfo, JointKind, ModelError};
 pub use urdf::UrdfError;
 
@@ -39,6 +41,9 @@ pub type Pose = nalgebra::IsometryMatrix3<f64>;
 
 /// Linear velocity (m/s), then angular velocity (rad/s), world axes.
 pub type Twist = nalgebra::Vector6<f64>;
+
+/// Force (N), then torque (N m), in axes that the holder names.
+pub type Wrench = nalgebra::Vector6<f64>;
 
 /// Twist of the tool per joint velocity; columns beyond the arm's joints are zero.
 pub type Jacobian = nalgebra::SMatrix<f64, 6, MAX_JOINTS>;

@@ -102,21 +102,16 @@ fn observe_robot(arm: &ArmConfig, input: &RobotInputs) -> Option<Observed> {
     let poses = arm.model.forward(&joints.q);
     let flange = arm.model.flange(&poses);
     let load = input.wrench.map(|wrench| {
-        // Gravity along the flange's axes; what is left of the load is contact.
-        let weight =
-            flange.rotation.inverse() * Vector3::new(0.0, 0.0, -STANDARD_GRAVITY * arm.payload.mass_kg);
-        let force = wrench.force - weight;
-        let torque = wrench.torque - arm.payload.com_in_flange_m.cross(&weight);
-        (force.norm(), torque.norm())
+        // What is left without the payload's weight is contact.
+        let weight = arm.payload.weight(&flange);
+        let (force, torque) = (weight.fixed_rows::<3>(0), weight.fixed_rows::<3>(3));
+        ((wrench.force - force).norm(), (wrench.torque - torque).norm())
     });
     let jacobian = arm.model.jacobian(&poses);
     let tcp = Point3::from(arm.model.tool(&poses).translation.vector);
     let capsules = arm.model.capsules(&poses);
     Some(Observed { joints, poses, capsules, jacobian, tcp, load })
 }
-
-/// m/s^2, by definition (CGPM 1901).
-const STANDARD_GRAVITY: f64 = 9.806_65;
 
 fn is_finite(vector: &JointVector) -> bool {
     vector.iter().all(|value| value.is_finite())

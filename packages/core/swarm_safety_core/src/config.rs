@@ -2,20 +2,11 @@
 
 use std::fmt;
 
-use nalgebra::Vector3;
-use swarm_kinematics::ArmModel;
+use swarm_kinematics::{ArmModel, Load};
 
 use crate::MAX_ROBOTS;
 use crate::file::{EnvelopeError, EnvelopeFile, RobotShape};
 use crate::limits::{Envelope, RobotLimits};
-
-/// What hangs on a flange at all times: gripper, camera, tool.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Payload {
-    pub mass_kg: f64,
-    /// Centre of mass in the flange frame, m.
-    pub com_in_flange_m: Vector3<f64>,
-}
 
 /// One robot of the cell.
 #[derive(Clone, Debug)]
@@ -23,7 +14,8 @@ pub struct ArmConfig {
     /// As the cell's declaration names it.
     pub name: String,
     pub model: ArmModel,
-    pub payload: Payload,
+    /// Gripper and what it holds at all times: its weight is no contact.
+    pub payload: Load,
 }
 
 /// How fast the cell decides and reacts.

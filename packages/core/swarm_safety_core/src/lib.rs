@@ -42,7 +42,7 @@ mod verdict;
 
 pub use cause::{Cause, CauseKind, Severity};
 pub use compose::{LooserField, LooserThanCeiling, compose};
-pub use config::{ArmConfig, Config, ConfigError, Payload, Release, Timing, Tolerances};
+pub use config::{ArmConfig, Config, ConfigError, Release, Timing, Tolerances};
 pub use file::{EnvelopeError, EnvelopeFile, RobotShape};
 pub use inputs::{
     CommandSample, EmergencyStop, GripperSample, Input, InputFault, Inputs, JointSample, ResetRequest,

@@ -2,10 +2,10 @@
 
 use nalgebra::{Rotation3, Translation3, Vector3};
 use swarm_base::{Duration, Time};
-use swarm_kinematics::{ArmModel, ArmSpec, JointVector, Pose};
+use swarm_kinematics::{ArmModel, ArmSpec, JointVector, Load, Pose};
 use swarm_safety_core::{
-    ArmConfig, CommandSample, Config, EnvelopeFile, JointSample, Payload, Release, ResetRequest, SafetyState,
-    State, Timing, Tolerances, Verdict, WrenchSample, step,
+    ArmConfig, CommandSample, Config, EnvelopeFile, JointSample, Release, ResetRequest, SafetyState, State,
+    Timing, Tolerances, Verdict, WrenchSample, step,
 };
 use swarm_safety_core::{Inputs, MAX_ROBOTS};
 
@@ -39,8 +39,8 @@ pub(crate) fn arms() -> Vec<ArmConfig> {
         ArmConfig { name: name.to_owned(), model: model.unwrap(), payload }
     };
     let pi = std::f64::consts::PI;
-    let gripper = Payload { mass_kg: 1.0, com_in_flange_m: Vector3::new(0.0, 0.0, 0.06) };
-    let hand = Payload { mass_kg: 0.93, com_in_flange_m: Vector3::new(0.01, -0.02, 0.05) };
+    let gripper = Load { mass_kg: 1.0, com_in_flange_m: Vector3::new(0.0, 0.0, 0.06) };
+    let hand = Load { mass_kg: 0.93, com_in_flange_m: Vector3::new(0.01, -0.02, 0.05) };
     vec![
         arm("ur5e_left", UR5E, "tool0", Some(GRIPPER), [-0.55, 0.0, 0.0], 0.0, 0.145, gripper),
         arm("ur5e_right", UR5E, "tool0", Some(GRIPPER), [0.55, 0.0, 0.0], pi, 0.145, gripper),
@@ -142,10 +142,9 @@ impl Bench {
             }
             if !self.mute_wrench[i] {
                 let flange = arm.model.flange(&arm.model.forward(&self.q[i]));
-                let weight =
-                    flange.rotation.inverse() * Vector3::new(0.0, 0.0, -9.806_65 * arm.payload.mass_kg);
-                let force = weight + self.contact[i].0;
-                let torque = arm.payload.com_in_flange_m.cross(&weight) + self.contact[i].1;
+                let weight = arm.payload.weight(&flange);
+                let force = weight.fixed_rows::<3>(0) + self.contact[i].0;
+                let torque = weight.fixed_rows::<3>(3) + self.contact[i].1;
                 input.wrench = Some(WrenchSample { force, torque, stamp_ns, arrival, sequence });
             }
             if let Some(velocity) = self.wish[i] {

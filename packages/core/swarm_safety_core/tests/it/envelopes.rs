@@ -1,10 +1,10 @@
 //! Limits from files: complete, consistent, and never looser than the cell's ceiling.
 
 use proptest::prelude::*;
-use swarm_kinematics::JointVector;
+use swarm_kinematics::{JointVector, Load};
 use swarm_safety_core::{
-    Boxes, Config, ConfigError, Envelope, EnvelopeError, EnvelopeFile, MAX_BOXES, MAX_ROBOTS, Payload,
-    Release, RobotLimits, RobotShape, Timing, Tolerances, WorldBox, compose,
+    Boxes, Config, ConfigError, Envelope, EnvelopeError, EnvelopeFile, MAX_BOXES, MAX_ROBOTS, Release,
+    RobotLimits, RobotShape, Timing, Tolerances, WorldBox, compose,
 };
 
 use crate::bench::{CEILING, LEFT, PANDA_ARM, RIGHT, arms, config};
@@ -221,7 +221,7 @@ fn keep_out_boxes_of_both_hold() {
 #[test]
 fn a_configuration_lists_all_its_mistakes() {
     let mut arms = arms();
-    arms[1].payload = Payload { mass_kg: -1.0, ..arms[1].payload };
+    arms[1].payload = Load { mass_kg: -1.0, ..arms[1].payload };
     arms[2].payload.com_in_flange_m.x = f64::NAN;
     let text = CEILING.replace("velocity_rad_s: 1.5\n", "velocity_rad_s: 2.3\n");
     let timing = Timing { period_s: 0.0, ..Timing::default() };
