@@ -89,7 +89,7 @@ impl ArmModel {
     ) -> CapsuleTravel {
         let mut axes = [(nalgebra::Vector3::zeros(), nalgebra::Vector3::zeros()); MAX_JOINTS];
         for (i, axis) in axes.iter_mut().enumerate().take(self.dof()) {
-            *axis = self.axis_in_world(poses, i);
+            *axis = Self::axis_in_world(poses, i);
         }
         let mut all = CapsuleTravel { by_capsule: [0.0; MAX_CAPSULES], count: capsules.count };
         for ((travel, own), capsule) in all.by_capsule.iter_mut().zip(&self.capsules).zip(capsules.as_slice())

@@ -16,6 +16,7 @@
 
 mod capsules;
 mod distance;
+mod flange;
 mod ik;
 mod load;
 mod model;
@@ -25,6 +26,7 @@ pub use capsules::{
     ArmCapsules, CapsuleTravel, Closest, LinkCapsule, MAX_CAPSULES, closest, closest_after_travel,
 };
 pub use distance::{Capsule, segment_distance};
+pub use flange::default_flange;
 pub use ik::{DifferentialIk, IkError, IkOptions, IkSolution, ServoOptions};
 pub use load::{Load, STANDARD_GRAVITY};
 pub use model::{ArmModel, ArmSpec, BodyPoses, JointInfo, JointKind, ModelError};

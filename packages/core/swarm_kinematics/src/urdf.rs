@@ -1,6 +1,12 @@
 //! The part of URDF that describes a chain: links, joints, origins, axes, limits, and our capsules.
 //!
 //! `<safety_capsules>` is an extension element of the robot, like `<transmission>`; other readers skip it.
+//!
+//! As lenient as urdfdom, which ROS reads URDF with, where robots in circulation need it: an XML prefix that nothing
+//! declares (`drake:acceleration`) is taken as declared, elements under any prefix are skipped, and what moves in a way
+//! that no arm does (floating, planar) is refused only between base and flange.
+
+use std::borrow::Cow;
 
 use nalgebra::{Rotation3, Translation3, Unit, Vector3};
 use roxmltree::{Document, Node};
@@ -20,10 +26,8 @@ pub enum UrdfError {
     Missing { element: String, missing: &'static str },
     #[error("URDF: {element}: {attribute}=\"{text}\" is not {expected}")]
     BadNumber { element: String, attribute: &'static str, text: String, expected: &'static str },
-    #[error(
-        "URDF: joint '{joint}' is of type '{found}', supported are revolute, continuous, prismatic and fixed"
-    )]
-    UnsupportedJoint { joint: String, found: String },
+    #[error("URDF: joint '{joint}' is of type '{found}', expected {JOINT_TYPES}")]
+    UnknownJointType { joint: String, found: String },
     #[error("URDF: {element} names link '{link}', which the URDF does not define")]
     UnknownLink { element: String, link: String },
     #[error("URDF: {0} '{1}' is defined twice")]
@@ -32,6 +36,18 @@ pub enum UrdfError {
     TwoParents { link: String },
     #[error("URDF: links and joints do not form one tree: {roots} links have no parent, expected 1")]
     NotATree { roots: usize },
+}
+
+/// Joint types of the URDF specification.
+const JOINT_TYPES: &str = "revolute, continuous, prismatic, fixed, floating or planar";
+
+/// How a joint lets its child move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mobility {
+    Fixed,
+    Moves(JointKind),
+    /// Floating or planar: more than one degree of freedom.
+    Free(&'static str),
 }
 
 #[derive(Debug)]
@@ -46,8 +62,9 @@ pub(crate) struct Urdf {
 #[derive(Debug)]
 pub(crate) struct UrdfJoint {
     pub name: String,
-    /// `None` for a fixed joint.
-    pub kind: Option<JointKind>,
+    pub mobility: Mobility,
+    /// The joint that this one follows, as fingers do.
+    pub mimics: Option<String>,
     pub parent: usize,
     pub child: usize,
     pub child_in_parent: Pose,
@@ -66,7 +83,8 @@ pub(crate) struct UrdfCapsule {
 
 impl Urdf {
     pub(crate) fn parse(text: &str) -> Result<Self, UrdfError> {
-        let document = Document::parse(text).map_err(|error| UrdfError::Xml(error.to_string()))?;
+        let text = with_prefixes_declared(text);
+        let document = Document::parse(&text).map_err(|error| UrdfError::Xml(error.to_string()))?;
         let robot = document.root_element();
         if !robot.has_tag_name("robot") {
             return Err(UrdfError::NotARobot { found: robot.tag_name().name().to_owned() });
@@ -108,6 +126,22 @@ impl Urdf {
     }
 }
 
+/// The text with every prefix declared that it uses without a declaration. urdfdom knows no namespaces and takes such a
+/// text; an XML parser that does refuses it.
+fn with_prefixes_declared(text: &str) -> Cow<'_, str> {
+    /// More than any robot uses; a bound for texts that are no robots.
+    const MOST: usize = 16;
+    let mut text = Cow::Borrowed(text);
+    for _ in 0..MOST {
+        let Err(roxmltree::Error::UnknownNamespace(prefix, _)) = Document::parse(&text) else { break };
+        let Some(end_of_name) = text.find("<robot").map(|at| at + "<robot".len()) else { break };
+        let mut declared = text.into_owned();
+        declared.insert_str(end_of_name, &format!(" xmlns:{prefix}=\"urn:undeclared:{prefix}\""));
+        text = Cow::Owned(declared);
+    }
+    text
+}
+
 /// Exactly one link without a parent, and every link reached from it.
 fn single_root(links: &[String], joints: &[UrdfJoint]) -> Result<usize, UrdfError> {
     let mut roots = (0..links.len()).filter(|link| joints.iter().all(|joint| joint.child != *link));
@@ -131,11 +165,13 @@ fn single_root(links: &[String], joints: &[UrdfJoint]) -> Result<usize, UrdfErro
 fn parse_joint(node: Node, links: &[String]) -> Result<UrdfJoint, UrdfError> {
     let name = attribute(node, "joint", "name")?.to_owned();
     let element = format!("joint '{name}'");
-    let kind = match attribute(node, &element, "type")? {
-        "fixed" => None,
-        "revolute" | "continuous" => Some(JointKind::Revolute),
-        "prismatic" => Some(JointKind::Prismatic),
-        other => return Err(UrdfError::UnsupportedJoint { joint: name, found: other.to_owned() }),
+    let mobility = match attribute(node, &element, "type")? {
+        "fixed" => Mobility::Fixed,
+        "revolute" | "continuous" => Mobility::Moves(JointKind::Revolute),
+        "prismatic" => Mobility::Moves(JointKind::Prismatic),
+        "floating" => Mobility::Free("floating"),
+        "planar" => Mobility::Free("planar"),
+        other => return Err(UrdfError::UnknownJointType { joint: name, found: other.to_owned() }),
     };
     let end = |tag: &'static str| -> Result<usize, UrdfError> {
         let node = child(node, tag)
@@ -153,9 +189,11 @@ fn parse_joint(node: Node, links: &[String]) -> Result<UrdfJoint, UrdfError> {
         text: "0 0 0".to_owned(),
         expected: "an axis with a length",
     })?;
+    let mimics = child(node, "mimic").and_then(|mimic| mimic.attribute("joint")).map(str::to_owned);
     let mut joint = UrdfJoint {
         name,
-        kind,
+        mobility,
+        mimics,
         parent,
         child: child_link,
         child_in_parent: origin(node, &element)?,
@@ -213,7 +251,9 @@ fn origin(node: Node, element: &str) -> Result<Pose, UrdfError> {
 }
 
 fn children<'a, 'i>(node: Node<'a, 'i>, tag: &'static str) -> impl Iterator<Item = Node<'a, 'i>> {
-    node.children().filter(move |child| child.has_tag_name(tag))
+    // `<sensor:joint>` is no joint.
+    let space = node.tag_name().namespace();
+    node.children().filter(move |child| child.has_tag_name(tag) && child.tag_name().namespace() == space)
 }
 
 fn child<'a, 'i>(node: Node<'a, 'i>, tag: &'static str) -> Option<Node<'a, 'i>> {
