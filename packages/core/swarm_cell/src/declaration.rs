@@ -142,8 +142,8 @@ impl RobotConfig {
     /// Gripper, and what is declared to hang at the tool centre point, as one body on the flange.
     pub fn load(&self) -> Load {
         let gripper = &self.gripper;
-        let hand = Load { mass_kg: gripper.mass_kg, com_in_flange_m: gripper.com_m.into() };
-        hand.and(Load { mass_kg: self.payload.mass_kg, com_in_flange_m: gripper.tcp_m.into() })
+        let hand = Load { mass_kg: gripper.mass_kg, com_m: gripper.com_m.into() };
+        hand.and(Load { mass_kg: self.payload.mass_kg, com_m: gripper.tcp_m.into() })
     }
 
     /// Name of the flange's frame, in which the robot's wrench is given.

@@ -14,6 +14,8 @@ pub const MAX_CAPSULES: usize = 16;
 pub struct LinkCapsule {
     /// Link that it stands for, with the robot's prefix.
     pub link: String,
+    /// Part of what is mounted on the flange.
+    pub of_tool: bool,
     /// Body that carries it.
     pub body: usize,
     pub in_body: Capsule,
@@ -30,6 +32,8 @@ pub struct ArmCapsules {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CapsuleTravel {
     by_capsule: [f64; MAX_CAPSULES],
+    /// The share of the joints up to body `b`, at `b`.
+    up_to_body: [[f64; MAX_JOINTS + 1]; MAX_CAPSULES],
     count: usize,
 }
 
@@ -51,6 +55,11 @@ impl ArmCapsules {
 impl CapsuleTravel {
     pub fn as_slice(&self) -> &[f64] {
         &self.by_capsule[..self.count]
+    }
+
+    /// How far capsule `i` can still move in the frame of `body`, which is nearer to the base, m.
+    fn relative_to(&self, i: usize, body: usize) -> f64 {
+        self.by_capsule[i] - self.up_to_body[i][body]
     }
 
     /// The farthest that any point of the arm can still move, m.
@@ -91,9 +100,13 @@ impl ArmModel {
         for (i, axis) in axes.iter_mut().enumerate().take(self.dof()) {
             *axis = Self::axis_in_world(poses, i);
         }
-        let mut all = CapsuleTravel { by_capsule: [0.0; MAX_CAPSULES], count: capsules.count };
-        for ((travel, own), capsule) in all.by_capsule.iter_mut().zip(&self.capsules).zip(capsules.as_slice())
-        {
+        let mut all = CapsuleTravel {
+            by_capsule: [0.0; MAX_CAPSULES],
+            up_to_body: [[0.0; MAX_JOINTS + 1]; MAX_CAPSULES],
+            count: capsules.count,
+        };
+        let travels = all.by_capsule.iter_mut().zip(&mut all.up_to_body);
+        for (((travel, up_to_body), own), capsule) in travels.zip(&self.capsules).zip(capsules.as_slice()) {
             for (joint, (axis, origin)) in axes.iter().enumerate().take(own.body) {
                 *travel += match self.kind(joint) {
                     JointKind::Revolute => {
@@ -102,6 +115,7 @@ impl ArmModel {
                     }
                     JointKind::Prismatic => joint_travel[joint],
                 };
+                up_to_body[joint + 1] = *travel;
             }
         }
         all
@@ -112,6 +126,19 @@ impl ArmModel {
         let mut best = Closest::NONE;
         for &(i, j) in &self.self_pairs {
             best.take(capsules.in_world[i].distance(&capsules.in_world[j]), (i, j));
+        }
+        best
+    }
+
+    /// The pair of own capsules, of [`ArmModel::self_pairs`], with the smallest gap left when every joint has moved by what
+    /// `travel` was worked out for; infinite if there is no such pair.
+    pub fn self_distance_after_travel(&self, capsules: &ArmCapsules, travel: &CapsuleTravel) -> Closest {
+        let mut best = Closest::NONE;
+        for &(i, j) in &self.self_pairs {
+            // Joints nearer to the base than both move them as one.
+            let (near, far) = if self.capsules[i].body <= self.capsules[j].body { (i, j) } else { (j, i) };
+            let gap = capsules.in_world[i].distance(&capsules.in_world[j]);
+            best.take(gap - travel.relative_to(far, self.capsules[near].body), (i, j));
         }
         best
     }

@@ -20,6 +20,8 @@ mod flange;
 mod ik;
 mod load;
 mod model;
+mod momentum;
+mod obstacle;
 mod urdf;
 
 pub use capsules::{
@@ -30,6 +32,8 @@ pub use flange::default_flange;
 pub use ik::{DifferentialIk, IkError, IkOptions, IkSolution, ServoOptions};
 pub use load::{Load, STANDARD_GRAVITY};
 pub use model::{ArmModel, ArmSpec, BodyPoses, JointInfo, JointKind, ModelError};
+pub use momentum::BodyVelocities;
+pub use obstacle::Obstacle;
 pub use urdf::UrdfError;
 
 /// Longest chain that is supported.

@@ -7,12 +7,12 @@ use crate::{Pose, Wrench};
 /// Standard gravity, m/s^2, by definition (CGPM 1901).
 pub const STANDARD_GRAVITY: f64 = 9.806_65;
 
-/// A mass that hangs on a flange at all times: gripper, camera, tool, held part.
+/// A mass and where it is: what hangs on a flange at all times (gripper, camera, tool, held part), or a body of an arm.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Load {
     pub mass_kg: f64,
-    /// Centre of mass in the flange frame, m.
-    pub com_in_flange_m: Vector3<f64>,
+    /// Centre of mass in the frame of what carries it: the flange, for a load; m.
+    pub com_m: Vector3<f64>,
 }
 
 impl Load {
@@ -20,15 +20,15 @@ impl Load {
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         let mass_kg = self.mass_kg + other.mass_kg;
-        let moment = self.com_in_flange_m * self.mass_kg + other.com_in_flange_m * other.mass_kg;
-        Self { mass_kg, com_in_flange_m: if mass_kg > 0.0 { moment / mass_kg } else { Vector3::zeros() } }
+        let moment = self.com_m * self.mass_kg + other.com_m * other.mass_kg;
+        Self { mass_kg, com_m: if mass_kg > 0.0 { moment / mass_kg } else { Vector3::zeros() } }
     }
 
     /// What the weight alone puts on the flange at rest, along the flange's axes, the torque about its origin.
     pub fn weight(&self, flange_in_world: &Pose) -> Wrench {
         let down = Vector3::new(0.0, 0.0, -STANDARD_GRAVITY * self.mass_kg);
         let force = flange_in_world.rotation.inverse() * down;
-        let torque = self.com_in_flange_m.cross(&force);
+        let torque = self.com_m.cross(&force);
         Wrench::new(force.x, force.y, force.z, torque.x, torque.y, torque.z)
     }
 }
@@ -38,13 +38,13 @@ mod tests {
     use super::*;
 
     fn load(mass_kg: f64, z: f64) -> Load {
-        Load { mass_kg, com_in_flange_m: Vector3::new(0.0, 0.0, z) }
+        Load { mass_kg, com_m: Vector3::new(0.0, 0.0, z) }
     }
 
     #[test]
     fn two_loads_weigh_together_at_their_common_centre() {
         let both = load(0.9, 0.05).and(load(0.1, 0.15));
-        assert!((both.mass_kg - 1.0).abs() < 1e-12 && (both.com_in_flange_m.z - 0.06).abs() < 1e-12);
+        assert!((both.mass_kg - 1.0).abs() < 1e-12 && (both.com_m.z - 0.06).abs() < 1e-12);
         assert_eq!(Load::default().and(Load::default()), Load::default());
     }
 

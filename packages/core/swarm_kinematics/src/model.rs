@@ -1,8 +1,9 @@
 //! One arm as data, its forward kinematics and its Jacobian.
 
-use nalgebra::{Matrix3, Rotation3, Translation3, Unit, Vector3};
+use nalgebra::{Matrix3, Point3, Rotation3, Translation3, Unit, Vector3};
 
 use crate::capsules::{LinkCapsule, MAX_CAPSULES};
+use crate::load::Load;
 use crate::urdf::{Mobility, Urdf, UrdfError, UrdfJoint};
 use crate::{Jacobian, JointVector, MAX_JOINTS, Pose, Twist};
 
@@ -97,6 +98,8 @@ pub struct ArmModel {
     pub(crate) capsules: Vec<LinkCapsule>,
     /// Pairs of own capsules that can be apart, see [`ArmModel::self_distance`].
     pub(crate) self_pairs: Vec<(usize, usize)>,
+    /// Mass of each body as the arm's own links up to the flange make it, in the body's frame.
+    pub(crate) masses: Vec<Load>,
 }
 
 /// Pose of every body in the world; body 0 is the base.
@@ -145,11 +148,20 @@ impl ArmModel {
                 order.push(joint.child);
             }
         }
+        let mounted = urdf.links_carried_by(flange);
+        let mut masses = vec![Load::default(); joints.len() + 1];
+        for (link, inertial) in urdf.inertials.iter().enumerate().filter(|(link, _)| !mounted[*link]) {
+            if let (Some((body, in_body)), Some(mass)) = (places[link], inertial) {
+                let centre = in_body * Point3::from(mass.com_m);
+                masses[body] = masses[body].and(Load { com_m: centre.coords, ..*mass });
+            }
+        }
         let mut capsules = Vec::new();
         for capsule in &urdf.capsules {
             if let Some((body, in_body)) = places[capsule.link] {
                 capsules.push(LinkCapsule {
                     link: format!("{}{}", spec.prefix, urdf.links[capsule.link]),
+                    of_tool: mounted[capsule.link],
                     body,
                     in_body: capsule.shape.transformed(&in_body),
                 });
@@ -179,6 +191,7 @@ impl ArmModel {
             tool_in_body: flange_in_body * spec.tool_in_flange,
             capsules,
             self_pairs: Vec::new(),
+            masses,
         };
         model.self_pairs = model.find_self_pairs();
         Ok(model)
@@ -402,6 +415,7 @@ fn tool_capsules(
         if fixed {
             capsules.push(LinkCapsule {
                 link: format!("{prefix}{}", tool.links[capsule.link]),
+                of_tool: true,
                 body,
                 in_body: capsule.shape.transformed(&(flange_in_body * in_root)),
             });

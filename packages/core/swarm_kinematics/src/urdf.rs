@@ -13,6 +13,7 @@ use roxmltree::{Document, Node};
 
 use crate::Pose;
 use crate::distance::Capsule;
+use crate::load::Load;
 use crate::model::JointKind;
 
 /// Why a URDF text was refused.
@@ -54,6 +55,8 @@ pub(crate) enum Mobility {
 pub(crate) struct Urdf {
     pub links: Vec<String>,
     pub joints: Vec<UrdfJoint>,
+    /// Mass and centre of mass per link, in the link's frame; `None` for a link without `<inertial>`.
+    pub inertials: Vec<Option<Load>>,
     pub capsules: Vec<UrdfCapsule>,
     /// Index of the link without a parent.
     pub root: usize,
@@ -90,11 +93,13 @@ impl Urdf {
             return Err(UrdfError::NotARobot { found: robot.tag_name().name().to_owned() });
         }
         let mut links: Vec<String> = Vec::new();
+        let mut inertials = Vec::new();
         for link in children(robot, "link") {
             let name = attribute(link, "link", "name")?;
             if links.iter().any(|known| known == name) {
                 return Err(UrdfError::Duplicate("link", name.to_owned()));
             }
+            inertials.push(parse_inertial(link, name)?);
             links.push(name.to_owned());
         }
         let mut joints: Vec<UrdfJoint> = Vec::new();
@@ -113,11 +118,24 @@ impl Urdf {
         for node in children(robot, "safety_capsules").flat_map(|list| children(list, "capsule")) {
             capsules.push(parse_capsule(node, &links)?);
         }
-        Ok(Self { links, joints, capsules, root })
+        Ok(Self { links, joints, inertials, capsules, root })
     }
 
     pub(crate) fn link(&self, name: &str) -> Option<usize> {
         self.links.iter().position(|link| link == name)
+    }
+
+    /// Per link, whether it hangs on `link`, by fixed or moving joints.
+    pub(crate) fn links_carried_by(&self, link: usize) -> Vec<bool> {
+        let mut carried = vec![false; self.links.len()];
+        let mut reached = vec![link];
+        while let Some(at) = reached.pop() {
+            for joint in self.joints.iter().filter(|joint| joint.parent == at) {
+                carried[joint.child] = true;
+                reached.push(joint.child);
+            }
+        }
+        carried
     }
 
     /// The joint that carries `link`, if it is not the root.
@@ -217,6 +235,19 @@ fn parse_joint(node: Node, links: &[String]) -> Result<UrdfJoint, UrdfError> {
         None => {}
     }
     Ok(joint)
+}
+
+fn parse_inertial(link: Node, name: &str) -> Result<Option<Load>, UrdfError> {
+    let Some(inertial) = child(link, "inertial") else { return Ok(None) };
+    let element = format!("inertial of link '{name}'");
+    let mass = child(inertial, "mass").map(|mass| number(mass, &element, "value")).transpose()?.flatten();
+    let mass_kg =
+        mass.ok_or_else(|| UrdfError::Missing { element: element.clone(), missing: "<mass value>" })?;
+    if mass_kg < 0.0 {
+        let (text, expected) = (mass_kg.to_string(), "0 or more");
+        return Err(UrdfError::BadNumber { element, attribute: "value", text, expected });
+    }
+    Ok(Some(Load { mass_kg, com_m: origin(inertial, &element)?.translation.vector }))
 }
 
 fn parse_capsule(node: Node, links: &[String]) -> Result<UrdfCapsule, UrdfError> {

@@ -126,7 +126,7 @@ impl Config {
                 problems.push(format!("robot '{}' is declared twice", arm.name));
             }
             let payload = &arm.payload;
-            let known = payload.mass_kg.is_finite() && payload.com_in_flange_m.iter().all(|v| v.is_finite());
+            let known = payload.mass_kg.is_finite() && payload.com_m.iter().all(|v| v.is_finite());
             if !known || payload.mass_kg < 0.0 {
                 problems.push(format!(
                     "robot '{}': payload {payload:?}, expected finite, mass 0 or more",

@@ -150,6 +150,31 @@ proptest! {
     }
 
     #[test]
+    fn no_own_pair_comes_closer_than_its_travel_says(
+        shares in shares(), reach in prop::array::uniform7(0.0..0.3f64), turn in prop::array::uniform7(-1.0..=1.0f64),
+    ) {
+        for arm in common::both() {
+            let q = position(&arm, &shares);
+            let reach = JointVector::from_fn(|i, _| if i < arm.dof() { reach[i] } else { 0.0 });
+            let moved = q + JointVector::from_fn(|i, _| reach[i] * turn[i]);
+            let poses = arm.forward(&q);
+            let capsules = arm.capsules(&poses);
+            let travel = arm.capsule_travel(&poses, &capsules, &reach);
+            let bound = arm.self_distance_after_travel(&capsules, &travel).distance;
+            let found = arm.self_distance(&arm.capsules(&arm.forward(&moved))).distance;
+            prop_assert!(found >= bound - 1e-12, "{found} is closer than {bound}");
+            // The base turns the arm as one: own links come no closer by it.
+            let base_only = JointVector::from_fn(|i, _| if i == 0 { reach[0] } else { 0.0 });
+            let travel = arm.capsule_travel(&poses, &capsules, &base_only);
+            let others = arm.self_pairs().iter().all(|&(i, j)| {
+                arm.link_capsules()[i].body.min(arm.link_capsules()[j].body) >= 1
+            });
+            let still = arm.self_distance_after_travel(&capsules, &travel).distance;
+            prop_assert!(!others || (still - arm.self_distance(&capsules).distance).abs() < 1e-12);
+        }
+    }
+
+    #[test]
     fn the_closest_pair_is_the_smallest_distance_of_any_two_capsules(first in shares(), second in shares()) {
         let arms = [common::ur5e(Pose::identity()), common::panda(Pose::translation(0.7, 0.2, 0.0))];
         let one = arms[0].capsules(&arms[0].forward(&position(&arms[0], &first)));

@@ -39,8 +39,8 @@ pub(crate) fn arms() -> Vec<ArmConfig> {
         ArmConfig { name: name.to_owned(), model: model.unwrap(), payload }
     };
     let pi = std::f64::consts::PI;
-    let gripper = Load { mass_kg: 1.0, com_in_flange_m: Vector3::new(0.0, 0.0, 0.06) };
-    let hand = Load { mass_kg: 0.93, com_in_flange_m: Vector3::new(0.01, -0.02, 0.05) };
+    let gripper = Load { mass_kg: 1.0, com_m: Vector3::new(0.0, 0.0, 0.06) };
+    let hand = Load { mass_kg: 0.93, com_m: Vector3::new(0.01, -0.02, 0.05) };
     vec![
         arm("ur5e_left", UR5E, "tool0", Some(GRIPPER), [-0.55, 0.0, 0.0], 0.0, 0.145, gripper),
         arm("ur5e_right", UR5E, "tool0", Some(GRIPPER), [0.55, 0.0, 0.0], pi, 0.145, gripper),

@@ -222,7 +222,7 @@ fn keep_out_boxes_of_both_hold() {
 fn a_configuration_lists_all_its_mistakes() {
     let mut arms = arms();
     arms[1].payload = Load { mass_kg: -1.0, ..arms[1].payload };
-    arms[2].payload.com_in_flange_m.x = f64::NAN;
+    arms[2].payload.com_m.x = f64::NAN;
     let text = CEILING.replace("velocity_rad_s: 1.5\n", "velocity_rad_s: 2.3\n");
     let timing = Timing { period_s: 0.0, ..Timing::default() };
     let tolerances = Tolerances { measured_speed: 0.5, slowest_scale: 2.0, ..Tolerances::default() };
