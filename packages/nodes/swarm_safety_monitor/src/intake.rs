@@ -7,12 +7,13 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration as StdDuration, Instant, SystemTime, UNIX_EPOCH};
 
 use r2r::geometry_msgs::msg::WrenchStamped;
-use r2r::sensor_msgs::msg::JointState;
+use r2r::sensor_msgs::msg::{JointState, Range};
 use r2r::swarm_msgs::msg::{GripperCommand, JointCommand};
 use swarm_base::{Clock, MonotonicClock};
 use swarm_ros::stamp::to_nanos;
 use swarm_safety_core::ingest::{
-    CommandIngest, GripperIngest, JointStateIngest, Origin, Repeats, Stamp, StampRules, WrenchIngest,
+    CommandIngest, GripperIngest, JointStateIngest, Origin, PresenceIngest, Repeats, Stamp, StampRules,
+    WrenchIngest,
 };
 use swarm_safety_core::{Config, Input, Inputs, ResetRequest, RobotInputs};
 
@@ -33,6 +34,8 @@ pub struct Intake {
 #[derive(Debug)]
 struct State {
     robots: Vec<RobotIntake>,
+    /// Names of the zones in which people are looked for, and the checks of their messages.
+    zones: Vec<(String, PresenceIngest)>,
     inputs: Inputs,
     /// Artifact whose envelope is in force.
     loaded: Option<String>,
@@ -81,8 +84,19 @@ impl Intake {
                 }
             })
             .collect();
-        let state =
-            State { robots, inputs: Inputs::default(), loaded: None, trace_id: String::new(), wake: false };
+        let humans = &config.ceiling().humans;
+        let presence = rules(humans.timeout_s, Repeats::Refused);
+        let zones = humans.zones.as_slice().iter();
+        let zones =
+            zones.map(|zone| (zone.name.as_str().to_owned(), PresenceIngest::new(presence))).collect();
+        let state = State {
+            robots,
+            zones,
+            inputs: Inputs::default(),
+            loaded: None,
+            trace_id: String::new(),
+            wake: false,
+        };
         Self { clock, state: Mutex::new(state), woken: Condvar::new() }
     }
 
@@ -92,7 +106,13 @@ impl Intake {
         let mut state = self.lock();
         let State { robots, inputs, .. } = &mut *state;
         for (robot, heard) in robots.iter_mut().zip(&mut inputs.robots) {
-            match robot.joints.accept(&message.name, &message.position, &message.velocity, &stamp) {
+            match robot.joints.accept(
+                &message.name,
+                &message.position,
+                &message.velocity,
+                &message.effort,
+                &stamp,
+            ) {
                 Ok(Some(sample)) => heard.joints = Some(sample),
                 Ok(None) => {}
                 Err(refused) => heard.refuse(Input::JointState, refused),
@@ -109,6 +129,19 @@ impl Intake {
                 Err(refused) => heard.refuse(Input::Wrench, refused),
             }
         });
+    }
+
+    /// What a sensor that looks for people says; a message that is refused counts as somebody at its point.
+    pub fn presence(&self, message: &Range) {
+        let stamp = self.stamp(&message.header.stamp);
+        let mut state = self.lock();
+        let State { zones, inputs, .. } = &mut *state;
+        let zone = zones.iter_mut().zip(&mut inputs.presence);
+        if let Some(((_, ingest), heard)) =
+            zone.into_iter().find(|((name, _), _)| *name == message.header.frame_id)
+        {
+            *heard = ingest.accept(f64::from(message.range), &stamp).ok();
+        }
     }
 
     pub fn command(&self, index: usize, message: &JointCommand) {
@@ -262,6 +295,7 @@ mod tests {
         }
         message.position = vec![0.5; message.name.len()];
         message.velocity = vec![0.0; message.name.len()];
+        message.effort = vec![0.0; message.name.len()];
         message
     }
 

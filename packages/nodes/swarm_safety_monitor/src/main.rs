@@ -158,6 +158,10 @@ fn listen(shell: &mut NodeShell, config: &Config, intake: &Arc<Intake>) -> Resul
             heard.gripper(index, &m);
         })?;
     }
+    if config.ceiling().humans.is_monitored() {
+        let heard = Arc::clone(intake);
+        shell.subscribe("/human_presence", qos::SENSOR_BACKLOG, move |message| heard.presence(&message))?;
+    }
     // A publisher matches a subscription only if it offers at least what that one asks for; between them these three hear
     // every publisher, and one that is heard twice stops the cell no less.
     for profile in [qos::STOP_RELIABLE, qos::STOP_BEST_EFFORT, qos::STOP_LATCHED] {

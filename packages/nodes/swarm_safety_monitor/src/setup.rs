@@ -3,9 +3,7 @@
 use swarm_base::Role;
 use swarm_cell::NodeConfig;
 use swarm_ros::{CellFile, CellFileError};
-use swarm_safety_core::{
-    ArmConfig, Config, ConfigError, EnvelopeError, EnvelopeFile, Release, Timing, Tolerances,
-};
+use swarm_safety_core::{ArmConfig, Config, ConfigError, EnvelopeError, EnvelopeFile, Timing, Tolerances};
 
 /// Why the gate cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -27,12 +25,17 @@ pub fn config(cell: &CellFile, timing: Timing) -> Result<Config, SetupError> {
         .robots
         .iter()
         .zip(cell.arm_models()?)
-        .map(|(robot, model)| ArmConfig { name: robot.name.clone(), model, payload: robot.load() })
+        .map(|(robot, model)| ArmConfig {
+            name: robot.name.clone(),
+            model,
+            elbow_joint: robot.model.elbow_joint(),
+            payload: robot.load(),
+        })
         .collect();
     let file = &cell.config.safety.file;
     let ceiling = EnvelopeFile::parse(&cell.read_text(file)?)
         .map_err(|source| SetupError::Ceiling { file: file.clone(), source })?;
-    Ok(Config::new(arms, &ceiling, timing, Tolerances::default(), Release::ByReset)?)
+    Ok(Config::new(arms, &ceiling, timing, Tolerances::default())?)
 }
 
 /// The declaration of this node.

@@ -24,8 +24,8 @@ use swarm_mujoco::driver::{Permit, VelocityCommand};
 use swarm_mujoco::{CONTROL_PERIOD, Cell, Commands, GripperCommand, Observation, Options, RobotState};
 use swarm_onnx::OnnxPolicy;
 use swarm_safety_core::{
-    ArmConfig, CommandSample, Config, EnvelopeFile, GripperSample, Inputs, JointSample, Release,
-    ResetRequest, RobotShape, SafetyState, State, Verdict, WrenchSample, step,
+    ArmConfig, CommandSample, Config, EnvelopeFile, GripperSample, Inputs, JointSample, ResetRequest,
+    RobotShape, SafetyState, State, Verdict, WrenchSample, step,
 };
 use swarm_skill_core::{
     CellRobot, GoldenVectors, INPUT_TIMEOUT, LocalLink, Material, MotionLimits, Outcome, PartSighting,
@@ -218,6 +218,7 @@ impl LockstepCell {
             robot.joints = Some(JointSample {
                 q: vector(&state.position_rad),
                 qd: vector(&state.velocity_rad_s),
+                effort: Some(vector(&state.effort_nm)),
                 stamp_ns,
                 arrival: self.now,
                 sequence,
@@ -358,14 +359,18 @@ fn safety_config(config: &CellConfig, arms: &[ArmModel], ceiling: &EnvelopeFile)
         .robots
         .iter()
         .zip(arms)
-        .map(|(robot, arm)| ArmConfig { name: robot.name.clone(), model: arm.clone(), payload: robot.load() })
+        .map(|(robot, arm)| ArmConfig {
+            name: robot.name.clone(),
+            model: arm.clone(),
+            elbow_joint: robot.model.elbow_joint(),
+            payload: robot.load(),
+        })
         .collect();
     Ok(Config::new(
         arms,
         ceiling,
         swarm_safety_core::Timing::default(),
         swarm_safety_core::Tolerances::default(),
-        Release::ByReset,
     )?)
 }
 

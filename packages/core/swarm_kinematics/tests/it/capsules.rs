@@ -105,6 +105,19 @@ fn checked_pairs_are_apart_at_home() {
 }
 
 #[test]
+fn pairs_that_never_meet_are_not_checked() {
+    let ur5e = common::ur5e(Pose::identity());
+    let links = |arm: &ArmModel, (i, j): (usize, usize)| {
+        (arm.link_capsules()[i].link.clone(), arm.link_capsules()[j].link.clone())
+    };
+    let checked: Vec<_> = ur5e.self_pairs().iter().map(|pair| links(&ur5e, *pair)).collect();
+    let pair = |one: &str, two: &str| (format!("ur5e_{one}"), format!("ur5e_{two}"));
+    assert!(!checked.contains(&pair("wrist_1_link", "wrist_3_link")), "{checked:?}");
+    assert!(checked.contains(&pair("upper_arm_link", "wrist_1_link")), "{checked:?}");
+    assert!(checked.contains(&pair("base_link_inertia", "gripper_base")), "{checked:?}");
+}
+
+#[test]
 fn a_folded_arm_collides_with_itself() {
     let arm = common::ur5e(Pose::identity());
     let folded = arm.joint_vector(&[0.0, -1.57, 3.1, 0.0, 0.0, 0.0]).unwrap();
