@@ -268,18 +268,21 @@ impl ArmModel {
 
     /// Twist of the tool per joint velocity, world axes.
     pub fn jacobian(&self, poses: &BodyPoses) -> Jacobian {
-        self.jacobian_at(poses, &self.tool(poses).translation.vector)
+        self.jacobian_at(poses, self.dof(), &self.tool(poses).translation.vector)
     }
 
-    /// Twist of the flange per joint velocity, world axes.
-    pub fn flange_jacobian(&self, poses: &BodyPoses) -> Jacobian {
-        self.jacobian_at(poses, &self.flange(poses).translation.vector)
+    /// Twist of a link's origin per joint velocity, world axes; joints beyond the link have zero columns. `None` if the arm
+    /// has no such link.
+    pub fn link_jacobian(&self, poses: &BodyPoses, name: &str) -> Option<Jacobian> {
+        let link = self.links.iter().find(|link| link.name == name)?;
+        let origin = (poses.in_world[link.body] * link.in_body).translation.vector;
+        Some(self.jacobian_at(poses, link.body, &origin))
     }
 
-    /// Twist of a point that the last joint carries, given in the world.
-    fn jacobian_at(&self, poses: &BodyPoses, point: &Vector3<f64>) -> Jacobian {
+    /// Twist of a point in the world that is fixed to a body.
+    fn jacobian_at(&self, poses: &BodyPoses, body: usize, point: &Vector3<f64>) -> Jacobian {
         let mut jacobian = Jacobian::zeros();
-        for (i, joint) in self.joints.iter().enumerate() {
+        for (i, joint) in self.joints.iter().enumerate().take(body) {
             let (axis, origin) = Self::axis_in_world(poses, i);
             let (linear, angular) = match joint.kind {
                 JointKind::Revolute => (axis.cross(&(point - origin)), axis),

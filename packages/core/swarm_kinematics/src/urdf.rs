@@ -179,16 +179,7 @@ fn parse_joint(node: Node, links: &[String]) -> Result<UrdfJoint, UrdfError> {
         link_index(attribute(node, &element, "link")?, &element, links)
     };
     let (parent, child_link) = (end("parent")?, end("child")?);
-    let axis = match child(node, "axis") {
-        Some(axis) => vector3(axis, &element, "xyz")?.unwrap_or_else(Vector3::x),
-        None => Vector3::x(),
-    };
-    let axis = Unit::try_new(axis, 1e-9).ok_or_else(|| UrdfError::BadNumber {
-        element: element.clone(),
-        attribute: "xyz",
-        text: "0 0 0".to_owned(),
-        expected: "an axis with a length",
-    })?;
+    let axis = if matches!(mobility, Mobility::Moves(_)) { axis(node, &element)? } else { Vector3::x_axis() };
     let mimics = child(node, "mimic").and_then(|mimic| mimic.attribute("joint")).map(str::to_owned);
     let mut joint = UrdfJoint {
         name,
@@ -241,6 +232,13 @@ fn parse_capsule(node: Node, links: &[String]) -> Result<UrdfCapsule, UrdfError>
         link: link_index(name, &element, links)?,
         shape: Capsule { a: from.into(), b: to.into(), radius },
     })
+}
+
+fn axis(joint: Node, element: &str) -> Result<Unit<Vector3<f64>>, UrdfError> {
+    // The specification's default is x.
+    let axis = child(joint, "axis").map(|axis| vector3(axis, element, "xyz")).transpose()?.flatten();
+    Unit::try_new(axis.unwrap_or_else(Vector3::x), 1e-9)
+        .ok_or_else(|| bad(element, "xyz", "0 0 0", "an axis with a length"))
 }
 
 fn origin(node: Node, element: &str) -> Result<Pose, UrdfError> {
