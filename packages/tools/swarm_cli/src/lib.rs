@@ -12,6 +12,7 @@ mod commands;
 mod configurations;
 mod evidence;
 pub mod kinematics_cost;
+mod meshes;
 mod output;
 
 use std::process::ExitCode;
@@ -43,6 +44,7 @@ enum Command {
     Config(commands::config::Config),
     #[command(subcommand)]
     Kinematics(commands::kinematics::Kinematics),
+    FitCapsules(commands::fit_capsules::Args),
     #[command(hide = true)]
     EvidenceArtifact(commands::evidence_artifact::Args),
     #[command(hide = true)]
@@ -68,6 +70,7 @@ pub fn run() -> ExitCode {
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Config(command) => commands::config::run(&command),
         Command::Kinematics(command) => commands::kinematics::run(&command),
+        Command::FitCapsules(args) => commands::fit_capsules::run(&args),
         Command::EvidenceArtifact(args) => commands::evidence_artifact::run(&args),
         Command::EvidenceKinematics(args) => commands::evidence_kinematics::run(&args),
     };
