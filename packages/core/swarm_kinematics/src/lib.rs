@@ -12,10 +12,13 @@
 //! [`BodyPoses`], and from these come [`ArmModel::tool`], [`ArmModel::jacobian`], [`ArmModel::capsules`] and their
 //! [`closest`] distance. [`ArmModel::differential_ik`] and [`ArmModel::solve_ik`] go the other way.
 //!
-//! Deliberately absent: dynamics, meshes, path planning, any I/O (the caller reads files).
+//! Offline, [`fit`] makes the capsules from the collision geometry.
+//!
+//! Deliberately absent: dynamics, mesh formats, path planning, any I/O (the caller reads files).
 
 mod capsules;
 mod distance;
+pub mod fit;
 mod flange;
 mod ik;
 mod load;

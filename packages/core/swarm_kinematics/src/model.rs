@@ -112,10 +112,7 @@ impl ArmModel {
     /// Reads an arm. Allocates; nothing after it does.
     pub fn load(spec: &ArmSpec) -> Result<Self, ModelError> {
         let urdf = Urdf::parse(spec.urdf)?;
-        let flange = urdf.link(spec.flange_link).ok_or_else(|| ModelError::NoFlange {
-            link: spec.flange_link.to_owned(),
-            known: urdf.links.join(", "),
-        })?;
+        let flange = urdf.flange(spec.flange_link)?;
         let chain = moving_joints_to(&urdf, flange)?;
         if chain.is_empty() || chain.len() > MAX_JOINTS {
             return Err(ModelError::JointCount { flange: spec.flange_link.to_owned(), found: chain.len() });
@@ -242,15 +239,23 @@ impl ArmModel {
     /// Pose of every body at joint position `q`.
     ///
     /// Bodies have their joint's axis as z axis, so that turning one mixes two columns of a matrix: a third of the products
-    /// that Rodrigues' formula takes, and the axes of the Jacobian come for nothing.
+    /// that Rodrigues' formula takes, and the axes of the Jacobian come for nothing. Sines come first: they do not wait for
+    /// one another, and the products after them stay in registers, which no call survives.
     pub fn forward(&self, q: &JointVector) -> BodyPoses {
-        let mut in_world = [self.base_in_world; MAX_JOINTS + 1];
+        let mut motions = [Motion { sin: 0.0, cos: 1.0, slide: 0.0 }; MAX_JOINTS];
+        for ((motion, joint), q) in motions.iter_mut().zip(&self.joints).zip(q) {
+            match joint.kind {
+                JointKind::Revolute => (motion.sin, motion.cos) = q.sin_cos(),
+                JointKind::Prismatic => motion.slide = *q,
+            }
+        }
+        let mut poses = BodyPoses { in_world: [self.base_in_world; MAX_JOINTS + 1] };
         let mut pose = self.base_in_world;
-        for ((joint, q), body) in self.joints.iter().zip(q).zip(&mut in_world[1..]) {
-            pose = joint.moved(&(pose * joint.in_previous), *q);
+        for ((joint, motion), body) in self.joints.iter().zip(&motions).zip(&mut poses.in_world[1..]) {
+            pose = motion.applied_to(&(pose * joint.in_previous));
             *body = pose;
         }
-        BodyPoses { in_world }
+        poses
     }
 
     /// Pose of the flange in the world.
@@ -281,18 +286,21 @@ impl ArmModel {
 
     /// Twist of the tool per joint velocity, world axes.
     pub fn jacobian(&self, poses: &BodyPoses) -> Jacobian {
-        self.jacobian_at(poses, &self.tool(poses).translation.vector)
+        self.jacobian_at(poses, self.dof(), &self.tool(poses).translation.vector)
     }
 
-    /// Twist of the flange per joint velocity, world axes.
-    pub fn flange_jacobian(&self, poses: &BodyPoses) -> Jacobian {
-        self.jacobian_at(poses, &self.flange(poses).translation.vector)
+    /// Twist of a link's origin per joint velocity, world axes; joints beyond the link have zero columns. `None` if the arm
+    /// has no such link.
+    pub fn link_jacobian(&self, poses: &BodyPoses, name: &str) -> Option<Jacobian> {
+        let link = self.links.iter().find(|link| link.name == name)?;
+        let origin = (poses.in_world[link.body] * link.in_body).translation.vector;
+        Some(self.jacobian_at(poses, link.body, &origin))
     }
 
-    /// Twist of a point that the last joint carries, given in the world.
-    fn jacobian_at(&self, poses: &BodyPoses, point: &Vector3<f64>) -> Jacobian {
+    /// Twist of a point in the world that is fixed to a body.
+    fn jacobian_at(&self, poses: &BodyPoses, body: usize, point: &Vector3<f64>) -> Jacobian {
         let mut jacobian = Jacobian::zeros();
-        for (i, joint) in self.joints.iter().enumerate() {
+        for (i, joint) in self.joints.iter().enumerate().take(body) {
             let (axis, origin) = Self::axis_in_world(poses, i);
             let (linear, angular) = match joint.kind {
                 JointKind::Revolute => (axis.cross(&(point - origin)), axis),
@@ -322,27 +330,27 @@ impl BodyPoses {
     }
 }
 
-impl Joint {
-    /// The pose of the carried body when the joint is at `q`, from that at zero.
-    fn moved(&self, at_zero: &Pose, q: f64) -> Pose {
-        match self.kind {
-            JointKind::Revolute => {
-                let (sin, cos) = q.sin_cos();
-                let [x, y, z] = columns(at_zero);
-                let rotation = Matrix3::from_columns(&[x * cos + y * sin, y * cos - x * sin, z]);
-                Pose::from_parts(at_zero.translation, Rotation3::from_matrix_unchecked(rotation))
-            }
-            JointKind::Prismatic => {
-                let slid = at_zero.translation.vector + z_axis(at_zero) * q;
-                Pose::from_parts(slid.into(), at_zero.rotation)
-            }
-        }
-    }
+/// What a joint does to the body that it carries: a turn about z, or a slide along it.
+#[derive(Clone, Copy, Debug)]
+struct Motion {
+    sin: f64,
+    cos: f64,
+    /// m.
+    slide: f64,
 }
 
-fn columns(pose: &Pose) -> [Vector3<f64>; 3] {
-    let matrix = pose.rotation.matrix();
-    [0, 1, 2].map(|i| matrix.fixed_view::<3, 1>(0, i).into_owned())
+impl Motion {
+    /// The pose of the body, from that at position zero.
+    fn applied_to(&self, at_zero: &Pose) -> Pose {
+        let (r, t) = (at_zero.rotation.matrix(), at_zero.translation.vector);
+        let (x, y, z) = (r.fixed_view::<3, 1>(0, 0), r.fixed_view::<3, 1>(0, 1), r.fixed_view::<3, 1>(0, 2));
+        let rotation = Matrix3::from_columns(&[
+            x * self.cos + y * self.sin,
+            y * self.cos - x * self.sin,
+            z.into_owned(),
+        ]);
+        Pose::from_parts((t + z * self.slide).into(), Rotation3::from_matrix_unchecked(rotation))
+    }
 }
 
 fn z_axis(pose: &Pose) -> Vector3<f64> {
@@ -376,7 +384,7 @@ impl JointInfo {
 }
 
 /// Names of the moving joints between the root and `link`, base first.
-fn moving_joints_to(urdf: &Urdf, link: usize) -> Result<Vec<&str>, ModelError> {
+pub(crate) fn moving_joints_to(urdf: &Urdf, link: usize) -> Result<Vec<&str>, ModelError> {
     let mut chain = Vec::new();
     let mut at = link;
     while let Some(joint) = urdf.parent_joint(at) {

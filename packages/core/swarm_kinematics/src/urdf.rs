@@ -14,7 +14,7 @@ use roxmltree::{Document, Node};
 use crate::Pose;
 use crate::distance::Capsule;
 use crate::load::Load;
-use crate::model::JointKind;
+use crate::model::{JointKind, ModelError};
 
 /// Why a URDF text was refused.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -138,6 +138,12 @@ impl Urdf {
         carried
     }
 
+    /// The link of this name, to be the flange.
+    pub(crate) fn flange(&self, name: &str) -> Result<usize, ModelError> {
+        self.link(name)
+            .ok_or_else(|| ModelError::NoFlange { link: name.to_owned(), known: self.links.join(", ") })
+    }
+
     /// The joint that carries `link`, if it is not the root.
     pub(crate) fn parent_joint(&self, link: usize) -> Option<&UrdfJoint> {
         self.joints.iter().find(|joint| joint.child == link)
@@ -146,7 +152,7 @@ impl Urdf {
 
 /// The text with every prefix declared that it uses without a declaration. urdfdom knows no namespaces and takes such a
 /// text; an XML parser that does refuses it.
-fn with_prefixes_declared(text: &str) -> Cow<'_, str> {
+pub(crate) fn with_prefixes_declared(text: &str) -> Cow<'_, str> {
     /// More than any robot uses; a bound for texts that are no robots.
     const MOST: usize = 16;
     let mut text = Cow::Borrowed(text);
@@ -158,6 +164,32 @@ fn with_prefixes_declared(text: &str) -> Cow<'_, str> {
         text = Cow::Owned(declared);
     }
     text
+}
+
+/// The text with `element` as the last child of the robot, in place of all children of that tag; prefixes are declared.
+pub(crate) fn with_element(text: &str, tag: &'static str, element: &str) -> Result<String, UrdfError> {
+    let mut text = with_prefixes_declared(text).into_owned();
+    let document = Document::parse(&text).map_err(|error| UrdfError::Xml(error.to_string()))?;
+    let robot = document.root_element();
+    let mut old: Vec<_> = children(robot, tag).map(|node| node.range()).collect();
+    let Some(end) = text[robot.range()].rfind("</").map(|at| robot.range().start + at) else {
+        return Err(UrdfError::Missing { element: "robot".to_owned(), missing: "links" });
+    };
+    // From the back, so that what is left keeps its place.
+    let line_start = |at: usize| text[..at].trim_end_matches([' ', '\t']).len();
+    let mut edits = vec![(line_start(end)..line_start(end), element)];
+    edits.extend(old.drain(..).rev().map(|range| {
+        let after = text[range.end..].strip_prefix('\n').map_or(range.end, |_| range.end + 1);
+        (line_start(range.start)..after, "")
+    }));
+    let needs_newline = !text[..line_start(end)].ends_with('\n');
+    for (range, new) in edits {
+        text.replace_range(range.clone(), new);
+        if needs_newline && !new.is_empty() {
+            text.insert(range.start, '\n');
+        }
+    }
+    Ok(text)
 }
 
 /// Exactly one link without a parent, and every link reached from it.
@@ -197,16 +229,7 @@ fn parse_joint(node: Node, links: &[String]) -> Result<UrdfJoint, UrdfError> {
         link_index(attribute(node, &element, "link")?, &element, links)
     };
     let (parent, child_link) = (end("parent")?, end("child")?);
-    let axis = match child(node, "axis") {
-        Some(axis) => vector3(axis, &element, "xyz")?.unwrap_or_else(Vector3::x),
-        None => Vector3::x(),
-    };
-    let axis = Unit::try_new(axis, 1e-9).ok_or_else(|| UrdfError::BadNumber {
-        element: element.clone(),
-        attribute: "xyz",
-        text: "0 0 0".to_owned(),
-        expected: "an axis with a length",
-    })?;
+    let axis = if matches!(mobility, Mobility::Moves(_)) { axis(node, &element)? } else { Vector3::x_axis() };
     let mimics = child(node, "mimic").and_then(|mimic| mimic.attribute("joint")).map(str::to_owned);
     let mut joint = UrdfJoint {
         name,
@@ -274,20 +297,27 @@ fn parse_capsule(node: Node, links: &[String]) -> Result<UrdfCapsule, UrdfError>
     })
 }
 
-fn origin(node: Node, element: &str) -> Result<Pose, UrdfError> {
+fn axis(joint: Node, element: &str) -> Result<Unit<Vector3<f64>>, UrdfError> {
+    // The specification's default is x.
+    let axis = child(joint, "axis").map(|axis| vector3(axis, element, "xyz")).transpose()?.flatten();
+    Unit::try_new(axis.unwrap_or_else(Vector3::x), 1e-9)
+        .ok_or_else(|| bad(element, "xyz", "0 0 0", "an axis with a length"))
+}
+
+pub(crate) fn origin(node: Node, element: &str) -> Result<Pose, UrdfError> {
     let Some(origin) = child(node, "origin") else { return Ok(Pose::identity()) };
     let xyz = vector3(origin, element, "xyz")?.unwrap_or_default();
     let rpy = vector3(origin, element, "rpy")?.unwrap_or_default();
     Ok(Pose::from_parts(Translation3::from(xyz), Rotation3::from_euler_angles(rpy.x, rpy.y, rpy.z)))
 }
 
-fn children<'a, 'i>(node: Node<'a, 'i>, tag: &'static str) -> impl Iterator<Item = Node<'a, 'i>> {
+pub(crate) fn children<'a, 'i>(node: Node<'a, 'i>, tag: &'static str) -> impl Iterator<Item = Node<'a, 'i>> {
     // `<sensor:joint>` is no joint.
     let space = node.tag_name().namespace();
     node.children().filter(move |child| child.has_tag_name(tag) && child.tag_name().namespace() == space)
 }
 
-fn child<'a, 'i>(node: Node<'a, 'i>, tag: &'static str) -> Option<Node<'a, 'i>> {
+pub(crate) fn child<'a, 'i>(node: Node<'a, 'i>, tag: &'static str) -> Option<Node<'a, 'i>> {
     children(node, tag).next()
 }
 
@@ -302,7 +332,7 @@ fn link_index(name: &str, element: &str, links: &[String]) -> Result<usize, Urdf
         .ok_or_else(|| UrdfError::UnknownLink { element: element.to_owned(), link: name.to_owned() })
 }
 
-fn number(node: Node, element: &str, attribute: &'static str) -> Result<Option<f64>, UrdfError> {
+pub(crate) fn number(node: Node, element: &str, attribute: &'static str) -> Result<Option<f64>, UrdfError> {
     let Some(text) = node.attribute(attribute) else { return Ok(None) };
     match text.trim().parse::<f64>() {
         Ok(value) if value.is_finite() => Ok(Some(value)),
@@ -310,7 +340,11 @@ fn number(node: Node, element: &str, attribute: &'static str) -> Result<Option<f
     }
 }
 
-fn vector3(node: Node, element: &str, attribute: &'static str) -> Result<Option<Vector3<f64>>, UrdfError> {
+pub(crate) fn vector3(
+    node: Node,
+    element: &str,
+    attribute: &'static str,
+) -> Result<Option<Vector3<f64>>, UrdfError> {
     let Some(text) = node.attribute(attribute) else { return Ok(None) };
     let mut values = text.split_whitespace().map(str::parse::<f64>);
     match (values.next(), values.next(), values.next(), values.next()) {

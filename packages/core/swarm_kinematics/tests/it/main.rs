@@ -2,6 +2,7 @@
 
 mod capsules;
 mod common;
+mod fit;
 mod momentum;
 mod motion;
 mod oracle;
