@@ -25,7 +25,11 @@ pub mod cells;
 #[cfg(not(loom))]
 mod clock;
 #[cfg(not(loom))]
+pub mod latency;
+#[cfg(not(loom))]
 pub mod periodic;
+#[cfg(not(loom))]
+pub mod reference;
 #[cfg(not(loom))]
 mod set_up;
 mod sync;
