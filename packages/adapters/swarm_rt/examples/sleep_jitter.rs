@@ -23,6 +23,8 @@ use swarm_rt::{KernelClock, ThreadWish, prepare_process, prepare_thread};
 
 const PERIOD: Duration = Duration::from_millis(1);
 const PRIORITY: u8 = 80;
+/// Phases of the ways; half a period is the reference's.
+const PLACES: [Duration; 3] = [Duration(0), Duration(PERIOD.0 / 4), Duration(PERIOD.0 / 4 * 3)];
 
 enum Way {
     Futex { sleeper: Sleeper, _waker: Waker },
@@ -51,8 +53,8 @@ impl Way {
 
     fn sleep_until(&mut self, deadline: Time) -> rustix::io::Result<()> {
         let at = Timespec {
-            tv_sec: (deadline.0 / 1_000_000_000) as i64,
-            tv_nsec: (deadline.0 % 1_000_000_000) as i64,
+            tv_sec: (deadline.0 / 1_000_000_000).cast_signed(),
+            tv_nsec: (deadline.0 % 1_000_000_000).cast_signed(),
         };
         match self {
             Self::Futex { sleeper, .. } => {
@@ -103,24 +105,25 @@ fn main() -> Result<(), Box<dyn Error>> {
     for lack in prepare_process() {
         eprintln!("lack: {lack}");
     }
-    for run in 1..=runs {
+    for run in 0..runs {
         let load = if load { Some(Load::cpu(2, seconds + 2)?) } else { None };
         let phase = Duration(PERIOD.0 / 2);
         let reference =
             Reference::start(&Settings { cpu, priority: PRIORITY, period: PERIOD, phase, seconds })?;
-        // Every way in the same seconds, each with a phase of its own, so that none waits for another.
-        let loops: Vec<_> = (0u64..)
+        // All in the same seconds, a quarter of a period apart so that none waits for another. A thread that wakes a CPU from
+        // a longer rest wakes later, so the ways change places from run to run.
+        let loops: Vec<_> = (run as usize..)
             .zip(ways.clone())
-            .map(|(index, way)| {
-                let offset = Duration::from_micros(100 * index);
+            .map(|(place, way)| {
+                let offset = PLACES[place % PLACES.len()];
                 thread::spawn(move || wake_late(&way, cpu, offset, seconds))
             })
             .collect();
         for (way, latencies) in ways.iter().zip(loops) {
             let latencies = latencies.join().map_err(|_| "the loop panicked")?;
-            println!("{way:<10} {run}  {}", latencies.map_err(|error| error.to_string())?);
+            println!("{way:<10} {}  {}", run + 1, latencies.map_err(|error| error.to_string())?);
         }
-        println!("cyclictest {run}  {}", reference.finish()?);
+        println!("cyclictest {}  {}", run + 1, reference.finish()?);
         if let Some(load) = load {
             load.finish()?;
         }

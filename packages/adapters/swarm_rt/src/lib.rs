@@ -29,6 +29,8 @@ pub mod latency;
 #[cfg(not(loom))]
 pub mod periodic;
 #[cfg(not(loom))]
+pub mod purity;
+#[cfg(not(loom))]
 pub mod reference;
 #[cfg(not(loom))]
 mod set_up;

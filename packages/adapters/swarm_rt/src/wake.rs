@@ -56,6 +56,12 @@ impl Waker {
             futex::wake_one(&self.word);
         }
     }
+
+    /// Of the word, for the list of system calls.
+    #[cfg(not(loom))]
+    pub(crate) fn address(&self) -> usize {
+        (&raw const *self.word).addr()
+    }
 }
 
 impl Sleeper {
@@ -79,6 +85,12 @@ impl Sleeper {
     /// A waker for this sleeper.
     pub fn waker(&self) -> Waker {
         Waker { word: Arc::clone(&self.word) }
+    }
+
+    /// Of the word, for the list of system calls.
+    #[cfg(not(loom))]
+    pub(crate) fn address(&self) -> usize {
+        (&raw const *self.word).addr()
     }
 }
 
