@@ -1,7 +1,7 @@
 //! The kernel's monotonic clock as a [`Clock`], without an offset of our own.
 
 use rustix::time::{ClockId, Timespec, clock_gettime};
-use swarm_base::{Clock, Time};
+use swarm_base::{Clock, Duration, Time};
 
 /// `CLOCK_MONOTONIC`: a [`Time`] is nanoseconds since the machine started, the same in every process.
 ///
@@ -14,6 +14,11 @@ impl Clock for KernelClock {
     fn now(&self) -> Time {
         time_of(clock_gettime(ClockId::Monotonic))
     }
+}
+
+/// CPU time that the calling thread has used since its start. It takes a system call (`clock_gettime`).
+pub fn cpu_time_of_this_thread() -> Duration {
+    Duration(time_of(clock_gettime(ClockId::ThreadCPUTime)).0)
 }
 
 const NS_PER_S: u64 = 1_000_000_000;
@@ -46,9 +51,20 @@ mod tests {
 
     #[test]
     fn it_is_the_clock_that_the_kernel_sleeps_by() {
-        let deadline = KernelClock.now() + swarm_base::Duration::from_millis(2);
+        let deadline = KernelClock.now() + Duration::from_millis(2);
         rustix::thread::clock_nanosleep_absolute(rustix::thread::ClockId::Monotonic, &timespec_of(deadline))
             .unwrap();
         assert!(KernelClock.now() >= deadline);
+    }
+
+    #[test]
+    fn cpu_time_passes_with_work_and_not_with_waiting() {
+        let started = (KernelClock.now(), cpu_time_of_this_thread());
+        while cpu_time_of_this_thread().0 - started.1.0 < 2_000_000 {
+            std::hint::spin_loop();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        let (passed, used) = (KernelClock.now() - started.0, cpu_time_of_this_thread().0 - started.1.0);
+        assert!(used >= 2_000_000 && passed.0 >= used + 10_000_000, "{used} of {passed:?}");
     }
 }

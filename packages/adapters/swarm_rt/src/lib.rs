@@ -8,10 +8,13 @@
 //! - *cell*: memory that two threads share without either ever waiting for the other ([`cells`]).
 //!
 //! Flow of a program with a real-time thread
-//! 1. Early in `main`, before other threads exist: [`prepare_process`] makes memory resident.
+//! 1. Early in `main`, before other threads exist: [`prepare_process`] makes memory resident, and what
+//!    [`keep_cpus_awake`] gives is kept for as long as the program runs.
 //! 2. The cells are made; their far ends go to the other threads.
 //! 3. The real-time thread starts with [`prepare_thread`]. If there is a [`Lack`], it refuses its work or says so forever.
-//! 4. Its loop waits with [`periodic::Periodic::wait`] for the next period or a [`wake::Waker`], whichever is first.
+//! 4. It puts its guards in force: [`purity::system_calls::allow_only`], then [`purity::allocation::forbid`].
+//! 5. Its loop waits with [`periodic::Periodic::wait`] for the next period or a [`wake::Waker`], whichever is first.
+//! 6. Other threads watch it: [`purity::counters::Counters`].
 //!
 //! Time is [`KernelClock`]: `CLOCK_MONOTONIC` itself, so that a deadline means the same to us and to the kernel.
 //!
@@ -40,6 +43,9 @@ mod sys;
 pub mod wake;
 
 #[cfg(not(loom))]
-pub use clock::KernelClock;
+pub use clock::{KernelClock, cpu_time_of_this_thread};
 #[cfg(not(loom))]
-pub use set_up::{Kernel, Lack, Preemption, ThreadWish, Throttling, What, prepare_process, prepare_thread};
+pub use set_up::{
+    AwakeCpus, Kernel, Lack, Preemption, ThreadWish, Throttling, What, keep_cpus_awake, prepare_process,
+    prepare_thread,
+};

@@ -10,6 +10,7 @@ pub enum What {
     LockedMemory,
     Heap,
     Stack,
+    CpuLatency,
 }
 
 /// Something that was asked of the system and is not so.

@@ -7,16 +7,19 @@
 //! | resident memory | `mlockall` | `VmLck` beside `VmRSS` in `/proc/self/status` |
 //! | a heap that is kept | `mallopt` | page faults when the same memory is taken a second time |
 //! | a resident stack | touching it | page faults when it is touched a second time |
+//! | CPUs that do not rest deeply | `/dev/cpu_dma_latency` | the value read back |
 //!
 //! What is not so afterwards is a [`Lack`]. Whoever has one refuses to arm, or says in every status that it is degraded.
 
 mod affinity;
+mod cpu_latency;
 mod kernel;
 mod lack;
 mod memory;
 mod scheduling;
 mod stack;
 
+pub use cpu_latency::{AwakeCpus, keep_cpus_awake};
 pub use kernel::{Kernel, Preemption, Throttling};
 pub use lack::{Lack, What};
 
