@@ -1,4 +1,10 @@
 //! Memory that stays.
+//!
+//! What is mapped now is read in and locked whole (`MCL_CURRENT`); what is mapped later is locked page by page as it is touched
+//! (`MCL_FUTURE | MCL_ONFAULT`). Without `MCL_ONFAULT` every thread that the middleware starts would hold its whole stack: with
+//! 16 threads of 8 MiB, 136 MB are resident instead of 4.2 (2.1 without any locking; example `memory_cost`). Without the
+//! first, code that never ran, such as that of a stop, could wait for the disk when it is needed. What the real-time thread
+//! has beyond that, its stack and its cells, is touched before its loop begins.
 
 use std::fs;
 use std::hint::black_box;
