@@ -141,7 +141,8 @@ fn waiting_for_a_lock_ends_the_process() {
         let held = lock.lock().unwrap();
         let waiting = thread::spawn(move || {
             guard(&sleeper, &[], Breach::KillsTheProcess);
-            drop(theirs.lock());
+            // Never unlocked: that would be a second breach, and this is about the waiting.
+            std::mem::forget(theirs.lock());
         });
         // The child ends here, killed. If it does not, the lock is given back after a while, and the child ends well.
         let given_up = KernelClock.now() + Duration::from_millis(5_000);
