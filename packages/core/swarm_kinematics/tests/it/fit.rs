@@ -48,7 +48,7 @@ fn point() -> impl Strategy<Value = Point3<f64>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn every_point_of_every_triangle_lies_in_a_capsule(
