@@ -192,7 +192,7 @@ fn nanoseconds_per_call(arm: &ArmModel, round: &[JointVector], calls: usize) -> 
     for q in round.iter().cycle().take(calls) {
         let poses = arm.forward(black_box(q));
         // The tool is the flange here.
-        black_box((arm.tool(&poses), arm.jacobian(&poses)));
+        black_box((&arm.tool(&poses), &arm.jacobian(&poses)));
     }
     start.elapsed().as_secs_f64() * 1e9 / calls as f64
 }
