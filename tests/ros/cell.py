@@ -8,7 +8,8 @@ import subprocess
 from pathlib import Path
 
 from harness import RELIABLE, SENSOR, Probe, bin_dir, repository
-from std_msgs.msg import Float64MultiArray
+from rclpy.qos import ReliabilityPolicy
+from std_msgs.msg import Bool, Float64MultiArray
 from swarm_msgs.msg import JointCommand, Permit, SafetyStatus, SimReport
 from swarm_msgs.srv import LoadEnvelope, ResetSafety
 
@@ -30,6 +31,14 @@ CELL_CONFIG = str(repository() / "config" / "cell.yaml")
 PERMIT_TIMEOUT_US = 100_000
 SIM = "swarm_sim"
 MONITOR = "swarm_safety_monitor"
+
+
+def press(probe: Probe, stop, profile, heard):
+    """Publishes a stop as a user of that profile has to: once where the middleware sends it again by itself; else until `heard()`,
+    because what a best-effort publisher sends before the other side has met it is lost."""
+    stop.publish(Bool(data=True))
+    if profile.reliability == ReliabilityPolicy.BEST_EFFORT:
+        probe.wait_for(lambda: heard() or stop.publish(Bool(data=True)), "the stop is heard")
 
 
 class Reports:

@@ -5,7 +5,7 @@ import subprocess
 import time
 
 import pytest
-from cell import JOINTS, MONITOR, PERMIT_TIMEOUT_US, ROBOTS, SIM, ArtifactStore, Reports, Safety, Skill, close, patient_cell
+from cell import JOINTS, MONITOR, PERMIT_TIMEOUT_US, ROBOTS, SIM, ArtifactStore, Reports, Safety, Skill, close, patient_cell, press
 from harness import LATCHED, RELIABLE, SENSOR, bin_dir, qos
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, Float64MultiArray
@@ -295,7 +295,7 @@ PUBLISHERS = {
 def test_an_emergency_stop_is_heard_from_every_kind_of_publisher(cell, probe, profile):
     cell.running()
     stop = probe.publisher(Bool, "/emergency_stop", profile)
-    stop.publish(Bool(data=True))
+    press(probe, stop, profile, lambda: cell.skill.command(0.2) or cell.safety.state == "ESTOP")
     status = cell.safety.wait("ESTOP", meanwhile=lambda: cell.skill.command(0.2))
     assert status.cause == "emergency_stop"
     cell.wait_standing(lambda: cell.skill.command(0.2))
@@ -315,7 +315,7 @@ def test_a_publisher_that_was_there_before_the_monitor_is_heard(cell, probe, pro
     cell.begin()
     cell.safety.make_ready()
     probe.wait_for(lambda: stop.get_subscription_count() > 0, "the monitor subscribes")
-    stop.publish(Bool(data=True))
+    press(probe, stop, profile, lambda: cell.safety.state == "ESTOP")
     cell.safety.wait("ESTOP")
 
 

@@ -7,6 +7,7 @@ import subprocess
 import pytest
 from action_msgs.msg import GoalStatus
 from artifacts import SKILL, SLOW, Workshop
+from cell import press
 from harness import LATCHED, RELIABLE, Probe, bin_dir, qos
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
@@ -124,7 +125,7 @@ def test_an_emergency_stop_aborts_the_run_and_a_reset_does_not_resume_it(cell, w
     cell.ready(workshop.make("1.0.0", SLOW))
     run = cell.running()
     stop = probe.publisher(Bool, "/emergency_stop", profile)
-    stop.publish(Bool(data=True))
+    press(probe, stop, profile, lambda: run.ended)
     result = run.result()
     assert result.outcome == ABORTED
     assert result.message.startswith("the safety monitor stopped the cell: ESTOP: emergency_stop"), result.message

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use swarm_base::Role;
+use swarm_kinematics::Load;
 
 use crate::model::Model;
 use crate::{ConfigError, declaration_reader};
@@ -138,6 +139,13 @@ pub enum SchedulePolicy {
 }
 
 impl RobotConfig {
+    /// Gripper, and what is declared to hang at the tool centre point, as one body on the flange.
+    pub fn load(&self) -> Load {
+        let gripper = &self.gripper;
+        let hand = Load { mass_kg: gripper.mass_kg, com_m: gripper.com_m.into() };
+        hand.and(Load { mass_kg: self.payload.mass_kg, com_m: gripper.tcp_m.into() })
+    }
+
     /// Name of the flange's frame, in which the robot's wrench is given.
     pub fn flange_frame(&self) -> String {
         format!("{}_{}", self.name, self.model.flange_link())
@@ -158,6 +166,11 @@ impl CellConfig {
     /// The node of that name.
     pub fn node(&self, name: &str) -> Option<&NodeConfig> {
         self.nodes.iter().find(|node| node.name == name)
+    }
+
+    /// The role that the robot of that name plays.
+    pub fn role_of(&self, robot: &str) -> Option<Role> {
+        self.roles.0.iter().find(|(_, name)| *name == robot).map(|(role, _)| *role)
     }
 
     /// The robot that plays `role`.

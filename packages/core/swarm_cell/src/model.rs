@@ -28,6 +28,14 @@ impl Model {
         }
     }
 
+    /// Index of the joint whose axis goes through the elbow, 0 = next to the base.
+    pub const fn elbow_joint(self) -> usize {
+        match self {
+            Self::Ur5e => 2,
+            Self::Panda => 3,
+        }
+    }
+
     /// Lowest and highest position of each joint, rad, base to flange, as in the arm's URDF.
     pub(crate) fn joint_range_rad(self) -> &'static [(f64, f64)] {
         const TURN: f64 = std::f64::consts::TAU;

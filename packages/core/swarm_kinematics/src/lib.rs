@@ -12,20 +12,31 @@
 //! [`BodyPoses`], and from these come [`ArmModel::tool`], [`ArmModel::jacobian`], [`ArmModel::capsules`] and their
 //! [`closest`] distance. [`ArmModel::differential_ik`] and [`ArmModel::solve_ik`] go the other way.
 //!
-//! Deliberately absent: dynamics, meshes, path planning, any I/O (the caller reads files).
+//! Offline, [`fit`] makes the capsules from the collision geometry.
+//!
+//! Deliberately absent: dynamics, mesh formats, path planning, any I/O (the caller reads files).
 
 mod capsules;
 mod distance;
+pub mod fit;
+mod flange;
 mod ik;
+mod load;
 mod model;
+mod momentum;
+mod obstacle;
 mod urdf;
 
 pub use capsules::{
     ArmCapsules, CapsuleTravel, Closest, LinkCapsule, MAX_CAPSULES, closest, closest_after_travel,
 };
 pub use distance::{Capsule, segment_distance};
+pub use flange::default_flange;
 pub use ik::{DifferentialIk, IkError, IkOptions, IkSolution, ServoOptions};
+pub use load::{Load, STANDARD_GRAVITY};
 pub use model::{ArmModel, ArmSpec, BodyPoses, JointInfo, JointKind, ModelError};
+pub use momentum::BodyVelocities;
+pub use obstacle::Obstacle;
 pub use urdf::UrdfError;
 
 /// Longest chain that is supported.
@@ -39,6 +50,9 @@ pub type Pose = nalgebra::IsometryMatrix3<f64>;
 
 /// Linear velocity (m/s), then angular velocity (rad/s), world axes.
 pub type Twist = nalgebra::Vector6<f64>;
+
+/// Force (N), then torque (N m), in axes that the holder names.
+pub type Wrench = nalgebra::Vector6<f64>;
 
 /// Twist of the tool per joint velocity; columns beyond the arm's joints are zero.
 pub type Jacobian = nalgebra::SMatrix<f64, 6, MAX_JOINTS>;

@@ -1,9 +1,10 @@
 //! One arm as data, its forward kinematics and its Jacobian.
 
-use nalgebra::{Matrix3, Rotation3, Translation3, Unit, Vector3};
+use nalgebra::{Matrix3, Point3, Rotation3, Translation3, Unit, Vector3};
 
 use crate::capsules::{LinkCapsule, MAX_CAPSULES};
-use crate::urdf::{Urdf, UrdfError, UrdfJoint};
+use crate::load::Load;
+use crate::urdf::{Mobility, Urdf, UrdfError, UrdfJoint};
 use crate::{Jacobian, JointVector, MAX_JOINTS, Pose, Twist};
 
 /// What a joint does.
@@ -55,6 +56,12 @@ pub enum ModelError {
     Tool { prefix: String, error: UrdfError },
     #[error("URDF has no link '{link}' to be the flange; its links are {known}")]
     NoFlange { link: String, known: String },
+    #[error("URDF has no moving joint that could be an arm's")]
+    NoArm,
+    #[error(
+        "joint '{joint}' between the base and '{flange}' is {found}, expected revolute, continuous, prismatic or fixed"
+    )]
+    FreeJoint { joint: String, flange: String, found: &'static str },
     #[error("{found} actuated joints lead to '{flange}', supported are 1 to {MAX_JOINTS}")]
     JointCount { flange: String, found: usize },
     #[error("joint '{joint}': limits are {lower} to {upper}, the lower one must be smaller")]
@@ -64,15 +71,11 @@ pub enum ModelError {
 }
 
 /// Where a joint sits, and how it moves what it carries.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Joint {
     kind: JointKind,
-    /// Joint frame at position zero, in the frame of the body before.
+    /// Frame of the body that it carries, at position zero, in the frame of the body before.
     in_previous: Pose,
-    axis: Unit<Vector3<f64>>,
-    /// Cross-product matrix of the axis and its square, for Rodrigues' formula.
-    k: Matrix3<f64>,
-    k2: Matrix3<f64>,
 }
 
 /// A link, fixed to a body.
@@ -95,6 +98,8 @@ pub struct ArmModel {
     pub(crate) capsules: Vec<LinkCapsule>,
     /// Pairs of own capsules that can be apart, see [`ArmModel::self_distance`].
     pub(crate) self_pairs: Vec<(usize, usize)>,
+    /// Mass of each body as the arm's own links up to the flange make it, in the body's frame.
+    pub(crate) masses: Vec<Load>,
 }
 
 /// Pose of every body in the world; body 0 is the base.
@@ -107,11 +112,8 @@ impl ArmModel {
     /// Reads an arm. Allocates; nothing after it does.
     pub fn load(spec: &ArmSpec) -> Result<Self, ModelError> {
         let urdf = Urdf::parse(spec.urdf)?;
-        let flange = urdf.link(spec.flange_link).ok_or_else(|| ModelError::NoFlange {
-            link: spec.flange_link.to_owned(),
-            known: urdf.links.join(", "),
-        })?;
-        let chain = moving_joints_to(&urdf, flange);
+        let flange = urdf.flange(spec.flange_link)?;
+        let chain = moving_joints_to(&urdf, flange)?;
         if chain.is_empty() || chain.len() > MAX_JOINTS {
             return Err(ModelError::JointCount { flange: spec.flange_link.to_owned(), found: chain.len() });
         }
@@ -127,15 +129,28 @@ impl ArmModel {
             let Some((body, in_body)) = places[link] else { continue };
             for joint in urdf.joints.iter().filter(|joint| joint.parent == link) {
                 let at = in_body * joint.child_in_parent;
-                if joint.kind.is_none() {
-                    places[joint.child] = Some((body, at));
-                } else if let Some(index) = chain.iter().position(|name| *name == joint.name) {
-                    places[joint.child] = Some((index + 1, Pose::identity()));
-                    joints.push(Joint::new(joint, at));
-                    infos.push(JointInfo::new(joint, spec.prefix)?);
+                match joint.mobility {
+                    Mobility::Fixed => places[joint.child] = Some((body, at)),
+                    Mobility::Moves(kind) => {
+                        if let Some(index) = chain.iter().position(|name| *name == joint.name) {
+                            let body_in_joint = frame_with_z_along(&joint.axis);
+                            joints.push(Joint { kind, in_previous: at * body_in_joint });
+                            infos.push(JointInfo::new(joint, kind, spec.prefix)?);
+                            places[joint.child] = Some((index + 1, body_in_joint.inverse()));
+                        }
+                    }
+                    Mobility::Free(_) => {}
                 }
                 // What another moving joint carries (fingers) is not part of the arm.
                 order.push(joint.child);
+            }
+        }
+        let mounted = urdf.links_carried_by(flange);
+        let mut masses = vec![Load::default(); joints.len() + 1];
+        for (link, inertial) in urdf.inertials.iter().enumerate().filter(|(link, _)| !mounted[*link]) {
+            if let (Some((body, in_body)), Some(mass)) = (places[link], inertial) {
+                let centre = in_body * Point3::from(mass.com_m);
+                masses[body] = masses[body].and(Load { com_m: centre.coords, ..*mass });
             }
         }
         let mut capsules = Vec::new();
@@ -143,6 +158,7 @@ impl ArmModel {
             if let Some((body, in_body)) = places[capsule.link] {
                 capsules.push(LinkCapsule {
                     link: format!("{}{}", spec.prefix, urdf.links[capsule.link]),
+                    of_tool: mounted[capsule.link],
                     body,
                     in_body: capsule.shape.transformed(&in_body),
                 });
@@ -172,6 +188,7 @@ impl ArmModel {
             tool_in_body: flange_in_body * spec.tool_in_flange,
             capsules,
             self_pairs: Vec::new(),
+            masses,
         };
         model.self_pairs = model.find_self_pairs();
         Ok(model)
@@ -220,14 +237,25 @@ impl ArmModel {
     }
 
     /// Pose of every body at joint position `q`.
+    ///
+    /// Bodies have their joint's axis as z axis, so that turning one mixes two columns of a matrix: a third of the products
+    /// that Rodrigues' formula takes, and the axes of the Jacobian come for nothing. Sines come first: they do not wait for
+    /// one another, and the products after them stay in registers, which no call survives.
     pub fn forward(&self, q: &JointVector) -> BodyPoses {
-        let mut in_world = [self.base_in_world; MAX_JOINTS + 1];
-        let mut pose = self.base_in_world;
-        for (i, joint) in self.joints.iter().enumerate() {
-            pose = pose * joint.in_previous * joint.motion(q[i]);
-            in_world[i + 1] = pose;
+        let mut motions = [Motion { sin: 0.0, cos: 1.0, slide: 0.0 }; MAX_JOINTS];
+        for ((motion, joint), q) in motions.iter_mut().zip(&self.joints).zip(q) {
+            match joint.kind {
+                JointKind::Revolute => (motion.sin, motion.cos) = q.sin_cos(),
+                JointKind::Prismatic => motion.slide = *q,
+            }
         }
-        BodyPoses { in_world }
+        let mut poses = BodyPoses { in_world: [self.base_in_world; MAX_JOINTS + 1] };
+        let mut pose = self.base_in_world;
+        for ((joint, motion), body) in self.joints.iter().zip(&motions).zip(&mut poses.in_world[1..]) {
+            pose = motion.applied_to(&(pose * joint.in_previous));
+            *body = pose;
+        }
+        poses
     }
 
     /// Pose of the flange in the world.
@@ -247,10 +275,9 @@ impl ArmModel {
     }
 
     /// Axis and a point on it, in the world, of joint `i` (0 = next to the base).
-    pub(crate) fn axis_in_world(&self, poses: &BodyPoses, i: usize) -> (Vector3<f64>, Vector3<f64>) {
-        // Turning about or sliding along its axis changes neither the axis' direction nor, for a revolute joint, the origin.
+    pub(crate) fn axis_in_world(poses: &BodyPoses, i: usize) -> (Vector3<f64>, Vector3<f64>) {
         let pose = &poses.in_world[i + 1];
-        (pose.rotation * self.joints[i].axis.into_inner(), pose.translation.vector)
+        (z_axis(pose), pose.translation.vector)
     }
 
     pub(crate) fn kind(&self, i: usize) -> JointKind {
@@ -259,12 +286,24 @@ impl ArmModel {
 
     /// Twist of the tool per joint velocity, world axes.
     pub fn jacobian(&self, poses: &BodyPoses) -> Jacobian {
-        let tool = self.tool(poses).translation.vector;
+        self.jacobian_at(poses, self.dof(), &self.tool(poses).translation.vector)
+    }
+
+    /// Twist of a link's origin per joint velocity, world axes; joints beyond the link have zero columns. `None` if the arm
+    /// has no such link.
+    pub fn link_jacobian(&self, poses: &BodyPoses, name: &str) -> Option<Jacobian> {
+        let link = self.links.iter().find(|link| link.name == name)?;
+        let origin = (poses.in_world[link.body] * link.in_body).translation.vector;
+        Some(self.jacobian_at(poses, link.body, &origin))
+    }
+
+    /// Twist of a point in the world that is fixed to a body.
+    fn jacobian_at(&self, poses: &BodyPoses, body: usize, point: &Vector3<f64>) -> Jacobian {
         let mut jacobian = Jacobian::zeros();
-        for i in 0..self.dof() {
-            let (axis, origin) = self.axis_in_world(poses, i);
-            let (linear, angular) = match self.joints[i].kind {
-                JointKind::Revolute => (axis.cross(&(tool - origin)), axis),
+        for (i, joint) in self.joints.iter().enumerate().take(body) {
+            let (axis, origin) = Self::axis_in_world(poses, i);
+            let (linear, angular) = match joint.kind {
+                JointKind::Revolute => (axis.cross(&(point - origin)), axis),
                 JointKind::Prismatic => (axis, Vector3::zeros()),
             };
             jacobian.fixed_view_mut::<3, 1>(0, i).copy_from(&linear);
@@ -284,44 +323,58 @@ impl ArmModel {
 }
 
 impl BodyPoses {
-    /// Pose in the world of body `i`: 0 is the base, `i` moves with joint `i`.
+    /// Pose in the world of body `i`: 0 is the base, `i` moves with joint `i`. A body's frame is its joint's, turned so that
+    /// the joint's axis is z.
     pub fn body(&self, i: usize) -> Pose {
         self.in_world[i.min(MAX_JOINTS)]
     }
 }
 
-impl Joint {
-    fn new(joint: &UrdfJoint, in_previous: Pose) -> Self {
-        let k = joint.axis.cross_matrix();
-        let kind = joint.kind.unwrap_or(JointKind::Revolute);
-        Self { kind, in_previous, axis: joint.axis, k, k2: k * k }
-    }
+/// What a joint does to the body that it carries: a turn about z, or a slide along it.
+#[derive(Clone, Copy, Debug)]
+struct Motion {
+    sin: f64,
+    cos: f64,
+    /// m.
+    slide: f64,
+}
 
-    /// What the joint does to the body it carries, at position `q`.
-    fn motion(&self, q: f64) -> Pose {
-        match self.kind {
-            JointKind::Revolute => {
-                // Rodrigues: R = I + sin(q) K + (1 - cos(q)) K^2.
-                let (sin, cos) = q.sin_cos();
-                let matrix = Matrix3::identity() + self.k * sin + self.k2 * (1.0 - cos);
-                Pose::from_parts(Translation3::identity(), Rotation3::from_matrix_unchecked(matrix))
-            }
-            JointKind::Prismatic => {
-                Pose::from_parts(Translation3::from(self.axis.into_inner() * q), Rotation3::identity())
-            }
-        }
+impl Motion {
+    /// The pose of the body, from that at position zero.
+    fn applied_to(&self, at_zero: &Pose) -> Pose {
+        let (r, t) = (at_zero.rotation.matrix(), at_zero.translation.vector);
+        let (x, y, z) = (r.fixed_view::<3, 1>(0, 0), r.fixed_view::<3, 1>(0, 1), r.fixed_view::<3, 1>(0, 2));
+        let rotation = Matrix3::from_columns(&[
+            x * self.cos + y * self.sin,
+            y * self.cos - x * self.sin,
+            z.into_owned(),
+        ]);
+        Pose::from_parts((t + z * self.slide).into(), Rotation3::from_matrix_unchecked(rotation))
     }
 }
 
+fn z_axis(pose: &Pose) -> Vector3<f64> {
+    pose.rotation.matrix().fixed_view::<3, 1>(0, 2).into_owned()
+}
+
+/// A rotation that takes z to `axis`; exact, a permutation with signs, where the axis is one of the frame's.
+fn frame_with_z_along(axis: &Unit<Vector3<f64>>) -> Pose {
+    let z = axis.into_inner();
+    let start = Vector3::ith(z.iamin(), 1.0);
+    let x = (start - z * z.dot(&start)).normalize();
+    let rotation = Matrix3::from_columns(&[x, z.cross(&x), z]);
+    Pose::from_parts(Translation3::identity(), Rotation3::from_matrix_unchecked(rotation))
+}
+
 impl JointInfo {
-    fn new(joint: &UrdfJoint, prefix: &str) -> Result<Self, ModelError> {
+    fn new(joint: &UrdfJoint, kind: JointKind, prefix: &str) -> Result<Self, ModelError> {
         let name = format!("{prefix}{}", joint.name);
         if joint.lower >= joint.upper {
             return Err(ModelError::EmptyRange { joint: name, lower: joint.lower, upper: joint.upper });
         }
         Ok(Self {
             name,
-            kind: joint.kind.unwrap_or(JointKind::Revolute),
+            kind,
             lower: joint.lower,
             upper: joint.upper,
             velocity: joint.velocity,
@@ -331,17 +384,22 @@ impl JointInfo {
 }
 
 /// Names of the moving joints between the root and `link`, base first.
-fn moving_joints_to(urdf: &Urdf, link: usize) -> Vec<&str> {
+pub(crate) fn moving_joints_to(urdf: &Urdf, link: usize) -> Result<Vec<&str>, ModelError> {
     let mut chain = Vec::new();
     let mut at = link;
     while let Some(joint) = urdf.parent_joint(at) {
-        if joint.kind.is_some() {
-            chain.push(joint.name.as_str());
+        match joint.mobility {
+            Mobility::Fixed => {}
+            Mobility::Moves(_) => chain.push(joint.name.as_str()),
+            Mobility::Free(found) => {
+                let flange = urdf.links[link].clone();
+                return Err(ModelError::FreeJoint { joint: joint.name.clone(), flange, found });
+            }
         }
         at = joint.parent;
     }
     chain.reverse();
-    chain
+    Ok(chain)
 }
 
 /// Capsules of the links fixed to a tool's root link, which sits on the flange.
@@ -358,13 +416,14 @@ fn tool_capsules(
         let mut at = capsule.link;
         let mut fixed = true;
         while let Some(joint) = tool.parent_joint(at) {
-            fixed &= joint.kind.is_none();
+            fixed &= joint.mobility == Mobility::Fixed;
             in_root = joint.child_in_parent * in_root;
             at = joint.parent;
         }
         if fixed {
             capsules.push(LinkCapsule {
                 link: format!("{prefix}{}", tool.links[capsule.link]),
+                of_tool: true,
                 body,
                 in_body: capsule.shape.transformed(&(flange_in_body * in_root)),
             });

@@ -1,13 +1,20 @@
 //! The part of URDF that describes a chain: links, joints, origins, axes, limits, and our capsules.
 //!
 //! `<safety_capsules>` is an extension element of the robot, like `<transmission>`; other readers skip it.
+//!
+//! As lenient as urdfdom, which ROS reads URDF with, where robots in circulation need it: an XML prefix that nothing
+//! declares (`drake:acceleration`) is taken as declared, elements under any prefix are skipped, and what moves in a way
+//! that no arm does (floating, planar) is refused only between base and flange.
+
+use std::borrow::Cow;
 
 use nalgebra::{Rotation3, Translation3, Unit, Vector3};
 use roxmltree::{Document, Node};
 
 use crate::Pose;
 use crate::distance::Capsule;
-use crate::model::JointKind;
+use crate::load::Load;
+use crate::model::{JointKind, ModelError};
 
 /// Why a URDF text was refused.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -20,10 +27,8 @@ pub enum UrdfError {
     Missing { element: String, missing: &'static str },
     #[error("URDF: {element}: {attribute}=\"{text}\" is not {expected}")]
     BadNumber { element: String, attribute: &'static str, text: String, expected: &'static str },
-    #[error(
-        "URDF: joint '{joint}' is of type '{found}', supported are revolute, continuous, prismatic and fixed"
-    )]
-    UnsupportedJoint { joint: String, found: String },
+    #[error("URDF: joint '{joint}' is of type '{found}', expected {JOINT_TYPES}")]
+    UnknownJointType { joint: String, found: String },
     #[error("URDF: {element} names link '{link}', which the URDF does not define")]
     UnknownLink { element: String, link: String },
     #[error("URDF: {0} '{1}' is defined twice")]
@@ -34,10 +39,24 @@ pub enum UrdfError {
     NotATree { roots: usize },
 }
 
+/// Joint types of the URDF specification.
+const JOINT_TYPES: &str = "revolute, continuous, prismatic, fixed, floating or planar";
+
+/// How a joint lets its child move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mobility {
+    Fixed,
+    Moves(JointKind),
+    /// Floating or planar: more than one degree of freedom.
+    Free(&'static str),
+}
+
 #[derive(Debug)]
 pub(crate) struct Urdf {
     pub links: Vec<String>,
     pub joints: Vec<UrdfJoint>,
+    /// Mass and centre of mass per link, in the link's frame; `None` for a link without `<inertial>`.
+    pub inertials: Vec<Option<Load>>,
     pub capsules: Vec<UrdfCapsule>,
     /// Index of the link without a parent.
     pub root: usize,
@@ -46,8 +65,9 @@ pub(crate) struct Urdf {
 #[derive(Debug)]
 pub(crate) struct UrdfJoint {
     pub name: String,
-    /// `None` for a fixed joint.
-    pub kind: Option<JointKind>,
+    pub mobility: Mobility,
+    /// The joint that this one follows, as fingers do.
+    pub mimics: Option<String>,
     pub parent: usize,
     pub child: usize,
     pub child_in_parent: Pose,
@@ -66,17 +86,20 @@ pub(crate) struct UrdfCapsule {
 
 impl Urdf {
     pub(crate) fn parse(text: &str) -> Result<Self, UrdfError> {
-        let document = Document::parse(text).map_err(|error| UrdfError::Xml(error.to_string()))?;
+        let text = with_prefixes_declared(text);
+        let document = Document::parse(&text).map_err(|error| UrdfError::Xml(error.to_string()))?;
         let robot = document.root_element();
         if !robot.has_tag_name("robot") {
             return Err(UrdfError::NotARobot { found: robot.tag_name().name().to_owned() });
         }
         let mut links: Vec<String> = Vec::new();
+        let mut inertials = Vec::new();
         for link in children(robot, "link") {
             let name = attribute(link, "link", "name")?;
             if links.iter().any(|known| known == name) {
                 return Err(UrdfError::Duplicate("link", name.to_owned()));
             }
+            inertials.push(parse_inertial(link, name)?);
             links.push(name.to_owned());
         }
         let mut joints: Vec<UrdfJoint> = Vec::new();
@@ -95,17 +118,78 @@ impl Urdf {
         for node in children(robot, "safety_capsules").flat_map(|list| children(list, "capsule")) {
             capsules.push(parse_capsule(node, &links)?);
         }
-        Ok(Self { links, joints, capsules, root })
+        Ok(Self { links, joints, inertials, capsules, root })
     }
 
     pub(crate) fn link(&self, name: &str) -> Option<usize> {
         self.links.iter().position(|link| link == name)
     }
 
+    /// Per link, whether it hangs on `link`, by fixed or moving joints.
+    pub(crate) fn links_carried_by(&self, link: usize) -> Vec<bool> {
+        let mut carried = vec![false; self.links.len()];
+        let mut reached = vec![link];
+        while let Some(at) = reached.pop() {
+            for joint in self.joints.iter().filter(|joint| joint.parent == at) {
+                carried[joint.child] = true;
+                reached.push(joint.child);
+            }
+        }
+        carried
+    }
+
+    /// The link of this name, to be the flange.
+    pub(crate) fn flange(&self, name: &str) -> Result<usize, ModelError> {
+        self.link(name)
+            .ok_or_else(|| ModelError::NoFlange { link: name.to_owned(), known: self.links.join(", ") })
+    }
+
     /// The joint that carries `link`, if it is not the root.
     pub(crate) fn parent_joint(&self, link: usize) -> Option<&UrdfJoint> {
         self.joints.iter().find(|joint| joint.child == link)
     }
+}
+
+/// The text with every prefix declared that it uses without a declaration. urdfdom knows no namespaces and takes such a
+/// text; an XML parser that does refuses it.
+pub(crate) fn with_prefixes_declared(text: &str) -> Cow<'_, str> {
+    /// More than any robot uses; a bound for texts that are no robots.
+    const MOST: usize = 16;
+    let mut text = Cow::Borrowed(text);
+    for _ in 0..MOST {
+        let Err(roxmltree::Error::UnknownNamespace(prefix, _)) = Document::parse(&text) else { break };
+        let Some(end_of_name) = text.find("<robot").map(|at| at + "<robot".len()) else { break };
+        let mut declared = text.into_owned();
+        declared.insert_str(end_of_name, &format!(" xmlns:{prefix}=\"urn:undeclared:{prefix}\""));
+        text = Cow::Owned(declared);
+    }
+    text
+}
+
+/// The text with `element` as the last child of the robot, in place of all children of that tag; prefixes are declared.
+pub(crate) fn with_element(text: &str, tag: &'static str, element: &str) -> Result<String, UrdfError> {
+    let mut text = with_prefixes_declared(text).into_owned();
+    let document = Document::parse(&text).map_err(|error| UrdfError::Xml(error.to_string()))?;
+    let robot = document.root_element();
+    let mut old: Vec<_> = children(robot, tag).map(|node| node.range()).collect();
+    let Some(end) = text[robot.range()].rfind("</").map(|at| robot.range().start + at) else {
+        return Err(UrdfError::Missing { element: "robot".to_owned(), missing: "links" });
+    };
+    // From the back, so that what is left keeps its place.
+    let line_start = |at: usize| text[..at].trim_end_matches([' ', '\t']).len();
+    let mut edits = vec![(line_start(end)..line_start(end), element)];
+    edits.extend(old.drain(..).rev().map(|range| {
+        let after = text[range.end..].strip_prefix('\n').map_or(range.end, |_| range.end + 1);
+        (line_start(range.start)..after, "")
+    }));
+    let needs_newline = !text[..line_start(end)].ends_with('\n');
+    for (range, new) in edits {
+        text.replace_range(range.clone(), new);
+        if needs_newline && !new.is_empty() {
+            text.insert(range.start, '\n');
+        }
+    }
+    Ok(text)
 }
 
 /// Exactly one link without a parent, and every link reached from it.
@@ -131,11 +215,13 @@ fn single_root(links: &[String], joints: &[UrdfJoint]) -> Result<usize, UrdfErro
 fn parse_joint(node: Node, links: &[String]) -> Result<UrdfJoint, UrdfError> {
     let name = attribute(node, "joint", "name")?.to_owned();
     let element = format!("joint '{name}'");
-    let kind = match attribute(node, &element, "type")? {
-        "fixed" => None,
-        "revolute" | "continuous" => Some(JointKind::Revolute),
-        "prismatic" => Some(JointKind::Prismatic),
-        other => return Err(UrdfError::UnsupportedJoint { joint: name, found: other.to_owned() }),
+    let mobility = match attribute(node, &element, "type")? {
+        "fixed" => Mobility::Fixed,
+        "revolute" | "continuous" => Mobility::Moves(JointKind::Revolute),
+        "prismatic" => Mobility::Moves(JointKind::Prismatic),
+        "floating" => Mobility::Free("floating"),
+        "planar" => Mobility::Free("planar"),
+        other => return Err(UrdfError::UnknownJointType { joint: name, found: other.to_owned() }),
     };
     let end = |tag: &'static str| -> Result<usize, UrdfError> {
         let node = child(node, tag)
@@ -143,19 +229,12 @@ fn parse_joint(node: Node, links: &[String]) -> Result<UrdfJoint, UrdfError> {
         link_index(attribute(node, &element, "link")?, &element, links)
     };
     let (parent, child_link) = (end("parent")?, end("child")?);
-    let axis = match child(node, "axis") {
-        Some(axis) => vector3(axis, &element, "xyz")?.unwrap_or_else(Vector3::x),
-        None => Vector3::x(),
-    };
-    let axis = Unit::try_new(axis, 1e-9).ok_or_else(|| UrdfError::BadNumber {
-        element: element.clone(),
-        attribute: "xyz",
-        text: "0 0 0".to_owned(),
-        expected: "an axis with a length",
-    })?;
+    let axis = if matches!(mobility, Mobility::Moves(_)) { axis(node, &element)? } else { Vector3::x_axis() };
+    let mimics = child(node, "mimic").and_then(|mimic| mimic.attribute("joint")).map(str::to_owned);
     let mut joint = UrdfJoint {
         name,
-        kind,
+        mobility,
+        mimics,
         parent,
         child: child_link,
         child_in_parent: origin(node, &element)?,
@@ -179,6 +258,19 @@ fn parse_joint(node: Node, links: &[String]) -> Result<UrdfJoint, UrdfError> {
         None => {}
     }
     Ok(joint)
+}
+
+fn parse_inertial(link: Node, name: &str) -> Result<Option<Load>, UrdfError> {
+    let Some(inertial) = child(link, "inertial") else { return Ok(None) };
+    let element = format!("inertial of link '{name}'");
+    let mass = child(inertial, "mass").map(|mass| number(mass, &element, "value")).transpose()?.flatten();
+    let mass_kg =
+        mass.ok_or_else(|| UrdfError::Missing { element: element.clone(), missing: "<mass value>" })?;
+    if mass_kg < 0.0 {
+        let (text, expected) = (mass_kg.to_string(), "0 or more");
+        return Err(UrdfError::BadNumber { element, attribute: "value", text, expected });
+    }
+    Ok(Some(Load { mass_kg, com_m: origin(inertial, &element)?.translation.vector }))
 }
 
 fn parse_capsule(node: Node, links: &[String]) -> Result<UrdfCapsule, UrdfError> {
@@ -205,18 +297,27 @@ fn parse_capsule(node: Node, links: &[String]) -> Result<UrdfCapsule, UrdfError>
     })
 }
 
-fn origin(node: Node, element: &str) -> Result<Pose, UrdfError> {
+fn axis(joint: Node, element: &str) -> Result<Unit<Vector3<f64>>, UrdfError> {
+    // The specification's default is x.
+    let axis = child(joint, "axis").map(|axis| vector3(axis, element, "xyz")).transpose()?.flatten();
+    Unit::try_new(axis.unwrap_or_else(Vector3::x), 1e-9)
+        .ok_or_else(|| bad(element, "xyz", "0 0 0", "an axis with a length"))
+}
+
+pub(crate) fn origin(node: Node, element: &str) -> Result<Pose, UrdfError> {
     let Some(origin) = child(node, "origin") else { return Ok(Pose::identity()) };
     let xyz = vector3(origin, element, "xyz")?.unwrap_or_default();
     let rpy = vector3(origin, element, "rpy")?.unwrap_or_default();
     Ok(Pose::from_parts(Translation3::from(xyz), Rotation3::from_euler_angles(rpy.x, rpy.y, rpy.z)))
 }
 
-fn children<'a, 'i>(node: Node<'a, 'i>, tag: &'static str) -> impl Iterator<Item = Node<'a, 'i>> {
-    node.children().filter(move |child| child.has_tag_name(tag))
+pub(crate) fn children<'a, 'i>(node: Node<'a, 'i>, tag: &'static str) -> impl Iterator<Item = Node<'a, 'i>> {
+    // `<sensor:joint>` is no joint.
+    let space = node.tag_name().namespace();
+    node.children().filter(move |child| child.has_tag_name(tag) && child.tag_name().namespace() == space)
 }
 
-fn child<'a, 'i>(node: Node<'a, 'i>, tag: &'static str) -> Option<Node<'a, 'i>> {
+pub(crate) fn child<'a, 'i>(node: Node<'a, 'i>, tag: &'static str) -> Option<Node<'a, 'i>> {
     children(node, tag).next()
 }
 
@@ -231,7 +332,7 @@ fn link_index(name: &str, element: &str, links: &[String]) -> Result<usize, Urdf
         .ok_or_else(|| UrdfError::UnknownLink { element: element.to_owned(), link: name.to_owned() })
 }
 
-fn number(node: Node, element: &str, attribute: &'static str) -> Result<Option<f64>, UrdfError> {
+pub(crate) fn number(node: Node, element: &str, attribute: &'static str) -> Result<Option<f64>, UrdfError> {
     let Some(text) = node.attribute(attribute) else { return Ok(None) };
     match text.trim().parse::<f64>() {
         Ok(value) if value.is_finite() => Ok(Some(value)),
@@ -239,7 +340,11 @@ fn number(node: Node, element: &str, attribute: &'static str) -> Result<Option<f
     }
 }
 
-fn vector3(node: Node, element: &str, attribute: &'static str) -> Result<Option<Vector3<f64>>, UrdfError> {
+pub(crate) fn vector3(
+    node: Node,
+    element: &str,
+    attribute: &'static str,
+) -> Result<Option<Vector3<f64>>, UrdfError> {
     let Some(text) = node.attribute(attribute) else { return Ok(None) };
     let mut values = text.split_whitespace().map(str::parse::<f64>);
     match (values.next(), values.next(), values.next(), values.next()) {

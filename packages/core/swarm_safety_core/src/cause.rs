@@ -1,6 +1,6 @@
 //! Why motion was refused: which check, of which robot, with the measured value and the limit.
 
-use crate::config::Config;
+use crate::config::{ArmConfig, Config};
 use crate::inputs::{Input, InputFault};
 
 /// What a cause asks for; a higher one outweighs a lower one.
@@ -35,6 +35,14 @@ pub enum CauseKind {
     JointVelocityCommand,
     /// Measured, filtered; rad/s^2.
     JointAcceleration,
+    /// Measured; N m.
+    JointEffort,
+    /// Measured; m/s.
+    ElbowSpeed,
+    /// Linear, of arm and load; kg m/s.
+    Momentum,
+    /// Mechanical, of all joints together; W.
+    Power,
     /// Measured; m/s.
     TcpSpeed,
     /// Commanded far beyond the limit; m/s.
@@ -49,8 +57,20 @@ pub enum CauseKind {
     CollisionTorque,
     /// Two robots too close, or unable to stop before they are; m.
     Separation,
-    /// Moves although nothing was commanded; rad/s.
+    /// Two links of one robot too close, or unable to stop before they are; m.
+    SelfSeparation,
+    /// A link too close to a fixture, or unable to stop before it is; m.
+    FixtureSeparation,
+    /// A person too close for the robot's speed; m, separation and what the speed asks for.
+    HumanSeparation,
+    /// Moves otherwise than it was told; rad/s, measured and the nearest velocity that was told.
     UnexpectedMotion,
+    /// Was told to move and does not; rad/s, measured and told.
+    NotFollowing,
+    /// Still moves after a stop, faster than braking explains; rad/s.
+    StopIneffective,
+    /// Positions and velocities of a joint state contradict each other; rad.
+    JointInconsistent,
     /// Sequence number of a run went back.
     CommandSequence,
     /// Commands of a second run arrived while the first one moves the robot.
@@ -63,6 +83,21 @@ pub enum CauseKind {
     CycleOverrun,
 }
 
+/// The other side of a distance. Capsules are indices into the robots' [`ArmModel::link_capsules`].
+///
+/// [`ArmModel::link_capsules`]: swarm_kinematics::ArmModel::link_capsules
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Other {
+    /// Another robot, and the capsules of both.
+    Robot { robot: usize, own: usize, theirs: usize },
+    /// Two own capsules.
+    Own { first: usize, second: usize },
+    /// A fixture of the limits in force, and the capsule next to it.
+    Fixture { fixture: usize, own: usize },
+    /// A zone in which people are looked for.
+    Zone(usize),
+}
+
 /// One finding.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Cause {
@@ -71,8 +106,8 @@ pub struct Cause {
     pub robot: Option<usize>,
     /// Index of the joint concerned.
     pub joint: Option<usize>,
-    /// The other robot and the capsules of both, for a separation.
-    pub other: Option<(usize, usize, usize)>,
+    /// What it concerns beside the robot.
+    pub other: Option<Other>,
     pub value: f64,
     pub limit: f64,
 }
@@ -87,11 +122,16 @@ impl CauseKind {
             Self::Timeout(Input::Wrench) => "wrench_timeout",
             Self::Timeout(Input::Command) => "command_timeout",
             Self::Timeout(Input::GripperCommand) => "gripper_command_timeout",
+            Self::Timeout(Input::HumanPresence) => "human_presence_timeout",
             Self::Malformed(_, fault) => fault.code(),
             Self::JointPosition => "joint_position",
             Self::JointVelocity => "joint_velocity",
             Self::JointVelocityCommand => "joint_velocity_command",
             Self::JointAcceleration => "joint_acceleration",
+            Self::JointEffort => "joint_effort",
+            Self::ElbowSpeed => "elbow_speed",
+            Self::Momentum => "momentum",
+            Self::Power => "power",
             Self::TcpSpeed => "tcp_speed",
             Self::TcpSpeedCommand => "tcp_speed_command",
             Self::Workspace => "workspace",
@@ -99,7 +139,13 @@ impl CauseKind {
             Self::CollisionForce => "collision_force",
             Self::CollisionTorque => "collision_torque",
             Self::Separation => "separation",
+            Self::SelfSeparation => "self_separation",
+            Self::FixtureSeparation => "fixture_separation",
+            Self::HumanSeparation => "human_separation",
             Self::UnexpectedMotion => "unexpected_motion",
+            Self::NotFollowing => "not_following",
+            Self::StopIneffective => "stop_ineffective",
+            Self::JointInconsistent => "joint_inconsistent",
             Self::CommandSequence => "command_sequence",
             Self::CommandSource => "command_source",
             Self::EnvelopeChange => "envelope_change",
@@ -111,16 +157,25 @@ impl CauseKind {
     /// Unit of value and limit, empty where there is none.
     pub const fn unit(self) -> &'static str {
         match self {
-            Self::JointPosition => "rad",
+            Self::JointPosition | Self::JointInconsistent => "rad",
             Self::JointVelocity
             | Self::JointVelocityCommand
             | Self::UnexpectedMotion
+            | Self::NotFollowing
+            | Self::StopIneffective
             | Self::EnvelopeChange => "rad/s",
             Self::JointAcceleration => "rad/s^2",
-            Self::TcpSpeed | Self::TcpSpeedCommand => "m/s",
-            Self::Workspace | Self::KeepOut | Self::Separation => "m",
+            Self::TcpSpeed | Self::TcpSpeedCommand | Self::ElbowSpeed => "m/s",
+            Self::Workspace
+            | Self::KeepOut
+            | Self::Separation
+            | Self::SelfSeparation
+            | Self::FixtureSeparation
+            | Self::HumanSeparation => "m",
             Self::CollisionForce => "N",
-            Self::CollisionTorque => "N m",
+            Self::CollisionTorque | Self::JointEffort => "N m",
+            Self::Momentum => "kg m/s",
+            Self::Power => "W",
             Self::Timeout(_) | Self::ClockBackwards | Self::CycleOverrun => "s",
             Self::Malformed(_, fault) => fault.unit(),
             Self::StartUp | Self::EmergencyStop | Self::CommandSequence | Self::CommandSource => "",
@@ -132,19 +187,24 @@ impl CauseKind {
         match self {
             Self::StartUp => Severity::Deny,
             // The robots did as they were told, but must not go on: a stop in time, nothing is broken.
-            Self::Timeout(Input::Command | Input::GripperCommand)
+            Self::Timeout(Input::Command | Input::GripperCommand | Input::HumanPresence)
             | Self::JointPosition
             | Self::Workspace
             | Self::KeepOut
-            | Self::Separation => Severity::Stop2,
+            | Self::Separation
+            | Self::SelfSeparation
+            | Self::FixtureSeparation
+            | Self::HumanSeparation => Severity::Stop2,
             Self::EmergencyStop => Severity::Estop,
             _ => Severity::Stop1,
         }
     }
 
-    /// A silent input: while nothing moves it only takes the readiness away.
+    /// A silent input: while nothing moves it only takes the readiness away. People may be near a cell at rest, so that their
+    /// sensor is asked for when something is to move.
     pub(crate) const fn is_silence(self) -> bool {
-        matches!(self, Self::Timeout(_) | Self::StartUp)
+        let presence = matches!(self, Self::Timeout(Input::HumanPresence));
+        matches!(self, Self::Timeout(_) | Self::StartUp) && !presence
     }
 
     const fn sentence(self) -> &'static str {
@@ -167,6 +227,9 @@ impl CauseKind {
             Self::Timeout(Input::GripperCommand) => {
                 "gripper commands ceased; check the skill runtime, then reset"
             }
+            Self::Timeout(Input::HumanPresence) => {
+                "the sensor that looks for people is silent (an infinite age means it never spoke), so that somebody may be there; check the sensor, then reset"
+            }
             Self::Malformed(_, fault) => fault.sentence(),
             Self::JointPosition => {
                 "the joint is outside its range or could not have stopped inside it; move it back by hand if it is outside, then reset"
@@ -176,6 +239,12 @@ impl CauseKind {
                 "the skill commanded far more than the joint's limit; check the units of its output"
             }
             Self::JointAcceleration => "the joint sped up or braked harder than a robot under control does",
+            Self::JointEffort => {
+                "the joint's effort is above its limit; free the arm, check its load, then reset"
+            }
+            Self::ElbowSpeed => "the elbow moved faster than allowed",
+            Self::Momentum => "the arm with its load had more momentum than allowed",
+            Self::Power => "the joints did more work per second than allowed",
             Self::TcpSpeed => "the tool centre point moved faster than allowed",
             Self::TcpSpeedCommand => "the skill commanded far more than the tool's speed limit",
             Self::Workspace => {
@@ -190,7 +259,27 @@ impl CauseKind {
             Self::Separation => {
                 "two robots are too close or could not have stopped before; move them apart by hand if they still are, then reset"
             }
-            Self::UnexpectedMotion => "the robot moves although nothing was commanded; check its driver",
+            Self::SelfSeparation => {
+                "two links of the robot are too close or could not have stopped before; move them apart by hand if they still are, then reset"
+            }
+            Self::FixtureSeparation => {
+                "a link is too close to a fixture or could not have stopped before it; move it away by hand if it still is, then reset"
+            }
+            Self::HumanSeparation => {
+                "a person is nearer than the robot's speed allows; wait until nobody is near, then reset"
+            }
+            Self::UnexpectedMotion => {
+                "the joint moves otherwise than it was told; check the driver, its units and whether another program commands it"
+            }
+            Self::NotFollowing => {
+                "the robot was told to move and does not; check the driver, its permit and the robot's own stops"
+            }
+            Self::StopIneffective => {
+                "the joint goes on moving after the stop; use the hard-wired emergency stop, then check the driver"
+            }
+            Self::JointInconsistent => {
+                "positions and velocities of the joint state contradict each other; check encoder and driver"
+            }
             Self::CommandSequence => {
                 "the sequence number of a run went back; two programs may be commanding this robot"
             }
@@ -225,15 +314,11 @@ impl Cause {
         self.robot.and_then(|i| config.arms().get(i)).map_or("", |arm| arm.name.as_str())
     }
 
-    /// Name of the joint, or of the two links, concerned; empty if none. Allocates: not for the loop.
+    /// Name of the joint, or of the two things that are close, concerned; empty if none. Allocates: not for the loop.
     pub fn joint_name(&self, config: &Config) -> String {
         let Some(arm) = self.robot.and_then(|i| config.arms().get(i)) else { return String::new() };
-        if let Some((other, own_capsule, other_capsule)) = self.other {
-            let link = |arm: &crate::ArmConfig, i: usize| {
-                arm.model.link_capsules().get(i).map_or_else(String::new, |capsule| capsule.link.clone())
-            };
-            let others = config.arms().get(other).map_or_else(String::new, |arm| link(arm, other_capsule));
-            return format!("{} - {others}", link(arm, own_capsule));
+        if let Some(other) = self.other {
+            return other.text(arm, config);
         }
         let joint = self.joint.and_then(|i| arm.model.joints().get(i));
         joint.map_or_else(String::new, |joint| joint.name.clone())
@@ -260,6 +345,29 @@ impl Cause {
             text.push_str(&measured(self, unit));
         }
         text
+    }
+}
+
+impl Other {
+    fn text(self, arm: &ArmConfig, config: &Config) -> String {
+        let link = |arm: &ArmConfig, i: usize| {
+            arm.model.link_capsules().get(i).map_or_else(String::new, |capsule| capsule.link.clone())
+        };
+        let (one, two) = match self {
+            Self::Robot { robot, own, theirs } => {
+                (link(arm, own), config.arms().get(robot).map_or_else(String::new, |arm| link(arm, theirs)))
+            }
+            Self::Own { first, second } => (link(arm, first), link(arm, second)),
+            Self::Fixture { fixture, own } => {
+                let fixture = config.in_force().fixtures.as_slice().get(fixture);
+                (link(arm, own), fixture.map_or("", |fixture| fixture.name.as_str()).to_owned())
+            }
+            Self::Zone(zone) => {
+                let zone = config.in_force().humans.zones.as_slice().get(zone);
+                return zone.map_or("", |zone| zone.name.as_str()).to_owned();
+            }
+        };
+        format!("{one} - {two}")
     }
 }
 

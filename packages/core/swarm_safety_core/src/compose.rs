@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::limits::{Boxes, Envelope, RobotLimits, WorldBox};
+use crate::few::Few;
+use crate::limits::{Boxes, Envelope, Fixture, Plane, RobotLimits, WorldBox};
 
 /// A field of an envelope that allows more than the ceiling.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,7 +35,8 @@ impl fmt::Display for LooserThanCeiling {
     }
 }
 
-/// Envelope in force: `envelope`, if it is nowhere looser than `ceiling`. Keep-out boxes of both hold.
+/// Envelope in force: `envelope`, if it is nowhere looser than `ceiling`. Keep-out boxes, planes and fixtures
+/// of both hold.
 ///
 /// A workspace box must lie in one box of the ceiling's workspace (not only in their union). `robots` are the names for the
 /// messages, in the order of both arguments.
@@ -47,15 +49,29 @@ pub fn compose(
     let (c, e) = (&ceiling.cell, &envelope.cell);
     looser.at_least("cell.separation.min_m", c.min_separation_m, e.min_separation_m);
     looser.at_least("cell.separation.slow_m", c.slow_separation_m, e.slow_separation_m);
+    looser.at_least("cell.separation.self_m", c.self_separation_m, e.self_separation_m);
+    looser.at_least("cell.separation.fixture_m", c.fixture_separation_m, e.fixture_separation_m);
     looser.at_most("cell.timeouts.joint_state_s", c.joint_state_timeout_s, e.joint_state_timeout_s);
     looser.at_most("cell.timeouts.wrench_s", c.wrench_timeout_s, e.wrench_timeout_s);
     looser.at_most("cell.timeouts.command_s", c.command_timeout_s, e.command_timeout_s);
+    looser.at_least("cell.protective_stop.release_after_s", c.release_after_s, e.release_after_s);
+    let (c, e) = (&ceiling.humans, &envelope.humans);
+    looser.at_most("cell.humans.timeout_s", c.timeout_s, e.timeout_s);
+    looser.at_least("cell.humans.speed_m_s", c.speed_m_s, e.speed_m_s);
+    looser.at_least("cell.humans.intrusion_m", c.intrusion_m, e.intrusion_m);
+    looser.at_least("cell.humans.sensor_uncertainty_m", c.sensor_uncertainty_m, e.sensor_uncertainty_m);
+    looser.at_least("cell.humans.robot_uncertainty_m", c.robot_uncertainty_m, e.robot_uncertainty_m);
     let mut composed = *envelope;
+    // Zones are the cell's: a skill knows no sensors.
+    composed.humans.zones = c.zones;
+    composed.fixtures = looser.joined("cell.fixtures", &ceiling.fixtures, &envelope.fixtures, Fixture::NONE);
     for (i, name) in robots.iter().enumerate().take(composed.robots.len()) {
         let at = format!("robots.{name}");
         looser.robot(&at, &ceiling.robots[i], &envelope.robots[i]);
-        composed.robots[i].keep_out =
-            looser.joined(&at, &ceiling.robots[i].keep_out, &envelope.robots[i].keep_out);
+        let (c, e, out) = (&ceiling.robots[i], &envelope.robots[i], &mut composed.robots[i]);
+        out.keep_out =
+            looser.joined(&format!("{at}.workspace.keep_out"), &c.keep_out, &e.keep_out, WorldBox::NONE);
+        out.planes = looser.joined(&format!("{at}.workspace.planes"), &c.planes, &e.planes, Plane::NONE);
     }
     if looser.0.is_empty() { Ok(composed) } else { Err(LooserThanCeiling(looser.0)) }
 }
@@ -74,8 +90,13 @@ impl Looser {
                 c.acceleration[i],
                 e.acceleration[i],
             );
+            self.at_most(&format!("{at}.joints.effort_nm[{i}]"), c.effort[i], e.effort[i]);
         }
         self.at_most(&format!("{at}.tcp.speed_m_s"), ceiling.tcp_speed_m_s, envelope.tcp_speed_m_s);
+        self.at_most(&format!("{at}.tcp.elbow_speed_m_s"), ceiling.elbow_speed_m_s, envelope.elbow_speed_m_s);
+        let (c, e) = (ceiling.momentum_kg_m_s, envelope.momentum_kg_m_s);
+        self.at_most(&format!("{at}.dynamics.momentum_kg_m_s"), c, e);
+        self.at_most(&format!("{at}.dynamics.power_w"), ceiling.power_w, envelope.power_w);
         self.workspace(&format!("{at}.workspace.allowed"), &ceiling.workspace, &envelope.workspace);
         let (c, e) = (&ceiling.wrench, &envelope.wrench);
         self.at_most(&format!("{at}.wrench.contact_force_n"), c.contact_force_n, e.contact_force_n);
@@ -116,18 +137,22 @@ impl Looser {
         }
     }
 
-    /// Keep-out boxes of both; the ceiling's can't be lost, so that too many together are refused.
-    fn joined(&mut self, at: &str, ceiling: &Boxes, envelope: &Boxes) -> Boxes {
+    /// What both forbid; the ceiling's can't be lost, so that too many together are refused.
+    fn joined<T: Copy + PartialEq, const N: usize>(
+        &mut self,
+        field: &str,
+        ceiling: &Few<T, N>,
+        envelope: &Few<T, N>,
+        filler: T,
+    ) -> Few<T, N> {
         let mut all = ceiling.as_slice().to_vec();
         for wanted in envelope.as_slice() {
             if !all.contains(wanted) {
                 all.push(*wanted);
             }
         }
-        Boxes::from_slice(&all).unwrap_or_else(|| {
-            let most = crate::limits::MAX_BOXES;
-            let field = format!("{at}.workspace.keep_out");
-            self.push(&field, format!("at most {most} boxes with its own"), format!("{} boxes", all.len()));
+        Few::from_slice(&all, filler).unwrap_or_else(|| {
+            self.push(field, format!("at most {N} with its own"), all.len().to_string());
             *ceiling
         })
     }

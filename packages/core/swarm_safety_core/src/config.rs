@@ -2,20 +2,11 @@
 
 use std::fmt;
 
-use nalgebra::Vector3;
-use swarm_kinematics::ArmModel;
+use swarm_kinematics::{ArmModel, Load};
 
 use crate::MAX_ROBOTS;
 use crate::file::{EnvelopeError, EnvelopeFile, RobotShape};
 use crate::limits::{Envelope, RobotLimits};
-
-/// What hangs on a flange at all times: gripper, camera, tool.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Payload {
-    pub mass_kg: f64,
-    /// Centre of mass in the flange frame, m.
-    pub com_in_flange_m: Vector3<f64>,
-}
 
 /// One robot of the cell.
 #[derive(Clone, Debug)]
@@ -23,7 +14,10 @@ pub struct ArmConfig {
     /// As the cell's declaration names it.
     pub name: String,
     pub model: ArmModel,
-    pub payload: Payload,
+    /// Index of the joint whose axis goes through the elbow, 0 = next to the base.
+    pub elbow_joint: usize,
+    /// Gripper and what it holds at all times: its weight is no contact.
+    pub payload: Load,
 }
 
 /// How fast the cell decides and reacts.
@@ -41,7 +35,7 @@ pub struct Timing {
 /// How far measurements may differ from an ideal robot's before they count as a fault.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tolerances {
-    /// Measured joint velocity and tool speed, as a multiple of the limit. Commands are held to the limit itself.
+    /// Measured joint velocity, speeds of tool and elbow, and momentum, as a multiple of the limit. Commands are held to the limit itself.
     pub measured_speed: f64,
     /// Measured acceleration, as a multiple of the limit: contact and sensor noise accelerate more than commands do.
     pub measured_acceleration: f64,
@@ -51,19 +45,17 @@ pub struct Tolerances {
     pub absurd_command: f64,
     /// Below it a joint counts as at rest, rad/s.
     pub rest_rad_s: f64,
-    /// Above it a robot that was told nothing moves by itself, rad/s.
+    /// A joint that is this much faster than, or moves the other way than, it was told within `response_s` moves by itself,
+    /// rad/s.
     pub unexpected_rad_s: f64,
+    /// Time within which a robot's measured velocity has followed what it was told, s.
+    pub response_s: f64,
+    /// A robot that was told to move for this long and has not moved does not follow, s.
+    pub follow_s: f64,
+    /// Positions may differ from the sum of the velocities by this much; older differences fade in a second, rad.
+    pub consistency_rad: f64,
     /// Permit scale at the end of a graded slow-down, where the stop begins: enough to back out.
     pub slowest_scale: f64,
-}
-
-/// How a protective stop (STOP2) ends.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Release {
-    /// By a reset, like every other stop.
-    ByReset,
-    /// By itself, to READY, when nothing has been wrong and the cell at rest for this long, s.
-    WhenClear { after_s: f64 },
 }
 
 /// Everything that does not change from cycle to cycle.
@@ -75,7 +67,6 @@ pub struct Config {
     generation: u64,
     timing: Timing,
     tolerances: Tolerances,
-    release: Release,
 }
 
 /// Every mistake of a configuration.
@@ -111,6 +102,9 @@ impl Default for Tolerances {
             absurd_command: 2.0,
             rest_rad_s: 0.02,
             unexpected_rad_s: 0.1,
+            response_s: 0.1,
+            follow_s: 0.5,
+            consistency_rad: 0.03,
             slowest_scale: 0.1,
         }
     }
@@ -123,7 +117,6 @@ impl Config {
         ceiling: &EnvelopeFile,
         timing: Timing,
         tolerances: Tolerances,
-        release: Release,
     ) -> Result<Self, ConfigError> {
         let shapes: Vec<RobotShape> =
             arms.iter().map(|arm| RobotShape { name: &arm.name, role: None, dof: arm.model.dof() }).collect();
@@ -134,12 +127,17 @@ impl Config {
                 problems.push(format!("robot '{}' is declared twice", arm.name));
             }
             let payload = &arm.payload;
-            let known = payload.mass_kg.is_finite() && payload.com_in_flange_m.iter().all(|v| v.is_finite());
+            let known = payload.mass_kg.is_finite() && payload.com_m.iter().all(|v| v.is_finite());
             if !known || payload.mass_kg < 0.0 {
                 problems.push(format!(
                     "robot '{}': payload {payload:?}, expected finite, mass 0 or more",
                     arm.name
                 ));
+            }
+            if arm.elbow_joint >= arm.model.dof() {
+                let (joint, joints) = (arm.elbow_joint, arm.model.dof());
+                problems
+                    .push(format!("robot '{}': elbow joint {joint}, the arm has {joints} joints", arm.name));
             }
             within_makers_limits(arm, &ceiling.robots[i], &mut problems);
         }
@@ -147,7 +145,7 @@ impl Config {
         if !problems.is_empty() {
             return Err(ConfigError::Invalid(problems));
         }
-        Ok(Self { arms, ceiling, in_force: ceiling, generation: 0, timing, tolerances, release })
+        Ok(Self { arms, ceiling, in_force: ceiling, generation: 0, timing, tolerances })
     }
 
     /// The same cell under a skill's envelope, or under its ceiling alone. `roles` names the role that each robot plays,
@@ -207,10 +205,6 @@ impl Config {
     pub fn tolerances(&self) -> &Tolerances {
         &self.tolerances
     }
-
-    pub fn release(&self) -> Release {
-        self.release
-    }
 }
 
 /// The ceiling asks no joint for more than its maker allows.
@@ -229,6 +223,8 @@ fn within_makers_limits(arm: &ArmConfig, limits: &RobotLimits, problems: &mut Ve
         };
         beyond("lower_rad", l.lower[i], joint.lower, l.lower[i] < joint.lower - ROUNDING);
         beyond("upper_rad", l.upper[i], joint.upper, l.upper[i] > joint.upper + ROUNDING);
+        let effort = l.effort[i].is_finite() && l.effort[i] > joint.effort + ROUNDING;
+        beyond("effort_nm", l.effort[i], joint.effort, effort);
         beyond("velocity_rad_s", l.velocity[i], joint.velocity, l.velocity[i] > joint.velocity + ROUNDING);
     }
 }
@@ -245,6 +241,9 @@ fn check_figures(timing: &Timing, tolerances: &Tolerances, problems: &mut Vec<St
         ("tolerances.absurd_command", t.absurd_command, 1.0),
         ("tolerances.rest_rad_s", t.rest_rad_s, f64::MIN_POSITIVE),
         ("tolerances.unexpected_rad_s", t.unexpected_rad_s, t.rest_rad_s),
+        ("tolerances.response_s", t.response_s, timing.period_s),
+        ("tolerances.follow_s", t.follow_s, t.response_s),
+        ("tolerances.consistency_rad", t.consistency_rad, f64::MIN_POSITIVE),
         ("tolerances.slowest_scale", t.slowest_scale, 0.0),
     ];
     for (name, value, least) in at_least {

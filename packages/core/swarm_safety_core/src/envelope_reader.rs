@@ -11,12 +11,15 @@ use swarm_kinematics::JointVector;
 use swarm_yaml::{Cursor, Field, Value};
 
 use crate::MAX_ROBOTS;
+use crate::few::Few;
 use crate::file::{EnvelopeFile, RobotShape};
 use crate::limits::{
-    Boxes, CellLimits, Envelope, GripperLimits, JointLimits, MAX_BOXES, RobotLimits, WorldBox, WrenchLimits,
+    Boxes, CellLimits, Envelope, Fixtures, GripperLimits, HumanLimits, JointLimits, MAX_BOXES, Planes,
+    RobotLimits, WorldBox, WrenchLimits,
 };
+use crate::place_reader::{read_box, read_fixtures, read_humans, read_planes};
 
-const ABOVE_ZERO: (std::ops::Bound<f64>, std::ops::Bound<f64>) = (Excluded(0.0), Unbounded);
+pub(crate) const ABOVE_ZERO: (std::ops::Bound<f64>, std::ops::Bound<f64>) = (Excluded(0.0), Unbounded);
 
 pub(crate) fn read_envelope(
     at: &Cursor<'_>,
@@ -25,9 +28,8 @@ pub(crate) fn read_envelope(
 ) -> Option<Envelope> {
     let [schema, cell, limits] = at.fields(["schema", "cell", "robots"])?;
     let schema = schema.required("1", |at| at.schema(EnvelopeFile::SCHEMA));
-    let cell = inherited(&cell, base.map(|base| base.cell), "separation and timeouts", |at| {
-        read_cell(at, base.map(|base| &base.cell))
-    });
+    let whole = base.map(|base| (base.cell, base.fixtures, base.humans));
+    let cell = inherited(&cell, whole, "separation, fixtures, people and timeouts", |at| read_cell(at, base));
     let limits = inherited(&limits, base.map(|base| base.robots), "the limits of each robot", |at| {
         read_robots(at, robots, base.map(|base| &base.robots))
     });
@@ -36,11 +38,15 @@ pub(crate) fn read_envelope(
             .wrong(format!("the cell has {} robots; limits are known for 1 to {MAX_ROBOTS}", robots.len()));
     }
     schema?;
-    Some(Envelope { cell: cell?, robots: limits? })
+    let (cell, fixtures, humans) = cell?;
+    Some(Envelope { cell, fixtures, humans, robots: limits? })
 }
 
+/// The word of a ceiling for what the cell does not watch.
+pub(crate) const UNMONITORED: &str = "unmonitored";
+
 /// What an envelope may leave out and a ceiling may not.
-fn inherited<T>(
+pub(crate) fn inherited<T>(
     field: &Field<'_>,
     base: Option<T>,
     what: &str,
@@ -52,23 +58,28 @@ fn inherited<T>(
     }
 }
 
-fn number(field: &Field<'_>, base: Option<f64>, range: impl RangeBounds<f64>, unit: &str) -> Option<f64> {
+pub(crate) fn number(
+    field: &Field<'_>,
+    base: Option<f64>,
+    range: impl RangeBounds<f64>,
+    unit: &str,
+) -> Option<f64> {
     inherited(field, base, &format!("a number ({unit})"), |at| at.number(range, unit))
 }
 
-fn positive(field: &Field<'_>, base: Option<f64>, unit: &str) -> Option<f64> {
+pub(crate) fn positive(field: &Field<'_>, base: Option<f64>, unit: &str) -> Option<f64> {
     number(field, base, ABOVE_ZERO, unit)
 }
 
 /// Where the figures of a group come from: said in a ceiling, may be said in an envelope.
-fn provenance<B>(field: &Field<'_>, base: Option<B>) -> Option<()> {
+pub(crate) fn provenance<B>(field: &Field<'_>, base: Option<B>) -> Option<()> {
     inherited(field, base.map(|_| ()), "where the figures come from", |at| {
         at.text_that(|text| !text.trim().is_empty(), "where the figures come from").map(|_| ())
     })
 }
 
 /// Notes a pair of limits of which the lower one is above the higher.
-fn ordered(at: &Cursor<'_>, low: (&str, Option<f64>), high: (&str, Option<f64>)) -> Option<()> {
+pub(crate) fn ordered(at: &Cursor<'_>, low: (&str, Option<f64>), high: (&str, Option<f64>)) -> Option<()> {
     match (low, high) {
         ((lower, Some(low)), (upper, Some(high))) if low > high => {
             at.wrong(format!("{lower} {low} is above {upper} {high}"))
@@ -77,33 +88,68 @@ fn ordered(at: &Cursor<'_>, low: (&str, Option<f64>), high: (&str, Option<f64>))
     }
 }
 
-fn read_cell(at: &Cursor<'_>, base: Option<&CellLimits>) -> Option<CellLimits> {
-    let [separation, timeouts] = at.fields(["separation", "timeouts"])?;
-    let separations = base.map(|base| (base.min_separation_m, base.slow_separation_m));
-    let separation = inherited(&separation, separations, "the distances between robots", |at| {
+/// A number, or the word for a limit that the cell does not watch; infinite then.
+fn monitored(field: &Field<'_>, base: Option<f64>, unit: &str) -> Option<f64> {
+    inherited(field, base, &format!("a number ({unit}) or {UNMONITORED}"), |at| match at.value() {
+        Value::Text(text) if text == UNMONITORED => Some(f64::INFINITY),
+        _ => at.number(ABOVE_ZERO, unit),
+    })
+}
+
+fn read_cell(at: &Cursor<'_>, base: Option<&Envelope>) -> Option<(CellLimits, Fixtures, HumanLimits)> {
+    let [separation, timeouts, fixtures, humans, stop] =
+        at.fields(["separation", "timeouts", "fixtures", "humans", "protective_stop"])?;
+    let fixtures = inherited(&fixtures, base.map(|base| base.fixtures), "a list of fixtures", read_fixtures);
+    let humans = inherited(
+        &humans,
+        base.map(|base| base.humans),
+        &format!("how people are looked for, or {UNMONITORED}"),
+        |at| read_humans(at, base.map(|base| &base.humans)),
+    );
+    let base = base.map(|base| &base.cell);
+    // Held until a reset is the strictest, and may go unsaid.
+    let release = base.map_or(f64::INFINITY, |base| base.release_after_s);
+    let stop = stop.optional(release, |at| read_protective_stop(at, base));
+    let separations = base.map(|base| {
+        [base.min_separation_m, base.slow_separation_m, base.self_separation_m, base.fixture_separation_m]
+    });
+    let separation = inherited(&separation, separations, "the distances that links keep", |at| {
         read_separation(at, separations)
     });
     let ages = base.map(|base| [base.joint_state_timeout_s, base.wrench_timeout_s, base.command_timeout_s]);
     let timeouts = inherited(&timeouts, ages, "the longest age of each input", |at| read_timeouts(at, ages));
-    let (min_separation_m, slow_separation_m) = separation?;
+    let [min_separation_m, slow_separation_m, self_separation_m, fixture_separation_m] = separation?;
     let [joint_state_timeout_s, wrench_timeout_s, command_timeout_s] = timeouts?;
-    Some(CellLimits {
+    let cell = CellLimits {
         min_separation_m,
         slow_separation_m,
+        self_separation_m,
+        fixture_separation_m,
         joint_state_timeout_s,
         wrench_timeout_s,
         command_timeout_s,
-    })
+        release_after_s: stop?,
+    };
+    Some((cell, fixtures?, humans?))
 }
 
-fn read_separation(at: &Cursor<'_>, base: Option<(f64, f64)>) -> Option<(f64, f64)> {
-    let [source, min_m, slow_m] = at.fields(["provenance", "min_m", "slow_m"])?;
+/// Between robots at standstill and where they slow down, between a robot's own links, between links and fixtures; m.
+fn read_separation(at: &Cursor<'_>, base: Option<[f64; 4]>) -> Option<[f64; 4]> {
+    let [source, distances @ ..] = at.fields(["provenance", "min_m", "slow_m", "self_m", "fixture_m"])?;
     let source = provenance(&source, base);
-    let min_m = positive(&min_m, base.map(|(min_m, _)| min_m), "m");
-    let slow_m = positive(&slow_m, base.map(|(_, slow_m)| slow_m), "m");
+    let [min_m, slow_m, self_m, fixture_m] =
+        [0, 1, 2, 3].map(|i| positive(&distances[i], base.map(|base| base[i]), "m"));
     ordered(at, ("min_m", min_m), ("slow_m", slow_m))?;
     source?;
-    Some((min_m?, slow_m?))
+    Some([min_m?, slow_m?, self_m?, fixture_m?])
+}
+
+/// After how long a protective stop ends by itself, s.
+fn read_protective_stop(at: &Cursor<'_>, base: Option<&CellLimits>) -> Option<f64> {
+    let [source, release_after_s] = at.fields(["provenance", "release_after_s"])?;
+    let source = provenance(&source, base);
+    let after = release_after_s.required("a number (s)", |at| at.number(0.0.., "s"));
+    source.and(after)
 }
 
 /// Of joint states, wrenches and commands, s.
@@ -146,47 +192,74 @@ fn read_robots(
 }
 
 fn read_robot(at: &Cursor<'_>, dof: usize, base: Option<&RobotLimits>) -> Option<RobotLimits> {
-    let [joints, tcp, workspace, wrench, gripper] =
-        at.fields(["joints", "tcp", "workspace", "wrench", "gripper"])?;
+    let [joints, tcp, dynamics, workspace, wrench, gripper] =
+        at.fields(["joints", "tcp", "dynamics", "workspace", "wrench", "gripper"])?;
     let joints = inherited(&joints, base.map(|base| base.joints), "the limits of the joints", |at| {
         read_joints(at, dof, base.map(|base| &base.joints))
     });
-    let speed = base.map(|base| base.tcp_speed_m_s);
-    let tcp = inherited(&tcp, speed, "the limit of the tool centre point", |at| {
-        let [source, speed_m_s] = at.fields(["provenance", "speed_m_s"])?;
-        let source = provenance(&source, speed);
-        let speed_m_s = positive(&speed_m_s, speed, "m/s");
-        source.and(speed_m_s)
+    let speeds = base.map(|base| [base.tcp_speed_m_s, base.elbow_speed_m_s]);
+    let tcp = inherited(&tcp, speeds, "the speed limits of tool centre point and elbow", |at| {
+        let [source, speed_m_s, elbow_speed_m_s] =
+            at.fields(["provenance", "speed_m_s", "elbow_speed_m_s"])?;
+        let source = provenance(&source, speeds);
+        let tool = positive(&speed_m_s, speeds.map(|speeds| speeds[0]), "m/s");
+        let elbow = positive(&elbow_speed_m_s, speeds.map(|speeds| speeds[1]), "m/s");
+        source?;
+        Some([tool?, elbow?])
     });
-    let boxes = base.map(|base| (base.workspace, base.keep_out));
+    let loads = base.map(|base| [base.momentum_kg_m_s, base.power_w]);
+    let dynamics = inherited(&dynamics, loads, "the limits of momentum and power", |at| {
+        let [source, momentum_kg_m_s, power_w] = at.fields(["provenance", "momentum_kg_m_s", "power_w"])?;
+        let source = provenance(&source, loads);
+        let momentum = monitored(&momentum_kg_m_s, loads.map(|loads| loads[0]), "kg m/s");
+        let power = monitored(&power_w, loads.map(|loads| loads[1]), "W");
+        source?;
+        Some([momentum?, power?])
+    });
+    let places = base.map(|base| (base.workspace, base.keep_out, base.planes));
     let workspace =
-        inherited(&workspace, boxes, "where the tool centre point may be", |at| read_workspace(at, base));
+        inherited(&workspace, places, "where the tool centre point may be", |at| read_workspace(at, base));
     let wrench = inherited(&wrench, base.map(|base| base.wrench), "the limits of force and torque", |at| {
         read_wrench(at, base.map(|base| &base.wrench))
     });
     let gripper = inherited(&gripper, base.map(|base| base.gripper), "the limits of the gripper", |at| {
         read_gripper(at, base.map(|base| &base.gripper))
     });
-    let (workspace, keep_out) = workspace?;
+    let (workspace, keep_out, planes) = workspace?;
+    let ([tcp_speed_m_s, elbow_speed_m_s], [momentum_kg_m_s, power_w]) = (tcp?, dynamics?);
     Some(RobotLimits {
         joints: joints?,
-        tcp_speed_m_s: tcp?,
+        tcp_speed_m_s,
+        elbow_speed_m_s,
+        momentum_kg_m_s,
+        power_w,
         workspace,
         keep_out,
+        planes,
         wrench: wrench?,
         gripper: gripper?,
     })
 }
 
 fn read_joints(at: &Cursor<'_>, dof: usize, base: Option<&JointLimits>) -> Option<JointLimits> {
-    let [source, lower, upper, velocity, acceleration] =
-        at.fields(["provenance", "lower_rad", "upper_rad", "velocity_rad_s", "acceleration_rad_s2"])?;
+    let [source, lower, upper, velocity, acceleration, effort] = at.fields([
+        "provenance",
+        "lower_rad",
+        "upper_rad",
+        "velocity_rad_s",
+        "acceleration_rad_s2",
+        "effort_nm",
+    ])?;
     let source = provenance(&source, base);
     let lower = per_joint(&lower, base.map(|base| base.lower), dof, .., "rad");
     let upper = per_joint(&upper, base.map(|base| base.upper), dof, .., "rad");
     let velocity = per_joint(&velocity, base.map(|base| base.velocity), dof, ABOVE_ZERO, "rad/s");
     let acceleration =
         per_joint(&acceleration, base.map(|base| base.acceleration), dof, ABOVE_ZERO, "rad/s^2");
+    let effort = match effort.get().map(Cursor::value) {
+        Some(Value::Text(text)) if text == UNMONITORED => Some(JointVector::repeat(f64::INFINITY)),
+        _ => per_joint(&effort, base.map(|base| base.effort), dof, ABOVE_ZERO, "N m"),
+    };
     let (lower, upper) = (lower?, upper?);
     let mut all_ordered = Some(());
     for i in (0..dof).filter(|i| lower[*i] >= upper[*i]) {
@@ -194,7 +267,7 @@ fn read_joints(at: &Cursor<'_>, dof: usize, base: Option<&JointLimits>) -> Optio
             at.wrong(format!("lower_rad[{i}] {} is not below upper_rad[{i}] {}", lower[i], upper[i]));
     }
     source.and(all_ordered)?;
-    Some(JointLimits { lower, upper, velocity: velocity?, acceleration: acceleration? })
+    Some(JointLimits { lower, upper, velocity: velocity?, acceleration: acceleration?, effort: effort? })
 }
 
 /// One number for all joints, or one per joint, base to flange; beyond the robot's joints zero.
@@ -218,8 +291,8 @@ fn per_joint(
 }
 
 /// Where the tool centre point may be, and where not.
-fn read_workspace(at: &Cursor<'_>, base: Option<&RobotLimits>) -> Option<(Boxes, Boxes)> {
-    let [source, allowed, keep_out] = at.fields(["provenance", "allowed", "keep_out"])?;
+fn read_workspace(at: &Cursor<'_>, base: Option<&RobotLimits>) -> Option<(Boxes, Boxes, Planes)> {
+    let [source, allowed, keep_out, planes] = at.fields(["provenance", "allowed", "keep_out", "planes"])?;
     let source = provenance(&source, base);
     let allowed = inherited(&allowed, base.map(|base| base.workspace), "a list of boxes", |at| {
         let boxes = read_boxes(at)?;
@@ -228,27 +301,16 @@ fn read_workspace(at: &Cursor<'_>, base: Option<&RobotLimits>) -> Option<(Boxes,
         }
         Some(boxes)
     });
-    // Without keep-out boxes is the common case and may go unsaid; an envelope's are added to those of the ceiling.
-    let keep_out = keep_out.optional(Boxes::EMPTY, read_boxes);
+    // Without these is the common case and may go unsaid; an envelope's are added to those of the ceiling.
+    let keep_out = keep_out.optional(Few::empty(WorldBox::NONE), read_boxes);
+    let planes = planes.optional(Few::empty(crate::limits::Plane::NONE), read_planes);
     source?;
-    Some((allowed?, keep_out?))
+    Some((allowed?, keep_out?, planes?))
 }
 
 fn read_boxes(at: &Cursor<'_>) -> Option<Boxes> {
     let boxes = at.list("a list of boxes", read_box)?;
-    Boxes::from_slice(&boxes).or_else(|| at.expected(format!("at most {MAX_BOXES} boxes")))
-}
-
-fn read_box(at: &Cursor<'_>) -> Option<WorldBox> {
-    let [min_m, max_m] = at.fields(["min_m", "max_m"])?;
-    let min = min_m.required("the lowest corner in the world (m)", |at| at.triple(.., "m"));
-    let max = max_m.required("the highest corner in the world (m)", |at| at.triple(.., "m"));
-    let (min, max) = (min?, max?);
-    // Finite corners may lie further apart than a number can say.
-    if !(0..3).all(|axis| min[axis] < max[axis] && (max[axis] - min[axis]).is_finite()) {
-        return at.wrong(format!("min_m {min:?} is not below max_m {max:?} on every axis"));
-    }
-    Some(WorldBox { min: min.into(), max: max.into() })
+    Few::from_slice(&boxes, WorldBox::NONE).or_else(|| at.expected(format!("at most {MAX_BOXES} boxes")))
 }
 
 fn read_wrench(at: &Cursor<'_>, base: Option<&WrenchLimits>) -> Option<WrenchLimits> {

@@ -8,7 +8,7 @@ use swarm_base::Time;
 use swarm_kinematics::{ArmModel, JointVector, MAX_JOINTS};
 
 pub use crate::inputs::Refused;
-use crate::inputs::{CommandSample, GripperSample, InputFault, JointSample, WrenchSample};
+use crate::inputs::{CommandSample, GripperSample, InputFault, JointSample, PresenceSample, WrenchSample};
 
 /// When a message was sent and received, all in ns: `sent` and `received` by the wall clock that stamps are made with,
 /// `arrival` by the monotonic clock of the steps.
@@ -84,12 +84,14 @@ impl JointStateIngest {
         Self { names: joint_names(model), stamps: StampCheck { rules, last_ns: None }, sequence: 0 }
     }
 
-    /// `None` if the message names none of the robot's joints (it is another robot's). Joints of others are skipped.
+    /// `None` if the message names none of the robot's joints (it is another robot's). Joints of others are skipped. Efforts
+    /// may be absent.
     pub fn accept<S: AsRef<str>>(
         &mut self,
         names: &[S],
         position: &[f64],
         velocity: &[f64],
+        effort: &[f64],
         stamp: &Stamp,
     ) -> Result<Option<JointSample>, Refused> {
         let places = match places(&self.names, names, Strangers::Skipped)? {
@@ -100,10 +102,16 @@ impl JointStateIngest {
         same_size(names.len(), velocity.len())?;
         let q = picked(&places, position)?;
         let qd = picked(&places, velocity)?;
+        let effort = if effort.is_empty() {
+            None
+        } else {
+            same_size(names.len(), effort.len())?;
+            Some(picked(&places, effort)?)
+        };
         self.stamps.check(stamp)?;
         self.sequence += 1;
         let (stamp_ns, arrival) = (stamp.sent_ns, stamp.arrival);
-        Ok(Some(JointSample { q, qd, stamp_ns, arrival, sequence: self.sequence }))
+        Ok(Some(JointSample { q, qd, effort, stamp_ns, arrival, sequence: self.sequence }))
     }
 }
 
@@ -134,6 +142,9 @@ impl WrenchIngest {
         if force.iter().chain(&torque).any(|value| !value.is_finite()) {
             return Err(plain(InputFault::NotFinite));
         }
+        if force.iter().chain(&torque).all(|value| *value == 0.0) {
+            return Err(plain(InputFault::DeadSensor));
+        }
         self.stamps.check(stamp)?;
         self.sequence += 1;
         Ok(WrenchSample {
@@ -143,6 +154,28 @@ impl WrenchIngest {
             arrival: stamp.arrival,
             sequence: self.sequence,
         })
+    }
+}
+
+/// `/human_presence` of one zone.
+#[derive(Clone, Copy, Debug)]
+pub struct PresenceIngest {
+    stamps: StampCheck,
+}
+
+impl PresenceIngest {
+    pub fn new(rules: StampRules) -> Self {
+        Self { stamps: StampCheck { rules, last_ns: None } }
+    }
+
+    /// `range_m` as REP 117 has it: infinite if nobody is in range, minus infinity if somebody is too close to be measured, not a
+    /// number if the sensor has failed.
+    pub fn accept(&mut self, range_m: f64, stamp: &Stamp) -> Result<PresenceSample, Refused> {
+        if range_m.is_nan() {
+            return Err(plain(InputFault::NotFinite));
+        }
+        self.stamps.check(stamp)?;
+        Ok(PresenceSample { range_m: range_m.max(0.0), stamp_ns: stamp.sent_ns, arrival: stamp.arrival })
     }
 }
 

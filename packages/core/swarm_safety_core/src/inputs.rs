@@ -8,6 +8,7 @@ use swarm_base::Time;
 use swarm_kinematics::JointVector;
 
 use crate::MAX_ROBOTS;
+use crate::limits::MAX_ZONES;
 
 /// Which input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +17,7 @@ pub enum Input {
     Wrench,
     Command,
     GripperCommand,
+    HumanPresence,
 }
 
 impl Input {
@@ -25,6 +27,7 @@ impl Input {
             Self::Wrench => "wrench",
             Self::Command => "command",
             Self::GripperCommand => "gripper command",
+            Self::HumanPresence => "human presence",
         }
     }
 }
@@ -52,6 +55,10 @@ pub enum InputFault {
     StampFuture,
     /// Stamp older than the input's time-out.
     StampOld,
+    /// Efforts are limited and the message carries none.
+    NoEffort,
+    /// All six values of a wrench are exactly zero: no sensor that is connected says so.
+    DeadSensor,
 }
 
 impl InputFault {
@@ -67,6 +74,8 @@ impl InputFault {
             Self::StampBackwards => "stamp_backwards",
             Self::StampFuture => "stamp_future",
             Self::StampOld => "stamp_old",
+            Self::NoEffort => "no_effort",
+            Self::DeadSensor => "dead_sensor",
         }
     }
 
@@ -101,6 +110,12 @@ impl InputFault {
             Self::StampOld => {
                 "the message was older than its time-out when it arrived; check network and clocks"
             }
+            Self::NoEffort => {
+                "efforts or power are limited and the joint state carries no efforts; let the driver send them, or write unmonitored in the ceiling"
+            }
+            Self::DeadSensor => {
+                "all six values are exactly zero, as of a sensor that is not connected; check its cable and driver"
+            }
         }
     }
 }
@@ -122,6 +137,8 @@ pub struct JointSample {
     pub q: JointVector,
     /// rad/s
     pub qd: JointVector,
+    /// N m; `None` if the driver measures none.
+    pub effort: Option<JointVector>,
     /// Sender's time, ns.
     pub stamp_ns: u64,
     /// Monotonic time of arrival.
@@ -169,6 +186,15 @@ pub struct GripperSample {
     pub arrival: Time,
 }
 
+/// What a sensor of `/human_presence` says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PresenceSample {
+    /// Distance from the zone's point within which nobody is, m; infinite if nobody is in range.
+    pub range_m: f64,
+    pub stamp_ns: u64,
+    pub arrival: Time,
+}
+
 /// Everything of one robot.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct RobotInputs {
@@ -207,6 +233,8 @@ pub struct EmergencyStop {
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Inputs {
     pub robots: [RobotInputs; MAX_ROBOTS],
+    /// In the order of the ceiling's zones. A missing one means that somebody is there.
+    pub presence: [Option<PresenceSample>; MAX_ZONES],
     pub emergency_stop: EmergencyStop,
     pub reset: Option<ResetRequest>,
 }

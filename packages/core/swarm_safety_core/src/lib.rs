@@ -31,25 +31,33 @@ mod checks;
 mod compose;
 mod config;
 mod envelope_reader;
+mod few;
 mod file;
+mod foreseen;
+mod human;
 pub mod ingest;
 mod inputs;
 mod limits;
 mod motion;
+mod observed;
+mod place_reader;
 mod state;
 mod step;
+mod told;
 mod verdict;
 
-pub use cause::{Cause, CauseKind, Severity};
+pub use cause::{Cause, CauseKind, Other, Severity};
 pub use compose::{LooserField, LooserThanCeiling, compose};
-pub use config::{ArmConfig, Config, ConfigError, Payload, Release, Timing, Tolerances};
+pub use config::{ArmConfig, Config, ConfigError, Timing, Tolerances};
+pub use few::{Few, Label};
 pub use file::{EnvelopeError, EnvelopeFile, RobotShape};
 pub use inputs::{
-    CommandSample, EmergencyStop, GripperSample, Input, InputFault, Inputs, JointSample, ResetRequest,
-    RobotInputs, WrenchSample,
+    CommandSample, EmergencyStop, GripperSample, Input, InputFault, Inputs, JointSample, PresenceSample,
+    ResetRequest, RobotInputs, WrenchSample,
 };
 pub use limits::{
-    Boxes, CellLimits, Envelope, GripperLimits, JointLimits, MAX_BOXES, RobotLimits, WorldBox, WrenchLimits,
+    Boxes, CellLimits, Envelope, Fixture, Fixtures, GripperLimits, HumanLimits, HumanZone, JointLimits,
+    MAX_BOXES, MAX_FIXTURES, MAX_ZONES, Plane, Planes, RobotLimits, WorldBox, WrenchLimits,
 };
 pub use state::{SafetyState, State};
 pub use step::step;

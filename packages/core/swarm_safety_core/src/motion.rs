@@ -4,10 +4,11 @@ use swarm_base::Time;
 use swarm_kinematics::JointVector;
 
 use crate::cause::{Cause, CauseKind};
-use crate::checks::{Findings, Observed, age_s};
-use crate::config::Config;
+use crate::checks::{Findings, age_s};
+use crate::config::{ArmConfig, Config};
 use crate::inputs::{CommandSample, Input, InputFault, RobotInputs};
 use crate::limits::{CellLimits, GripperLimits, RobotLimits, WrenchLimits};
+use crate::observed::Observed;
 use crate::state::RobotState;
 use crate::verdict::{GripperTarget, Refusal};
 
@@ -154,9 +155,11 @@ pub(crate) fn check_silence(config: &Config, gate: &Gate, robot: &mut RobotState
     robot.let_go();
 }
 
-/// Share of a command that may be granted, 0..1: the most restrictive of joint velocity, tool speed, load and distance.
+/// Share of a command that may be granted, 0..1: the most restrictive of joint velocity, speeds of tool and elbow, momentum, load
+/// and distance.
 pub(crate) fn scale(
     config: &Config,
+    arm: &ArmConfig,
     limits: &RobotLimits,
     seen: &Observed,
     wish: &JointVector,
@@ -165,6 +168,10 @@ pub(crate) fn scale(
     let slowest = config.tolerances().slowest_scale;
     let share = |limit: f64, value: f64| if value > limit { limit / value } else { 1.0 };
     let mut scale = share(limits.tcp_speed_m_s, seen.tcp_speed(wish));
+    let velocities = arm.model.velocities(&seen.poses, wish);
+    scale = scale.min(share(limits.elbow_speed_m_s, velocities.of_body(arm.elbow_joint + 1).norm()));
+    let momentum = arm.model.momentum(&seen.poses, &velocities, &arm.payload).norm();
+    scale = scale.min(share(limits.momentum_kg_m_s, momentum));
     for (joint, wish) in wish.iter().enumerate() {
         scale = scale.min(share(limits.joints.velocity[joint], wish.abs()));
     }

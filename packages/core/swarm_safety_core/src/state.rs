@@ -7,6 +7,7 @@ use crate::MAX_ROBOTS;
 use crate::cause::{Cause, CauseKind};
 use crate::config::Config;
 use crate::inputs::JointSample;
+use crate::told::Told;
 use crate::verdict::GripperTarget;
 
 /// State of the cell's safety function. Only RUN and SLOW let motion pass.
@@ -87,6 +88,9 @@ pub(crate) struct RobotState {
     pub joints: Option<JointSample>,
     /// Filtered measured acceleration, rad/s^2.
     pub acceleration: JointVector,
+    pub told: Told,
+    /// Since when the present stop has been asking it to brake; `None` once it has come to rest.
+    pub stopping: Option<Time>,
 }
 
 impl RobotState {
@@ -100,6 +104,8 @@ impl RobotState {
         gripper: None,
         joints: None,
         acceleration: JointVector::from_array_storage(nalgebra::ArrayStorage([[0.0; 7]])),
+        told: Told::NOTHING,
+        stopping: None,
     };
 
     /// No run moves the robot any more.
@@ -111,7 +117,7 @@ impl RobotState {
 
 impl State {
     /// Denies everything. `epoch` must be above every epoch used before a restart, so that no command from then is
-    /// taken: the wall clock in seconds will do.
+    /// taken: the wall clock in milliseconds will do.
     pub fn new(config: &Config, epoch: u64) -> Self {
         Self {
             safety: SafetyState::Deny,

@@ -5,10 +5,13 @@ use swarm_kinematics::JointVector;
 
 use crate::MAX_ROBOTS;
 use crate::cause::{Cause, CauseKind, Severity};
-use crate::checks::{self, Findings, Scene, age_s};
-use crate::config::{Config, Release};
+use crate::checks::{self, Findings, age_s};
+use crate::config::Config;
+use crate::foreseen;
+use crate::human::{self, Nearness};
 use crate::inputs::{Inputs, JointSample};
 use crate::motion::{self, Gate, Taken};
+use crate::observed::{self, Scene};
 use crate::state::{RobotState, SafetyState, State};
 use crate::verdict::{Measures, ResetRefusal, RobotVerdict, Verdict};
 
@@ -20,13 +23,14 @@ pub fn step(config: &Config, state: &State, inputs: &Inputs, now: Time) -> (Stat
     let mut findings = Findings::default();
 
     let dt = time_passed(config, state, now, &mut findings);
-    let scene = checks::observe(config, inputs);
+    let scene = observed::observe(config, inputs);
+    let near = human::nearness(config, inputs, &scene, now);
     exchange_limits(config, &scene, &mut next, &mut findings);
     checks::check_inputs(config, inputs, now, &mut findings);
-    let accelerations = measure_accelerations(config, &scene, &mut next);
+    let accelerations = take_samples(config, &scene, &mut next, &mut findings);
     checks::check_measured(config, &scene, &accelerations, &mut findings);
-    if next.safety == SafetyState::Ready {
-        check_stillness(config, &scene, &mut findings);
+    if is_open(next.safety) {
+        check_obedience(config, &scene, &mut next, &mut findings, now);
     }
     if inputs.emergency_stop.held || inputs.emergency_stop.pressed {
         findings.report(Cause::cell(CauseKind::EmergencyStop, 0.0, 0.0));
@@ -34,9 +38,11 @@ pub fn step(config: &Config, state: &State, inputs: &Inputs, now: Time) -> (Stat
 
     let taken = take_commands(config, inputs, &scene, &mut next, &mut findings, now);
     let open = is_open(next.safety) && findings.worst().is_none();
-    let scales = scales(config, &scene, &next);
+    let scales = scales(config, &scene, &next, &near);
     let mut outputs = ramped(config, &next, &scales, open, dt);
-    checks::check_foreseen(config, &scene, &outputs, &mut findings);
+    foreseen::check(config, &scene, &outputs, &mut findings);
+    let active = std::array::from_fn(|i| next.robots[i].target_since.is_some());
+    human::check(config, &scene, &outputs, active, &near, &mut findings);
 
     let accepted = taken.iter().any(|taken| taken.accepted);
     let reset = transition(config, inputs, &scene, &mut next, &findings, accepted, now);
@@ -49,6 +55,7 @@ pub fn step(config: &Config, state: &State, inputs: &Inputs, now: Time) -> (Stat
     }
     for (robot, output) in next.robots.iter_mut().zip(outputs) {
         robot.output = output;
+        robot.told.tell(config, &output, now);
     }
     settle(config, &scene, &scales, &mut next, accepted);
 
@@ -70,7 +77,8 @@ pub fn step(config: &Config, state: &State, inputs: &Inputs, now: Time) -> (Stat
             gripper: if is_open(next.safety) { next.robots[i].gripper } else { state.robots[i].gripper },
             gripper_new: is_open(next.safety) && taken[i].gripper_new,
             refusal: taken[i].refusal,
-            measures: measures(config, inputs, &scene, i, now),
+            stop_ineffective: goes_on(config, &scene, &next, i, now).is_some(),
+            measures: measures(config, inputs, &scene, &near, i, now),
         };
         next.robots[i].gripper = robot.gripper;
     }
@@ -138,13 +146,23 @@ fn fastest_moving(config: &Config, scene: &Scene, state: &State) -> Option<(usiz
         .max_by(|a, b| a.1.total_cmp(&b.1))
 }
 
-/// First-order low-pass over the difference of measured velocities, by the sender's stamps.
-fn measure_accelerations(config: &Config, scene: &Scene, next: &mut State) -> [JointVector; MAX_ROBOTS] {
+/// Takes the newest joint states; gives accelerations, a first-order low-pass over the difference of velocities by the sender's
+/// stamps.
+fn take_samples(
+    config: &Config,
+    scene: &Scene,
+    next: &mut State,
+    findings: &mut Findings,
+) -> [JointVector; MAX_ROBOTS] {
     let mut accelerations = [JointVector::zeros(); MAX_ROBOTS];
     for (i, robot) in next.robots.iter_mut().enumerate() {
         let Some(seen) = &scene.robots[i] else { continue };
         if let Some(before) = robot.joints.filter(|before| before.sequence != seen.joints.sequence) {
             robot.acceleration = filtered(config, robot, &before, &seen.joints);
+            if let Some((joint, rad)) = robot.told.contradiction(config, &before, &seen.joints) {
+                let limit = config.tolerances().consistency_rad;
+                findings.report(Cause::joint(CauseKind::JointInconsistent, i, joint, rad, limit));
+            }
         }
         robot.joints = Some(seen.joints);
         accelerations[i] = robot.acceleration;
@@ -162,16 +180,31 @@ fn filtered(config: &Config, robot: &RobotState, before: &JointSample, after: &J
     robot.acceleration + (raw - robot.acceleration) * share
 }
 
-/// Nothing was commanded: nothing may move.
-fn check_stillness(config: &Config, scene: &Scene, findings: &mut Findings) {
-    let limit = config.tolerances().unexpected_rad_s;
+/// Robots move as they were told: neither otherwise, nor not at all.
+fn check_obedience(config: &Config, scene: &Scene, next: &mut State, findings: &mut Findings, now: Time) {
     for (i, seen) in scene.robots.iter().enumerate() {
         let Some(seen) = seen else { continue };
-        if !seen.is_at_rest(limit) {
-            let velocity = seen.joints.qd.amax();
-            findings.report(Cause::robot(CauseKind::UnexpectedMotion, i, velocity, limit));
+        let robot = &mut next.robots[i];
+        if let Some((joint, velocity, limit)) = robot.told.otherwise(config, seen) {
+            findings.report(Cause::joint(CauseKind::UnexpectedMotion, i, joint, velocity, limit));
+        }
+        let output = robot.output;
+        if let Some(cause) = robot.told.not_following(config, i, &output, seen, now) {
+            findings.report(cause);
         }
     }
+}
+
+/// A robot that still moves otherwise than braking explains, although a stop has been asking it to brake for long enough.
+fn goes_on(config: &Config, scene: &Scene, state: &State, robot: usize, now: Time) -> Option<Cause> {
+    let known = &state.robots[robot];
+    // The span of what it was told covers twice the response time.
+    if age_s(now, Some(known.stopping?)) <= 2.0 * config.tolerances().response_s {
+        return None;
+    }
+    let seen = scene.robots[robot].as_ref()?;
+    let (joint, velocity, limit) = known.told.otherwise(config, seen)?;
+    Some(Cause::joint(CauseKind::StopIneffective, robot, joint, velocity, limit))
 }
 
 fn take_commands(
@@ -193,12 +226,13 @@ fn take_commands(
     taken
 }
 
-fn scales(config: &Config, scene: &Scene, next: &State) -> [f64; MAX_ROBOTS] {
+fn scales(config: &Config, scene: &Scene, next: &State, near: &[Nearness; MAX_ROBOTS]) -> [f64; MAX_ROBOTS] {
     let mut scales = [0.0; MAX_ROBOTS];
-    for (i, scale) in scales.iter_mut().enumerate().take(config.arms().len()) {
+    for (i, arm) in config.arms().iter().enumerate().take(MAX_ROBOTS) {
         if let Some(seen) = &scene.robots[i] {
-            let limits = &config.in_force().robots[i];
-            *scale = motion::scale(config, limits, seen, &next.robots[i].target, scene.separation[i]);
+            let (limits, wish) = (&config.in_force().robots[i], &next.robots[i].target);
+            let scale = motion::scale(config, arm, limits, seen, wish, scene.separation[i]);
+            scales[i] = scale.min(human::scale(config, i, seen, wish, &near[i]));
         }
     }
     scales
@@ -256,11 +290,12 @@ fn transition(
                 }
                 _ => {}
             }
+            escalate(config, scene, next, now);
             let clear = worst.is_none() && fastest_moving(config, scene, next).is_none();
             next.clear_since = if clear { next.clear_since.or(Some(now)) } else { None };
-            if let (SafetyState::Stop2, Release::WhenClear { after_s }, Some(since)) =
-                (next.safety, config.release(), next.clear_since)
-                && age_s(now, Some(since)) >= after_s
+            if next.safety == SafetyState::Stop2
+                && let Some(since) = next.clear_since
+                && age_s(now, Some(since)) >= config.in_force().cell.release_after_s
             {
                 make_ready(next);
             }
@@ -303,6 +338,29 @@ fn reset_answer(
     Ok(state.epoch)
 }
 
+/// A stop without effect becomes a deeper one. A robot that has come to rest may be moved by hand.
+fn escalate(config: &Config, scene: &Scene, next: &mut State, now: Time) {
+    for i in 0..config.arms().len().min(MAX_ROBOTS) {
+        let at_rest =
+            scene.robots[i].as_ref().is_some_and(|seen| seen.is_at_rest(config.tolerances().rest_rad_s));
+        if at_rest {
+            next.robots[i].stopping = None;
+        }
+        if let (Some(cause), Some(deeper)) = (goes_on(config, scene, next, i, now), deeper(next.safety)) {
+            enter(next, deeper, cause);
+            break;
+        }
+    }
+}
+
+const fn deeper(state: SafetyState) -> Option<SafetyState> {
+    match state {
+        SafetyState::Stop2 => Some(SafetyState::Stop1),
+        SafetyState::Stop1 => Some(SafetyState::Estop),
+        _ => None,
+    }
+}
+
 const fn stop_for(cause: &Cause) -> SafetyState {
     match cause.kind.severity() {
         Severity::Deny | Severity::Stop2 => SafetyState::Stop2,
@@ -321,6 +379,10 @@ const fn depth(state: SafetyState) -> u8 {
 }
 
 fn enter(next: &mut State, state: SafetyState, cause: Cause) {
+    for robot in &mut next.robots {
+        // The robots have been told of this stop with this step.
+        robot.stopping = next.last_step.filter(|_| robot.stopping.is_some() || depth(next.safety) == 0);
+    }
     next.safety = state;
     next.clear_since = None;
     next.cause = Some(cause);
@@ -336,6 +398,7 @@ fn refresh(next: &mut State, cause: Cause) {
 }
 
 fn make_ready(next: &mut State) {
+    next.robots.iter_mut().for_each(|robot| robot.stopping = None);
     next.safety = SafetyState::Ready;
     next.cause = None;
     next.cause_cycle = 0;
@@ -359,20 +422,36 @@ fn settle(config: &Config, scene: &Scene, scales: &[f64; MAX_ROBOTS], next: &mut
     };
 }
 
-fn measures(config: &Config, inputs: &Inputs, scene: &Scene, i: usize, now: Time) -> Measures {
+fn measures(
+    config: &Config,
+    inputs: &Inputs,
+    scene: &Scene,
+    near: &[Nearness; MAX_ROBOTS],
+    i: usize,
+    now: Time,
+) -> Measures {
     let (limits, cell) = (&config.in_force().robots[i], &config.in_force().cell);
     let joints_age = age_s(now, inputs.robots[i].joints.map(|joints| joints.arrival));
     let wrench_age = age_s(now, inputs.robots[i].wrench.map(|wrench| wrench.arrival));
     let mut measures = Measures {
         tcp_speed_limit_m_s: limits.tcp_speed_m_s,
+        elbow_speed_limit_m_s: limits.elbow_speed_m_s,
+        momentum_limit_kg_m_s: limits.momentum_kg_m_s,
+        power_limit_w: limits.power_w,
         contact_force_limit_n: limits.wrench.collision_force_n,
         separation_m: scene.separation[i],
         separation_limit_m: cell.min_separation_m,
+        human_separation_m: near[i].separation,
         input_age_s: joints_age.max(wrench_age),
         ..Measures::NONE
     };
     let Some(seen) = &scene.robots[i] else { return measures };
     measures.tcp_speed_m_s = seen.tcp_speed(&seen.joints.qd);
+    measures.elbow_speed_m_s = seen.elbow_speed(&config.arms()[i]);
+    measures.momentum_kg_m_s = seen.momentum;
+    measures.power_w = seen.power;
+    measures.self_separation_m = seen.self_gap;
+    measures.fixture_separation_m = seen.fixture_gap;
     measures.contact_force_n = seen.load.map_or(0.0, |(force, _)| force);
     for joint in 0..config.arms()[i].model.dof() {
         let ratio = seen.joints.qd[joint].abs() / limits.joints.velocity[joint];

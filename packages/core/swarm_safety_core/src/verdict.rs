@@ -39,6 +39,8 @@ pub struct RobotVerdict {
     pub gripper_new: bool,
     /// A new command arrived in this step and was not taken.
     pub refusal: Option<Refusal>,
+    /// The robot goes on moving after the stop, faster than braking explains: what the state asks for has no effect.
+    pub stop_ineffective: bool,
     pub measures: Measures,
 }
 
@@ -55,6 +57,17 @@ pub struct Measures {
     /// Speed of the tool centre point, m/s.
     pub tcp_speed_m_s: f64,
     pub tcp_speed_limit_m_s: f64,
+    /// Speed of the elbow, m/s.
+    pub elbow_speed_m_s: f64,
+    pub elbow_speed_limit_m_s: f64,
+    /// Linear momentum of arm and load, kg m/s.
+    pub momentum_kg_m_s: f64,
+    /// Infinite if not monitored.
+    pub momentum_limit_kg_m_s: f64,
+    /// Mechanical power of the joints, W; 0 without efforts.
+    pub power_w: f64,
+    /// Infinite if not monitored.
+    pub power_limit_w: f64,
     /// Force after payload compensation, N.
     pub contact_force_n: f64,
     /// Collision level, N.
@@ -62,6 +75,12 @@ pub struct Measures {
     /// Distance to the nearest link of another robot, m; infinite if it is alone.
     pub separation_m: f64,
     pub separation_limit_m: f64,
+    /// Distance between own links, m.
+    pub self_separation_m: f64,
+    /// Distance to the nearest fixture, m; infinite if there is none.
+    pub fixture_separation_m: f64,
+    /// Least distance to a person as the sensors have it, m; infinite if nobody is looked for or in range.
+    pub human_separation_m: f64,
     /// Largest |velocity| / limit over the joints.
     pub joint_velocity_ratio: f64,
     /// Age of the older of joint state and wrench, s; infinite if one never came.
@@ -101,6 +120,7 @@ impl RobotVerdict {
         gripper: None,
         gripper_new: false,
         refusal: None,
+        stop_ineffective: false,
         measures: Measures::NONE,
     };
 }
@@ -109,10 +129,19 @@ impl Measures {
     pub(crate) const NONE: Self = Self {
         tcp_speed_m_s: 0.0,
         tcp_speed_limit_m_s: 0.0,
+        elbow_speed_m_s: 0.0,
+        elbow_speed_limit_m_s: 0.0,
+        momentum_kg_m_s: 0.0,
+        momentum_limit_kg_m_s: f64::INFINITY,
+        power_w: 0.0,
+        power_limit_w: f64::INFINITY,
         contact_force_n: 0.0,
         contact_force_limit_n: 0.0,
         separation_m: f64::INFINITY,
         separation_limit_m: 0.0,
+        self_separation_m: f64::INFINITY,
+        fixture_separation_m: f64::INFINITY,
+        human_separation_m: f64::INFINITY,
         joint_velocity_ratio: 0.0,
         input_age_s: f64::INFINITY,
     };

@@ -5,19 +5,19 @@ use std::sync::Arc;
 
 use nalgebra::{Isometry3, Translation3, UnitQuaternion, Vector3};
 use swarm_base::Time;
-use swarm_kinematics::{ArmModel, JointVector, Pose};
+use swarm_kinematics::{ArmModel, JointVector, Load, Pose};
 
 use crate::insertion::MeanPose;
 use crate::motion::Mover;
 use crate::policy::NamedPolicy;
-use crate::role_io::{GripperTarget, PartSighting, RoleInputs, ToolModel};
+use crate::role_io::{GripperTarget, PartSighting, RoleInputs};
 
 /// The robot, its policy, and the role's memory.
 #[derive(Debug)]
 pub(crate) struct Body {
     pub(crate) arm: Arc<ArmModel>,
     pub(crate) mover: Mover,
-    pub(crate) tool: ToolModel,
+    pub(crate) tool: Load,
     pub(crate) home: JointVector,
     pub(crate) policy: Option<NamedPolicy>,
     pub(crate) memory: Memory,

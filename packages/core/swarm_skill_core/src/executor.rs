@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use swarm_base::{Duration, Role, Time};
 use swarm_bt::{LeafCall, Leaves, State, Status, Tree};
-use swarm_kinematics::{ArmModel, JointVector};
+use swarm_kinematics::{ArmModel, JointVector, Load};
 
 use crate::body::{Body, Memory};
 use crate::cooperation::{Cooperation, CooperationConfig, Leave, Timing};
@@ -21,7 +21,7 @@ use crate::link::Link;
 use crate::message::Standing;
 use crate::motion::{MotionLimits, Mover, Slew};
 use crate::policy::NamedPolicy;
-use crate::role_io::{RoleInputs, RoleOutputs, ToolModel};
+use crate::role_io::{RoleInputs, RoleOutputs};
 
 /// What a role is: made when a skill is deployed, used for every run of it.
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ pub struct RoleSpec {
     /// The robot that plays the role.
     pub robot: String,
     pub arm: Arc<ArmModel>,
-    pub tool: ToolModel,
+    pub tool: Load,
     /// Rest posture, rad: goal of `MoveJoints` without a position, and what a redundant arm is drawn to.
     pub home: JointVector,
     pub limits: MotionLimits,

@@ -47,7 +47,7 @@ pub use message::{DecodeError, Report, RoleMessage, Standing};
 pub use motion::MotionLimits;
 pub use policy::{NamedPolicy, Policy, PolicyError};
 pub use role_io::{
-    GripperSample, GripperTarget, JointSample, PartSighting, RoleInputs, RoleOutputs, ToolModel, WrenchSample,
+    GripperSample, GripperTarget, JointSample, PartSighting, RoleInputs, RoleOutputs, WrenchSample,
 };
 pub use run::{Outcome, REST_RAD_PER_S, Run, RunState, SafetyView};
 pub use skill::{CellRobot, Material, Skill, SkillProblem, SkillProblems};

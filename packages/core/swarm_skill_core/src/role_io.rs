@@ -1,8 +1,8 @@
 //! What a role's executor is told in every tick, and what it wants.
 
-use nalgebra::{Isometry3, Vector3};
+use nalgebra::Isometry3;
 use swarm_base::Time;
-use swarm_kinematics::{JointVector, Pose};
+use swarm_kinematics::JointVector;
 
 /// What is measured of the role's robot and what the cameras see.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,37 +61,4 @@ pub struct RoleOutputs {
 pub struct GripperTarget {
     pub width_m: f64,
     pub force_n: f64,
-}
-
-/// Weight that hangs on the flange: gripper and known payload as one body.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct ToolModel {
-    pub mass_kg: f64,
-    /// Centre of mass in the flange frame, m.
-    pub com_in_flange: Vector3<f64>,
-}
-
-/// Standard gravity, m/s^2.
-const GRAVITY: f64 = 9.806_65;
-
-impl ToolModel {
-    /// Gripper and a payload at the tool centre point.
-    pub fn with_payload(
-        gripper_kg: f64,
-        gripper_com: Vector3<f64>,
-        payload_kg: f64,
-        payload_at: Vector3<f64>,
-    ) -> Self {
-        let mass_kg = gripper_kg + payload_kg;
-        let moment = gripper_com * gripper_kg + payload_at * payload_kg;
-        Self { mass_kg, com_in_flange: if mass_kg > 0.0 { moment / mass_kg } else { Vector3::zeros() } }
-    }
-
-    /// The wrench that the weight alone exerts on the flange at rest, in and about the flange frame.
-    pub fn weight(&self, flange_in_world: &Pose) -> [f64; 6] {
-        let down = Vector3::new(0.0, 0.0, -GRAVITY * self.mass_kg);
-        let force = flange_in_world.rotation.inverse() * down;
-        let torque = self.com_in_flange.cross(&force);
-        [force.x, force.y, force.z, torque.x, torque.y, torque.z]
-    }
 }

@@ -14,14 +14,13 @@ use std::sync::{Arc, Mutex};
 use swarm_artifact::{EntryPath, PolicyEntry, SkillSource};
 use swarm_base::{Duration, Role};
 use swarm_bt::{LoadErrors, Loader, Tree};
-use swarm_kinematics::{ArmModel, JointVector};
+use swarm_kinematics::{ArmModel, JointVector, Load};
 
 use crate::executor::RoleSpec;
 use crate::golden::{GoldenError, GoldenVectors};
 use crate::leaves::{phases, registry};
 use crate::motion::MotionLimits;
 use crate::policy::{NamedPolicy, Policy};
-use crate::role_io::ToolModel;
 
 /// One robot of the cell, and the role that it plays.
 #[derive(Clone, Debug)]
@@ -30,7 +29,7 @@ pub struct CellRobot {
     /// `ur5e`, `panda`: the group that a skill's role asks for.
     pub model: String,
     pub arm: Arc<ArmModel>,
-    pub tool: ToolModel,
+    pub tool: Load,
     pub home: JointVector,
     /// From the cell's ceiling tightened by the skill's envelope.
     pub limits: MotionLimits,

@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
-use nalgebra::Vector3;
 use swarm_base::{Duration, Role};
 use swarm_cell::{CellConfig, RobotConfig, arm_models};
-use swarm_kinematics::{ArmModel, JointVector};
+use swarm_kinematics::{ArmModel, JointVector, Load};
 use swarm_safety_core::{Envelope, EnvelopeError, EnvelopeFile, RobotShape};
-use swarm_skill_core::{CellRobot, INPUT_TIMEOUT, MotionLimits, ToolModel};
+use swarm_skill_core::{CellRobot, INPUT_TIMEOUT, MotionLimits};
 
 /// Robots in the order of the declaration, and the ceiling for all of them.
 #[derive(Debug)]
@@ -25,7 +24,7 @@ pub struct Robot {
     pub model: String,
     pub role: Option<Role>,
     pub arm: Arc<ArmModel>,
-    tool: ToolModel,
+    tool: Load,
     home: JointVector,
 }
 
@@ -84,20 +83,12 @@ fn assemble(cell: &CellConfig, robot: &RobotConfig, arm: ArmModel) -> anyhow::Re
         let (values, joints) = (robot.home_rad.len(), arm.dof());
         anyhow!("home_rad of robot {} has {values} values, the arm has {joints} joints", robot.name)
     })?;
-    let gripper = &robot.gripper;
     Ok(Robot {
         name: robot.name.clone(),
         model: robot.model.to_string(),
-        role: Role::ALL
-            .into_iter()
-            .find(|role| cell.robot_for(*role).is_some_and(|player| player.name == robot.name)),
+        role: cell.role_of(&robot.name),
         arm: Arc::new(arm),
-        tool: ToolModel::with_payload(
-            gripper.mass_kg,
-            Vector3::from(gripper.com_m),
-            robot.payload.mass_kg,
-            Vector3::from(gripper.tcp_m),
-        ),
+        tool: robot.load(),
         home,
     })
 }

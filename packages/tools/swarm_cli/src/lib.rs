@@ -1,5 +1,5 @@
-//! `cell`, the operator's command line: keys, packaging, signing and verifying of skill artifacts, and the check of a cell's
-//! declaration.
+//! `cell`, the operator's command line: keys, packaging, signing and verifying of skill artifacts, the check of a cell's
+//! declaration, and the kinematics of its arms.
 //!
 //! One module per command under `commands`; each has its arguments and a `run` that reads top to bottom. What a command
 //! decides is decided in core or the store, never here.
@@ -9,7 +9,10 @@
 
 pub mod cases;
 mod commands;
+mod configurations;
 mod evidence;
+pub mod kinematics_cost;
+mod meshes;
 mod output;
 
 use std::process::ExitCode;
@@ -19,7 +22,7 @@ use swarm_base::ErrorChain;
 
 pub use commands::verify::{Question, judge};
 
-/// Keys, packages, signatures and checks of cooperative skill artifacts; check of a cell's declaration.
+/// Keys, packages, signatures and checks of cooperative skill artifacts; check of a cell's declaration; kinematics of arms.
 ///
 /// Exit codes: 0 done or good, 1 refused, 2 could not do it.
 #[derive(Debug, Parser)]
@@ -39,8 +42,13 @@ enum Command {
     Inspect(commands::inspect::Args),
     #[command(subcommand)]
     Config(commands::config::Config),
+    #[command(subcommand)]
+    Kinematics(commands::kinematics::Kinematics),
+    FitCapsules(commands::fit_capsules::Args),
     #[command(hide = true)]
     EvidenceArtifact(commands::evidence_artifact::Args),
+    #[command(hide = true)]
+    EvidenceKinematics(commands::evidence_kinematics::Args),
 }
 
 /// How a command ended, other than by not being able to do its work.
@@ -61,7 +69,10 @@ pub fn run() -> ExitCode {
         Command::Verify(args) => commands::verify::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args),
         Command::Config(command) => commands::config::run(&command),
+        Command::Kinematics(command) => commands::kinematics::run(&command),
+        Command::FitCapsules(args) => commands::fit_capsules::run(&args),
         Command::EvidenceArtifact(args) => commands::evidence_artifact::run(&args),
+        Command::EvidenceKinematics(args) => commands::evidence_kinematics::run(&args),
     };
     match result {
         Ok(Outcome::Done) => ExitCode::SUCCESS,

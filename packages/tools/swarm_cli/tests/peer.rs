@@ -1,7 +1,9 @@
-//! Our verdicts against those of `tests/artifact/verify_csa.py`, which was written from the description of the format and
-//! shares no code with us: one implementation can be wrong about itself, two rarely in the same way.
+//! `cell` against implementations that share no code with us: one can be wrong about itself, two rarely in the same way.
+//! Verdicts on artifacts against `tests/artifact/verify_csa.py`, which was written from the description of the format;
+//! kinematics against Pinocchio and Coal (`tests/kinematics_oracle/compare.py`).
 //!
-//! Needs the feature `peer-tests`, and Python with `cryptography` and `pyyaml`; `SWARM_TEST_PYTHON` names the interpreter.
+//! Needs the feature `peer-tests`, and Python with `cryptography`, `pyyaml` and `pin`; `SWARM_TEST_PYTHON` names the
+//! interpreter.
 
 use std::path::Path;
 use std::process::Command;
@@ -83,4 +85,12 @@ open('theirs.pub.pem', 'wb').write(public)";
     run(cell().args("sign --artifact a.tar.gz --private-key theirs.pem --signer-id theirs".split(' ')));
     run(cell().args("keys trust --trust t.yaml --public-key theirs.pub.pem --signer theirs".split(' ')));
     run(cell().args("verify --artifact a.tar.gz --trust t.yaml --signatures-only".split(' ')));
+}
+
+#[test]
+fn arms_move_and_keep_their_distance_as_pinocchio_and_coal_say() {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../tests/kinematics_oracle/compare.py");
+    let output = python().arg(script).arg(env!("CARGO_BIN_EXE_cell")).output().unwrap();
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(output.status.success() && said.contains("60 random robots"), "{said}");
 }

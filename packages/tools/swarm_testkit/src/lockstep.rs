@@ -24,12 +24,12 @@ use swarm_mujoco::driver::{Permit, VelocityCommand};
 use swarm_mujoco::{CONTROL_PERIOD, Cell, Commands, GripperCommand, Observation, Options, RobotState};
 use swarm_onnx::OnnxPolicy;
 use swarm_safety_core::{
-    ArmConfig, CommandSample, Config, EnvelopeFile, GripperSample, Inputs, JointSample, Payload, Release,
-    ResetRequest, RobotShape, SafetyState, State, Verdict, WrenchSample, step,
+    ArmConfig, CommandSample, Config, EnvelopeFile, GripperSample, Inputs, JointSample, ResetRequest,
+    RobotShape, SafetyState, State, Verdict, WrenchSample, step,
 };
 use swarm_skill_core::{
     CellRobot, GoldenVectors, INPUT_TIMEOUT, LocalLink, Material, MotionLimits, Outcome, PartSighting,
-    Policy, PolicyError, RoleInputs, Run, RunIdentity, RunState, SafetyView, Skill, Timing, ToolModel,
+    Policy, PolicyError, RoleInputs, Run, RunIdentity, RunState, SafetyView, Skill, Timing,
 };
 
 use crate::arms::load_arms;
@@ -97,14 +97,8 @@ impl LockstepCell {
         let envelope = EnvelopeFile::parse(&read(&skill_dir.join(source.envelope.as_str()))?)?;
         let ceiling = EnvelopeFile::parse(&read(&root.join(&config.safety.file))?)?;
 
-        let role_of: Vec<Option<&str>> = config
-            .robots
-            .iter()
-            .map(|robot| {
-                let role = config.roles.0.iter().find(|(_, name)| **name == robot.name);
-                role.map(|(role, _)| role.as_str())
-            })
-            .collect();
+        let role_of: Vec<Option<&str>> =
+            config.robots.iter().map(|robot| config.role_of(&robot.name).map(Role::as_str)).collect();
         let safety_config =
             safety_config(config, &arms, &ceiling)?.with_envelope(Some(&envelope), &role_of, 1)?;
         let robots = cell_robots(config, &arms, &ceiling, &envelope, &role_of)?;
@@ -224,6 +218,7 @@ impl LockstepCell {
             robot.joints = Some(JointSample {
                 q: vector(&state.position_rad),
                 qd: vector(&state.velocity_rad_s),
+                effort: Some(vector(&state.effort_nm)),
                 stamp_ns,
                 arrival: self.now,
                 sequence,
@@ -364,15 +359,11 @@ fn safety_config(config: &CellConfig, arms: &[ArmModel], ceiling: &EnvelopeFile)
         .robots
         .iter()
         .zip(arms)
-        .map(|(robot, arm)| {
-            let (hand, held) = (robot.gripper.mass_kg, robot.payload.mass_kg);
-            let moment =
-                Vector3::from(robot.gripper.com_m) * hand + Vector3::from(robot.gripper.tcp_m) * held;
-            ArmConfig {
-                name: robot.name.clone(),
-                model: arm.clone(),
-                payload: Payload { mass_kg: hand + held, com_in_flange_m: moment / (hand + held) },
-            }
+        .map(|(robot, arm)| ArmConfig {
+            name: robot.name.clone(),
+            model: arm.clone(),
+            elbow_joint: robot.model.elbow_joint(),
+            payload: robot.load(),
         })
         .collect();
     Ok(Config::new(
@@ -380,7 +371,6 @@ fn safety_config(config: &CellConfig, arms: &[ArmModel], ceiling: &EnvelopeFile)
         ceiling,
         swarm_safety_core::Timing::default(),
         swarm_safety_core::Tolerances::default(),
-        Release::ByReset,
     )?)
 }
 
@@ -402,19 +392,14 @@ fn cell_robots(
     let mut robots = BTreeMap::new();
     for (index, (robot, arm)) in config.robots.iter().zip(arms).enumerate() {
         let Some(role) = roles[index] else { continue };
-        let (limits, gripper) = (&in_force.robots[index], &robot.gripper);
+        let limits = &in_force.robots[index];
         robots.insert(
             role.parse()?,
             CellRobot {
                 name: robot.name.clone(),
                 model: robot.model.to_string(),
                 arm: Arc::new(arm.clone()),
-                tool: ToolModel::with_payload(
-                    gripper.mass_kg,
-                    Vector3::from(gripper.com_m),
-                    robot.payload.mass_kg,
-                    Vector3::from(gripper.tcp_m),
-                ),
+                tool: robot.load(),
                 home: arm
                     .joint_vector(&robot.home_rad)
                     .ok_or_else(|| anyhow!("home_rad of {} does not fit", robot.name))?,

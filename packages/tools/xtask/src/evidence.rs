@@ -32,14 +32,27 @@ struct Evidence {
 #[derive(Debug)]
 enum Workload {
     /// An executable that needs no ROS; the output file follows `arguments`.
-    Program { package: &'static str, executable: &'static str, arguments: &'static [&'static str] },
+    Program {
+        package: &'static str,
+        executable: &'static str,
+        arguments: &'static [&'static str],
+        oracle: Oracle,
+    },
     /// An executable of a node package, run in a ROS domain of its own; its last line is the result.
     RosProgram { executable: &'static str },
     /// The demo's skill, over and over.
     Trials,
 }
 
-const EVIDENCES: [Evidence; 3] = [
+/// What a program measures itself against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Oracle {
+    Itself,
+    /// Packages of the Python that tests run with; `SWARM_TEST_PYTHON` names it to the program.
+    Python,
+}
+
+const EVIDENCES: [Evidence; 4] = [
     Evidence {
         name: "demo",
         about: "20 perturbed assemblies; emergency stops in motion; deploying and rolling back",
@@ -52,12 +65,23 @@ const EVIDENCES: [Evidence; 3] = [
             package: "swarm_cli",
             executable: "cell",
             arguments: &["evidence-artifact", "--out"],
+            oracle: Oracle::Itself,
         },
     },
     Evidence {
         name: "gate",
         about: "a command's way through the safety gate against a bare echo node",
         workload: Workload::RosProgram { executable: "gate_latency" },
+    },
+    Evidence {
+        name: "safety-cost",
+        about: "forward kinematics and Jacobian of the arms against Pinocchio in C++",
+        workload: Workload::Program {
+            package: "swarm_cli",
+            executable: "cell",
+            arguments: &["evidence-kinematics", "--out"],
+            oracle: Oracle::Python,
+        },
     },
 ];
 
@@ -120,12 +144,17 @@ fn measure(layout: &Layout, evidence: &Evidence, folder: &Path) -> Result<Measur
     let (name, about) = (evidence.name, evidence.about);
     let log = folder.join(format!("{name}.log"));
     match evidence.workload {
-        Workload::Program { package, executable, arguments } => {
+        Workload::Program { package, executable, arguments, oracle } => {
+            let python = match oracle {
+                Oracle::Itself => None,
+                Oracle::Python => Some(RosEnv::ready(layout)?.python()),
+            };
             let program = compile::executable(layout, package, executable, Profile::Release)?;
             let raw = folder.join(format!("{name}.raw.json"));
             let task = Task::start(format!("measure {name}: {about}"));
             let mut command = Command::new(program);
             command.args(arguments).arg(&raw).current_dir(layout.root());
+            command.envs(python.map(|python| ("SWARM_TEST_PYTHON", python)));
             run_logged("the measurement", &mut command, &log, |line| task.say(line))?;
             task.done();
             let measured = read(&raw)?;
@@ -233,7 +262,10 @@ mod tests {
     #[test]
     fn an_unknown_name_lists_the_known_ones() {
         let error = run(&Layout::at("/nowhere"), "speed").unwrap_err();
-        assert_eq!(error.to_string(), "no evidence is called `speed`; there are: demo, artifact, gate");
+        assert_eq!(
+            error.to_string(),
+            "no evidence is called `speed`; there are: demo, artifact, gate, safety-cost"
+        );
     }
 
     #[test]

@@ -105,6 +105,19 @@ fn checked_pairs_are_apart_at_home() {
 }
 
 #[test]
+fn pairs_that_never_meet_are_not_checked() {
+    let ur5e = common::ur5e(Pose::identity());
+    let links = |arm: &ArmModel, (i, j): (usize, usize)| {
+        (arm.link_capsules()[i].link.clone(), arm.link_capsules()[j].link.clone())
+    };
+    let checked: Vec<_> = ur5e.self_pairs().iter().map(|pair| links(&ur5e, *pair)).collect();
+    let pair = |one: &str, two: &str| (format!("ur5e_{one}"), format!("ur5e_{two}"));
+    assert!(!checked.contains(&pair("wrist_1_link", "wrist_3_link")), "{checked:?}");
+    assert!(checked.contains(&pair("upper_arm_link", "wrist_1_link")), "{checked:?}");
+    assert!(checked.contains(&pair("base_link_inertia", "gripper_base")), "{checked:?}");
+}
+
+#[test]
 fn a_folded_arm_collides_with_itself() {
     let arm = common::ur5e(Pose::identity());
     let folded = arm.joint_vector(&[0.0, -1.57, 3.1, 0.0, 0.0, 0.0]).unwrap();
@@ -146,6 +159,31 @@ proptest! {
                     prop_assert!(way <= bounds.as_slice()[i] + 1e-12, "{} moved {way}, bound {}", capsule.link, bounds.as_slice()[i]);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn no_own_pair_comes_closer_than_its_travel_says(
+        shares in shares(), reach in prop::array::uniform7(0.0..0.3f64), turn in prop::array::uniform7(-1.0..=1.0f64),
+    ) {
+        for arm in common::both() {
+            let q = position(&arm, &shares);
+            let reach = JointVector::from_fn(|i, _| if i < arm.dof() { reach[i] } else { 0.0 });
+            let moved = q + JointVector::from_fn(|i, _| reach[i] * turn[i]);
+            let poses = arm.forward(&q);
+            let capsules = arm.capsules(&poses);
+            let travel = arm.capsule_travel(&poses, &capsules, &reach);
+            let bound = arm.self_distance_after_travel(&capsules, &travel).distance;
+            let found = arm.self_distance(&arm.capsules(&arm.forward(&moved))).distance;
+            prop_assert!(found >= bound - 1e-12, "{found} is closer than {bound}");
+            // The base turns the arm as one: own links come no closer by it.
+            let base_only = JointVector::from_fn(|i, _| if i == 0 { reach[0] } else { 0.0 });
+            let travel = arm.capsule_travel(&poses, &capsules, &base_only);
+            let others = arm.self_pairs().iter().all(|&(i, j)| {
+                arm.link_capsules()[i].body.min(arm.link_capsules()[j].body) >= 1
+            });
+            let still = arm.self_distance_after_travel(&capsules, &travel).distance;
+            prop_assert!(!others || (still - arm.self_distance(&capsules).distance).abs() < 1e-12);
         }
     }
 

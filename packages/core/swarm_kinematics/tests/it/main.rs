@@ -2,6 +2,8 @@
 
 mod capsules;
 mod common;
+mod fit;
+mod momentum;
 mod motion;
 mod oracle;
 mod urdf;

@@ -1,7 +1,9 @@
 //! What is read from a URDF, and how a bad one is refused.
 
 use nalgebra::{Point3, Vector3};
-use swarm_kinematics::{ArmModel, ArmSpec, JointKind, JointVector, ModelError, Pose, UrdfError};
+use swarm_kinematics::{
+    ArmModel, ArmSpec, JointKind, JointVector, ModelError, Pose, UrdfError, default_flange,
+};
 
 use crate::common;
 
@@ -102,7 +104,7 @@ fn a_joint_vector_takes_one_finite_value_per_joint() {
 #[test]
 fn a_bad_urdf_is_refused_with_the_place_of_the_mistake() {
     let cases = [
-        (r#"name="gantry""#, "drake:x=\"1\"", "URDF is not well-formed XML: "),
+        (r#"name="gantry""#, "name=gantry", "URDF is not well-formed XML: "),
         (
             r#"<axis xyz="2 0 0"/>"#,
             r#"<axis xyz="0 0 0"/>"#,
@@ -123,7 +125,12 @@ fn a_bad_urdf_is_refused_with_the_place_of_the_mistake() {
         (
             r#"type="continuous""#,
             r#"type="floating""#,
-            "URDF: joint 'z' is of type 'floating', supported are revolute, continuous, prismatic and fixed",
+            "joint 'z' between the base and 'flange' is floating, expected revolute, continuous, prismatic or fixed",
+        ),
+        (
+            r#"type="continuous""#,
+            r#"type="turning""#,
+            "URDF: joint 'z' is of type 'turning', expected revolute, continuous, prismatic, fixed, floating or planar",
         ),
         (
             r#"<child link="turn"/>"#,
@@ -197,4 +204,50 @@ fn more_capsules_than_an_arm_may_have_are_refused() {
     let many = r#"<capsule link="flange" from="0 0 0" to="0 0 0.1" radius="0.05"/>"#.repeat(17);
     let error = refused("<safety_capsules>", &format!("<safety_capsules>{many}"));
     assert_eq!(error, ModelError::TooManyCapsules { found: 18 });
+}
+
+#[test]
+fn what_urdfdom_takes_of_foreign_prefixes_is_taken() {
+    let urdf = GANTRY
+        .replace(r#"velocity="0.3""#, r#"velocity="0.3" drake:acceleration="2" gz:on="1""#)
+        .replace("</robot>", r#"<gz:joint name="x" type="spring"/><drake:link name="base"/></robot>"#);
+    let arm = ArmModel::load(&spec(&urdf, "flange")).unwrap();
+    assert_eq!(arm.dof(), 2);
+    assert_eq!(arm.joints()[0].velocity, 0.3);
+}
+
+#[test]
+fn joints_that_no_arm_has_are_refused_only_between_base_and_flange() {
+    let floating = GANTRY.replace(r#"name="grip" type="prismatic""#, r#"name="grip" type="floating""#);
+    assert_eq!(ArmModel::load(&spec(&floating, "flange")).unwrap().dof(), 2);
+    let error = ArmModel::load(&spec(&floating, "finger")).unwrap_err();
+    assert!(matches!(error, ModelError::FreeJoint { found: "floating", .. }), "{error}");
+}
+
+#[test]
+fn the_flange_is_found_by_convention_else_at_the_end_of_the_longest_chain() {
+    assert_eq!(default_flange(common::UR5E).unwrap(), "tool0");
+    assert_eq!(default_flange(common::PANDA).unwrap(), "panda_link8");
+    // Nothing tells this finger from an arm's joint; a mimicked one is known as a finger.
+    assert_eq!(default_flange(GANTRY).unwrap(), "finger");
+    let two_fingers = GANTRY.replace(
+        "<safety_capsules>",
+        r#"<link name="other"/><joint name="grip2" type="prismatic"><parent link="flange"/><child link="other"/>
+           <limit lower="0" upper="0.1"/><mimic joint="grip"/></joint><safety_capsules>"#,
+    );
+    assert_eq!(default_flange(&two_fingers).unwrap(), "flange");
+    assert_eq!(default_flange(common::GRIPPER), Err(ModelError::NoArm));
+}
+
+#[test]
+fn an_axis_of_any_length_and_direction_turns_as_rodrigues_says() {
+    let tilted = GANTRY.replace(r#"<axis xyz="0 0 1"/>"#, r#"<axis xyz="3 -2 0.5"/>"#);
+    let arm = ArmModel::load(&spec(&tilted, "flange")).unwrap();
+    let poses = arm.forward(&arm.joint_vector(&[0.1, 0.7]).unwrap());
+    let axis = nalgebra::Unit::new_normalize(Vector3::new(3.0, -2.0, 0.5));
+    let turn = nalgebra::Rotation3::from_axis_angle(&axis, 0.7);
+    let expected =
+        Pose::from_parts(Vector3::new(0.1, 0.0, 1.0).into(), turn) * Pose::translation(0.2, 0.0, 0.0);
+    let error = (arm.flange(&poses).to_homogeneous() - expected.to_homogeneous()).amax();
+    assert!(error < 1e-15, "{error:e}");
 }

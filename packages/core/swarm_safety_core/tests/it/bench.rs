@@ -2,10 +2,10 @@
 
 use nalgebra::{Rotation3, Translation3, Vector3};
 use swarm_base::{Duration, Time};
-use swarm_kinematics::{ArmModel, ArmSpec, JointVector, Pose};
+use swarm_kinematics::{ArmModel, ArmSpec, JointVector, Load, Pose};
 use swarm_safety_core::{
-    ArmConfig, CommandSample, Config, EnvelopeFile, JointSample, Payload, Release, ResetRequest, SafetyState,
-    State, Timing, Tolerances, Verdict, WrenchSample, step,
+    ArmConfig, CommandSample, Config, EnvelopeFile, JointSample, ResetRequest, SafetyState, State, Timing,
+    Tolerances, Verdict, WrenchSample, step,
 };
 use swarm_safety_core::{Inputs, MAX_ROBOTS};
 
@@ -36,11 +36,13 @@ pub(crate) fn arms() -> Vec<ArmConfig> {
             tool_in_flange: Pose::translation(0.0, 0.0, tcp),
             tool_urdf,
         });
-        ArmConfig { name: name.to_owned(), model: model.unwrap(), payload }
+        // Both kinds of arm have the elbow that the robot's maker calls so: the third joint of a UR, the fourth of a Panda.
+        let elbow_joint = if tool_urdf.is_some() { 2 } else { 3 };
+        ArmConfig { name: name.to_owned(), model: model.unwrap(), elbow_joint, payload }
     };
     let pi = std::f64::consts::PI;
-    let gripper = Payload { mass_kg: 1.0, com_in_flange_m: Vector3::new(0.0, 0.0, 0.06) };
-    let hand = Payload { mass_kg: 0.93, com_in_flange_m: Vector3::new(0.01, -0.02, 0.05) };
+    let gripper = Load { mass_kg: 1.0, com_m: Vector3::new(0.0, 0.0, 0.06) };
+    let hand = Load { mass_kg: 0.93, com_m: Vector3::new(0.01, -0.02, 0.05) };
     vec![
         arm("ur5e_left", UR5E, "tool0", Some(GRIPPER), [-0.55, 0.0, 0.0], 0.0, 0.145, gripper),
         arm("ur5e_right", UR5E, "tool0", Some(GRIPPER), [0.55, 0.0, 0.0], pi, 0.145, gripper),
@@ -57,12 +59,12 @@ pub(crate) fn home(robot: usize) -> JointVector {
 }
 
 pub(crate) fn config() -> Config {
-    config_with(Tolerances::default(), Release::ByReset)
+    config_of(CEILING, Tolerances::default())
 }
 
-pub(crate) fn config_with(tolerances: Tolerances, release: Release) -> Config {
-    let ceiling = EnvelopeFile::parse(CEILING).unwrap();
-    Config::new(arms(), &ceiling, Timing::default(), tolerances, release).unwrap()
+pub(crate) fn config_of(ceiling: &str, tolerances: Tolerances) -> Config {
+    let ceiling = EnvelopeFile::parse(ceiling).unwrap();
+    Config::new(arms(), &ceiling, Timing::default(), tolerances).unwrap()
 }
 
 /// Three ideal robots: they do at once what the last verdict said, and their sensors are perfect.
@@ -76,6 +78,7 @@ pub(crate) struct Bench {
     pub mute_wrench: [bool; MAX_ROBOTS],
     pub q: [JointVector; MAX_ROBOTS],
     pub qd: [JointVector; MAX_ROBOTS],
+    pub effort: [JointVector; MAX_ROBOTS],
     /// Force and torque by contact, flange frame.
     pub contact: [(Vector3<f64>, Vector3<f64>); MAX_ROBOTS],
     /// Velocity that each robot's skill commands at 500 Hz; `None` = silence.
@@ -101,6 +104,7 @@ impl Bench {
             mute_wrench: [false; MAX_ROBOTS],
             q: std::array::from_fn(home),
             qd: [JointVector::zeros(); MAX_ROBOTS],
+            effort: [JointVector::zeros(); MAX_ROBOTS],
             contact: [(Vector3::zeros(), Vector3::zeros()); MAX_ROBOTS],
             wish: [None; MAX_ROBOTS],
             outputs: [JointVector::zeros(); MAX_ROBOTS],
@@ -137,15 +141,14 @@ impl Bench {
             let input = &mut self.inputs.robots[i];
             let (stamp_ns, arrival, sequence) = (self.now.0, self.now, self.sequence);
             if !self.mute_joints[i] {
-                let (q, qd) = (self.q[i], self.qd[i]);
-                input.joints = Some(JointSample { q, qd, stamp_ns, arrival, sequence });
+                let (q, qd, effort) = (self.q[i], self.qd[i], Some(self.effort[i]));
+                input.joints = Some(JointSample { q, qd, effort, stamp_ns, arrival, sequence });
             }
             if !self.mute_wrench[i] {
                 let flange = arm.model.flange(&arm.model.forward(&self.q[i]));
-                let weight =
-                    flange.rotation.inverse() * Vector3::new(0.0, 0.0, -9.806_65 * arm.payload.mass_kg);
-                let force = weight + self.contact[i].0;
-                let torque = arm.payload.com_in_flange_m.cross(&weight) + self.contact[i].1;
+                let weight = arm.payload.weight(&flange);
+                let force = weight.fixed_rows::<3>(0) + self.contact[i].0;
+                let torque = weight.fixed_rows::<3>(3) + self.contact[i].1;
                 input.wrench = Some(WrenchSample { force, torque, stamp_ns, arrival, sequence });
             }
             if let Some(velocity) = self.wish[i] {

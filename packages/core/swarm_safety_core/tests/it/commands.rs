@@ -34,7 +34,7 @@ fn a_command_above_a_joint_limit_is_scaled_down_in_its_direction() {
     let mut bench = Bench::ready();
     bench.wish[LEFT] = Some(joint(5, 2.0) + joint(4, 1.0));
     let verdict = bench.cycles(150);
-    assert_eq!(verdict.state, SafetyState::Slow);
+    assert_eq!(verdict.state, SafetyState::Slow, "{:?}", verdict.cause);
     assert!((verdict.robots[LEFT].scale - 1.57 / 2.0).abs() < 1e-12);
     let velocity = verdict.robots[LEFT].velocity;
     assert!((velocity[5] - 1.57).abs() < 1e-12 && (velocity[4] - 0.785).abs() < 1e-12, "{velocity}");

@@ -1,10 +1,11 @@
 //! Limits from files: complete, consistent, and never looser than the cell's ceiling.
 
+use nalgebra::{Unit, Vector3};
 use proptest::prelude::*;
-use swarm_kinematics::JointVector;
+use swarm_kinematics::{JointVector, Load, Obstacle};
 use swarm_safety_core::{
-    Boxes, Config, ConfigError, Envelope, EnvelopeError, EnvelopeFile, MAX_BOXES, MAX_ROBOTS, Payload,
-    Release, RobotLimits, RobotShape, Timing, Tolerances, WorldBox, compose,
+    Boxes, CellLimits, Config, ConfigError, Envelope, EnvelopeError, EnvelopeFile, Few, Fixture, HumanLimits,
+    HumanZone, Label, MAX_BOXES, MAX_ROBOTS, RobotLimits, RobotShape, Timing, Tolerances, WorldBox, compose,
 };
 
 use crate::bench::{CEILING, LEFT, PANDA_ARM, RIGHT, arms, config};
@@ -27,8 +28,7 @@ fn under(text: &str) -> Result<Envelope, EnvelopeError> {
 #[test]
 fn the_shipped_ceiling_is_complete_and_within_the_makers_limits() {
     let shipped = EnvelopeFile::parse(include_str!("../../../../../config/safety_ceiling.yaml")).unwrap();
-    let config =
-        Config::new(arms(), &shipped, Timing::default(), Tolerances::default(), Release::ByReset).unwrap();
+    let config = Config::new(arms(), &shipped, Timing::default(), Tolerances::default()).unwrap();
     assert_eq!(config.ceiling(), config.in_force());
 }
 
@@ -103,16 +103,23 @@ robots:
     let file = EnvelopeFile::parse(text).unwrap();
     assert_eq!(
         file.ceiling(&ROBOTS[..2]).unwrap_err().to_string(),
-        "the limits are not usable: 13 mistakes\n  \
+        "the limits are not usable: 20 mistakes\n  \
+         line 4, column 3: cell.fixtures: missing; expected a list of fixtures\n  \
+         line 4, column 3: cell.humans: missing; expected how people are looked for, or unmonitored\n  \
          line 4, column 3: cell.timeouts: missing; expected the longest age of each input\n  \
          line 4, column 15: cell.separation.slow_m: missing; expected a number (m)\n  \
+         line 4, column 15: cell.separation.self_m: missing; expected a number (m)\n  \
+         line 4, column 15: cell.separation.fixture_m: missing; expected a number (m)\n  \
          line 4, column 28: cell.separation.provenance: expected where the figures come from, found ''\n  \
          line 6, column 3: robots: expected the limits of each robot, found none of ur5e_right\n  \
+         line 7, column 5: robots.ur5e_left.dynamics: missing; expected the limits of momentum and power\n  \
          line 7, column 5: robots.ur5e_left.wrench: missing; expected the limits of force and torque\n  \
          line 7, column 13: robots.ur5e_left.joints.provenance: missing; expected where the figures come from\n  \
+         line 7, column 13: robots.ur5e_left.joints.effort_nm: missing; expected a number or one per joint (N m)\n  \
          line 7, column 59: robots.ur5e_left.joints.velocity_rad_s: expected a number above 0 rad/s, found 'fast'\n  \
          line 7, column 102: robots.ur5e_left.joints.acceleration_rad_s2[5]: expected a number above 0 rad/s^2, found the number 0\n  \
          line 8, column 10: robots.ur5e_left.tcp.speed_m_s: missing; expected a number (m/s)\n  \
+         line 8, column 10: robots.ur5e_left.tcp.elbow_speed_m_s: missing; expected a number (m/s)\n  \
          line 8, column 31: robots.ur5e_left.tcp.speed_ms: unknown field; did you mean speed_m_s?\n  \
          line 9, column 48: robots.ur5e_left.workspace.allowed: expected at least one box, found a list of 0\n  \
          line 10, column 56: robots.ur5e_left.gripper.min_width_m: expected a number from 0 m, found the number -0.001\n  \
@@ -221,16 +228,13 @@ fn keep_out_boxes_of_both_hold() {
 #[test]
 fn a_configuration_lists_all_its_mistakes() {
     let mut arms = arms();
-    arms[1].payload = Payload { mass_kg: -1.0, ..arms[1].payload };
-    arms[2].payload.com_in_flange_m.x = f64::NAN;
+    arms[1].payload = Load { mass_kg: -1.0, ..arms[1].payload };
+    arms[2].payload.com_m.x = f64::NAN;
     let text = CEILING.replace("velocity_rad_s: 1.5\n", "velocity_rad_s: 2.3\n");
     let timing = Timing { period_s: 0.0, ..Timing::default() };
     let tolerances = Tolerances { measured_speed: 0.5, slowest_scale: 2.0, ..Tolerances::default() };
     let file = EnvelopeFile::parse(&text).unwrap();
-    let Err(ConfigError::Invalid(problems)) = Config::new(arms, &file, timing, tolerances, Release::ByReset)
-    else {
-        panic!()
-    };
+    let Err(ConfigError::Invalid(problems)) = Config::new(arms, &file, timing, tolerances) else { panic!() };
     let text = problems.join("\n");
     for expected in [
         "robot 'ur5e_right': payload",
@@ -256,11 +260,11 @@ fn envelope() -> impl Strategy<Value = Envelope> {
                     max: [c[0].max(c[3]), c[1].max(c[4]), c[2].max(c[5])].into(),
                 })
                 .collect();
-            Boxes::from_slice(&boxes).unwrap()
+            Boxes::from_slice(&boxes, WorldBox::NONE).unwrap()
         })
     };
     let robot =
-        (prop::collection::vec(number(), 36), boxes(), boxes()).prop_map(|(v, workspace, keep_out)| {
+        (prop::collection::vec(number(), 46), boxes(), boxes()).prop_map(|(v, workspace, keep_out)| {
             let mut limits = RobotLimits::NONE;
             let joints = |at: usize, sign: f64| JointVector::from_fn(|i, _| sign * v[at + i]);
             limits.joints.lower = joints(0, -1.0);
@@ -275,21 +279,53 @@ fn envelope() -> impl Strategy<Value = Envelope> {
             limits.gripper.min_width_m = v[33];
             limits.gripper.max_width_m = v[34];
             limits.gripper.max_force_n = v[35];
+            limits.joints.effort = joints(36, 1.0);
+            limits.elbow_speed_m_s = v[43];
+            limits.momentum_kg_m_s = v[44];
+            limits.power_w = v[45];
             limits.workspace = workspace;
             limits.keep_out = keep_out;
             limits
         });
-    (prop::array::uniform3(robot), prop::array::uniform5(number())).prop_map(|(robots, cell)| Envelope {
-        cell: swarm_safety_core::CellLimits {
+    let fixture = prop::array::uniform4(-1.0..1.0f64).prop_map(|[x, y, z, offset_m]| Fixture {
+        name: Label::new("fixture").unwrap(),
+        obstacle: Obstacle::HalfSpace { normal: Unit::new_normalize(Vector3::new(x, y, z + 2.0)), offset_m },
+        tool_may_touch: offset_m > 0.0,
+    });
+    let zone = HumanZone { name: Label::new("door").unwrap(), point: [1.0, 2.0, 0.0].into() };
+    let cell = (prop::collection::vec(number(), 13), prop::collection::vec(fixture, 0..4));
+    (prop::array::uniform3(robot), cell).prop_map(move |(robots, (cell, fixtures))| Envelope {
+        cell: CellLimits {
             min_separation_m: cell[0],
             slow_separation_m: cell[1],
-            joint_state_timeout_s: cell[2],
-            wrench_timeout_s: cell[3],
-            command_timeout_s: cell[4],
+            self_separation_m: cell[2],
+            fixture_separation_m: cell[3],
+            joint_state_timeout_s: cell[4],
+            wrench_timeout_s: cell[5],
+            command_timeout_s: cell[6],
+            release_after_s: cell[7],
+        },
+        fixtures: Few::from_slice(&fixtures, fixtures.first().copied().unwrap_or(FIXTURE)).unwrap(),
+        humans: HumanLimits {
+            zones: Few::from_slice(&[zone], zone).unwrap(),
+            timeout_s: cell[8],
+            speed_m_s: cell[9],
+            intrusion_m: cell[10],
+            sensor_uncertainty_m: cell[11],
+            robot_uncertainty_m: cell[12],
         },
         robots,
     })
 }
+
+const FIXTURE: Fixture = Fixture {
+    name: Label::EMPTY,
+    obstacle: Obstacle::Box {
+        min: nalgebra::Point3::new(0.0, 0.0, 0.0),
+        max: nalgebra::Point3::new(1.0, 1.0, 1.0),
+    },
+    tool_may_touch: false,
+};
 
 /// Every scalar limit of one side that must not exceed the other's: (inner, outer).
 fn scalars(inner: &Envelope, outer: &Envelope) -> Vec<(f64, f64)> {
@@ -300,7 +336,18 @@ fn scalars(inner: &Envelope, outer: &Envelope) -> Vec<(f64, f64)> {
         (i.joint_state_timeout_s, o.joint_state_timeout_s),
         (i.wrench_timeout_s, o.wrench_timeout_s),
         (i.command_timeout_s, o.command_timeout_s),
+        (-i.self_separation_m, -o.self_separation_m),
+        (-i.fixture_separation_m, -o.fixture_separation_m),
+        (-i.release_after_s, -o.release_after_s),
     ];
+    let (i, o) = (&inner.humans, &outer.humans);
+    pairs.extend([
+        (i.timeout_s, o.timeout_s),
+        (-i.speed_m_s, -o.speed_m_s),
+        (-i.intrusion_m, -o.intrusion_m),
+        (-i.sensor_uncertainty_m, -o.sensor_uncertainty_m),
+        (-i.robot_uncertainty_m, -o.robot_uncertainty_m),
+    ]);
     for (i, o) in inner.robots.iter().zip(&outer.robots) {
         for joint in 0..7 {
             pairs.push((-i.joints.lower[joint], -o.joints.lower[joint]));
@@ -308,6 +355,12 @@ fn scalars(inner: &Envelope, outer: &Envelope) -> Vec<(f64, f64)> {
             pairs.push((i.joints.velocity[joint], o.joints.velocity[joint]));
             pairs.push((i.joints.acceleration[joint], o.joints.acceleration[joint]));
         }
+        for joint in 0..7 {
+            pairs.push((i.joints.effort[joint], o.joints.effort[joint]));
+        }
+        pairs.push((i.elbow_speed_m_s, o.elbow_speed_m_s));
+        pairs.push((i.momentum_kg_m_s, o.momentum_kg_m_s));
+        pairs.push((i.power_w, o.power_w));
         pairs.push((i.tcp_speed_m_s, o.tcp_speed_m_s));
         pairs.push((i.wrench.contact_force_n, o.wrench.contact_force_n));
         pairs.push((i.wrench.contact_torque_nm, o.wrench.contact_torque_nm));

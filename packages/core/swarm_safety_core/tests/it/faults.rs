@@ -4,8 +4,7 @@ use nalgebra::Vector3;
 use swarm_base::{Duration, Time};
 use swarm_safety_core::ingest::Refused;
 use swarm_safety_core::{
-    CauseKind, Config, EnvelopeFile, Input, InputFault, MAX_ROBOTS, Release, SafetyState, Timing, Tolerances,
-    Verdict,
+    CauseKind, Config, EnvelopeFile, Input, InputFault, MAX_ROBOTS, SafetyState, Timing, Tolerances, Verdict,
 };
 
 use crate::bench::{Bench, CEILING, LEFT, PANDA_ARM, RIGHT, arms, joint};
@@ -187,7 +186,7 @@ fn a_clock_that_goes_backwards_stops_the_cell() {
 fn a_decision_that_comes_too_late_stops_the_cell() {
     let timing = Timing { max_cycle_gap_s: 0.01, ..Timing::default() };
     let ceiling = EnvelopeFile::parse(CEILING).unwrap();
-    let config = Config::new(arms(), &ceiling, timing, Tolerances::default(), Release::ByReset).unwrap();
+    let config = Config::new(arms(), &ceiling, timing, Tolerances::default()).unwrap();
     let mut bench = Bench::with(config);
     bench.cycle();
     bench.reset();

@@ -2,9 +2,11 @@
 
 use nalgebra::{Point3, Vector3};
 use swarm_kinematics::JointVector;
-use swarm_safety_core::{CauseKind, Config, EnvelopeFile, MAX_ROBOTS, SafetyState, Verdict};
+use swarm_safety_core::{
+    CauseKind, Config, EnvelopeFile, Input, InputFault, MAX_ROBOTS, Other, SafetyState, Tolerances, Verdict,
+};
 
-use crate::bench::{Bench, LEFT, PANDA_ARM, RIGHT, config, home, joint, slow};
+use crate::bench::{Bench, CEILING, LEFT, PANDA_ARM, RIGHT, config, config_of, home, joint, slow};
 
 /// A running cell under a tighter envelope.
 fn running_under(envelope: &str) -> Bench {
@@ -71,9 +73,11 @@ fn a_joint_that_jumps_is_an_acceleration_fault() {
 #[test]
 fn a_tool_faster_than_allowed_stops_the_cell() {
     let mut bench = running_under("robots: {ur5e_right: {tcp: {speed_m_s: 0.1}}}");
-    // 0.25 rad/s about the base moves the tool, 0.5 m away, faster than 0.11 m/s.
+    // 0.25 rad/s about the base moves the tool, 0.5 m away, faster than 0.11 m/s; the excess is small enough for the drive.
+    bench.wish[RIGHT] = Some(joint(0, 0.2));
+    bench.cycles(100);
     for step in 1..20 {
-        bench.qd[RIGHT] = joint(0, 0.25 * f64::from(step) / 19.0);
+        bench.qd[RIGHT] = joint(0, 0.2 + 0.05 * f64::from(step) / 19.0);
         bench.cycle();
         if bench.state.state().is_stop() {
             break;
@@ -212,11 +216,15 @@ fn the_weight_of_the_payload_is_no_contact_in_any_posture() {
 
 #[test]
 fn the_torque_of_the_payload_is_no_contact_either() {
-    // The tool points sideways: its weight of 9.8 N acts 6 cm before the flange.
+    // The tool points aside: its weight of 9.8 N acts 6 cm before the flange.
     for (torque, state) in [(9.9, SafetyState::Slow), (10.1, SafetyState::Stop1)] {
         for direction in [Vector3::x(), Vector3::y(), -Vector3::x(), -Vector3::y()] {
-            let mut bench = Bench::running();
-            bench.q[LEFT][3] = 0.0;
+            let mut bench = Bench::new();
+            bench.q[LEFT][3] = -0.8;
+            bench.cycle();
+            bench.reset();
+            bench.wish[LEFT] = Some(slow(LEFT));
+            bench.cycles(5);
             bench.contact[LEFT].1 = direction * torque;
             assert_eq!(bench.cycle().state, state, "{torque} N m along {direction}");
         }
@@ -254,4 +262,136 @@ fn the_verdict_shows_each_measure_beside_its_limit() {
     assert!((measures.joint_velocity_ratio - slow(LEFT).amax() / 1.57).abs() < 1e-9);
     assert!(measures.separation_m > 0.05 && measures.separation_m < 1.0);
     assert_eq!(measures.input_age_s, 0.0);
+}
+
+#[test]
+fn an_effort_above_its_limit_stops_the_cell() {
+    let mut bench = Bench::running();
+    bench.effort[RIGHT][4] = -28.1;
+    assert_cause(&bench.cycle(), SafetyState::Stop1, CauseKind::JointEffort, RIGHT, Some(4));
+}
+
+#[test]
+fn efforts_that_are_limited_must_be_there() {
+    let mut bench = Bench::running();
+    bench.sample();
+    bench.inputs.robots[LEFT].joints.as_mut().unwrap().effort = None;
+    let kind = CauseKind::Malformed(Input::JointState, InputFault::NoEffort);
+    assert_cause(&bench.step(), SafetyState::Stop1, kind, LEFT, None);
+    let unmonitored = CEILING
+        .replace("effort_nm: [150.0, 150.0, 150.0, 28.0, 28.0, 28.0]", "effort_nm: unmonitored")
+        .replace("power_w: 300.0", "power_w: unmonitored");
+    let mut bench = Bench::with(config_of(&unmonitored, Tolerances::default()));
+    bench.cycle();
+    assert_eq!(bench.reset().state, SafetyState::Ready);
+    bench.sample();
+    bench.inputs.robots[LEFT].joints.as_mut().unwrap().effort = None;
+    assert_eq!(bench.step().state, SafetyState::Ready);
+}
+
+#[test]
+fn more_power_than_allowed_stops_the_cell() {
+    let mut bench = running_under("robots: {panda: {dynamics: {power_w: 20.0}}}");
+    bench.wish[PANDA_ARM] = Some(joint(0, 0.4));
+    bench.cycles(100);
+    bench.effort[PANDA_ARM][0] = 49.0;
+    assert_eq!(bench.cycle().state, SafetyState::Run);
+    bench.effort[PANDA_ARM][0] = 51.0;
+    assert_cause(&bench.cycle(), SafetyState::Stop1, CauseKind::Power, PANDA_ARM, None);
+}
+
+#[test]
+fn a_command_with_too_much_momentum_or_elbow_speed_is_scaled_down() {
+    for (envelope, measure) in [
+        ("robots: {ur5e_left: {dynamics: {momentum_kg_m_s: 1.0}}}", 0),
+        ("robots: {ur5e_left: {tcp: {elbow_speed_m_s: 0.05}}}", 1),
+    ] {
+        let mut bench = running_under(envelope);
+        let mut most = 0.0_f64;
+        for cycle in 0..400 {
+            // To and fro about the base.
+            bench.wish[LEFT] = Some(joint(1, if (cycle / 100) % 2 == 0 { -0.5 } else { 0.5 }));
+            let verdict = bench.cycle();
+            assert!(!verdict.state.is_stop(), "{:?}", verdict.cause);
+            let measures = verdict.robots[LEFT].measures;
+            let (value, limit) = [
+                (measures.momentum_kg_m_s, measures.momentum_limit_kg_m_s),
+                (measures.elbow_speed_m_s, measures.elbow_speed_limit_m_s),
+            ][measure];
+            assert!(value <= limit * 1.02, "{value} of {limit}");
+            most = most.max(value / limit);
+        }
+        assert!(most > 0.95, "it used {most} of its limit");
+    }
+}
+
+#[test]
+fn an_elbow_or_an_arm_that_is_faster_than_commanded_stops_the_cell() {
+    for (envelope, kind) in [
+        ("robots: {ur5e_left: {dynamics: {momentum_kg_m_s: 1.0}}}", CauseKind::Momentum),
+        ("robots: {ur5e_left: {tcp: {elbow_speed_m_s: 0.05}}}", CauseKind::ElbowSpeed),
+    ] {
+        let mut bench = running_under(envelope);
+        bench.wish[LEFT] = Some(joint(1, -0.5));
+        bench.cycles(40);
+        bench.qd[LEFT] *= 1.3;
+        assert_cause(&bench.cycle(), SafetyState::Stop1, kind, LEFT, None);
+    }
+}
+
+#[test]
+fn links_stop_before_they_meet_a_fixture_and_tools_may_touch_what_they_may() {
+    // A shelf beside the right arm, in the way of its elbow and tool.
+    let shelf = |touch: bool| {
+        let list = format!(
+            "fixtures:\n    - {{name: shelf, box: {{min_m: [0.0, -0.6, 0.0], max_m: [0.9, -0.3, 0.9]}}, tool_may_touch: {touch}}}\n"
+        );
+        CEILING.replace("fixtures:\n", &list)
+    };
+    let mut gaps = Vec::new();
+    for touch in [false, true] {
+        let mut bench = Bench::with(config_of(&shelf(touch), Tolerances::default()));
+        bench.cycle();
+        bench.reset();
+        bench.wish[RIGHT] = Some(joint(0, 0.5));
+        let verdict = until_stop(&mut bench, |_, verdict| {
+            let gap = verdict.robots[RIGHT].measures.fixture_separation_m;
+            assert!(gap >= 0.005 - 1e-9, "a link is {gap} m from the shelf");
+        });
+        let cause = verdict.cause.unwrap();
+        assert_eq!(
+            (verdict.state, cause.kind),
+            (SafetyState::Stop2, CauseKind::FixtureSeparation),
+            "{cause:?}"
+        );
+        let text = cause.joint_name(&bench.config);
+        assert!(text.ends_with(" - shelf") && text.contains("gripper") != touch, "{text}");
+        gaps.push(bench.q[RIGHT][0]);
+    }
+    assert!(gaps[1] > gaps[0] + 0.01, "with a tool that may touch the arm turns farther: {gaps:?}");
+}
+
+#[test]
+fn an_arm_that_folds_stops_before_it_meets_itself() {
+    let mut bench = Bench::ready();
+    bench.wish[LEFT] = Some(joint(2, 0.5));
+    let verdict = until_stop(&mut bench, |_, verdict| {
+        let gap = verdict.robots[LEFT].measures.self_separation_m;
+        assert!(gap >= 0.005 - 1e-9, "links are {gap} m apart");
+    });
+    let cause = verdict.cause.unwrap();
+    assert_eq!((verdict.state, cause.kind), (SafetyState::Stop2, CauseKind::SelfSeparation), "{cause:?}");
+    assert!(matches!(cause.other, Some(Other::Own { .. })));
+}
+
+#[test]
+fn the_tool_stays_on_the_inner_side_of_a_plane() {
+    let envelope = "robots: {panda: {workspace: {planes: [{normal: [1, 0, 0], offset_m: -0.1}, {normal: [-1, 0, 0], offset_m: -0.1}]}}}";
+    let mut bench = running_under(envelope);
+    bench.wish[PANDA_ARM] = Some(joint(0, 0.4));
+    let verdict = until_stop(&mut bench, |bench, _| {
+        let at = tcp(&bench.config, PANDA_ARM, &bench.q[PANDA_ARM]);
+        assert!(at.x.abs() <= 0.1, "the tool is at {at}");
+    });
+    assert_eq!(verdict.cause.unwrap().kind, CauseKind::Workspace);
 }

@@ -7,6 +7,8 @@ mod faults;
 mod invariants;
 mod limits;
 mod messages;
+mod obedience;
+mod people;
 mod purity;
 mod running;
 mod stops;

@@ -50,7 +50,7 @@ fn joints_in_any_order_among_others_are_put_in_the_arms_order() {
     shuffled.push("ur5e_left_gripper_left_finger_joint".to_owned());
     let position = [6.0, 5.0, 99.0, 4.0, 3.0, 2.0, 1.0, 98.0];
     let velocity = position.map(|value| value / 10.0);
-    let sample = joint_states().accept(&shuffled, &position, &velocity, &stamp(0, 0)).unwrap().unwrap();
+    let sample = joint_states().accept(&shuffled, &position, &velocity, &[], &stamp(0, 0)).unwrap().unwrap();
     assert_eq!(sample.q.as_slice(), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 0.0]);
     assert_eq!(sample.qd[0], 0.1);
     assert_eq!((sample.stamp_ns, sample.sequence), (NOW, 1));
@@ -58,13 +58,13 @@ fn joints_in_any_order_among_others_are_put_in_the_arms_order() {
 
 #[test]
 fn a_message_without_any_of_the_robots_joints_is_somebody_elses() {
-    let sample = joint_states().accept(&["panda_panda_joint1"], &[f64::NAN], &[], &stamp(0, 0));
+    let sample = joint_states().accept(&["panda_panda_joint1"], &[f64::NAN], &[], &[], &stamp(0, 0));
     assert_eq!(sample, Ok(None));
 }
 
 #[test]
 fn a_message_with_some_of_the_robots_joints_is_refused() {
-    let refused = joint_states().accept(&names()[..4], &[0.0; 4], &[0.0; 4], &stamp(0, 0)).unwrap_err();
+    let refused = joint_states().accept(&names()[..4], &[0.0; 4], &[0.0; 4], &[], &stamp(0, 0)).unwrap_err();
     assert_eq!((refused.fault, refused.joint), (InputFault::MissingJoint, Some(4)));
 }
 
@@ -72,7 +72,7 @@ fn a_message_with_some_of_the_robots_joints_is_refused() {
 fn a_joint_named_twice_is_refused() {
     let mut twice = names();
     twice.push(twice[1].clone());
-    let refused = joint_states().accept(&twice, &[0.0; 7], &[0.0; 7], &stamp(0, 0)).unwrap_err();
+    let refused = joint_states().accept(&twice, &[0.0; 7], &[0.0; 7], &[], &stamp(0, 0)).unwrap_err();
     assert_eq!((refused.fault, refused.joint), (InputFault::DuplicateJoint, Some(1)));
 }
 
@@ -80,7 +80,7 @@ fn a_joint_named_twice_is_refused() {
 fn arrays_of_another_length_are_refused_with_both_lengths() {
     for (position, velocity, found) in [(5, 6, 5.0), (6, 5, 5.0), (7, 6, 7.0), (6, 0, 0.0)] {
         let refused = joint_states()
-            .accept(&names(), &vec![0.0; position], &vec![0.0; velocity], &stamp(0, 0))
+            .accept(&names(), &vec![0.0; position], &vec![0.0; velocity], &[], &stamp(0, 0))
             .unwrap_err();
         assert_eq!((refused.fault, refused.value, refused.limit), (InputFault::WrongSize, found, 6.0));
     }
@@ -91,10 +91,10 @@ fn numbers_that_are_none_are_refused_in_every_message() {
     for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         let mut values = [0.0; 6];
         values[3] = bad;
-        let refused = joint_states().accept(&names(), &values, &[0.0; 6], &stamp(0, 0)).unwrap_err();
+        let refused = joint_states().accept(&names(), &values, &[0.0; 6], &[], &stamp(0, 0)).unwrap_err();
         assert_eq!((refused.fault, refused.joint), (InputFault::NotFinite, Some(3)));
         assert_eq!(
-            fault(joint_states().accept(&names(), &[0.0; 6], &values, &stamp(0, 0))),
+            fault(joint_states().accept(&names(), &[0.0; 6], &values, &[], &stamp(0, 0))),
             InputFault::NotFinite
         );
         let mut wrench = WrenchIngest::new("tool", rules(Repeats::Refused));
@@ -125,7 +125,7 @@ fn numbers_that_are_none_are_refused_in_every_message() {
 #[test]
 fn stamps_that_stand_still_go_back_lie_ahead_or_are_old_are_refused() {
     let mut ingest = joint_states();
-    let mut hear = |at, age| ingest.accept(&names(), &[0.0; 6], &[0.0; 6], &stamp(at, age));
+    let mut hear = |at, age| ingest.accept(&names(), &[0.0; 6], &[0.0; 6], &[], &stamp(at, age));
     assert!(hear(0, 0).is_ok());
     assert!(hear(2 * MS, 0).is_ok());
     // Sent at 2 ms again.
@@ -140,7 +140,7 @@ fn stamps_that_stand_still_go_back_lie_ahead_or_are_old_are_refused() {
 #[test]
 fn a_clock_that_is_set_back_and_forth_is_refused() {
     let mut ingest = joint_states();
-    let mut hear = |at, age| ingest.accept(&names(), &[0.0; 6], &[0.0; 6], &stamp(at, age));
+    let mut hear = |at, age| ingest.accept(&names(), &[0.0; 6], &[0.0; 6], &[], &stamp(at, age));
     assert!(hear(10 * SECOND, 0).is_ok());
     assert_eq!(fault(hear(9 * SECOND, 0)), InputFault::StampBackwards);
     assert_eq!(fault(hear(10 * SECOND, -3_600_000_000_000)), InputFault::StampFuture);

@@ -3,11 +3,11 @@
 use nalgebra::Vector3;
 use swarm_kinematics::JointVector;
 use swarm_safety_core::{
-    CauseKind, EmergencyStop, EnvelopeFile, GripperSample, MAX_ROBOTS, Refusal, Release, ResetRefusal,
-    ResetRequest, SafetyState, Tolerances,
+    CauseKind, EmergencyStop, EnvelopeFile, GripperSample, MAX_ROBOTS, Refusal, ResetRefusal, ResetRequest,
+    SafetyState, Tolerances,
 };
 
-use crate::bench::{Bench, LEFT, RIGHT, config, config_with, joint, slow};
+use crate::bench::{Bench, CEILING, LEFT, RIGHT, config, config_of, joint, slow};
 
 fn stopped_by_emergency_stop() -> Bench {
     let mut bench = Bench::running();
@@ -235,12 +235,18 @@ fn a_stop_never_opens_a_gripper() {
     }
 }
 
+/// A ceiling under which a protective stop ends by itself.
+fn releasing_after(seconds: &str) -> String {
+    let stop = format!("cell:\n  protective_stop: {{provenance: test, release_after_s: {seconds}}}");
+    CEILING.replacen("cell:", &stop, 1)
+}
+
 #[test]
 fn a_protective_stop_releases_itself_only_where_it_is_configured_so_and_then_to_ready() {
-    for (release, expected) in
-        [(Release::ByReset, SafetyState::Stop2), (Release::WhenClear { after_s: 0.5 }, SafetyState::Ready)]
+    for (ceiling, expected) in
+        [(CEILING.to_owned(), SafetyState::Stop2), (releasing_after("0.5"), SafetyState::Ready)]
     {
-        let mut bench = Bench::with(config_with(Tolerances::default(), release));
+        let mut bench = Bench::with(config_of(&ceiling, Tolerances::default()));
         bench.cycle();
         bench.reset();
         bench.wish[LEFT] = Some(slow(LEFT));
@@ -254,7 +260,7 @@ fn a_protective_stop_releases_itself_only_where_it_is_configured_so_and_then_to_
 
 #[test]
 fn no_other_stop_releases_itself() {
-    let mut bench = Bench::with(config_with(Tolerances::default(), Release::WhenClear { after_s: 0.0 }));
+    let mut bench = Bench::with(config_of(&releasing_after("0.0"), Tolerances::default()));
     bench.cycle();
     bench.reset();
     bench.contact[LEFT].0 = Vector3::new(200.0, 0.0, 0.0);

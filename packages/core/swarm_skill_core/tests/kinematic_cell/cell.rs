@@ -8,11 +8,11 @@ use nalgebra::{Isometry3, Translation3, UnitQuaternion, Vector3};
 use swarm_base::{Duration, Role, Time};
 use swarm_bt::Loader;
 use swarm_cell::{ArmError, CellConfig, arm_models};
-use swarm_kinematics::{ArmModel, JointVector};
+use swarm_kinematics::{ArmModel, JointVector, Load};
 use swarm_skill_core::{
     GripperSample, INPUT_TIMEOUT, JointSample, Link, LocalLink, MotionLimits, NamedPolicy, Outcome,
     PartSighting, Policy, PolicyError, RoleInputs, RoleMessage, RoleSpec, Run, RunIdentity, RunState,
-    SafetyView, Timing, ToolModel, WrenchSample, phases, registry,
+    SafetyView, Timing, WrenchSample, phases, registry,
 };
 
 pub(crate) const PART_A: &str = "part_a";
@@ -53,7 +53,7 @@ pub(crate) struct Cell {
 struct Robot {
     role: Role,
     arm: Arc<ArmModel>,
-    tool: ToolModel,
+    tool: Load,
     q: JointVector,
     qd: JointVector,
     width_m: f64,
@@ -209,7 +209,7 @@ impl Cell {
         RoleInputs {
             joints: JointSample { q: robot.q, qd: robot.qd, at: self.now },
             wrench: WrenchSample {
-                flange: wrench,
+                flange: wrench.into(),
                 at: if silent { Time(self.silent_since()) } else { self.now },
             },
             gripper: Some(GripperSample {
@@ -279,7 +279,6 @@ fn spec(role: Role, xml: &str, policy: &NamedPolicy) -> RoleSpec {
     let robot = cell.robot_for(role).unwrap();
     let index = cell.robots.iter().position(|other| other.name == robot.name).unwrap();
     let arm = arm_models::<ArmError>(&cell, |file| Ok(urdf(file).to_owned())).unwrap().swap_remove(index);
-    let gripper = &robot.gripper;
     let registry = registry();
     let tree =
         Loader::new(&registry).document(role.as_str(), xml).load().unwrap_or_else(|error| panic!("{error}"));
@@ -287,12 +286,7 @@ fn spec(role: Role, xml: &str, policy: &NamedPolicy) -> RoleSpec {
     RoleSpec {
         role,
         robot: robot.name.clone(),
-        tool: ToolModel::with_payload(
-            gripper.mass_kg,
-            Vector3::from(gripper.com_m),
-            robot.payload.mass_kg,
-            Vector3::from(gripper.tcp_m),
-        ),
+        tool: robot.load(),
         home: arm.joint_vector(&robot.home_rad).unwrap(),
         limits: MotionLimits::within(TCP_SPEED_M_PER_S, &active(1.2), &active(6.0)),
         input_timeout: INPUT_TIMEOUT,

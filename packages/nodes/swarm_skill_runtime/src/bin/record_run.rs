@@ -16,7 +16,7 @@ use futures::FutureExt as _;
 use futures::StreamExt as _;
 use r2r::std_msgs::msg::Bool;
 use r2r::swarm_msgs::msg::{PartPoses, RuntimeStatus, SafetyStatus};
-use swarm_base::{Role, Shutdown};
+use swarm_base::Shutdown;
 use swarm_ros::arguments::Arguments;
 use swarm_ros::{CellFile, CommandNode, qos};
 use swarm_run_log::{
@@ -222,11 +222,7 @@ fn header(options: &Options, cell: &CellFile) -> RunHeader {
     let robots = config.robots.iter().map(|robot| RobotInfo {
         name: robot.name.clone(),
         model: robot.model.to_string(),
-        role: Role::ALL
-            .into_iter()
-            .find(|role| config.robot_for(*role).is_some_and(|player| player.name == robot.name))
-            .map(|role| role.to_string())
-            .unwrap_or_default(),
+        role: config.role_of(&robot.name).map(|role| role.to_string()).unwrap_or_default(),
     });
     RunHeader {
         format: FORMAT,

@@ -2,8 +2,11 @@
 
 pub(crate) mod config;
 pub(crate) mod evidence_artifact;
+pub(crate) mod evidence_kinematics;
+pub(crate) mod fit_capsules;
 pub(crate) mod inspect;
 pub(crate) mod keys;
+pub(crate) mod kinematics;
 pub(crate) mod package;
 pub(crate) mod sign;
 pub(crate) mod verify;

@@ -7,8 +7,9 @@
 //! | `arrows` | dependencies between crates, see [`crate::arrows`] | |
 //! | `unit` | tests of `default-members` | |
 //! | `docs` | examples in their documentation | |
+//! | `loom` | every order of the threads that share a cell | |
 //! | `lints` | clippy without a warning; of `default-members` alone when `--fast` | yes |
-//! | `workspace` | tests of all other crates, and the artifact's second verifier in Python | yes |
+//! | `workspace` | tests of all other crates, and our verdicts and kinematics against others' in Python | yes |
 //! | `install` | the install tree in colcon's two layouts | yes |
 //! | `launch` | the launch files against that tree | yes |
 //! | `ros` | the nodes driven from rclpy | yes |
@@ -141,14 +142,14 @@ mod tests {
         let text = select(Selection::One("lint")).unwrap_err().to_string();
         assert_eq!(
             text,
-            "no stage is called `lint`; there are: format, arrows, unit, docs, lints, workspace, install, launch, ros"
+            "no stage is called `lint`; there are: format, arrows, unit, docs, loom, lints, workspace, install, launch, ros"
         );
     }
 
     #[test]
     fn the_fast_selection_needs_no_ros() {
         let names: Vec<&str> = select(Selection::Fast).unwrap().iter().map(|stage| stage.name).collect();
-        assert_eq!(names, ["format", "arrows", "unit", "docs", "lints"]);
+        assert_eq!(names, ["format", "arrows", "unit", "docs", "loom", "lints"]);
     }
 
     #[test]

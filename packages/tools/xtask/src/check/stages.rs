@@ -47,7 +47,7 @@ impl Stage {
     }
 }
 
-pub const STAGES: [Stage; 9] = [
+pub const STAGES: [Stage; 10] = [
     Stage { name: "format", about: "cargo fmt --check", needs_ros: NeedsRos::No, perform: format },
     Stage {
         name: "arrows",
@@ -57,6 +57,12 @@ pub const STAGES: [Stage; 9] = [
     },
     Stage { name: "unit", about: "tests of default-members", needs_ros: NeedsRos::No, perform: unit },
     Stage { name: "docs", about: "examples in the documentation", needs_ros: NeedsRos::No, perform: docs },
+    Stage {
+        name: "loom",
+        about: "every order of threads that share a cell",
+        needs_ros: NeedsRos::No,
+        perform: loom,
+    },
     Stage { name: "lints", about: "cargo clippy", needs_ros: NeedsRos::Partly, perform: lints },
     Stage {
         name: "workspace",
@@ -129,6 +135,23 @@ fn docs(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
     let mut command = cargo(run.layout);
     command.args(["test", "--doc", "--locked", "--no-fail-fast"]);
     follow(&mut command, Runner::CargoTest, &run.log("docs"), counts, Empty::Allowed)
+}
+
+/// With a target folder of its own: `--cfg loom` compiles everything anew.
+fn loom(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
+    let mut command = cargo(run.layout);
+    command.args([
+        "test",
+        "--release",
+        "--locked",
+        "--package",
+        "swarm_rt",
+        "--test",
+        "loom",
+        "--target-dir",
+    ]);
+    command.arg(run.layout.target().join("loom")).env("RUSTFLAGS", "--cfg loom");
+    follow(&mut command, Runner::CargoTest, &run.log("loom"), counts, Empty::Refused)
 }
 
 fn lints(run: &mut Run<'_>, _: &mut Counts) -> Result<()> {

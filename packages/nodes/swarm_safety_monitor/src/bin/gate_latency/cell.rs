@@ -1,13 +1,12 @@
 //! Plays the cell for the gate: arms that stand at home, with grippers that weigh what the declaration says.
 
-use r2r::geometry_msgs::msg::{Vector3, WrenchStamped};
+use r2r::geometry_msgs::msg::{Vector3, Wrench, WrenchStamped};
 use r2r::sensor_msgs::msg::JointState;
 use r2r::{Node, Publisher};
+use swarm_cell::RobotConfig;
 use swarm_kinematics::{ArmModel, JointVector};
 use swarm_ros::stamp::wall_now;
 use swarm_ros::{CellFile, qos};
-
-const GRAVITY_M_S2: f64 = 9.81;
 
 #[derive(Debug)]
 pub(crate) struct StandingCell {
@@ -26,8 +25,7 @@ impl StandingCell {
             state.velocity.extend(vec![0.0; arm.dof()]);
             let mut message = WrenchStamped::default();
             message.header.frame_id = robot.flange_frame();
-            let mass_kg = robot.gripper.mass_kg + robot.payload.mass_kg;
-            message.wrench.force = weight_in_flange(arm, &robot.home_rad, mass_kg);
+            message.wrench = weight(robot, arm);
             wrenches.push((node.create_publisher(&format!("/{}/wrench", robot.name), qos::SENSOR)?, message));
         }
         state.effort = vec![0.0; state.name.len()];
@@ -46,9 +44,9 @@ impl StandingCell {
     }
 }
 
-fn weight_in_flange(arm: &ArmModel, home_rad: &[f64], mass_kg: f64) -> Vector3 {
-    let q = arm.joint_vector(home_rad).unwrap_or_else(JointVector::zeros);
-    let flange_in_world = arm.flange(&arm.forward(&q));
-    let down = flange_in_world.rotation.inverse() * nalgebra::Vector3::new(0.0, 0.0, -mass_kg * GRAVITY_M_S2);
-    Vector3 { x: down.x, y: down.y, z: down.z }
+fn weight(robot: &RobotConfig, arm: &ArmModel) -> Wrench {
+    let q = arm.joint_vector(&robot.home_rad).unwrap_or_else(JointVector::zeros);
+    let weight = robot.load().weight(&arm.flange(&arm.forward(&q)));
+    let vector = |at: usize| Vector3 { x: weight[at], y: weight[at + 1], z: weight[at + 2] };
+    Wrench { force: vector(0), torque: vector(3) }
 }

@@ -1,0 +1,11 @@
+//! What real-time figures are held against: `cyclictest` on the same CPU in the same seconds, idle or under `stress-ng`.
+//!
+//! The same CPU and the same seconds are essential. On a virtual machine with two CPUs, p99.9 of `cyclictest` on one CPU and
+//! of the same loop on the other differ by 0.2 to 20 times; on the same CPU at the same time by a few percent, because the
+//! tail is the host's and hits both.
+
+pub mod cyclictest;
+mod error;
+pub mod load;
+
+pub use error::ReferenceError;

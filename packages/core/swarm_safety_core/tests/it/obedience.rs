@@ -1,0 +1,174 @@
+//! Robots that do otherwise than they are told, and joint states that contradict themselves.
+
+use swarm_kinematics::JointVector;
+use swarm_safety_core::{CauseKind, Measures, SafetyState, Verdict};
+
+use crate::bench::{Bench, LEFT, PANDA_ARM, RIGHT, joint};
+
+/// Cycles in which the robots' real motion is `act`'s; the monitor sees it with the next sample.
+fn cycles_while(bench: &mut Bench, count: usize, mut act: impl FnMut(&mut Bench)) -> Verdict {
+    let mut last = None;
+    for _ in 0..count {
+        let at = bench.q;
+        act(bench);
+        let qd = bench.qd;
+        last = Some(bench.cycle());
+        // Positions follow velocities, whoever made them.
+        bench.q = std::array::from_fn(|i| at[i] + qd[i] * crate::bench::PERIOD.as_secs_f64());
+    }
+    last.unwrap()
+}
+
+fn cause(verdict: &Verdict) -> (SafetyState, CauseKind, Option<usize>, Option<usize>) {
+    let cause = verdict.cause.expect("a stop has a cause");
+    (verdict.state, cause.kind, cause.robot, cause.joint)
+}
+
+#[test]
+fn a_joint_that_turns_the_other_way_stops_the_cell() {
+    let mut bench = Bench::running();
+    bench.wish[RIGHT] = Some(joint(1, 0.3));
+    bench.cycles(100);
+    // The acceleration stays within its limit; the velocity tells.
+    let mut speed = 0.3;
+    let mut verdict = bench.cycle();
+    for _ in 0..100 {
+        speed -= 0.01;
+        bench.qd[RIGHT] = joint(1, speed);
+        verdict = bench.cycle();
+        if verdict.state.is_stop() {
+            break;
+        }
+    }
+    assert_eq!(cause(&verdict), (SafetyState::Stop1, CauseKind::UnexpectedMotion, Some(RIGHT), Some(1)));
+}
+
+#[test]
+fn a_robot_that_nobody_commanded_may_not_move_even_while_others_run() {
+    let mut bench = Bench::running();
+    bench.wish[PANDA_ARM] = Some(JointVector::zeros());
+    bench.cycles(200);
+    let mut verdict = bench.cycle();
+    let mut speed = 0.0;
+    while !verdict.state.is_stop() && speed < 0.5 {
+        speed += 0.01;
+        bench.qd[PANDA_ARM] = joint(2, speed);
+        verdict = bench.cycle();
+    }
+    assert_eq!(cause(&verdict), (SafetyState::Stop1, CauseKind::UnexpectedMotion, Some(PANDA_ARM), Some(2)));
+    assert!(verdict.cause.unwrap().value < 0.15);
+}
+
+#[test]
+fn a_robot_that_is_told_to_move_and_stands_stops_the_cell() {
+    let mut bench = Bench::running();
+    bench.wish[LEFT] = Some(joint(0, 0.3));
+    let mut stopped_after = 0;
+    for cycle in 0..600 {
+        // What it was told has no effect: the sample is taken of a robot that stands.
+        bench.qd[LEFT] = JointVector::zeros();
+        let q = bench.q[LEFT];
+        let verdict = bench.cycle();
+        bench.q[LEFT] = q;
+        if verdict.state.is_stop() {
+            assert_eq!(cause(&verdict), (SafetyState::Stop1, CauseKind::NotFollowing, Some(LEFT), Some(0)));
+            stopped_after = cycle;
+            break;
+        }
+    }
+    // Half a second, after the ramp has passed what counts as motion.
+    assert!((250..300).contains(&stopped_after), "{stopped_after} cycles");
+}
+
+#[test]
+fn a_robot_that_moves_on_after_a_stop_deepens_it_until_it_rests() {
+    let mut bench = Bench::running();
+    bench.wish[LEFT] = Some(joint(0, 0.4));
+    bench.cycles(100);
+    bench.wish = [None; 3];
+    let runs_on = |bench: &mut Bench| bench.qd[LEFT] = joint(0, 0.4);
+    let verdict = cycles_while(&mut bench, 30, runs_on);
+    assert_eq!(verdict.state, SafetyState::Stop2, "commands ceased");
+    let mut states = vec![verdict.state];
+    let mut last = verdict;
+    for _ in 0..600 {
+        last = cycles_while(&mut bench, 1, runs_on);
+        if states.last() != Some(&last.state) {
+            states.push(last.state);
+            assert_eq!(last.cause.unwrap().kind, CauseKind::StopIneffective);
+        }
+    }
+    assert_eq!(states, [SafetyState::Stop2, SafetyState::Stop1, SafetyState::Estop]);
+    assert!(last.robots[LEFT].stop_ineffective && !last.robots[RIGHT].stop_ineffective);
+    // At rest at last; what a hand does then is no fault.
+    bench.cycles(300);
+    let verdict = cycles_while(&mut bench, 300, |bench| bench.qd[LEFT] = joint(0, 0.2));
+    assert!(!verdict.robots[LEFT].stop_ineffective);
+}
+
+#[test]
+fn a_robot_that_brakes_as_it_should_deepens_no_stop() {
+    let mut bench = Bench::running();
+    bench.wish[LEFT] = Some(joint(0, 1.0));
+    bench.cycles(100);
+    bench.inputs.hear_emergency_stop(true);
+    bench.inputs.hear_emergency_stop(false);
+    let verdict = bench.cycles(1000);
+    assert_eq!((verdict.state, verdict.cause.unwrap().kind), (SafetyState::Estop, CauseKind::EmergencyStop));
+    assert!(verdict.robots.iter().all(|robot| !robot.stop_ineffective));
+}
+
+#[test]
+fn a_position_that_jumps_contradicts_its_velocity() {
+    let mut bench = Bench::running();
+    bench.q[LEFT][3] += 0.04;
+    let verdict = bench.cycle();
+    assert_eq!(cause(&verdict), (SafetyState::Stop1, CauseKind::JointInconsistent, Some(LEFT), Some(3)));
+}
+
+#[test]
+fn a_position_that_drifts_contradicts_its_velocity() {
+    let mut bench = Bench::running();
+    let mut cycles = 0;
+    let verdict = loop {
+        bench.q[LEFT][3] += 0.0002;
+        let verdict = bench.cycle();
+        cycles += 1;
+        if verdict.state.is_stop() {
+            break verdict;
+        }
+        assert!(cycles < 1000);
+    };
+    assert_eq!(cause(&verdict), (SafetyState::Stop1, CauseKind::JointInconsistent, Some(LEFT), Some(3)));
+    // 0.1 rad/s of drift adds up to the tolerance of 0.03 rad in about 0.35 s.
+    assert!((140..220).contains(&cycles), "{cycles}");
+}
+
+#[test]
+fn frozen_positions_under_a_moving_velocity_are_a_contradiction() {
+    let mut bench = Bench::running();
+    bench.wish[RIGHT] = Some(joint(0, 0.5));
+    bench.cycles(100);
+    let frozen = bench.q[RIGHT];
+    let mut verdict = bench.cycle();
+    for _ in 0..200 {
+        bench.q[RIGHT] = frozen;
+        verdict = bench.cycle();
+        if verdict.state.is_stop() {
+            break;
+        }
+    }
+    assert_eq!(cause(&verdict), (SafetyState::Stop1, CauseKind::JointInconsistent, Some(RIGHT), Some(0)));
+}
+
+#[test]
+fn the_status_shows_what_is_measured() {
+    let mut bench = Bench::running();
+    bench.wish[LEFT] = Some(joint(1, -0.4));
+    let verdict = bench.cycles(150);
+    let Measures { elbow_speed_m_s, momentum_kg_m_s, self_separation_m, fixture_separation_m, .. } =
+        verdict.robots[LEFT].measures;
+    assert!(elbow_speed_m_s > 0.01 && momentum_kg_m_s > 0.5, "{elbow_speed_m_s} {momentum_kg_m_s}");
+    assert!(self_separation_m.is_finite() && self_separation_m > 0.0);
+    assert!(fixture_separation_m > 0.01 && fixture_separation_m < 1.0, "{fixture_separation_m}");
+}
