@@ -268,6 +268,26 @@ fn type_hash(top: &(String, Vec<Field>), references: &[(String, Vec<Field>)]) ->
 }
 
 #[cfg(test)]
+impl Definitions {
+    /// An empty message as JSON, its fields in order.
+    pub(crate) fn empty_as_json(&self, type_name: &str) -> String {
+        let value = |field: &Field| match field.type_id {
+            UNBOUNDED_SEQUENCE.. => "[]".to_owned(),
+            NESTED => self.empty_as_json(&field.nested),
+            2..=9 => "0".to_owned(),
+            10 | 11 => "0.0".to_owned(),
+            15 => "false".to_owned(),
+            17 => "\"\"".to_owned(),
+            other => panic!("no empty value for field type {other}"),
+        };
+        let fields = self.fields(type_name, "a test").unwrap();
+        let fields: Vec<_> =
+            fields.iter().map(|field| format!("\"{}\":{}", field.name, value(field))).collect();
+        format!("{{{}}}", fields.join(","))
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

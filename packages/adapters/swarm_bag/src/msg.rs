@@ -21,7 +21,14 @@ macro_rules! messages {
         impl Message for $name {
             const TYPE: &'static str = $type;
         }
-    )+};
+    )+
+
+        /// Name and JSON of an empty message of each type.
+        #[cfg(test)]
+        fn all_empty() -> Vec<(&'static str, String)> {
+            vec![$(($type, serde_json::to_string(&$name::default()).unwrap())),+]
+        }
+    };
 }
 
 messages! {
@@ -42,13 +49,15 @@ messages! {
     }
     /// See `msg/swarm_msgs/msg/RobotSafety.msg`, as for those below.
     RobotSafety = "swarm_msgs/msg/RobotSafety" {
-        robot: String, speed_scale: f64, tcp_speed: f64, tcp_speed_limit: f64, contact_force: f64,
-        contact_force_limit: f64, separation: f64, separation_limit: f64, joint_velocity_ratio: f64, input_age: f64,
+        robot: String, speed_scale: f64, tcp_speed: f64, tcp_speed_limit: f64, elbow_speed: f64, elbow_speed_limit: f64,
+        momentum: f64, momentum_limit: f64, power: f64, power_limit: f64, contact_force: f64, contact_force_limit: f64,
+        separation: f64, separation_limit: f64, self_separation: f64, fixture_separation: f64, human_separation: f64,
+        joint_velocity_ratio: f64, input_age: f64, stop_ineffective: bool,
     }
     SafetyStatus = "swarm_msgs/msg/SafetyStatus" {
         header: Header, state: u8, cause: String, detail: String, robot: String, joint: String, value: f64, limit: f64,
         skill: String, artifact: String, trace_id: String, epoch: u64, cycle: u64, cause_cycle: u64, real_time: bool,
-        robots: Vec<RobotSafety>,
+        degraded: bool, robots: Vec<RobotSafety>,
     }
     Permit = "swarm_msgs/msg/Permit" {
         header: Header, epoch: u64, sequence: u64, robots: Vec<String>, speed_scale: Vec<f64>,
@@ -78,5 +87,18 @@ impl Float64MultiArray {
     /// A plain list, as ros2_control's forward_command_controller takes it.
     pub fn list(data: Vec<f64>) -> Self {
         Self { layout: MultiArrayLayout::default(), data }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::definition::Definitions;
+
+    #[test]
+    fn every_struct_has_the_fields_of_its_definition_in_their_order() {
+        for (name, json) in all_empty() {
+            assert_eq!(json, Definitions::suite().empty_as_json(name), "{name}");
+        }
     }
 }

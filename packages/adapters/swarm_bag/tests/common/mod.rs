@@ -49,6 +49,8 @@ pub(crate) fn safety_status(nanos: i64, robots: usize) -> SafetyStatus {
         robot: format!("ur{}", "x".repeat(index)),
         speed_scale: 0.5,
         separation: index as f64,
+        human_separation: f64::MAX,
+        stop_ineffective: index == 1,
         input_age: 0.001,
         ..RobotSafety::default()
     };
