@@ -382,7 +382,8 @@ def test_a_killed_monitor_means_that_the_arms_stop_by_themselves(cell, probe):
     cell.monitor.kill()
     driver = cell.reports.wait(ARM, lambda d: d.cycles_to_stand > 0 and d.standing, "the arm stands")
     assert driver.drive == "permit_old"
-    assert driver.stop_permit_age_cycles == PERMIT_TIMEOUT_CYCLES + 1
+    # A permit arrives somewhere within a cycle.
+    assert driver.stop_permit_age_cycles in (PERMIT_TIMEOUT_CYCLES, PERMIT_TIMEOUT_CYCLES + 1)
     assert driver.cycles_to_stand <= 15
 
 

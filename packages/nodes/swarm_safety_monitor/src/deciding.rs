@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use swarm_base::{Clock as _, Duration, Shutdown, Time};
-use swarm_ros::LifecycleState;
 use swarm_rt::cells::queue::{Receiver, Sender};
 use swarm_rt::periodic::{Occasion, Periodic};
 use swarm_rt::purity::allocation;
@@ -69,11 +68,12 @@ pub struct Terms {
     pub guarded: bool,
 }
 
-/// Starts the thread; it ends after a shutdown request. Gives what it lacks of its terms, as looked at.
+/// Starts the thread; it decides while `active` says so, and ends after a shutdown request. Gives what it lacks of its terms, as
+/// looked at.
 pub fn start(
     decider: Decider,
     terms: &Terms,
-    lifecycle: LifecycleState,
+    active: impl Fn() -> bool + Send + 'static,
     shutdown: Shutdown,
 ) -> std::io::Result<(JoinHandle<()>, Vec<Lack>)> {
     let (tell, lacks) = std::sync::mpsc::channel();
@@ -86,43 +86,43 @@ pub fn start(
             // Whoever started this thread waits for it.
             let _ = tell.send(lacks);
             if terms.guarded {
-                decider.run_guarded(&lifecycle, &shutdown);
+                decider.run_guarded(&active, &shutdown);
             } else {
                 let mut decider = decider;
-                decider.run(&lifecycle, &shutdown);
+                decider.run(&active, &shutdown);
             }
         })?;
     Ok((thread, lacks.recv().unwrap_or_default()))
 }
 
 impl Decider {
-    fn run_guarded(mut self, lifecycle: &LifecycleState, shutdown: &Shutdown) {
+    fn run_guarded(mut self, active: &dyn Fn() -> bool, shutdown: &Shutdown) {
         let allowed = Allowed { sleeper: &self.sleeper, wakers: &[&self.listener] };
         if let Err(error) = allow_only(allowed, Breach::KillsTheProcess) {
             tracing::error!("the deciding thread goes without its list of system calls: {error}");
         }
         match allocation::forbid() {
-            Ok(_forbidden) => self.run(lifecycle, shutdown),
+            Ok(_forbidden) => self.run(active, shutdown),
             Err(error) => {
                 tracing::error!("the deciding thread goes without its guard of memory: {error}");
-                self.run(lifecycle, shutdown);
+                self.run(active, shutdown);
             }
         }
         // The list of system calls stays: giving back memory might need one that is not on it. The process ends.
         std::mem::forget(self);
     }
 
-    fn run(&mut self, lifecycle: &LifecycleState, shutdown: &Shutdown) {
+    fn run(&mut self, active: &dyn Fn() -> bool, shutdown: &Shutdown) {
         let mut state = State::new(&self.config, self.first_epoch);
         let mut periodic = Periodic::aligned(KernelClock.now(), self.period);
-        let mut active = false;
+        let mut was_active = false;
         while !shutdown.is_requested() {
             let occasion = periodic.wait(&mut self.sleeper);
-            if lifecycle.is_active() {
-                active = true;
+            if active() {
+                was_active = true;
                 let cycle = self.cycle(&mut state, occasion);
                 self.say(Said::Cycle(cycle));
-            } else if std::mem::take(&mut active) {
+            } else if std::mem::take(&mut was_active) {
                 self.say(Said::Silence { epoch: state.epoch() });
             }
         }

@@ -79,8 +79,16 @@ fn run() -> anyhow::Result<()> {
     let decider =
         Decider { config, first_epoch, period, ears, sleeper, limits: new_limits, retired, said, listener };
     let (shutdown, lifecycle) = (shell.shutdown(), shell.lifecycle());
-    let (deciding, thread_lacks) = deciding::start(decider, &terms, lifecycle.clone(), shutdown.clone())
-        .context("cannot start the deciding thread")?;
+    let (deciding, thread_lacks) = deciding::start(
+        decider,
+        &terms,
+        {
+            let lifecycle = lifecycle.clone();
+            move || lifecycle.is_active()
+        },
+        shutdown.clone(),
+    )
+    .context("cannot start the deciding thread")?;
     lacks.extend(thread_lacks);
     lacks.extend(awake.as_ref().err().cloned());
     let publisher = Publisher {

@@ -1,0 +1,146 @@
+//! The demo cell at rest at home, as the deciding thread hears it, and the ends of its cells.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use swarm_base::{Clock as _, Duration};
+use swarm_kinematics::JointVector;
+use swarm_ros::CellFile;
+use swarm_rt::KernelClock;
+use swarm_rt::cells::queue::{self, Receiver, Sender};
+use swarm_rt::wake::{self, Sleeper, Waker};
+use swarm_safety_core::{CommandSample, Config, Inputs, JointSample, SafetyState, Timing, WrenchSample};
+use swarm_safety_monitor::deciding::{Cycle, Decider, Said};
+use swarm_safety_monitor::heard::{self, Mouth};
+use swarm_safety_monitor::setup;
+
+/// Where the loop and its reference run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    pub cpu: u16,
+    pub priority: u8,
+}
+
+/// Epoch before the first reset.
+const FIRST_EPOCH: u64 = 1;
+
+/// A decider with everybody who would speak and listen to it.
+pub(crate) struct Bench {
+    pub decider: Option<Decider>,
+    pub mouth: Mouth,
+    pub said: Receiver<Said>,
+    pub listening: Sleeper,
+    pub config: Arc<Config>,
+    home: Vec<JointVector>,
+    sequence: u64,
+    /// Kept so that the queues stay whole.
+    _limits: Sender<Arc<Config>>,
+    _retired: Receiver<Arc<Config>>,
+}
+
+impl Bench {
+    /// `waker` replaces the decider's own for whoever speaks, to measure the polling path alone.
+    pub(crate) fn new(period: Duration, waiting: usize, waker: Option<Waker>) -> anyhow::Result<Self> {
+        let cell = CellFile::read(Path::new("config/cell.yaml"))?;
+        let timing = Timing { period_s: period.as_secs_f64(), ..Timing::default() };
+        let config = Arc::new(setup::config(&cell, timing)?);
+        let home = cell.config.robots.iter().zip(config.arms());
+        let home = home
+            .map(|(robot, arm)| arm.model.joint_vector(&robot.home_rad).context("home_rad does not fit"))
+            .collect::<anyhow::Result<_>>()?;
+        let (sleeper, own) = wake::pair();
+        let (mouth, ears) = heard::pair(waker.unwrap_or(own));
+        let (limits, new_limits) = queue::queue(4);
+        let (retired, old_limits) = queue::queue(4);
+        let (tell, said) = queue::queue(waiting);
+        let (listening, listener) = wake::pair();
+        let decider = Decider {
+            config: Arc::clone(&config),
+            first_epoch: FIRST_EPOCH,
+            period,
+            ears,
+            sleeper,
+            limits: new_limits,
+            retired,
+            said: tell,
+            listener,
+        };
+        Ok(Self {
+            decider: Some(decider),
+            mouth,
+            said,
+            listening,
+            config,
+            home,
+            sequence: 0,
+            _limits: limits,
+            _retired: old_limits,
+        })
+    }
+
+    /// Fresh samples of every input, as the cell at rest sends them.
+    pub(crate) fn feed(&mut self, epoch: Option<u64>) {
+        self.sequence += 1;
+        let (config, home, sequence) = (&self.config, &self.home, self.sequence);
+        let arrival = KernelClock.now();
+        self.mouth.say(|inputs: &mut Inputs| {
+            for (i, (arm, q)) in config.arms().iter().zip(home).enumerate() {
+                let robot = &mut inputs.robots[i];
+                let (q, qd, effort) = (*q, JointVector::zeros(), Some(JointVector::zeros()));
+                robot.joints = Some(JointSample { q, qd, effort, stamp_ns: arrival.0, arrival, sequence });
+                let weight = arm.payload.weight(&arm.model.flange(&arm.model.forward(&q)));
+                robot.wrench = Some(WrenchSample {
+                    force: weight.fixed_rows::<3>(0).into_owned(),
+                    torque: weight.fixed_rows::<3>(3).into_owned(),
+                    stamp_ns: arrival.0,
+                    arrival,
+                    sequence,
+                });
+                robot.command = epoch.map(|epoch| CommandSample {
+                    velocity: JointVector::zeros(),
+                    epoch,
+                    run: 1,
+                    sequence,
+                    artifact_matches: true,
+                    arrival,
+                });
+            }
+        });
+    }
+
+    /// The newest cycle that was said, if any.
+    pub(crate) fn newest(&mut self) -> Option<Cycle> {
+        let mut newest = None;
+        while let Some(said) = self.said.receive() {
+            if let Said::Cycle(cycle) = said {
+                newest = Some(cycle);
+            }
+        }
+        newest
+    }
+
+    /// Feeds and resets until the cell runs; gives the epoch.
+    pub(crate) fn run_up(&mut self) -> anyhow::Result<u64> {
+        let mut epoch = None;
+        for _ in 0..2_000 {
+            self.feed(epoch);
+            std::thread::sleep(std::time::Duration::from_millis(1));
+            let Some(cycle) = self.newest() else { continue };
+            match cycle.verdict.state {
+                SafetyState::Run | SafetyState::Slow => return Ok(cycle.verdict.epoch),
+                SafetyState::Ready => epoch = Some(cycle.verdict.epoch),
+                _ => self.mouth.reset(swarm_safety_core::ResetRequest { epoch: cycle.verdict.epoch }),
+            }
+        }
+        anyhow::bail!(
+            "the cell did not come to run within 2 s; is the declaration in config/cell.yaml whole?"
+        )
+    }
+}
+
+/// The middle one of an odd number of values.
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}

@@ -1,0 +1,104 @@
+//! What the loop asks of the system: nothing but to sleep and to wake. Memory and system calls are guarded as in the shipped node, so
+//! that a breach ends this program; faults and switches are the kernel's counts of the thread.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
+
+use clap::Args;
+use serde_json::{Value, json};
+use swarm_base::{Clock as _, Duration};
+use swarm_rt::periodic::Periodic;
+use swarm_rt::purity::allocation;
+use swarm_rt::purity::counters::{Counters, ThreadId};
+use swarm_rt::purity::system_calls::{Allowed, Breach, allow_only};
+use swarm_rt::{KernelClock, ThreadWish, prepare_thread};
+use swarm_safety_core::State;
+use swarm_safety_monitor::deciding::Said;
+
+use crate::cell::{Bench, Place};
+
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    #[arg(long, default_value_t = 10_000_000)]
+    cycles: u64,
+}
+
+/// Short, so that ten million cycles take minutes; the loop is the same.
+const PERIOD: Duration = Duration::from_micros(40);
+/// Cycles before the count begins: the first ones touch their memory for the first time.
+const WARM_UP: u64 = 10_000;
+const SAMPLE_PERIOD: Duration = Duration::from_millis(2);
+
+pub(crate) fn measure(options: &Options, place: Place) -> anyhow::Result<Value> {
+    let mut bench = Bench::new(PERIOD, 4096, None)?;
+    let mut decider = bench.decider.take().expect("made with one");
+    let (tell, told) = mpsc::channel();
+    let done = Arc::new(AtomicU64::new(0));
+    let uses = Arc::new(AtomicU64::new(0));
+    let last = WARM_UP + options.cycles;
+    let thread = std::thread::Builder::new().stack_size(1 << 20).spawn({
+        let (done, uses) = (Arc::clone(&done), Arc::clone(&uses));
+        move || {
+            let wish = ThreadWish { priority: place.priority, cpu: Some(place.cpu), stack_bytes: 256 << 10 };
+            let lacks = prepare_thread(&wish);
+            let allowed = Allowed { sleeper: &decider.sleeper, wakers: &[&decider.listener] };
+            let filter = allow_only(allowed, Breach::KillsTheProcess).map_err(|error| error.to_string());
+            // Whoever started this thread waits for it.
+            let _ = tell.send((ThreadId::current(), lacks, filter));
+            let forbidden = allocation::forbid();
+            let guarded = forbidden.is_ok();
+            let before = allocation::uses();
+            let mut state = State::new(&decider.config, decider.first_epoch);
+            let mut periodic = Periodic::aligned(KernelClock.now(), decider.period);
+            let mut cycles = 0;
+            while cycles < last {
+                let occasion = periodic.wait(&mut decider.sleeper);
+                let cycle = decider.cycle(&mut state, occasion);
+                // A full queue is counted there.
+                let _ = decider.said.send(Said::Cycle(cycle));
+                decider.listener.wake();
+                cycles += 1;
+                done.store(cycles, Ordering::Release);
+            }
+            uses.store(allocation::uses() - before, Ordering::Release);
+            drop(forbidden);
+            // Giving memory back might need a call that is not on the list.
+            std::mem::forget(decider);
+            guarded
+        }
+    })?;
+    let (id, lacks, filter) = told.recv()?;
+    for lack in lacks {
+        eprintln!("not in real time: {lack}");
+    }
+    filter.map_err(anyhow::Error::msg)?;
+    let epoch = bench.run_up()?;
+    let mut begin = None;
+    let mut newest = (0, Counters::of(id)?);
+    while done.load(Ordering::Acquire) < last {
+        bench.feed(Some(epoch));
+        bench.listening.sleep_until(KernelClock.now() + SAMPLE_PERIOD);
+        bench.newest();
+        let cycles = done.load(Ordering::Acquire);
+        if cycles >= WARM_UP && cycles < last {
+            // The thread is gone soon after its last cycle; this look may be the last.
+            let Ok(counters) = Counters::of(id) else { break };
+            newest = (cycles, counters);
+            begin.get_or_insert(newest);
+        }
+    }
+    let guarded = thread.join().map_err(|_| anyhow::anyhow!("the loop panicked"))?;
+    anyhow::ensure!(guarded, "memory was not guarded");
+    let (first, before) = begin.ok_or_else(|| anyhow::anyhow!("too few cycles to count"))?;
+    let (cycles, counters) = (newest.0 - first, newest.1);
+    let voluntary = counters.voluntary_switches - before.voluntary_switches;
+    Ok(json!({"figures": {
+        "cycles": cycles,
+        "allocations": uses.load(Ordering::Acquire),
+        // Each sleep gives the CPU up once at most; whatever is beyond was a wait for something else.
+        "locks": voluntary.saturating_sub(cycles + 1),
+        "page_faults": counters.minor_faults + counters.major_faults - before.minor_faults - before.major_faults,
+        "involuntary_switches": counters.involuntary_switches - before.involuntary_switches,
+        "system_calls_listed": 1,
+    }}))
+}
