@@ -411,8 +411,8 @@ def test_a_killed_simulation_stops_the_cell_and_its_restart_recovers(cell, probe
     assert status.cause in ("joint_state_timeout", "wrench_timeout")
     cell.reports.all.clear()
     cell.start_sim()
-    # Heard before the arm is moved: who waits for a report while he moves it lets his commands cease.
-    cell.reports.newest()
+    # The drivers hear the gate before the arm is moved; an arm that is told to move and does not is stopped.
+    cell.reports.wait(ARM, lambda driver: driver.permit_age_cycles < PERMIT_TIMEOUT_CYCLES, "the driver hears permits")
     cell.skill.epoch = cell.safety.make_ready().epoch
     cell.move()
 
