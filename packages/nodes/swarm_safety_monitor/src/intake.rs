@@ -268,7 +268,7 @@ mod tests {
     use swarm_cell::RobotConfig;
     use swarm_ros::CellFile;
     use swarm_ros::stamp::wall_now;
-    use swarm_safety_core::{InputFault, Timing};
+    use swarm_safety_core::{InputFault, Timing, Tolerances};
 
     use super::*;
     use crate::setup;
@@ -279,7 +279,7 @@ mod tests {
     fn intake() -> (Intake, Config) {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../config/cell.yaml");
         let cell = CellFile::read(&path).unwrap();
-        let config = setup::config(&cell, Timing::default()).unwrap();
+        let config = setup::sources(&cell).unwrap().config(Timing::default(), Tolerances::default()).unwrap();
         let flanges: Vec<_> = cell.config.robots.iter().map(RobotConfig::flange_frame).collect();
         let intake =
             Intake::new(&config, &flanges, StampTolerance { future_s: 0.005 }, MonotonicClock::new());

@@ -10,11 +10,12 @@ use swarm_base::{Duration, MonotonicClock};
 use swarm_cell::RobotConfig;
 use swarm_ros::diagnostics::{Level, Report};
 use swarm_ros::{CellFile, Managed, NodeShell, Parameter, ParameterSpec, ShellError, qos};
-use swarm_safety_core::{Config, Timing};
+use swarm_safety_core::{Config, Timing, Tolerances};
 use swarm_safety_monitor::cycle::{self, Deciding, Gate};
 use swarm_safety_monitor::envelopes::Envelopes;
 use swarm_safety_monitor::intake::{Intake, StampTolerance};
 use swarm_safety_monitor::outputs::Outputs;
+use swarm_safety_monitor::setup::SetupError;
 use swarm_safety_monitor::{services, setup};
 
 fn main() -> ExitCode {
@@ -34,7 +35,8 @@ fn run() -> anyhow::Result<()> {
     shell.check_parameters()?;
 
     let schedule = setup::node(&cell, "safety_monitor")?.schedule.clone();
-    let config = setup::config(&cell, parameters.timing(schedule.period_us))?;
+    let timing = parameters.timing(schedule.period_us);
+    let config = setup::sources(&cell)?.config(timing, Tolerances::default()).map_err(SetupError::from)?;
     let flanges: Vec<String> = cell.config.robots.iter().map(RobotConfig::flange_frame).collect();
     let clock = MonotonicClock::new();
     let tolerance = StampTolerance { future_s: seconds(&parameters.stamp_tolerance_us) };
@@ -45,7 +47,7 @@ fn run() -> anyhow::Result<()> {
     let envelopes = Envelopes {
         store: PathBuf::from(parameters.artifact_store.get()),
         trust_file: PathBuf::from(parameters.trust_file.get()),
-        roles: setup::roles(&cell),
+        roles: swarm_safety_setup::roles(&cell.config),
     };
     let gate = Gate {
         config,
