@@ -20,7 +20,7 @@
 //! | record | bytes |
 //! |---|---|
 //! | length of kind and body | 4 |
-//! | kind | 1: header 0, cycle 1, snapshot 2, limits 3, lost 4, close 5, seal 6 |
+//! | kind | 1: header 0, cycle 1, snapshot 2, limits 3, lost 4, close 5, seal 6, removed 7 |
 //! | body | the fields in the order of the record's declaration, as in [`swarm_safety_core::wire`]; digests, key and signature as their bytes |
 //! | link | 32: SHA-256 of link before, length, kind and body; before the first stands SHA-256 of `swarm black box chain 1\0` |
 //!

@@ -13,13 +13,12 @@ pub type Digest = [u8; 32];
 /// What the deciding thread hands over: plain values, so that they go through a queue without a heap.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Entry {
-    /// One call of `step`: its arguments and its verdict.
-    Cycle(Cycle),
+    /// One call of `step`, and the generation of the limits that it was made under. A generation that is new makes the
+    /// recorder note its limits; so no message of its own can get lost.
+    Cycle { generation: u64, cycle: Cycle },
     /// The state before the next cycle: before the first one, then now and then, so that a part of a recording can be replayed
     /// without what came before it.
     Snapshot(State),
-    /// From the next cycle on, the limits of this generation hold.
-    Limits { generation: u64 },
 }
 
 /// One call of `step`.
@@ -38,8 +37,10 @@ pub enum Record {
     Snapshot(State),
     /// These limits hold from the next cycle on.
     Limits(Limits),
-    /// So many entries were lost here: cycles, snapshots or changes of limits.
+    /// So many cycles were lost here.
     Lost(u64),
+    /// The recorder has removed the file of this number, to make room.
+    Removed(u64),
     /// The recording ends here on purpose.
     Close(CloseReason),
     Seal(Seal),
@@ -202,6 +203,7 @@ impl Record {
             Self::Lost(_) => 4,
             Self::Close(_) => 5,
             Self::Seal(_) => 6,
+            Self::Removed(_) => 7,
         }
     }
 
@@ -217,7 +219,7 @@ impl Record {
             }
             Self::Snapshot(state) => state.put(out),
             Self::Limits(limits) => put_limits(limits, out),
-            Self::Lost(count) => count.put(out),
+            Self::Lost(number) | Self::Removed(number) => number.put(out),
             Self::Close(reason) => out.push(*reason as u8),
             Self::Seal(seal) => seal.put(out),
         }
@@ -226,7 +228,7 @@ impl Record {
     /// Reads kind and body, which take up all of `bytes`.
     pub(crate) fn take(bytes: &[u8]) -> Result<Self, WireError> {
         let mut bytes = Bytes::new(bytes);
-        let record = match bytes.tag(6, "kind of record")? {
+        let record = match bytes.tag(7, "kind of record")? {
             0 => Self::Header(take_header(&mut bytes)?),
             1 => {
                 let now = Time::take(&mut bytes)?;
@@ -241,7 +243,8 @@ impl Record {
                 1 => CloseReason::StopRecorded,
                 _ => CloseReason::Shutdown,
             }),
-            _ => Self::Seal(Seal::take(&mut bytes)?),
+            6 => Self::Seal(Seal::take(&mut bytes)?),
+            _ => Self::Removed(u64::take(&mut bytes)?),
         };
         bytes.end()?;
         Ok(record)

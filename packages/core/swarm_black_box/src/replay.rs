@@ -69,7 +69,7 @@ impl Replay {
             Record::Snapshot(state) => self.compare_state(state),
             Record::Lost(_) => self.state = None,
             Record::Cycle(cycle) => return Ok(self.step(cycle)),
-            Record::Close(_) | Record::Seal(_) => {}
+            Record::Close(_) | Record::Seal(_) | Record::Removed(_) => {}
         }
         Ok(None)
     }
@@ -93,6 +93,7 @@ impl Replay {
         Ok(())
     }
 
+    #[expect(clippy::maybe_infinite_iter, reason = "the cycle of a state is a number, no iterator")]
     fn compare_state(&mut self, recorded: &State) {
         let before = self.state.replace(*recorded);
         if let Some(derived) = before

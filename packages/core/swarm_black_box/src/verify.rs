@@ -18,9 +18,11 @@ pub struct Verification {
     /// First and last cycle; both 0 if there is none.
     pub first_cycle: u64,
     pub last_cycle: u64,
-    /// Entries that the recorder says it has lost.
+    /// Cycles that the recorder says it has lost.
     pub lost: u64,
     pub segments: u64,
+    /// Files of the series that the recorder says it has removed, to make room.
+    pub removed: Vec<u64>,
     /// Who vouches for the seals.
     pub signed: Signed,
     pub end: End,
@@ -80,7 +82,7 @@ pub enum Problem {
     NoHeader,
     #[error("a second header")]
     SecondHeader,
-    #[error("cycle {found} follows cycle {last}, {lost} entries are known to be lost in between")]
+    #[error("cycle {found} follows cycle {last}, {lost} cycles are known to be lost in between")]
     CycleGap { last: u64, found: u64, lost: u64 },
     #[error("the seal says segment {found}, expected {expected}")]
     SegmentNumber { found: u64, expected: u64 },
@@ -207,6 +209,7 @@ impl Judge {
                 last_cycle: 0,
                 lost: 0,
                 segments: 0,
+                removed: Vec::new(),
                 signed: Signed::HashOnly,
                 end: End::Open { unsealed_records: 0, cut_bytes: 0 },
                 next,
@@ -269,6 +272,7 @@ impl Judge {
             Record::Header(_) => self.note(frame, Problem::SecondHeader),
             Record::Cycle(cycle) => self.judge_cycle(frame, cycle.verdict.cycle),
             Record::Snapshot(_) | Record::Limits(_) => {}
+            Record::Removed(file) => self.found.removed.push(*file),
             Record::Lost(count) => {
                 self.found.lost = self.found.lost.saturating_add(*count);
                 self.lost_since = self.lost_since.saturating_add(*count);
@@ -281,9 +285,8 @@ impl Judge {
     fn judge_cycle(&mut self, frame: &Frame<'_>, found: u64) {
         let lost = std::mem::take(&mut self.lost_since);
         if let Some(last) = self.last_cycle {
-            // Not every lost entry was a cycle.
             let next = last.saturating_add(1);
-            if found < next || found > next.saturating_add(lost) {
+            if found != next.saturating_add(lost) {
                 self.note(frame, Problem::CycleGap { last, found, lost });
             }
         } else {
@@ -373,12 +376,14 @@ impl fmt::Display for Missing<'_> {
     }
 }
 
-/// Whether `after` goes on where `before` ends.
-pub fn junction(before: &Verification, after: &Header) -> Result<(), Junction> {
+/// Whether `after` goes on where `before` ends. Files in between may be missing if the recorder has said that it `removed` them.
+pub fn junction(before: &Verification, after: &Header, removed: &[u64]) -> Result<(), Junction> {
     let (expected, place) = (before.next, after.place);
     let (one, two) = (before.header.place.file, place.file);
     if place.file != expected.file {
-        return Err(Junction::FileMissing { before: one, after: two });
+        let gone =
+            expected.file < place.file && (expected.file..place.file).all(|file| removed.contains(&file));
+        return if gone { Ok(()) } else { Err(Junction::FileMissing { before: one, after: two }) };
     }
     if place.previous_seal != expected.previous_seal {
         let (named, found) = (place.previous_seal, expected.previous_seal);

@@ -91,18 +91,28 @@ fn verify_files(args: &Verify) -> anyhow::Result<Outcome> {
     let trusted = (!keys.is_empty()).then_some(keys.as_slice());
     let files = read_all(&args.files)?;
     let mut judged: Vec<Judged> = Vec::new();
+    let mut joints = Vec::new();
     let mut seal_seen = args.expect_seal.is_none();
     for (index, file) in files.iter().enumerate() {
         let last = index + 1 == files.len();
-        let mut this = judge(file, trusted, args.open_end && last);
+        let this = judge(file, trusted, args.open_end && last);
         let before = judged.last().and_then(|judged| judged.found.as_ref());
-        if let (Some(before), Some(found)) = (before, &this.found)
-            && let Err(problem) = junction(before, &found.header)
-        {
-            this.problems.push(problem.to_string());
+        if let (Some(before), Some(found)) = (before, &this.found) {
+            joints.push((before.clone(), found.header.clone(), index));
         }
         seal_seen |= args.expect_seal.is_some_and(|seal| seals(file).any(|found| found == seal));
         judged.push(this);
+    }
+    // A removal is recorded after the files between which it left a gap.
+    let removed: Vec<u64> = judged
+        .iter()
+        .filter_map(|judged| judged.found.as_ref())
+        .flat_map(|found| found.removed.clone())
+        .collect();
+    for (before, after, index) in joints {
+        if let Err(problem) = junction(&before, &after, &removed) {
+            judged[index].problems.push(problem.to_string());
+        }
     }
     let good = seal_seen && judged.iter().all(|judged| judged.problems.is_empty());
     if args.json {
@@ -151,7 +161,7 @@ fn show(judged: &Judged) {
     if let Some(found) = &judged.found {
         let header = &found.header;
         println!(
-            "  file {}, {} records in {} sealed segments, cycles {} to {} ({}), {} entries lost",
+            "  file {}, {} records in {} sealed segments, cycles {} to {} ({}), {} cycles lost",
             header.place.file,
             found.records,
             found.segments,
@@ -165,7 +175,7 @@ fn show(judged: &Judged) {
         match found.signed {
             Signed::Trusted => println!("  sealed with the trusted key {key}"),
             Signed::BySelf => {
-                println!("  sealed with key {key}, which nobody has vouched for (--public-key)")
+                println!("  sealed with key {key}, which nobody has vouched for (--public-key)");
             }
             Signed::HashOnly => println!("  sealed by hashes alone: shows damage, but no forger"),
         }
@@ -244,7 +254,7 @@ fn show_replayed(found: &Replayed) {
     println!("{} of {} recorded states the same in every bit", found.states_exact, found.states);
     if found.without_state > 0 {
         println!(
-            "{} cycles cannot be derived: no state was recorded before them, or entries were lost",
+            "{} cycles cannot be derived: no state was recorded before them, or cycles were lost",
             found.without_state
         );
     }
