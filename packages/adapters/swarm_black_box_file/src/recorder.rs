@@ -198,10 +198,6 @@ impl Recorder {
     }
 
     /// Takes what the deciding thread has handed over.
-    #[expect(
-        clippy::large_types_passed_by_value,
-        reason = "it comes out of a queue by value, and most go into the ring"
-    )]
     pub fn take(&mut self, entry: Entry) {
         let stops = match &entry {
             Entry::Cycle { cycle, .. } => self.look(cycle),
