@@ -200,6 +200,16 @@ fn to_find_out_a_call_can_fail_instead() {
 
 /// What a real loop does, under every guard: periods, events, all cells both ways, latencies; stopped and continued once.
 #[test]
+fn the_first_look_at_the_clock_may_come_after_the_list() {
+    let output = in_a_child("the_first_look_at_the_clock_may_come_after_the_list", || {
+        let (sleeper, _waker) = wake::pair();
+        guard(&sleeper, &[], Breach::KillsTheProcess);
+        std::hint::black_box(KernelClock.now());
+    });
+    assert_ended_well(&output);
+}
+
+#[test]
 fn a_clean_loop_lives_and_its_thread_ends() {
     const CYCLES: u64 = 2_000;
     let output = in_a_child("a_clean_loop_lives_and_its_thread_ends", || {

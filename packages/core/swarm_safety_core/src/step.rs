@@ -203,6 +203,10 @@ fn goes_on(config: &Config, scene: &Scene, state: &State, robot: usize, now: Tim
         return None;
     }
     let seen = scene.robots[robot].as_ref()?;
+    // A silent robot is a fault of its own; what it said last tells nothing of what it does.
+    if age_s(now, Some(seen.joints.arrival)) > config.in_force().cell.joint_state_timeout_s {
+        return None;
+    }
     let (joint, velocity, limit) = known.told.otherwise(config, seen)?;
     Some(Cause::joint(CauseKind::StopIneffective, robot, joint, velocity, limit))
 }

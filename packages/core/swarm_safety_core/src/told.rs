@@ -109,6 +109,11 @@ impl Told {
         // Time constant with which old differences fade, s.
         const FADING_S: f64 = 1.0;
         let dt = after.stamp_ns.saturating_sub(before.stamp_ns) as f64 * 1e-9;
+        if dt > config.in_force().cell.joint_state_timeout_s {
+            // Across a silence nothing is known of the velocities.
+            self.residual = STILL;
+            return None;
+        }
         let difference = after.q - before.q - (before.qd + after.qd) * (dt / 2.0);
         self.residual = self.residual * (-dt / FADING_S).exp() + difference;
         let joint = self.residual.iamax();

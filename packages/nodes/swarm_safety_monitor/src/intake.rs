@@ -1,21 +1,26 @@
-//! Everything the gate hears, from the middleware's threads to the deciding thread.
+//! Everything the gate hears: messages are checked on arrival, on the middleware's threads, and their samples left in the cells
+//! of [`crate::heard`].
 //!
-//! Messages are checked on arrival, under one short lock. Commands, stops and resets wake the deciding thread; sensor values
-//! only lie ready for its next cycle.
+//! Commands, stops and resets wake the deciding thread; sensor values only lie ready for its next cycle. The lock here is one
+//! between the threads that hear; the deciding thread never takes it.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration as StdDuration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use r2r::geometry_msgs::msg::WrenchStamped;
 use r2r::sensor_msgs::msg::{JointState, Range};
 use r2r::swarm_msgs::msg::{GripperCommand, JointCommand};
-use swarm_base::{Clock, MonotonicClock};
+use swarm_base::Clock as _;
 use swarm_ros::stamp::to_nanos;
+use swarm_rt::KernelClock;
+use swarm_safety_core::ingest::Refused;
 use swarm_safety_core::ingest::{
     CommandIngest, GripperIngest, JointStateIngest, Origin, PresenceIngest, Repeats, Stamp, StampRules,
     WrenchIngest,
 };
-use swarm_safety_core::{Config, Input, Inputs, ResetRequest, RobotInputs};
+use swarm_safety_core::{Config, Input, ResetRequest, RobotInputs};
+
+use crate::heard::Mouth;
 
 /// How far the clocks of the cell's computers may disagree, and how old a message may be when it arrives.
 #[derive(Clone, Copy, Debug)]
@@ -26,9 +31,7 @@ pub struct StampTolerance {
 /// The gate's ears.
 #[derive(Debug)]
 pub struct Intake {
-    clock: MonotonicClock,
     state: Mutex<State>,
-    woken: Condvar,
 }
 
 #[derive(Debug)]
@@ -36,12 +39,11 @@ struct State {
     robots: Vec<RobotIntake>,
     /// Names of the zones in which people are looked for, and the checks of their messages.
     zones: Vec<(String, PresenceIngest)>,
-    inputs: Inputs,
+    mouth: Mouth,
     /// Artifact whose envelope is in force.
     loaded: Option<String>,
     /// Trace id of the newest command that names it.
     trace_id: String,
-    wake: bool,
 }
 
 /// The checks of one robot's topics.
@@ -55,12 +57,7 @@ struct RobotIntake {
 
 impl Intake {
     /// `flange_frames` are the frames in which the robots' wrenches must be given.
-    pub fn new(
-        config: &Config,
-        flange_frames: &[String],
-        tolerance: StampTolerance,
-        clock: MonotonicClock,
-    ) -> Self {
+    pub fn new(config: &Config, flange_frames: &[String], tolerance: StampTolerance, mouth: Mouth) -> Self {
         let cell = &config.ceiling().cell;
         let rules = |timeout_s: f64, repeats| StampRules {
             future_tolerance_s: tolerance.future_s,
@@ -89,63 +86,49 @@ impl Intake {
         let zones = humans.zones.as_slice().iter();
         let zones =
             zones.map(|zone| (zone.name.as_str().to_owned(), PresenceIngest::new(presence))).collect();
-        let state = State {
-            robots,
-            zones,
-            inputs: Inputs::default(),
-            loaded: None,
-            trace_id: String::new(),
-            wake: false,
-        };
-        Self { clock, state: Mutex::new(state), woken: Condvar::new() }
+        let state = State { robots, zones, mouth, loaded: None, trace_id: String::new() };
+        Self { state: Mutex::new(state) }
     }
 
     /// Joint states of one or more robots.
     pub fn joint_state(&self, message: &JointState) {
-        let stamp = self.stamp(&message.header.stamp);
+        let stamp = Self::stamp(&message.header.stamp);
         let mut state = self.lock();
-        let State { robots, inputs, .. } = &mut *state;
-        for (robot, heard) in robots.iter_mut().zip(&mut inputs.robots) {
-            match robot.joints.accept(
-                &message.name,
-                &message.position,
-                &message.velocity,
-                &message.effort,
-                &stamp,
-            ) {
-                Ok(Some(sample)) => heard.joints = Some(sample),
+        let State { robots, mouth, .. } = &mut *state;
+        for (index, robot) in robots.iter_mut().enumerate() {
+            let (names, values) = (&message.name, (&message.position, &message.velocity, &message.effort));
+            match robot.joints.accept(names, values.0, values.1, values.2, &stamp) {
+                Ok(Some(sample)) => mouth.say(|inputs| inputs.robots[index].joints = Some(sample)),
                 Ok(None) => {}
-                Err(refused) => heard.refuse(Input::JointState, refused),
+                Err(refused) => mouth.refuse(index, Input::JointState, refused),
             }
         }
     }
 
     pub fn wrench(&self, index: usize, message: &WrenchStamped) {
-        let stamp = self.stamp(&message.header.stamp);
+        let stamp = Self::stamp(&message.header.stamp);
         let (f, t) = (&message.wrench.force, &message.wrench.torque);
-        self.robot(index, |robot, heard, _| {
-            match robot.wrench.accept(&message.header.frame_id, [f.x, f.y, f.z], [t.x, t.y, t.z], &stamp) {
-                Ok(sample) => heard.wrench = Some(sample),
-                Err(refused) => heard.refuse(Input::Wrench, refused),
-            }
+        self.hear(index, Input::Wrench, |robot, _| {
+            let frame = &message.header.frame_id;
+            let sample = robot.wrench.accept(frame, [f.x, f.y, f.z], [t.x, t.y, t.z], &stamp)?;
+            Ok(move |heard: &mut RobotInputs| heard.wrench = Some(sample))
         });
     }
 
     /// What a sensor that looks for people says; a message that is refused counts as somebody at its point.
     pub fn presence(&self, message: &Range) {
-        let stamp = self.stamp(&message.header.stamp);
+        let stamp = Self::stamp(&message.header.stamp);
         let mut state = self.lock();
-        let State { zones, inputs, .. } = &mut *state;
-        let zone = zones.iter_mut().zip(&mut inputs.presence);
-        if let Some(((_, ingest), heard)) =
-            zone.into_iter().find(|((name, _), _)| *name == message.header.frame_id)
-        {
-            *heard = ingest.accept(f64::from(message.range), &stamp).ok();
+        let State { zones, mouth, .. } = &mut *state;
+        let zone = zones.iter_mut().enumerate().find(|(_, (name, _))| *name == message.header.frame_id);
+        if let Some((index, (_, ingest))) = zone {
+            let sample = ingest.accept(f64::from(message.range), &stamp).ok();
+            mouth.say(|inputs| inputs.presence[index] = sample);
         }
     }
 
     pub fn command(&self, index: usize, message: &JointCommand) {
-        let stamp = self.stamp(&message.header.stamp);
+        let stamp = Self::stamp(&message.header.stamp);
         let origin = Origin {
             robot: &message.robot,
             artifact: &message.artifact,
@@ -154,25 +137,21 @@ impl Intake {
             sequence: message.sequence,
         };
         let mut of_loaded = false;
-        self.robot(index, |robot, heard, loaded| {
-            match robot.command.accept(&origin, &message.joint_names, &message.velocity, loaded, &stamp) {
-                Ok(sample) => {
-                    of_loaded = sample.artifact_matches;
-                    heard.command = Some(sample);
-                }
-                Err(refused) => heard.refuse(Input::Command, refused),
-            }
+        self.hear(index, Input::Command, |robot, loaded| {
+            let sample =
+                robot.command.accept(&origin, &message.joint_names, &message.velocity, loaded, &stamp)?;
+            of_loaded = sample.artifact_matches;
+            Ok(move |heard: &mut RobotInputs| heard.command = Some(sample))
         });
         let mut state = self.lock();
         if of_loaded && state.trace_id != message.trace_id {
             state.trace_id.clone_from(&message.trace_id);
         }
-        self.wake(&mut state);
     }
 
     /// Gripper commands name no run; that of the epoch is the only one there can be.
     pub fn gripper(&self, index: usize, message: &GripperCommand) {
-        let stamp = self.stamp(&message.header.stamp);
+        let stamp = Self::stamp(&message.header.stamp);
         let origin = Origin {
             robot: &message.robot,
             artifact: &message.artifact,
@@ -180,81 +159,53 @@ impl Intake {
             epoch: message.epoch,
             sequence: message.sequence,
         };
-        self.robot(index, |robot, heard, loaded| {
-            match robot.gripper.accept(&origin, message.width, message.force, loaded, &stamp) {
-                Ok(sample) => heard.gripper = Some(sample),
-                Err(refused) => heard.refuse(Input::GripperCommand, refused),
-            }
+        self.hear(index, Input::GripperCommand, |robot, loaded| {
+            let sample = robot.gripper.accept(&origin, message.width, message.force, loaded, &stamp)?;
+            Ok(move |heard: &mut RobotInputs| heard.gripper = Some(sample))
         });
-        self.wake(&mut self.lock());
     }
 
     /// `/emergency_stop`, whichever subscription heard it.
     pub fn emergency_stop(&self, stop: bool) {
-        let mut state = self.lock();
-        state.inputs.hear_emergency_stop(stop);
-        self.wake(&mut state);
+        self.lock().mouth.emergency_stop(stop);
     }
 
     /// A reset for the next step.
     pub fn reset(&self, request: ResetRequest) {
-        let mut state = self.lock();
-        state.inputs.reset = Some(request);
-        self.wake(&mut state);
+        self.lock().mouth.reset(request);
     }
 
-    /// Names the artifact whose envelope is in force from the next step on.
+    /// Names the artifact whose commands count from now on.
     pub fn loaded(&self, artifact: Option<&str>) {
-        let mut state = self.lock();
-        state.loaded = artifact.map(str::to_owned);
-        self.wake(&mut state);
-    }
-
-    /// Wakes the deciding thread for something that it will find elsewhere.
-    pub fn poke(&self) {
-        self.wake(&mut self.lock());
-    }
-
-    /// Waits until something urgent has arrived or `timeout` has passed.
-    pub fn wait(&self, timeout: StdDuration) {
-        let deadline = Instant::now() + timeout;
-        let mut state = self.lock();
-        while !state.wake {
-            let Some(left) = deadline.checked_duration_since(Instant::now()) else { break };
-            state = self.woken.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        state.wake = false;
-    }
-
-    /// What has been heard; events are handed over once.
-    pub fn take(&self) -> Inputs {
-        let mut state = self.lock();
-        let inputs = state.inputs;
-        state.inputs.forget_events();
-        inputs
+        self.lock().loaded = artifact.map(str::to_owned);
     }
 
     /// Trace id of the newest command that came from the loaded artifact.
-    pub fn trace_id(&self) -> String {
-        self.lock().trace_id.clone()
+    pub fn trace_id(&self, into: &mut String) {
+        into.clone_from(&self.lock().trace_id);
     }
 
-    fn robot(&self, index: usize, hear: impl FnOnce(&mut RobotIntake, &mut RobotInputs, Option<&str>)) {
+    /// Checks a message of one robot and leaves its sample, or the refusal, for the deciding thread. Only wrenches may wait for
+    /// its next cycle.
+    fn hear<F: FnOnce(&mut RobotInputs)>(
+        &self,
+        index: usize,
+        input: Input,
+        check: impl FnOnce(&mut RobotIntake, Option<&str>) -> Result<F, Refused>,
+    ) {
         let mut state = self.lock();
-        let State { robots, inputs, loaded, .. } = &mut *state;
-        if let (Some(robot), Some(heard)) = (robots.get_mut(index), inputs.robots.get_mut(index)) {
-            hear(robot, heard, loaded.as_deref());
+        let State { robots, mouth, loaded, .. } = &mut *state;
+        let Some(robot) = robots.get_mut(index) else { return };
+        match check(robot, loaded.as_deref()) {
+            Ok(change) if input == Input::Wrench => mouth.say(|inputs| change(&mut inputs.robots[index])),
+            Ok(change) => mouth.say_now(|inputs| change(&mut inputs.robots[index])),
+            Err(refused) => mouth.refuse(index, input, refused),
         }
     }
 
-    fn stamp(&self, sent: &r2r::builtin_interfaces::msg::Time) -> Stamp {
+    fn stamp(sent: &r2r::builtin_interfaces::msg::Time) -> Stamp {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Stamp { sent_ns: to_nanos(sent), received_ns: wall.as_nanos() as u64, arrival: self.clock.now() }
-    }
-
-    fn wake(&self, state: &mut MutexGuard<'_, State>) {
-        state.wake = true;
-        self.woken.notify_one();
+        Stamp { sent_ns: to_nanos(sent), received_ns: wall.as_nanos() as u64, arrival: KernelClock.now() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -271,19 +222,27 @@ mod tests {
     use swarm_safety_core::{InputFault, Timing, Tolerances};
 
     use super::*;
+    use crate::heard::{self, Ears};
     use crate::setup;
 
     const LEFT: usize = 0;
     const DIGEST: &str = "be3bf29f";
 
-    fn intake() -> (Intake, Config) {
+    fn intake() -> (Intake, Ears, Config) {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../config/cell.yaml");
         let cell = CellFile::read(&path).unwrap();
         let config = setup::sources(&cell).unwrap().config(Timing::default(), Tolerances::default()).unwrap();
         let flanges: Vec<_> = cell.config.robots.iter().map(RobotConfig::flange_frame).collect();
-        let intake =
-            Intake::new(&config, &flanges, StampTolerance { future_s: 0.005 }, MonotonicClock::new());
-        (intake, config)
+        let (_sleeper, waker) = swarm_rt::wake::pair();
+        let (mouth, ears) = heard::pair(waker);
+        let intake = Intake::new(&config, &flanges, StampTolerance { future_s: 0.005 }, mouth);
+        (intake, ears, config)
+    }
+
+    fn trace_id(intake: &Intake) -> String {
+        let mut text = String::new();
+        intake.trace_id(&mut text);
+        text
     }
 
     fn states(config: &Config) -> JointState {
@@ -315,70 +274,44 @@ mod tests {
 
     #[test]
     fn one_joint_state_message_serves_every_robot_and_strangers_are_passed_over() {
-        let (intake, config) = intake();
+        let (intake, mut ears, config) = intake();
         intake.joint_state(&states(&config));
-        let inputs = intake.take();
+        let inputs = ears.take();
         assert!(inputs.robots.iter().all(|robot| robot.joints.is_some() && robot.refused.is_none()));
     }
 
     #[test]
     fn a_value_that_is_no_number_concerns_its_robot_only_and_is_handed_over_once() {
-        let (intake, config) = intake();
+        let (intake, mut ears, config) = intake();
         let mut message = states(&config);
         message.position[1] = f64::NAN;
         intake.joint_state(&message);
-        let inputs = intake.take();
+        let inputs = ears.take();
         let (input, refused) = inputs.robots[LEFT].refused.unwrap();
         assert_eq!((input, refused.fault), (Input::JointState, InputFault::NotFinite));
         assert!(inputs.robots[1].joints.is_some());
-        assert!(intake.take().robots[LEFT].refused.is_none());
+        assert!(ears.take().robots[LEFT].refused.is_none());
     }
 
     #[test]
     fn a_wrench_in_another_frame_is_refused() {
-        let (intake, _) = intake();
+        let (intake, mut ears, _) = intake();
         let mut message = WrenchStamped::default();
         message.header.stamp = wall_now();
         message.header.frame_id = "ur5e_right_tool0".to_owned();
         intake.wrench(LEFT, &message);
-        assert_eq!(intake.take().robots[LEFT].refused.unwrap().1.fault, InputFault::WrongRobot);
+        assert_eq!(ears.take().robots[LEFT].refused.unwrap().1.fault, InputFault::WrongRobot);
     }
 
     #[test]
     fn a_command_counts_for_the_loaded_artifact_only() {
-        let (intake, config) = intake();
+        let (intake, mut ears, config) = intake();
         intake.command(LEFT, &command(&config));
-        assert!(!intake.take().robots[LEFT].command.unwrap().artifact_matches);
-        assert_eq!(intake.trace_id(), "");
+        assert!(!ears.take().robots[LEFT].command.unwrap().artifact_matches);
+        assert_eq!(trace_id(&intake), "");
         intake.loaded(Some(DIGEST));
         intake.command(LEFT, &command(&config));
-        assert!(intake.take().robots[LEFT].command.unwrap().artifact_matches);
-        assert_eq!(intake.trace_id(), "run_1");
-    }
-
-    #[test]
-    fn sensors_do_not_wake_the_deciding_thread_and_a_stop_does() {
-        let (intake, config) = intake();
-        let waited = |limit: StdDuration| {
-            let began = Instant::now();
-            intake.wait(limit);
-            began.elapsed()
-        };
-        intake.joint_state(&states(&config));
-        let limit = StdDuration::from_millis(20);
-        assert!(waited(limit) >= limit);
-        intake.emergency_stop(true);
-        let long = StdDuration::from_secs(30);
-        assert!(waited(long) < long);
-    }
-
-    #[test]
-    fn a_stop_that_is_taken_back_at_once_still_counts() {
-        let (intake, _) = intake();
-        intake.emergency_stop(true);
-        intake.emergency_stop(false);
-        let stop = intake.take().emergency_stop;
-        assert!(stop.pressed && !stop.held);
-        assert!(!intake.take().emergency_stop.pressed);
+        assert!(ears.take().robots[LEFT].command.unwrap().artifact_matches);
+        assert_eq!(trace_id(&intake), "run_1");
     }
 }

@@ -3,20 +3,24 @@
 //! Every rule is the core's. This crate turns messages into its inputs, runs it in time, and turns its verdict into messages.
 //!
 //! Flow:
-//! 1. the spin thread hands each message to the [`intake`], which checks and keeps the newest sample of each kind;
-//! 2. the deciding thread ([`cycle`]) steps once per period, and at once when a command, a stop or a reset arrives, so that either
-//!    way alone would be enough;
-//! 3. [`outputs`] publishes what the verdict says: joint commands, gripper commands, permits, the status;
-//! 4. slow work stays outside: [`envelopes`] reads and verifies artifacts on a service's own thread and hands over limits that
-//!    are ready to use.
+//! 1. the spin thread hands each message to the [`intake`], which checks it and keeps the newest sample of each kind in the cells
+//!    of [`heard`];
+//! 2. the deciding thread ([`deciding`]), real-time and alone with its memory, steps once per period, and at once when a command, a
+//!    stop or a reset arrives, so that either way alone would be enough;
+//! 3. the publishing thread ([`publishing`]) takes each cycle off a queue and says it through [`outputs`]: joint commands, gripper
+//!    commands, permits, the status;
+//! 4. slow work stays outside: [`envelopes`] reads and verifies artifacts on a service's own thread, [`exchange`] hands over limits
+//!    that are ready to use.
 //!
 //! Silence is safe: where this node is dead, inactive or stuck, permits cease and the drivers stop by themselves.
 //! Freshness is judged by the monotonic clock; `use_sim_time` has no say.
 
-pub mod cycle;
+pub mod deciding;
 pub mod envelopes;
+pub mod exchange;
+pub mod heard;
 pub mod intake;
 pub mod outputs;
-pub mod real_time;
+pub mod publishing;
 pub mod services;
 pub mod setup;

@@ -6,17 +6,35 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
-use swarm_base::{Duration, MonotonicClock};
-use swarm_cell::RobotConfig;
+use swarm_base::Duration;
+use swarm_cell::{Cpu, RobotConfig, Schedule, SchedulePolicy};
+use swarm_ros::arguments::Arguments;
 use swarm_ros::diagnostics::{Level, Report};
-use swarm_ros::{CellFile, Managed, NodeShell, Parameter, ParameterSpec, ShellError, qos};
+use swarm_ros::{CellFile, Managed, NodeShell, Parameter, ParameterSpec, ShellError, TransitionError, qos};
+use swarm_rt::cells::queue;
+use swarm_rt::purity::allocation::TrapAllocator;
+use swarm_rt::{Kernel, Lack, keep_cpus_awake, prepare_process, wake};
 use swarm_safety_core::{Config, Timing, Tolerances};
-use swarm_safety_monitor::cycle::{self, Deciding, Gate};
+use swarm_safety_monitor::deciding::{self, Decider, Terms};
 use swarm_safety_monitor::envelopes::Envelopes;
+use swarm_safety_monitor::exchange::Exchange;
 use swarm_safety_monitor::intake::{Intake, StampTolerance};
-use swarm_safety_monitor::outputs::Outputs;
+use swarm_safety_monitor::outputs::{Outputs, Periods};
+use swarm_safety_monitor::publishing::{self, Board, Publisher};
 use swarm_safety_monitor::setup::SetupError;
-use swarm_safety_monitor::{services, setup};
+use swarm_safety_monitor::{heard, services, setup};
+
+#[global_allocator]
+static ALLOCATOR: TrapAllocator = TrapAllocator;
+
+/// Cycles that the publishing thread may fall behind: a quarter of a second.
+const CYCLES_WAITING: usize = 256;
+
+/// Limits that may wait for the deciding thread at once.
+const LIMITS_WAITING: usize = 4;
+
+/// How much lower than the deciding thread's the publishing thread's priority is.
+const PUBLISHER_BELOW: u8 = 1;
 
 fn main() -> ExitCode {
     match run() {
@@ -29,6 +47,9 @@ fn main() -> ExitCode {
 }
 
 fn run() -> anyhow::Result<()> {
+    let mut lacks = prepare_process();
+    // Held until the process ends.
+    let awake = keep_cpus_awake();
     let mut shell = NodeShell::create("safety_monitor")?;
     let cell = CellFile::from_parameter(&shell)?;
     let parameters = GateParameters::declare(&shell, &cell);
@@ -38,48 +59,125 @@ fn run() -> anyhow::Result<()> {
     let timing = parameters.timing(schedule.period_us);
     let config = setup::sources(&cell)?.config(timing, Tolerances::default()).map_err(SetupError::from)?;
     let flanges: Vec<String> = cell.config.robots.iter().map(RobotConfig::flange_frame).collect();
-    let clock = MonotonicClock::new();
     let tolerance = StampTolerance { future_s: seconds(&parameters.stamp_tolerance_us) };
-    let intake = Arc::new(Intake::new(&config, &flanges, tolerance, clock));
-    let outputs = Outputs::create(&mut shell, &config, micros(&parameters.permit_period_us))?;
+    let (sleeper, waker) = wake::pair();
+    let (mouth, ears) = heard::pair(waker.clone());
+    let intake = Arc::new(Intake::new(&config, &flanges, tolerance, mouth));
+    let periods = Periods {
+        permit: micros(&parameters.permit_period_us),
+        command: micros(&parameters.command_period_us),
+    };
+    let outputs = Outputs::create(&mut shell, &config, periods)?;
     listen(&mut shell, &config, &intake)?;
 
+    let (config, first_epoch) = (Arc::new(config), first_epoch());
+    let board = Arc::new(Board::new(Arc::clone(&config), first_epoch));
+    let (limits, new_limits) = queue::queue(LIMITS_WAITING);
+    let (retired, old_limits) = queue::queue(2 * LIMITS_WAITING);
+    let (said, heard_cycles) = queue::queue(CYCLES_WAITING);
+    let (publisher_sleeper, listener) = wake::pair();
+    let terms = terms(&schedule);
+    let period = Duration::from_micros(schedule.period_us);
+    let decider =
+        Decider { config, first_epoch, period, ears, sleeper, limits: new_limits, retired, said, listener };
+    let (shutdown, lifecycle) = (shell.shutdown(), shell.lifecycle());
+    let (deciding, thread_lacks) = deciding::start(decider, &terms, lifecycle.clone(), shutdown.clone())
+        .context("cannot start the deciding thread")?;
+    lacks.extend(thread_lacks);
+    lacks.extend(awake.as_ref().err().cloned());
+    let publisher = Publisher {
+        outputs,
+        board: Arc::clone(&board),
+        intake: Arc::clone(&intake),
+        said: heard_cycles,
+        retired: old_limits,
+        sleeper: publisher_sleeper,
+        priority: terms.priority.map(|priority| priority.saturating_sub(PUBLISHER_BELOW).max(1)),
+    };
+    let publishing = publishing::start(publisher, shutdown).context("cannot start the publishing thread")?;
+
+    let arming = Arming::look(&schedule, lacks, parameters.degraded.get() || asked_for_degraded());
+    board.set_up(arming.is_real_time(), arming.degraded);
     let envelopes = Envelopes {
         store: PathBuf::from(parameters.artifact_store.get()),
         trust_file: PathBuf::from(parameters.trust_file.get()),
         roles: swarm_safety_setup::roles(&cell.config),
     };
-    let gate = Gate {
-        config,
-        first_epoch: first_epoch(),
-        schedule,
-        intake: Arc::clone(&intake),
-        outputs,
-        clock,
-        lifecycle: shell.lifecycle(),
-        shutdown: shell.shutdown(),
-    };
-    let (deciding, thread) = cycle::start(gate).context("cannot start the deciding thread")?;
-    services::serve_reset(&mut shell, deciding.clone(), intake)?;
-    services::serve_load_envelope(&mut shell, deciding.clone(), envelopes)?;
-    shell.diagnostics().add("gate", move || report(&deciding));
+    let exchange =
+        Exchange { board: Arc::clone(&board), intake: Arc::clone(&intake), limits, waker, lifecycle };
+    services::serve_reset(&mut shell, Arc::clone(&board), intake)?;
+    services::serve_load_envelope(&mut shell, Arc::clone(&board), envelopes, exchange)?;
+    shell.diagnostics().add("gate", move || report(&board));
 
-    let result = shell.spin_managed(GateLifecycle);
-    // The thread ends within one period of the shutdown request; a panic in it has been printed where it happened.
-    let _ = thread.join();
+    let result = shell.spin_managed(arming);
+    // The threads end within one period of the shutdown request; a panic in them has been printed where it happened.
+    let _ = deciding.join();
+    let _ = publishing.join();
     Ok(result?)
 }
 
-/// Nothing to build or to give up: the deciding thread follows the life cycle's state, and an inactive gate is silent, which
-/// stops the drivers.
-struct GateLifecycle;
+/// How the deciding thread is to run.
+fn terms(schedule: &Schedule) -> Terms {
+    Terms {
+        priority: (schedule.policy == SchedulePolicy::Fifo).then_some(schedule.priority),
+        cpu: match schedule.cpu {
+            Cpu::Any => None,
+            Cpu::Core(core) => Some(core),
+        },
+        guarded: true,
+    }
+}
 
-impl Managed for GateLifecycle {}
+/// `--degraded` on the command line, beside the parameter.
+fn asked_for_degraded() -> bool {
+    Arguments::of_process().own.iter().any(|argument| argument == "--degraded")
+}
+
+/// Arms the gate: only in real time, unless somebody has said that it may do without. The deciding thread follows the life cycle's
+/// state, and an inactive gate is silent, which stops the drivers.
+struct Arming {
+    lacks: Vec<String>,
+    degraded: bool,
+}
+
+impl Arming {
+    fn look(schedule: &Schedule, lacks: Vec<Lack>, degraded: bool) -> Self {
+        let mut lacks: Vec<String> = lacks.iter().map(ToString::to_string).collect();
+        if schedule.policy != SchedulePolicy::Fifo {
+            lacks.push("asked for no real-time scheduling; declare policy: fifo in cell.yaml".to_owned());
+        }
+        for lack in &lacks {
+            tracing::warn!("not in real time: {lack}");
+        }
+        let kernel = Kernel::look();
+        tracing::info!("{kernel}");
+        Self { lacks, degraded }
+    }
+
+    fn is_real_time(&self) -> bool {
+        self.lacks.is_empty()
+    }
+}
+
+impl Managed for Arming {
+    fn on_activate(&mut self) -> Result<(), TransitionError> {
+        if self.is_real_time() || self.degraded {
+            return Ok(());
+        }
+        Err(TransitionError::Failed(format!(
+            "refuses to arm without real time; mend what is missing, or start with --degraded (parameter degraded:=true) where \
+             nobody can be hurt: {}",
+            self.lacks.join("; ")
+        )))
+    }
+}
 
 struct GateParameters {
     artifact_store: Parameter<String>,
     trust_file: Parameter<String>,
+    degraded: Parameter<bool>,
     permit_period_us: Parameter<i64>,
+    command_period_us: Parameter<i64>,
     stamp_tolerance_us: Parameter<i64>,
     reaction_us: Parameter<i64>,
     max_cycle_gap_us: Parameter<i64>,
@@ -103,6 +201,17 @@ impl GateParameters {
                     .describe("File of the keys that this cell trusts; default from cell.yaml")
                     .required()
                     .read_only(),
+            ),
+            degraded: shell.declare(
+                ParameterSpec::<bool>::new("degraded", false)
+                    .describe("Arm although real-time scheduling or locked memory was not granted; every status says so")
+                    .read_only(),
+            ),
+            command_period_us: integer(
+                "command_period_us",
+                2_000,
+                "Time between two joint commands to the drivers while nothing changes, microseconds",
+                500..=100_000,
             ),
             permit_period_us: integer(
                 "permit_period_us",
@@ -175,8 +284,8 @@ fn listen(shell: &mut NodeShell, config: &Config, intake: &Arc<Intake>) -> Resul
     Ok(())
 }
 
-fn report(deciding: &Deciding) -> Report {
-    let status = deciding.look();
+fn report(board: &Board) -> Report {
+    let status = board.look();
     let report = if status.state.is_stop() {
         Report::new(Level::Error, status.state.name())
     } else {
@@ -186,6 +295,8 @@ fn report(deciding: &Deciding) -> Report {
         .with("epoch", status.epoch)
         .with("cycle", status.cycle)
         .with("real_time", status.real_time)
+        .with("degraded", status.degraded)
+        .with("lost_cycles", status.lost_cycles)
         .with("overruns", status.overruns)
         .with("longest_gap_ms", format!("{:.3}", status.longest_gap.as_secs_f64() * 1e3))
         .with("refused_commands", status.refused_commands)

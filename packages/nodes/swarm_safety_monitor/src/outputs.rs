@@ -11,15 +11,6 @@ use swarm_safety_core::{Config, RobotVerdict, SafetyState, Verdict};
 /// Time between two status messages when nothing changes: 50 Hz.
 const STATUS_PERIOD: Duration = Duration::from_millis(20);
 
-/// Why a step was made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Occasion {
-    /// Its time had come.
-    Periodic,
-    /// Something arrived that must not wait.
-    Event,
-}
-
 /// What the status says beside the verdict.
 #[derive(Clone, Debug, Default)]
 pub struct Context {
@@ -29,6 +20,14 @@ pub struct Context {
     pub artifact: String,
     pub trace_id: String,
     pub real_time: bool,
+    pub degraded: bool,
+}
+
+/// Time between two messages while nothing changes.
+#[derive(Clone, Copy, Debug)]
+pub struct Periods {
+    pub permit: Duration,
+    pub command: Duration,
 }
 
 /// All publishers of the gate.
@@ -40,10 +39,20 @@ pub struct Outputs {
     clock: RosClock,
     permit_period: Duration,
     permit_due: Time,
+    command_period: Duration,
+    command_due: Time,
     status_due: Time,
     sequence: u64,
     sent_scales: Vec<f64>,
     failures: u64,
+}
+
+/// Whether it is the joint commands' turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Occasion {
+    Due,
+    Urgent,
+    Between,
 }
 
 #[derive(Debug)]
@@ -57,11 +66,7 @@ struct RobotOutputs {
 }
 
 impl Outputs {
-    pub fn create(
-        shell: &mut NodeShell,
-        config: &Config,
-        permit_period: Duration,
-    ) -> Result<Self, ShellError> {
+    pub fn create(shell: &mut NodeShell, config: &Config, periods: Periods) -> Result<Self, ShellError> {
         let mut robots = Vec::new();
         for arm in config.arms() {
             let name = arm.name.clone();
@@ -79,8 +84,10 @@ impl Outputs {
             permit: shell.publisher("/safety_monitor/permit", qos::SENSOR)?,
             status: shell.publisher("/safety_monitor", qos::LATCHED_BACKLOG)?,
             clock: shell.clock(),
-            permit_period,
+            permit_period: periods.permit,
             permit_due: Time::ZERO,
+            command_period: periods.command,
+            command_due: Time::ZERO,
             status_due: Time::ZERO,
             sequence: 0,
             sent_scales: Vec::new(),
@@ -93,16 +100,25 @@ impl Outputs {
         self.failures
     }
 
-    /// Publishes a verdict: commands first, because they are waited for.
+    /// Publishes a verdict: commands first, because they are waited for. `urgent`: something arrived that must not wait for the
+    /// commands' next turn.
     pub fn publish(
         &mut self,
         config: &Config,
         verdict: &Verdict,
         context: &Context,
-        occasion: Occasion,
+        urgent: bool,
         now: Time,
     ) {
         let failures = &mut self.failures;
+        let occasion = if now >= self.command_due {
+            self.command_due = now + self.command_period;
+            Occasion::Due
+        } else if urgent || verdict.changed {
+            Occasion::Urgent
+        } else {
+            Occasion::Between
+        };
         for (robot, told) in self.robots.iter_mut().zip(&verdict.robots) {
             robot.publish(told, verdict.epoch, &context.artifact, occasion, &self.clock, failures);
         }
@@ -148,11 +164,11 @@ impl RobotOutputs {
         clock: &RosClock,
         failures: &mut u64,
     ) {
-        let velocity: Vec<f64> = told.velocity.iter().take(self.dof).copied().collect();
-        if occasion == Occasion::Periodic || velocity != self.sent {
-            let message = Float64MultiArray { data: velocity.clone(), ..Float64MultiArray::default() };
+        let velocity = &told.velocity.as_slice()[..self.dof];
+        if occasion == Occasion::Due || (occasion == Occasion::Urgent && velocity != self.sent) {
+            let message = Float64MultiArray { data: velocity.to_vec(), ..Float64MultiArray::default() };
             send(&self.joints, &message, failures);
-            self.sent = velocity;
+            self.sent = message.data;
         }
         if let (true, Some(target)) = (told.gripper_new, told.gripper) {
             self.gripper_sequence += 1;
@@ -181,6 +197,7 @@ fn status_msg(config: &Config, verdict: &Verdict, context: &Context, clock: &Ros
         cycle: verdict.cycle,
         cause_cycle: verdict.cause_cycle,
         real_time: context.real_time,
+        degraded: context.degraded,
         ..SafetyStatus::default()
     };
     if let Some(cause) = &verdict.cause {

@@ -8,23 +8,22 @@ use r2r::swarm_msgs::srv::{LoadEnvelope, ResetSafety};
 use swarm_ros::{NodeShell, ShellError};
 use swarm_safety_core::ResetRequest;
 
-use crate::cycle::{Deciding, Request};
 use crate::envelopes::Envelopes;
+use crate::exchange::Exchange;
 use crate::intake::Intake;
+use crate::publishing::Board;
 
 /// Longest wait for the deciding thread; a cycle is some milliseconds.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// `/safety_monitor/reset`.
-pub fn serve_reset(shell: &mut NodeShell, deciding: Deciding, intake: Arc<Intake>) -> Result<(), ShellError> {
+pub fn serve_reset(shell: &mut NodeShell, board: Arc<Board>, intake: Arc<Intake>) -> Result<(), ShellError> {
     shell.serve_on_thread::<ResetSafety::Service>("/safety_monitor/reset", move |request| {
         tracing::info!(by = request.reset_by, epoch = request.epoch, "reset asked for");
         let (reply, answer) = mpsc::channel();
-        let outcome = deciding.request(Request::AwaitReset { reply }).and_then(|()| {
-            intake.reset(ResetRequest { epoch: request.epoch });
-            wait(&answer)
-        });
-        let (epoch, outcome) = outcome.unwrap_or_else(|message| (deciding.status().epoch, Err(message)));
+        board.await_reset(reply);
+        intake.reset(ResetRequest { epoch: request.epoch });
+        let (epoch, outcome) = wait(&answer).unwrap_or_else(|message| (board.status().epoch, Err(message)));
         match outcome {
             Ok(_) => ResetSafety::Response { success: true, epoch, message: String::new() },
             Err(message) => ResetSafety::Response { success: false, epoch, message },
@@ -35,25 +34,25 @@ pub fn serve_reset(shell: &mut NodeShell, deciding: Deciding, intake: Arc<Intake
 /// `/safety_monitor/load_envelope`.
 pub fn serve_load_envelope(
     shell: &mut NodeShell,
-    deciding: Deciding,
+    board: Arc<Board>,
     envelopes: Envelopes,
+    mut exchange: Exchange,
 ) -> Result<(), ShellError> {
     let mut generation = 0;
     shell.serve_on_thread::<LoadEnvelope::Service>("/safety_monitor/load_envelope", move |request| {
         let outcome = envelopes
-            .load(&deciding.status().config, &request.artifact, generation + 1)
+            .load(&board.status().config, &request.artifact, generation + 1)
             .map_err(|error| error.text())
             .and_then(|limits| {
+                let answer = exchange.order(limits)?;
                 generation += 1;
-                let (reply, answer) = mpsc::channel();
-                deciding.request(Request::Exchange { limits: Box::new(limits), reply })?;
-                wait(&answer)?
+                wait(&answer)
             });
         match outcome {
             Ok(epoch) => LoadEnvelope::Response { success: true, epoch, message: String::new() },
             Err(message) => {
                 tracing::warn!(artifact = request.artifact, "envelope not loaded: {message}");
-                LoadEnvelope::Response { success: false, epoch: deciding.status().epoch, message }
+                LoadEnvelope::Response { success: false, epoch: board.status().epoch, message }
             }
         }
     })

@@ -155,16 +155,17 @@ impl<'a, R: BufRead> Configurations<'a, R> {
     /// Names may stand in any order within an arm's columns; two arms may have joints of the same names.
     fn take_names<'t>(&mut self, fields: impl Iterator<Item = &'t str>) -> Result<(), CsvError> {
         let fields: Vec<&str> = fields.map(|field| field.trim_matches('"')).collect();
+        let mut columns = fields.iter().enumerate();
         let mut start = 0;
         for joints in &self.arms {
             let mut missing: Vec<usize> = (0..joints.len()).collect();
-            for column in start..start + joints.len() {
-                let Some(at) = missing.iter().position(|&joint| joints[joint].name == fields[column]) else {
+            for (column, field) in columns.by_ref().take(joints.len()) {
+                let Some(at) = missing.iter().position(|&joint| joints[joint].name == *field) else {
                     let names: Vec<&str> = missing.iter().map(|&joint| joints[joint].name.as_str()).collect();
                     return Err(CsvError::UnknownJoint {
                         line: self.line,
                         column: column + 1,
-                        text: fields[column].to_owned(),
+                        text: (*field).to_owned(),
                         names: names.join(", "),
                     });
                 };

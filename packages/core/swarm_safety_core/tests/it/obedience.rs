@@ -1,7 +1,7 @@
 //! Robots that do otherwise than they are told, and joint states that contradict themselves.
 
 use swarm_kinematics::JointVector;
-use swarm_safety_core::{CauseKind, Measures, SafetyState, Verdict};
+use swarm_safety_core::{CauseKind, Input, Measures, SafetyState, Verdict};
 
 use crate::bench::{Bench, LEFT, PANDA_ARM, RIGHT, joint};
 
@@ -142,6 +142,22 @@ fn a_position_that_drifts_contradicts_its_velocity() {
     assert_eq!(cause(&verdict), (SafetyState::Stop1, CauseKind::JointInconsistent, Some(LEFT), Some(3)));
     // 0.1 rad/s of drift adds up to the tolerance of 0.03 rad in about 0.35 s.
     assert!((140..220).contains(&cycles), "{cycles}");
+}
+
+#[test]
+fn after_a_silence_a_robot_may_be_elsewhere() {
+    let mut bench = Bench::running();
+    bench.wish[LEFT] = Some(joint(0, 0.4));
+    bench.cycles(100);
+    bench.mute_joints[LEFT] = true;
+    let verdict = bench.cycles(500);
+    let expected = (SafetyState::Stop1, CauseKind::Timeout(Input::JointState));
+    let found = verdict.cause.map(|cause| (verdict.state, cause.kind));
+    assert_eq!(found, Some(expected), "what it said last tells nothing of what it does");
+    bench.q[LEFT][0] += 0.5;
+    bench.mute_joints[LEFT] = false;
+    bench.cycle();
+    assert_eq!(bench.reset().state, SafetyState::Ready, "{:?}", bench.state.cause());
 }
 
 #[test]

@@ -22,14 +22,14 @@ pub(crate) struct Args {
     #[arg(long, value_name = "COUNT", default_value_t = 1_000_000)]
     configurations: usize,
     /// Turns of each side; the median counts.
-    #[arg(long, value_name = "COUNT", default_value_t = 201, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "COUNT", default_value_t = 401, value_parser = clap::value_parser!(u16).range(1..))]
     turns: u16,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let folder = args.out.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let reference = Reference::ready(&args.root, folder, &args.python)?;
-    let size = Size { configurations: args.configurations, turns: args.turns.into(), calls: 10_000 };
+    let size = Size { configurations: args.configurations, turns: args.turns.into(), calls: 5_000 };
     let figures = as_json(&measure(&args.root, &reference, size)?, &reference);
     replace(&args.out, &format!("{figures:#}\n"))?;
     println!("{figures:#}");

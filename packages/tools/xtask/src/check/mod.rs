@@ -9,7 +9,7 @@
 //! | `docs` | examples in their documentation | |
 //! | `loom` | every order of the threads that share a cell | |
 //! | `lints` | clippy without a warning; of `default-members` alone when `--fast` | yes |
-//! | `workspace` | tests of all other crates, and the artifact's second verifier in Python | yes |
+//! | `workspace` | tests of all other crates, and our verdicts and kinematics against others' in Python | yes |
 //! | `install` | the install tree in colcon's two layouts | yes |
 //! | `launch` | the launch files against that tree | yes |
 //! | `ros` | the nodes driven from rclpy | yes |

@@ -12,6 +12,13 @@ use crate::process::run_logged;
 use crate::ros::RosEnv;
 use crate::{arrows, process};
 
+/// Crates of the default members with a test `peer`, against programs that nobody here wrote, behind a feature of that name.
+const WITH_PEER_TESTS: [&str; 2] = ["swarm_bag", "swarm_cli"];
+
+fn peer_tests() -> String {
+    WITH_PEER_TESTS.map(|name| format!("{name}/peer-tests")).join(",")
+}
+
 /// Whether a stage can run without ROS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NeedsRos {
@@ -151,7 +158,7 @@ fn lints(run: &mut Run<'_>, _: &mut Counts) -> Result<()> {
     let mut command = cargo(run.layout);
     command.args(["clippy", "--all-targets", "--locked"]);
     if !run.fast {
-        command.args(["--workspace", "--features", "swarm_cli/peer-tests"]);
+        command.args(["--workspace", "--features", &peer_tests()]);
         run.ros()?.apply(&mut command);
     }
     command.args(["--", "-D", "warnings"]);
@@ -165,21 +172,20 @@ fn workspace(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
     let runner = rust_tests(run.layout, &mut command);
     // The whole workspace is selected, so that features are unified as in every other build; those that the stage `unit`
     // ran are left out when running.
-    command.args(["--workspace", "--features", "swarm_cli/peer-tests"]);
+    command.args(["--workspace", "--features", &peer_tests()]);
+    // The peer tests run only here.
+    let done_before = done_before.iter().filter(|name| !WITH_PEER_TESTS.contains(&name.as_str()));
     match runner {
         Runner::Nextest => {
-            let names: Vec<String> = done_before
-                .iter()
-                .filter(|name| *name != "swarm_cli") // its peer tests run only here
-                .map(|name| format!("package(={name})"))
-                .collect();
-            command.args([
-                "-E",
-                &format!("not ({}) and not (package(=swarm_cli) and not binary(=peer))", names.join(" + ")),
-            ]);
+            let any = |names: Vec<&str>| {
+                names.iter().map(|name| format!("package(={name})")).collect::<Vec<_>>().join(" + ")
+            };
+            let done = any(done_before.map(String::as_str).collect());
+            let in_part = any(WITH_PEER_TESTS.to_vec());
+            command.args(["-E", &format!("not ({done}) and not (({in_part}) and not binary(=peer))")]);
         }
         _ => {
-            for name in done_before.iter().filter(|name| *name != "swarm_cli") {
+            for name in done_before {
                 command.args(["--exclude", name]);
             }
         }

@@ -1,0 +1,31 @@
+//! Files that are there, whole, after the power failed.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+
+use crate::error::{At, BagError};
+
+/// Puts `text` in the place of the file, in one step.
+pub(crate) fn replace(path: &Path, text: &str) -> Result<(), BagError> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let new = path.with_file_name(name);
+    let write = || {
+        let mut file = File::create(&new)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_data()?;
+        fs::rename(&new, path)
+    };
+    write().at("write", path)?;
+    folder_of(path)
+}
+
+/// Makes the names in the folder of `path` durable.
+pub(crate) fn folder_of(path: &Path) -> Result<(), BagError> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    File::open(folder).and_then(|folder| folder.sync_all()).at("write", folder)
+}

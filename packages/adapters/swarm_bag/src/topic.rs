@@ -1,0 +1,41 @@
+//! A topic as a bag knows it.
+
+use crate::Qos;
+use crate::definition::{Definition, DefinitionError, Definitions};
+use crate::msg::Message;
+
+/// Name, type and everything a player needs to publish it again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topic {
+    pub name: String,
+    /// `package/msg/Name`.
+    pub type_name: String,
+    /// `cdr`, with every middleware there is.
+    pub serialization: String,
+    pub definition: Definition,
+    /// List of offered QoS profiles as YAML, as it stands in the bag; see [`Qos::to_yaml`].
+    pub offered_qos: String,
+}
+
+impl Topic {
+    /// A topic that carries `M`, one of the suite's messages.
+    pub fn of<M: Message>(name: &str, qos: Qos) -> Result<Self, DefinitionError> {
+        Self::new(name, M::TYPE, qos, &Definitions::suite())
+    }
+
+    /// A topic of any type that `definitions` know.
+    pub fn new(
+        name: &str,
+        type_name: &str,
+        qos: Qos,
+        definitions: &Definitions,
+    ) -> Result<Self, DefinitionError> {
+        Ok(Self {
+            name: name.to_owned(),
+            type_name: type_name.to_owned(),
+            serialization: "cdr".to_owned(),
+            definition: definitions.describe(type_name)?,
+            offered_qos: qos.to_yaml(),
+        })
+    }
+}

@@ -1,0 +1,345 @@
+//! An MCAP file that is complete at every instant.
+//!
+//! An MCAP ends with a footer. A writer that is cut off leaves none, and strict readers then refuse the whole file. Here the
+//! file always has its end, at a place ahead of the data:
+//!
+//! ```text
+//!   magic  header  chunk  chunk  [ private record: the room ahead ]  data end  footer  magic
+//!                                ^ frontier                          ^ end
+//! ```
+//!
+//! New records land in the room, where no reader looks. What makes them part of the file is one write of 9 bytes within one
+//! sector, which a disk does wholly or not at all. Between two writes whose order matters stands a sync, since without one
+//! the kernel writes back in any order. Growing and ending the file go through states that are complete too.
+//!
+//! What is relied upon: a sector of [`SECTOR`] bytes is written wholly or not; a write within one page that makes the file
+//! longer shows wholly or not (ext4 and XFS lengthen a file only once the data is down).
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+/// Smallest unit that every disk writes wholly.
+const SECTOR: u64 = 512;
+const PAGE: u64 = 4096;
+
+/// Opcode and length.
+pub(super) const RECORD_HEADER: usize = 9;
+const DATA_END: u8 = 0x0f;
+const FOOTER: u8 = 0x02;
+/// From here on opcodes are private, and every reader skips what it does not know.
+pub(super) const PRIVATE: u8 = 0x80;
+/// Data end (no checksum), footer (no summary), magic.
+const END: usize = RECORD_HEADER + 4 + RECORD_HEADER + 20 + mcap::MAGIC.len();
+
+/// What is asked of the file.
+pub(super) trait Disk {
+    fn write(&mut self, bytes: &[u8], at: u64) -> io::Result<()>;
+    fn cut(&mut self, length: u64) -> io::Result<()>;
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+impl Disk for File {
+    fn write(&mut self, bytes: &[u8], at: u64) -> io::Result<()> {
+        self.write_all_at(bytes, at)
+    }
+
+    fn cut(&mut self, length: u64) -> io::Result<()> {
+        self.set_len(length)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_data()
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Landing<D> {
+    disk: D,
+    /// Where the next record begins, and now the private record.
+    frontier: u64,
+    /// Where data end, footer and magic stand.
+    end: u64,
+    /// What the file grows by. The room takes no space on the disk before something is written there.
+    room: u64,
+}
+
+impl<D: Disk> Landing<D> {
+    /// `head` is the magic and the header record.
+    pub(super) fn begin(mut disk: D, head: &[u8], room: u64) -> io::Result<Self> {
+        let frontier = head.len() as u64;
+        let end = (frontier + room).next_multiple_of(PAGE);
+        disk.write(&[head, &private(frontier, end)].concat(), 0)?;
+        disk.write(&unindexed_end(), end)?;
+        disk.sync()?;
+        Ok(Self { disk, frontier, end, room })
+    }
+
+    pub(super) fn frontier(&self) -> u64 {
+        self.frontier
+    }
+
+    /// Adds whole records, durably. Their end must be no [`wrong_place`].
+    pub(super) fn land(&mut self, records: &[u8]) -> io::Result<()> {
+        let Some((first, rest)) = records.split_at_checked(RECORD_HEADER) else { return Ok(()) };
+        let frontier = self.frontier + records.len() as u64;
+        if frontier + RECORD_HEADER as u64 > self.end {
+            self.grow((frontier + self.room).next_multiple_of(PAGE))?;
+        }
+        let body = [rest, &private(frontier, self.end)].concat();
+        self.disk.write(&body, self.frontier + first.len() as u64)?;
+        self.disk.sync()?;
+        self.disk.write(first, self.frontier)?;
+        self.disk.sync()?;
+        self.frontier = frontier;
+        Ok(())
+    }
+
+    /// Moves the end farther away. Until the second write readers stop at the old end.
+    fn grow(&mut self, end: u64) -> io::Result<()> {
+        self.disk.write(&unindexed_end(), end)?;
+        self.disk.sync()?;
+        self.disk.write(&private(self.frontier, end), self.frontier)?;
+        self.disk.sync()?;
+        self.end = end;
+        Ok(())
+    }
+
+    /// Ends the file with `tail`: data end, summary, footer, magic. Until the cut readers scan, and stop at the new end.
+    pub(super) fn finish(mut self, tail: &[u8]) -> io::Result<()> {
+        let length = self.frontier + tail.len() as u64;
+        let (first, rest) = tail.split_at(RECORD_HEADER);
+        if length + END as u64 > self.end {
+            self.grow((length + self.room).next_multiple_of(PAGE))?;
+        }
+        self.disk.write(rest, self.frontier + first.len() as u64)?;
+        self.disk.sync()?;
+        self.disk.write(first, self.frontier)?;
+        self.disk.sync()?;
+        self.disk.cut(length)?;
+        self.disk.sync()
+    }
+}
+
+/// How many bytes must be put before a record's header so that it lies in one sector; 0 where it does.
+pub(super) fn wrong_place(offset: u64) -> u64 {
+    let left = SECTOR - offset % SECTOR;
+    if left < RECORD_HEADER as u64 { left } else { 0 }
+}
+
+/// Header of a private record from `start` to `end`.
+fn private(start: u64, end: u64) -> [u8; RECORD_HEADER] {
+    record_header(PRIVATE, end - start - RECORD_HEADER as u64)
+}
+
+fn record_header(opcode: u8, length: u64) -> [u8; RECORD_HEADER] {
+    let mut header = [opcode; RECORD_HEADER];
+    header[1..].copy_from_slice(&length.to_le_bytes());
+    header
+}
+
+/// The end of a file without a summary.
+fn unindexed_end() -> [u8; END] {
+    let mut end = [0; END];
+    let footer = RECORD_HEADER + 4;
+    end[..RECORD_HEADER].copy_from_slice(&record_header(DATA_END, 4));
+    end[footer..footer + RECORD_HEADER].copy_from_slice(&record_header(FOOTER, 20));
+    end[END - mcap::MAGIC.len()..].copy_from_slice(mcap::MAGIC);
+    end
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        Write(u64, Vec<u8>),
+        Cut(u64),
+        Sync,
+        /// So many records were promised to be durable from here on.
+        Promise(usize),
+    }
+
+    #[derive(Clone, Debug, Default)]
+    struct Recorded(Arc<Mutex<Vec<Op>>>);
+
+    impl Recorded {
+        fn push(&self, op: Op) {
+            self.0.lock().unwrap().push(op);
+        }
+    }
+
+    impl Disk for Recorded {
+        fn write(&mut self, bytes: &[u8], at: u64) -> io::Result<()> {
+            self.push(Op::Write(at, bytes.to_vec()));
+            Ok(())
+        }
+
+        fn cut(&mut self, length: u64) -> io::Result<()> {
+            self.push(Op::Cut(length));
+            Ok(())
+        }
+
+        fn sync(&mut self) -> io::Result<()> {
+            self.push(Op::Sync);
+            Ok(())
+        }
+    }
+
+    /// A file whose records (opcode 5) hold their number and size, written with little room so that it grows often.
+    fn record_a_recording() -> Vec<Op> {
+        let disk = Recorded::default();
+        let mut head = mcap::MAGIC.to_vec();
+        head.extend(record_header(1, 0));
+        let mut landing = Landing::begin(disk.clone(), &head, 300).unwrap();
+        disk.push(Op::Promise(0));
+        let mut count = 0;
+        for round in 0..40u64 {
+            let mut batch = Vec::new();
+            for _ in 0..round % 4 {
+                let mut size = 16 + (round * 631) % 3000;
+                if round % 2 == 0 {
+                    // so that the next header would lie across two sectors
+                    let end = landing.frontier() + batch.len() as u64 + 9 + size;
+                    size += 2 * SECTOR - 1 - end % SECTOR - round / 4 % 2;
+                }
+                batch.extend(record_header(5, size));
+                batch.extend([count as u64, size].map(u64::to_le_bytes).concat());
+                batch.resize(batch.len() + size as usize - 16, 0xaa);
+                count += 1;
+            }
+            let padding = wrong_place(landing.frontier() + batch.len() as u64);
+            if padding > 0 {
+                batch.extend(record_header(PRIVATE, padding));
+                batch.resize(batch.len() + padding as usize, 0);
+            }
+            landing.land(&batch).unwrap();
+            disk.push(Op::Promise(count));
+        }
+        let summary_start = landing.frontier() + 13;
+        let mut tail = unindexed_end().to_vec();
+        tail.splice(13..13, [record_header(0x0b, 400).as_slice(), &[0; 400]].concat());
+        let footer = tail.len() - mcap::MAGIC.len() - 20;
+        tail[footer..footer + 8].copy_from_slice(&summary_start.to_le_bytes());
+        landing.finish(&tail).unwrap();
+        disk.0.lock().unwrap().clone()
+    }
+
+    fn apply(file: &mut Vec<u8>, op: &Op, mut sector_is_down: impl FnMut() -> bool) {
+        match op {
+            Op::Write(at, bytes) => {
+                let (at, end) = (*at as usize, *at as usize + bytes.len());
+                let one_page = at / PAGE as usize == (end - 1) / PAGE as usize;
+                if end > file.len() {
+                    if one_page && !sector_is_down() {
+                        return; // neither the data nor the new length
+                    }
+                    file.resize(end, 0);
+                    if one_page {
+                        file[at..end].copy_from_slice(bytes);
+                        return;
+                    }
+                }
+                let mut start = at;
+                while start < end {
+                    let stop = end.min((start / SECTOR as usize + 1) * SECTOR as usize);
+                    if sector_is_down() {
+                        file[start..stop].copy_from_slice(&bytes[start - at..stop - at]);
+                    }
+                    start = stop;
+                }
+            }
+            Op::Cut(length) => {
+                if sector_is_down() {
+                    file.truncate(*length as usize);
+                }
+            }
+            Op::Sync | Op::Promise(_) => {}
+        }
+    }
+
+    /// Numbers of the records as a strict reader finds them: magic and footer at the end, then record by record from the
+    /// beginning, never past the end, up to a data end that a footer and the magic follow.
+    fn strictly_read(file: &[u8]) -> Result<Vec<u64>, String> {
+        let magic = mcap::MAGIC;
+        let footer = file.len().checked_sub(37).ok_or("too short")?;
+        if !file.starts_with(magic)
+            || !file.ends_with(magic)
+            || file[footer..footer + 9] != record_header(FOOTER, 20)
+        {
+            return Err("no magic or no footer at the end".into());
+        }
+        let mut found = Vec::new();
+        let mut at = magic.len();
+        loop {
+            let head = file.get(at..at + 9).ok_or("a header past the end")?;
+            let length = u64::from_le_bytes(head[1..].try_into().unwrap()) as usize;
+            let body = file.get(at + 9..(at + 9).saturating_add(length)).ok_or("a record past the end")?;
+            at += 9 + length;
+            match head[0] {
+                5 if body[8..16] != (length as u64).to_le_bytes() => return Err("a torn record".into()),
+                5 => found.push(u64::from_le_bytes(body[..8].try_into().unwrap())),
+                1 | PRIVATE => {}
+                DATA_END => break,
+                other => return Err(format!("opcode {other}")),
+            }
+        }
+        if file[at] == 0x0b {
+            at += 9 + 400; // the summary
+        }
+        let ends = file[at..].starts_with(&record_header(FOOTER, 20)) && file[at + 29..].starts_with(magic);
+        if ends { Ok(found) } else { Err("no footer behind the data end".into()) }
+    }
+
+    /// xorshift64, so that a failure can be had again.
+    fn random(state: &mut u64) -> u64 {
+        *state ^= *state << 13;
+        *state ^= *state >> 7;
+        *state ^= *state << 17;
+        *state
+    }
+
+    #[test]
+    fn a_cut_of_the_power_at_any_point_leaves_a_complete_file_with_all_that_was_synced() {
+        let ops = record_a_recording();
+        let begun = ops.iter().position(|op| matches!(op, Op::Promise(0))).unwrap();
+        let grown =
+            ops.windows(2).filter(|w| matches!(w, [Op::Write(_, b), Op::Sync] if b.len() == END)).count();
+        assert!(grown > 5, "the file grew {grown} times only");
+        let (mut durable, mut synced, mut promised) = (Vec::new(), 0, 0);
+        let (mut seed, mut cuts) = (0x9e37_79b9_7f4a_7c15, 0);
+        for (point, op) in ops.iter().enumerate() {
+            if let Op::Promise(count) = op {
+                promised = *count;
+            }
+            if point >= begun {
+                // What was written after the last sync may be down in any part and any order.
+                for _ in 0..24 {
+                    let mut file = durable.clone();
+                    let at_risk = &ops[synced..=point];
+                    let share = random(&mut seed) % 5;
+                    for op in at_risk {
+                        apply(&mut file, op, || random(&mut seed) % 4 < share);
+                    }
+                    let found = strictly_read(&file)
+                        .unwrap_or_else(|error| panic!("cut at {point}, {op:?}: {error}"));
+                    assert!(found.len() >= promised, "{} of {promised} at {point}", found.len());
+                    assert!(
+                        (0..found.len() as u64).eq(found),
+                        "cut at {point}: records are missing in between"
+                    );
+                    cuts += 1;
+                }
+            }
+            if let Op::Sync = op {
+                ops[synced..=point].iter().for_each(|op| apply(&mut durable, op, || true));
+                synced = point + 1;
+            }
+        }
+        assert!(cuts > 3000, "{cuts}");
+        assert_eq!(strictly_read(&durable).unwrap().len(), promised);
+    }
+}

@@ -1,0 +1,348 @@
+//! Writing a bag: one file, or a directory of them.
+//!
+//! Whatever happens to the process or the power, a bag holds what was written before the last [`BagWriter::sync`], and opens
+//! without a repair step. The writer syncs by itself as often as [`WriteOptions::sync_every`] says, as long as messages come;
+//! who records also calls [`BagWriter::sync_if_due`] when none do.
+
+mod mcap;
+mod sqlite;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::cdr;
+use crate::durable;
+use crate::error::{At, BagError};
+use crate::metadata::{FILE_NAME, FileInfo, Metadata, Span, Storage, TopicCount};
+use crate::msg::Message;
+use crate::topic::Topic;
+
+/// When a message came and was sent, nanoseconds since the epoch. A `.db3` keeps only the first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    pub received: i64,
+    pub published: i64,
+}
+
+impl From<i64> for Stamp {
+    /// One time for both.
+    fn from(nanos: i64) -> Self {
+        Self { received: nanos, published: nanos }
+    }
+}
+
+/// Compression of an `.mcap`'s chunks. A `.db3` is never compressed. Video does not get smaller: leave it off there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compression {
+    #[default]
+    None,
+    Zstd,
+}
+
+/// When the next file of a directory is begun.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Split {
+    /// Once a file holds this much, bytes.
+    pub size: Option<u64>,
+    /// Once a file's messages span this much.
+    pub duration: Option<Duration>,
+}
+
+/// How a bag is written.
+#[derive(Clone, Copy, Debug)]
+pub struct WriteOptions {
+    /// For the directory form; a path with an extension says it itself.
+    pub storage: Storage,
+    pub compression: Compression,
+    pub split: Split,
+    /// How much may be lost when the power fails.
+    pub sync_every: Duration,
+    /// Whose bag it is said to be.
+    pub ros_distro: &'static str,
+}
+
+impl Default for WriteOptions {
+    fn default() -> Self {
+        Self {
+            storage: Storage::Mcap,
+            compression: Compression::None,
+            split: Split::default(),
+            sync_every: Duration::from_millis(250),
+            ros_distro: "jazzy",
+        }
+    }
+}
+
+/// A topic of one [`BagWriter`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TopicId(u16);
+
+/// One file of a bag, in either storage.
+trait StorageFile: std::fmt::Debug + Send {
+    /// `id` counts from 1.
+    fn add_topic(&mut self, id: u16, topic: &Topic) -> Result<(), BagError>;
+    fn write(&mut self, topic: u16, stamp: Stamp, data: &[u8]) -> Result<(), BagError>;
+    /// Makes everything so far durable and visible to readers.
+    fn sync(&mut self) -> Result<(), BagError>;
+    /// Bytes that wait in memory for the next sync.
+    fn unsynced(&self) -> usize;
+    /// Bytes of the file, about.
+    fn size(&self) -> u64;
+    /// Puts in what the file says about itself; the last one counts.
+    fn describe(&mut self, metadata: &Metadata) -> Result<(), BagError>;
+    /// Leaves the file as a recorder leaves it that ended in peace.
+    fn finish(self: Box<Self>) -> Result<(), BagError>;
+}
+
+/// Most bytes that wait in memory between two syncs.
+const MAX_UNSYNCED: usize = 8 << 20;
+
+/// Where the storage files go.
+#[derive(Debug)]
+enum Target {
+    File,
+    Directory,
+}
+
+/// Writes one bag. Dropping it finishes the bag too, but then nobody learns of an error.
+#[derive(Debug)]
+pub struct BagWriter {
+    path: PathBuf,
+    target: Target,
+    options: WriteOptions,
+    /// None once finished, and after a failed write.
+    file: Option<Box<dyn StorageFile>>,
+    topics: Vec<TopicCount>,
+    /// Counts of the topics at the end of the last file.
+    before: Vec<u64>,
+    ids: BTreeMap<String, TopicId>,
+    files: Vec<FileInfo>,
+    custom: BTreeMap<String, String>,
+    /// When the last sync was, and whether something came since.
+    synced: Instant,
+    changed: bool,
+}
+
+impl BagWriter {
+    /// Begins a bag. `X.db3` and `X.mcap` become that one file; any other name becomes rosbag2's directory, with
+    /// metadata.yaml and `<name>_0.mcap` in it. Folders above it are made.
+    pub fn create(path: impl AsRef<Path>, options: WriteOptions) -> Result<Self, BagError> {
+        let path = path.as_ref().to_owned();
+        if path.symlink_metadata().is_ok() {
+            return Err(BagError::Exists { path });
+        }
+        let (target, storage) = match path.extension().and_then(|extension| extension.to_str()) {
+            Some("db3") => (Target::File, Storage::Sqlite),
+            Some("mcap") => (Target::File, Storage::Mcap),
+            _ => (Target::Directory, options.storage),
+        };
+        let folder = match target {
+            Target::File if options.split != Split::default() => {
+                return Err(BagError::SplitNeedsDirectory { path });
+            }
+            Target::File => path.parent().unwrap_or(Path::new("")),
+            Target::Directory => &path,
+        };
+        if !folder.as_os_str().is_empty() {
+            std::fs::create_dir_all(folder).at("create", folder)?;
+        }
+        let mut writer = Self {
+            target,
+            options: WriteOptions { storage, ..options },
+            file: None,
+            topics: Vec::new(),
+            before: Vec::new(),
+            ids: BTreeMap::new(),
+            files: Vec::new(),
+            custom: BTreeMap::new(),
+            synced: Instant::now(),
+            changed: false,
+            path,
+        };
+        writer.begin_file()?;
+        Ok(writer)
+    }
+
+    /// Adds a topic; one that is there already with the same type and QoS is found again.
+    pub fn add_topic(&mut self, topic: Topic) -> Result<TopicId, BagError> {
+        if let Some(id) = self.ids.get(&topic.name) {
+            let present = &self.topics[usize::from(id.0) - 1].topic;
+            if *present == topic {
+                return Ok(*id);
+            }
+            let shown =
+                |topic: &Topic| format!("{} with {}", topic.type_name, topic.offered_qos.replace('\n', " "));
+            let (present, wanted) = (shown(present), shown(&topic));
+            return Err(BagError::TopicDiffers { topic: topic.name, present, wanted });
+        }
+        let id = u16::try_from(self.topics.len() + 1)
+            .map(TopicId)
+            .map_err(|_| BagError::TooManyTopics { path: self.path.clone() })?;
+        self.changed = true;
+        self.attempt(|file| file.add_topic(id.0, &topic))?;
+        self.ids.insert(topic.name.clone(), id);
+        self.topics.push(TopicCount { topic, count: 0 });
+        Ok(id)
+    }
+
+    /// Adds a message.
+    pub fn write<M: Message>(
+        &mut self,
+        topic: TopicId,
+        stamp: impl Into<Stamp>,
+        message: &M,
+    ) -> Result<(), BagError> {
+        let about = &self.topics[usize::from(topic.0) - 1].topic;
+        if about.type_name != M::TYPE {
+            let (topic, expected) = (about.name.clone(), about.type_name.clone());
+            return Err(BagError::WrongType { topic, expected, actual: M::TYPE });
+        }
+        let bytes =
+            cdr::encode(message).map_err(|source| BagError::Cdr { topic: about.name.clone(), source })?;
+        self.write_bytes(topic, stamp, &bytes)
+    }
+
+    /// Adds a message that is encoded already. Times should not go back: a reader of a bag that was cut off takes the
+    /// messages of an `.mcap` in the order of the file.
+    pub fn write_bytes(
+        &mut self,
+        topic: TopicId,
+        stamp: impl Into<Stamp>,
+        bytes: &[u8],
+    ) -> Result<(), BagError> {
+        let stamp = stamp.into();
+        if let Some(nanos) = [stamp.received, stamp.published].into_iter().find(|nanos| *nanos < 0) {
+            return Err(BagError::Time { nanos });
+        }
+        if self.is_full(stamp.received) {
+            self.next_file()?;
+        }
+        self.changed = true;
+        self.attempt(|file| file.write(topic.0, stamp, bytes))?;
+        self.topics[usize::from(topic.0) - 1].count += 1;
+        if let Some(file) = self.files.last_mut() {
+            file.span.add(stamp.received);
+        }
+        if self.file.as_ref().is_some_and(|file| file.unsynced() >= MAX_UNSYNCED) {
+            return self.sync();
+        }
+        self.sync_if_due()
+    }
+
+    /// A text that goes into the bag's metadata when it is finished; `ros2 bag info --verbose` shows it.
+    pub fn set_custom_data(&mut self, name: &str, text: &str) {
+        self.custom.insert(name.to_owned(), text.to_owned());
+    }
+
+    /// Makes everything so far durable, and visible to readers.
+    pub fn sync(&mut self) -> Result<(), BagError> {
+        self.synced = Instant::now();
+        if !std::mem::take(&mut self.changed) {
+            return Ok(());
+        }
+        self.attempt(|file| file.sync())?;
+        self.write_metadata()
+    }
+
+    /// As [`Self::sync`], if the last one is [`WriteOptions::sync_every`] ago.
+    pub fn sync_if_due(&mut self) -> Result<(), BagError> {
+        if self.synced.elapsed() < self.options.sync_every { Ok(()) } else { self.sync() }
+    }
+
+    /// What the bag holds so far.
+    pub fn metadata(&self) -> Metadata {
+        Metadata {
+            storage: self.options.storage,
+            topics: self.topics.clone(),
+            files: self.files.clone(),
+            custom: self.custom.clone(),
+            ros_distro: self.options.ros_distro.to_owned(),
+        }
+    }
+
+    /// Ends the bag and says what it holds.
+    pub fn finish(mut self) -> Result<Metadata, BagError> {
+        self.end_file()?;
+        self.write_metadata()?;
+        Ok(self.metadata())
+    }
+
+    /// Runs one step on the present file. After an error what the file holds is not known, so nothing more is written.
+    fn attempt<T>(
+        &mut self,
+        step: impl FnOnce(&mut dyn StorageFile) -> Result<T, BagError>,
+    ) -> Result<T, BagError> {
+        let Some(file) = &mut self.file else { return Err(BagError::Failed { path: self.path.clone() }) };
+        let result = step(file.as_mut());
+        if result.is_err() {
+            self.file = None;
+        }
+        result
+    }
+
+    fn is_full(&self, time: i64) -> bool {
+        let (Some(file), Some(info)) = (&self.file, self.files.last()) else { return false };
+        let spans = u64::try_from(time.saturating_sub(info.span.first)).unwrap_or(0);
+        let Split { size, duration } = self.options.split;
+        info.span.count > 0
+            && (size.is_some_and(|size| file.size() >= size)
+                || duration.is_some_and(|duration| u128::from(spans) >= duration.as_nanos()))
+    }
+
+    fn next_file(&mut self) -> Result<(), BagError> {
+        self.end_file()?;
+        self.begin_file()
+    }
+
+    fn begin_file(&mut self) -> Result<(), BagError> {
+        let path = match self.target {
+            Target::File => self.path.clone(),
+            Target::Directory => {
+                let name = self.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                self.path.join(format!("{name}_{}.{}", self.files.len(), self.options.storage.extension()))
+            }
+        };
+        let mut file: Box<dyn StorageFile> = match self.options.storage {
+            Storage::Sqlite => Box::new(sqlite::SqliteFile::create(&path, self.options.ros_distro)?),
+            Storage::Mcap => Box::new(mcap::McapFile::create(&path, self.options.compression)?),
+        };
+        for (id, counted) in (1..).zip(&self.topics) {
+            file.add_topic(id, &counted.topic)?;
+        }
+        durable::folder_of(&path)?;
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        self.files.push(FileInfo { name, span: Span::default() });
+        self.file = Some(file);
+        self.write_metadata()
+    }
+
+    fn end_file(&mut self) -> Result<(), BagError> {
+        let mut file = self.file.take().ok_or_else(|| BagError::Failed { path: self.path.clone() })?;
+        // Inside a file stands what that file holds.
+        let mut metadata = self.metadata();
+        metadata.files.drain(..metadata.files.len() - 1);
+        for (counted, before) in metadata.topics.iter_mut().zip(&self.before) {
+            counted.count -= before;
+        }
+        self.before = self.topics.iter().map(|counted| counted.count).collect();
+        file.describe(&metadata)?;
+        file.finish()
+    }
+
+    /// A directory without metadata.yaml is no bag to `ros2 bag`, so it is there from the beginning, and never half written.
+    fn write_metadata(&self) -> Result<(), BagError> {
+        match self.target {
+            Target::File => Ok(()),
+            Target::Directory => durable::replace(&self.path.join(FILE_NAME), &self.metadata().to_yaml()),
+        }
+    }
+}
+
+impl Drop for BagWriter {
+    fn drop(&mut self) {
+        if self.file.is_some() {
+            let _ = self.end_file().and_then(|()| self.write_metadata());
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The `.db3` storage: rosbag2's schema version 4, in one SQLite file.
+//!
+//! While the bag is written SQLite keeps a write-ahead log (`.db3-wal`) beside it. [`SqliteFile::sync`] commits, and moves the
+//! log into the bag: a cut between two syncs leaves a whole database, also for readers that open it as immutable and never
+//! look at the log. A cut within a sync leaves the log, from which SQLite itself mends the database at the next opening.
+//! After [`SqliteFile::finish`] one file is left, in the journal mode that works from read-only media.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags, params};
+
+use super::{Stamp, StorageFile};
+use crate::error::{At, BagError};
+use crate::metadata::{Metadata, VERSION};
+use crate::topic::Topic;
+
+/// rosbag2_storage_sqlite3/sqlite_storage.cpp, `SqliteStorage::initialize`, to the letter.
+const SCHEMA: &str = "
+CREATE TABLE schema(schema_version INTEGER PRIMARY KEY,ros_distro TEXT NOT NULL);
+CREATE TABLE metadata(id INTEGER PRIMARY KEY,metadata_version INTEGER NOT NULL,metadata TEXT NOT NULL);
+CREATE TABLE topics(id INTEGER PRIMARY KEY,name TEXT NOT NULL,type TEXT NOT NULL,serialization_format TEXT NOT NULL,offered_qos_profiles TEXT NOT NULL,type_description_hash TEXT NOT NULL);
+CREATE TABLE message_definitions(id INTEGER PRIMARY KEY,topic_type TEXT NOT NULL,encoding TEXT NOT NULL,encoded_message_definition TEXT NOT NULL,type_description_hash TEXT NOT NULL);
+CREATE TABLE messages(id INTEGER PRIMARY KEY,topic_id INTEGER NOT NULL,timestamp INTEGER NOT NULL, data BLOB NOT NULL);
+CREATE INDEX timestamp_idx ON messages (timestamp ASC);
+";
+const SCHEMA_VERSION: i64 = 4;
+
+#[derive(Debug)]
+pub(super) struct SqliteFile {
+    path: PathBuf,
+    db: Connection,
+    /// Bytes of messages since the file was begun, and since the last sync.
+    size: u64,
+    unsynced: usize,
+}
+
+impl SqliteFile {
+    pub(super) fn create(path: &Path, ros_distro: &str) -> Result<Self, BagError> {
+        // SQLite would open a file that exists.
+        std::fs::File::create_new(path).at("create", path)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let begin = || -> rusqlite::Result<Connection> {
+            let db = Connection::open_with_flags(path, flags)?;
+            db.pragma_update(None, "journal_mode", "WAL")?;
+            db.pragma_update(None, "synchronous", "NORMAL")?;
+            // The log is moved by `sync` alone.
+            db.pragma_update(None, "wal_autocheckpoint", 0)?;
+            db.execute_batch(SCHEMA)?;
+            db.execute("INSERT INTO schema VALUES (?, ?)", params![SCHEMA_VERSION, ros_distro])?;
+            db.execute_batch("BEGIN")?;
+            Ok(db)
+        };
+        let mut file = Self { path: path.to_owned(), db: begin().at("begin", path)?, size: 0, unsynced: 0 };
+        file.sync()?;
+        Ok(file)
+    }
+
+    fn insert_topic(&self, id: u16, topic: &Topic) -> rusqlite::Result<()> {
+        let definition = &topic.definition;
+        self.db.execute(
+            "INSERT INTO topics (id, name, type, serialization_format, offered_qos_profiles, type_description_hash) \
+             VALUES (?, ?, ?, ?, ?, ?)",
+            params![
+                id,
+                topic.name,
+                topic.type_name,
+                topic.serialization,
+                topic.offered_qos,
+                definition.type_hash
+            ],
+        )?;
+        let known: i64 = self.db.query_row(
+            "SELECT COUNT(*) FROM message_definitions WHERE topic_type = ?",
+            [&topic.type_name],
+            |row| row.get(0),
+        )?;
+        if known == 0 {
+            self.db.execute(
+                "INSERT INTO message_definitions (topic_type, encoding, encoded_message_definition, type_description_hash) \
+                 VALUES (?, ?, ?, ?)",
+                params![topic.type_name, definition.encoding, definition.text, definition.type_hash],
+            )?;
+        }
+        Ok(())
+    }
+
+    fn commit_and_move_log(&self) -> rusqlite::Result<()> {
+        self.db.execute_batch("COMMIT")?;
+        // The row says whether a reader was in the way; then the log stays, and the next sync moves it.
+        self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        self.db.execute_batch("BEGIN")
+    }
+}
+
+impl StorageFile for SqliteFile {
+    fn add_topic(&mut self, id: u16, topic: &Topic) -> Result<(), BagError> {
+        self.insert_topic(id, topic).at("add a topic to", &self.path)
+    }
+
+    fn write(&mut self, topic: u16, stamp: Stamp, data: &[u8]) -> Result<(), BagError> {
+        self.db
+            .prepare_cached("INSERT INTO messages (timestamp, topic_id, data) VALUES (?, ?, ?)")
+            .and_then(|mut insert| insert.execute(params![stamp.received, topic, data]))
+            .at("write to", &self.path)?;
+        self.size += data.len() as u64;
+        self.unsynced += data.len();
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), BagError> {
+        self.unsynced = 0;
+        self.commit_and_move_log().at("commit", &self.path)
+    }
+
+    fn unsynced(&self) -> usize {
+        self.unsynced
+    }
+
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn describe(&mut self, metadata: &Metadata) -> Result<(), BagError> {
+        let row = params![VERSION, metadata.bare_yaml()];
+        self.db
+            .execute("INSERT INTO metadata (metadata_version, metadata) VALUES (?, ?)", row)
+            .at("write to", &self.path)?;
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Result<(), BagError> {
+        let Self { path, db, .. } = *self;
+        db.execute_batch("COMMIT").at("finish", &path)?;
+        db.pragma_update(None, "journal_mode", "DELETE").at("finish", &path)?;
+        drop(db);
+        std::fs::File::open(&path).and_then(|file| file.sync_all()).at("finish", &path)
+    }
+}

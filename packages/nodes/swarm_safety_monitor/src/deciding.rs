@@ -1,0 +1,153 @@
+//! The deciding thread: once per period, and at once when something urgent was heard, one step of the core.
+//!
+//! In its loop it neither allocates, nor locks, nor calls the system but to sleep and to wake the publishing thread. Both are
+//! enforced, not hoped for: an allocation or another system call ends the process, and the arms with it, by silence.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use swarm_base::{Clock as _, Duration, Shutdown, Time};
+use swarm_ros::LifecycleState;
+use swarm_rt::cells::queue::{Receiver, Sender};
+use swarm_rt::periodic::{Occasion, Periodic};
+use swarm_rt::purity::allocation;
+use swarm_rt::purity::system_calls::{Allowed, Breach, allow_only};
+use swarm_rt::wake::{Sleeper, Waker};
+use swarm_rt::{KernelClock, Lack, ThreadWish, prepare_thread};
+use swarm_safety_core::{Config, Inputs, State, Verdict, step};
+
+use crate::heard::Ears;
+
+/// Stack that the thread gets, and how much of it is made resident: a step takes some tens of kilobytes.
+const STACK_BYTES: usize = 1 << 20;
+const RESIDENT_STACK_BYTES: usize = 256 << 10;
+
+/// What the deciding thread says.
+#[derive(Clone, Copy, Debug)]
+pub enum Said {
+    Cycle(Cycle),
+    /// The node became inactive: nothing is permitted any more.
+    Silence {
+        epoch: u64,
+    },
+}
+
+/// One step: its arguments and its answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Cycle {
+    pub now: Time,
+    pub occasion: Occasion,
+    /// Number of the limits that it was made under.
+    pub generation: u64,
+    pub inputs: Inputs,
+    pub verdict: Verdict,
+}
+
+/// The ends of the cells that the thread works with, and what it decides by.
+#[derive(Debug)]
+pub struct Decider {
+    pub config: Arc<Config>,
+    pub first_epoch: u64,
+    pub period: Duration,
+    pub ears: Ears,
+    pub sleeper: Sleeper,
+    /// New limits; they come while the cell is at rest, the core sees to that.
+    pub limits: Receiver<Arc<Config>>,
+    /// Limits that have had their day, to be freed elsewhere.
+    pub retired: Sender<Arc<Config>>,
+    pub said: Sender<Said>,
+    pub listener: Waker,
+}
+
+/// How the thread is to run.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// Priority of `SCHED_FIFO`; `None` = the system's fair time sharing.
+    pub priority: Option<u8>,
+    pub cpu: Option<u16>,
+    /// Whether memory and system calls are guarded; off only to measure what the guards cost.
+    pub guarded: bool,
+}
+
+/// Starts the thread; it ends after a shutdown request. Gives what it lacks of its terms, as looked at.
+pub fn start(
+    decider: Decider,
+    terms: &Terms,
+    lifecycle: LifecycleState,
+    shutdown: Shutdown,
+) -> std::io::Result<(JoinHandle<()>, Vec<Lack>)> {
+    let (tell, lacks) = std::sync::mpsc::channel();
+    let terms = terms.clone();
+    let thread =
+        std::thread::Builder::new().name("decide".to_owned()).stack_size(STACK_BYTES).spawn(move || {
+            let lacks = terms.priority.map_or_else(Vec::new, |priority| {
+                prepare_thread(&ThreadWish { priority, cpu: terms.cpu, stack_bytes: RESIDENT_STACK_BYTES })
+            });
+            // Whoever started this thread waits for it.
+            let _ = tell.send(lacks);
+            if terms.guarded {
+                decider.run_guarded(&lifecycle, &shutdown);
+            } else {
+                let mut decider = decider;
+                decider.run(&lifecycle, &shutdown);
+            }
+        })?;
+    Ok((thread, lacks.recv().unwrap_or_default()))
+}
+
+impl Decider {
+    fn run_guarded(mut self, lifecycle: &LifecycleState, shutdown: &Shutdown) {
+        let allowed = Allowed { sleeper: &self.sleeper, wakers: &[&self.listener] };
+        if let Err(error) = allow_only(allowed, Breach::KillsTheProcess) {
+            tracing::error!("the deciding thread goes without its list of system calls: {error}");
+        }
+        match allocation::forbid() {
+            Ok(_forbidden) => self.run(lifecycle, shutdown),
+            Err(error) => {
+                tracing::error!("the deciding thread goes without its guard of memory: {error}");
+                self.run(lifecycle, shutdown);
+            }
+        }
+        // The list of system calls stays: giving back memory might need one that is not on it. The process ends.
+        std::mem::forget(self);
+    }
+
+    fn run(&mut self, lifecycle: &LifecycleState, shutdown: &Shutdown) {
+        let mut state = State::new(&self.config, self.first_epoch);
+        let mut periodic = Periodic::aligned(KernelClock.now(), self.period);
+        let mut active = false;
+        while !shutdown.is_requested() {
+            let occasion = periodic.wait(&mut self.sleeper);
+            if lifecycle.is_active() {
+                active = true;
+                let cycle = self.cycle(&mut state, occasion);
+                self.say(Said::Cycle(cycle));
+            } else if std::mem::take(&mut active) {
+                self.say(Said::Silence { epoch: state.epoch() });
+            }
+        }
+        self.say(Said::Silence { epoch: state.epoch() });
+    }
+
+    /// One step on what has been heard.
+    pub fn cycle(&mut self, state: &mut State, occasion: Occasion) -> Cycle {
+        if let Some(config) = self.limits.receive() {
+            let old = std::mem::replace(&mut self.config, config);
+            if let Err(old) = self.retired.send(old) {
+                // Nobody clears away what is retired; losing it is better than freeing it here.
+                std::mem::forget(old);
+            }
+        }
+        let inputs = self.ears.take();
+        let now = KernelClock.now();
+        let (next, verdict) = step(&self.config, state, &inputs, now);
+        *state = next;
+        Cycle { now, occasion, generation: self.config.generation(), inputs, verdict }
+    }
+
+    fn say(&mut self, said: Said) {
+        // A full queue is counted by it; the drivers hear no permit meanwhile and stop.
+        let _ = self.said.send(said);
+        self.listener.wake();
+    }
+}
