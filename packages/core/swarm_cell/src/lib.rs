@@ -17,6 +17,8 @@ mod declaration_reader;
 mod mistake;
 mod model;
 
+use std::path::{Path, PathBuf};
+
 pub use arms::{ArmError, arm_models};
 pub use declaration::{
     ArtifactPaths, CellConfig, Cpu, GripperConfig, Lifecycle, NodeConfig, PayloadConfig, PoseConfig,
@@ -24,3 +26,10 @@ pub use declaration::{
 };
 pub use mistake::ConfigError;
 pub use model::Model;
+
+/// The folder at which the paths of a declaration start: that which holds `config/`. A bare file name lies in the working
+/// directory, beside its root.
+pub fn root_of(declaration: &Path) -> PathBuf {
+    let folder = declaration.parent().unwrap_or(Path::new(""));
+    folder.parent().map_or_else(|| folder.join(".."), Path::to_owned)
+}

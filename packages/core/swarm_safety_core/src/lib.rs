@@ -45,6 +45,7 @@ mod state;
 mod step;
 mod told;
 mod verdict;
+pub mod wire;
 
 pub use cause::{Cause, CauseKind, Other, Severity};
 pub use compose::{LooserField, LooserThanCeiling, compose};

@@ -144,6 +144,11 @@ impl State {
         self.cycle
     }
 
+    /// Of the limits that the last step was made under.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
     pub fn cause(&self) -> Option<&Cause> {
         self.cause.as_ref()
     }

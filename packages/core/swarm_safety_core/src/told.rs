@@ -13,6 +13,7 @@ use crate::checks::age_s;
 use crate::config::Config;
 use crate::inputs::JointSample;
 use crate::observed::Observed;
+use crate::wire::wire_struct;
 
 /// Lowest and highest velocity of each joint, rad/s; standstill is always in it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -43,6 +44,9 @@ pub(crate) struct Told {
     /// Positions less the sum of velocities, fading, rad.
     residual: JointVector,
 }
+
+wire_struct!(Span { low, high });
+wire_struct!(Told { newest, before, since, followed, residual });
 
 impl Told {
     pub(crate) const NOTHING: Self =

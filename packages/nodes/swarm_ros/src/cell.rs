@@ -12,6 +12,7 @@ use crate::shell::NodeShell;
 #[derive(Clone, Debug)]
 pub struct CellFile {
     pub config: CellConfig,
+    text: String,
     root: PathBuf,
 }
 
@@ -40,12 +41,15 @@ impl CellFile {
 
     /// Reads a declaration.
     pub fn read(path: &Path) -> Result<Self, CellFileError> {
-        let config = CellConfig::parse(&read(path)?)
+        let text = read(path)?;
+        let config = CellConfig::parse(&text)
             .map_err(|source| CellFileError::Wrong { path: path.to_owned(), source })?;
-        // `<root>/config/cell.yaml`; a bare file name lies in the working directory, beside its root.
-        let folder = path.parent().unwrap_or(Path::new(""));
-        let root = folder.parent().map_or_else(|| folder.join(".."), Path::to_owned);
-        Ok(Self { config, root })
+        Ok(Self { config, text, root: swarm_cell::root_of(path) })
+    }
+
+    /// The declaration as it is written.
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     /// Where a path of the declaration leads: absolute, or from the folder that holds `config/`.

@@ -219,7 +219,7 @@ mod tests {
     use swarm_cell::RobotConfig;
     use swarm_ros::CellFile;
     use swarm_ros::stamp::wall_now;
-    use swarm_safety_core::{InputFault, Timing};
+    use swarm_safety_core::{InputFault, Timing, Tolerances};
 
     use super::*;
     use crate::heard::{self, Ears};
@@ -231,7 +231,7 @@ mod tests {
     fn intake() -> (Intake, Ears, Config) {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../config/cell.yaml");
         let cell = CellFile::read(&path).unwrap();
-        let config = setup::config(&cell, Timing::default()).unwrap();
+        let config = setup::sources(&cell).unwrap().config(Timing::default(), Tolerances::default()).unwrap();
         let flanges: Vec<_> = cell.config.robots.iter().map(RobotConfig::flange_frame).collect();
         let (_sleeper, waker) = swarm_rt::wake::pair();
         let (mouth, ears) = heard::pair(waker);

@@ -14,13 +14,14 @@ use swarm_ros::{CellFile, Managed, NodeShell, Parameter, ParameterSpec, ShellErr
 use swarm_rt::cells::queue;
 use swarm_rt::purity::allocation::TrapAllocator;
 use swarm_rt::{Kernel, Lack, keep_cpus_awake, prepare_process, wake};
-use swarm_safety_core::{Config, Timing};
+use swarm_safety_core::{Config, Timing, Tolerances};
 use swarm_safety_monitor::deciding::{self, Decider, Terms};
 use swarm_safety_monitor::envelopes::Envelopes;
 use swarm_safety_monitor::exchange::Exchange;
 use swarm_safety_monitor::intake::{Intake, StampTolerance};
 use swarm_safety_monitor::outputs::{Outputs, Periods};
 use swarm_safety_monitor::publishing::{self, Board, Publisher};
+use swarm_safety_monitor::setup::SetupError;
 use swarm_safety_monitor::{heard, services, setup};
 
 #[global_allocator]
@@ -55,7 +56,8 @@ fn run() -> anyhow::Result<()> {
     shell.check_parameters()?;
 
     let schedule = setup::node(&cell, "safety_monitor")?.schedule.clone();
-    let config = setup::config(&cell, parameters.timing(schedule.period_us))?;
+    let timing = parameters.timing(schedule.period_us);
+    let config = setup::sources(&cell)?.config(timing, Tolerances::default()).map_err(SetupError::from)?;
     let flanges: Vec<String> = cell.config.robots.iter().map(RobotConfig::flange_frame).collect();
     let tolerance = StampTolerance { future_s: seconds(&parameters.stamp_tolerance_us) };
     let (sleeper, waker) = wake::pair();
@@ -107,7 +109,7 @@ fn run() -> anyhow::Result<()> {
     let envelopes = Envelopes {
         store: PathBuf::from(parameters.artifact_store.get()),
         trust_file: PathBuf::from(parameters.trust_file.get()),
-        roles: setup::roles(&cell),
+        roles: swarm_safety_setup::roles(&cell.config),
     };
     let exchange =
         Exchange { board: Arc::clone(&board), intake: Arc::clone(&intake), limits, waker, lifecycle };

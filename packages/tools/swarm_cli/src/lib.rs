@@ -1,5 +1,5 @@
 //! `cell`, the operator's command line: keys, packaging, signing and verifying of skill artifacts, the check of a cell's
-//! declaration, and the kinematics of its arms.
+//! declaration, the kinematics of its arms, the safety decision, and the black box.
 //!
 //! One module per command under `commands`; each has its arguments and a `run` that reads top to bottom. What a command
 //! decides is decided in core or the store, never here.
@@ -7,13 +7,17 @@
 //! Exit codes: 0 done (or the artifact is good), 1 the artifact is refused, 2 the command could not do its work
 //! (bad usage, a missing file, a full disk).
 
+mod box_files;
 pub mod cases;
+mod cell_file;
 mod commands;
 mod configurations;
+mod eval_inputs;
 mod evidence;
 pub mod kinematics_cost;
 mod meshes;
 mod output;
+mod verdict_json;
 
 use std::process::ExitCode;
 
@@ -22,7 +26,8 @@ use swarm_base::ErrorChain;
 
 pub use commands::verify::{Question, judge};
 
-/// Keys, packages, signatures and checks of cooperative skill artifacts; check of a cell's declaration; kinematics of arms.
+/// Keys, packages, signatures and checks of cooperative skill artifacts; check of a cell's declaration; kinematics of arms;
+/// the safety decision and its black box.
 ///
 /// Exit codes: 0 done or good, 1 refused, 2 could not do it.
 #[derive(Debug, Parser)]
@@ -45,6 +50,10 @@ enum Command {
     #[command(subcommand)]
     Kinematics(commands::kinematics::Kinematics),
     FitCapsules(commands::fit_capsules::Args),
+    #[command(subcommand)]
+    Safety(commands::safety::Safety),
+    #[command(subcommand)]
+    Blackbox(commands::blackbox::Blackbox),
     #[command(hide = true)]
     EvidenceArtifact(commands::evidence_artifact::Args),
     #[command(hide = true)]
@@ -71,6 +80,8 @@ pub fn run() -> ExitCode {
         Command::Config(command) => commands::config::run(&command),
         Command::Kinematics(command) => commands::kinematics::run(&command),
         Command::FitCapsules(args) => commands::fit_capsules::run(&args),
+        Command::Safety(command) => commands::safety::run(&command),
+        Command::Blackbox(command) => commands::blackbox::run(&command),
         Command::EvidenceArtifact(args) => commands::evidence_artifact::run(&args),
         Command::EvidenceKinematics(args) => commands::evidence_kinematics::run(&args),
     };

@@ -24,8 +24,8 @@ use swarm_mujoco::driver::{Permit, VelocityCommand};
 use swarm_mujoco::{CONTROL_PERIOD, Cell, Commands, GripperCommand, Observation, Options, RobotState};
 use swarm_onnx::OnnxPolicy;
 use swarm_safety_core::{
-    ArmConfig, CommandSample, Config, EnvelopeFile, GripperSample, Inputs, JointSample, ResetRequest,
-    RobotShape, SafetyState, State, Verdict, WrenchSample, step,
+    CommandSample, Config, EnvelopeFile, GripperSample, Inputs, JointSample, ResetRequest, RobotShape,
+    SafetyState, State, Tolerances, Verdict, WrenchSample, step,
 };
 use swarm_skill_core::{
     CellRobot, GoldenVectors, INPUT_TIMEOUT, LocalLink, Material, MotionLimits, Outcome, PartSighting,
@@ -97,10 +97,15 @@ impl LockstepCell {
         let envelope = EnvelopeFile::parse(&read(&skill_dir.join(source.envelope.as_str()))?)?;
         let ceiling = EnvelopeFile::parse(&read(&root.join(&config.safety.file))?)?;
 
-        let role_of: Vec<Option<&str>> =
-            config.robots.iter().map(|robot| config.role_of(&robot.name).map(Role::as_str)).collect();
-        let safety_config =
-            safety_config(config, &arms, &ceiling)?.with_envelope(Some(&envelope), &role_of, 1)?;
+        let role_of = swarm_safety_setup::roles(config);
+        let safety_config = swarm_safety_setup::config(
+            config,
+            arms.clone(),
+            &ceiling,
+            swarm_safety_core::Timing::default(),
+            Tolerances::default(),
+        )?
+        .with_envelope(Some(&envelope), &role_of, 1)?;
         let robots = cell_robots(config, &arms, &ceiling, &envelope, &role_of)?;
         let skill = Skill::assemble(&source, &robots, &SkillFolder(skill_dir.to_owned()))?;
         let robots_by_role = skill
@@ -352,26 +357,6 @@ fn note_phases(run: &Run, now: Time, report: &mut RunReport) {
 
 fn vector(values: &[f64]) -> JointVector {
     JointVector::from_fn(|i, _| values.get(i).copied().unwrap_or(0.0))
-}
-
-fn safety_config(config: &CellConfig, arms: &[ArmModel], ceiling: &EnvelopeFile) -> Result<Config> {
-    let arms = config
-        .robots
-        .iter()
-        .zip(arms)
-        .map(|(robot, arm)| ArmConfig {
-            name: robot.name.clone(),
-            model: arm.clone(),
-            elbow_joint: robot.model.elbow_joint(),
-            payload: robot.load(),
-        })
-        .collect();
-    Ok(Config::new(
-        arms,
-        ceiling,
-        swarm_safety_core::Timing::default(),
-        swarm_safety_core::Tolerances::default(),
-    )?)
 }
 
 fn cell_robots(

@@ -56,8 +56,7 @@ pub(crate) fn run(command: &Config) -> anyhow::Result<Outcome> {
 
 /// Files below the declaration's root that are not there. Store and trust file are the installation's, not the declaration's.
 fn missing_files(cell: &CellConfig, declaration: &Path) -> Vec<PathBuf> {
-    let folder = declaration.parent().unwrap_or(Path::new(""));
-    let root = folder.parent().map_or_else(|| folder.join(".."), Path::to_owned);
+    let root = swarm_cell::root_of(declaration);
     let of_robots = cell.robots.iter().flat_map(|robot| [Some(&robot.urdf), robot.gripper_urdf.as_ref()]);
     let mut named: Vec<_> =
         of_robots.flatten().chain([&cell.safety.file]).map(|path| root.join(path)).collect();

@@ -1,5 +1,6 @@
 //! The commands of `cell`, one module each.
 
+pub(crate) mod blackbox;
 pub(crate) mod config;
 pub(crate) mod evidence_artifact;
 pub(crate) mod evidence_kinematics;
@@ -8,5 +9,6 @@ pub(crate) mod inspect;
 pub(crate) mod keys;
 pub(crate) mod kinematics;
 pub(crate) mod package;
+pub(crate) mod safety;
 pub(crate) mod sign;
 pub(crate) mod verify;

@@ -1,0 +1,84 @@
+//! The folder that recordings lie in, as far as the recorder needs one; a trait, so that tests can let it fail.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::path::PathBuf;
+
+/// A folder of files.
+pub trait Disk: Send + fmt::Debug {
+    /// Makes a file that is not there yet.
+    fn create(&mut self, name: &str) -> io::Result<Box<dyn Output>>;
+    /// Names and sizes of all files.
+    fn list(&mut self) -> io::Result<Vec<(String, u64)>>;
+    fn read(&mut self, name: &str) -> io::Result<Vec<u8>>;
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()>;
+    fn remove(&mut self, name: &str) -> io::Result<()>;
+}
+
+/// A file that is being written.
+pub trait Output: Send + fmt::Debug {
+    /// Hands bytes to the system: they survive the process.
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()>;
+    /// Waits until the disk has them: they survive the computer.
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+/// A folder of the file system, made if it is missing.
+#[derive(Clone, Debug)]
+pub struct Folder(pub PathBuf);
+
+impl Disk for Folder {
+    fn create(&mut self, name: &str) -> io::Result<Box<dyn Output>> {
+        fs::create_dir_all(&self.0)?;
+        let file = File::create_new(self.0.join(name))?;
+        // The file's name too must survive the computer.
+        File::open(&self.0)?.sync_all()?;
+        Ok(Box::new(FileOutput(file)))
+    }
+
+    fn list(&mut self) -> io::Result<Vec<(String, u64)>> {
+        let entries = match fs::read_dir(&self.0) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let mut files = Vec::new();
+        for entry in entries {
+            let entry = entry?;
+            let data = entry.metadata()?;
+            if data.is_file()
+                && let Ok(name) = entry.file_name().into_string()
+            {
+                files.push((name, data.len()));
+            }
+        }
+        Ok(files)
+    }
+
+    fn read(&mut self, name: &str) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        File::open(self.0.join(name))?.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.0.join(from), self.0.join(to))
+    }
+
+    fn remove(&mut self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.0.join(name))
+    }
+}
+
+#[derive(Debug)]
+struct FileOutput(File);
+
+impl Output for FileOutput {
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all(bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+}

@@ -1,0 +1,95 @@
+//! How the recorder does, for other threads to see without waiting.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use swarm_base::{Duration, Time};
+use swarm_black_box::Digest;
+
+/// Whether a cell may go on that is not recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnDiskFailure {
+    Continue,
+    Stop,
+}
+
+/// What the recorder has done, for diagnostics.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Name of the file that is being written; `None` between files.
+    pub file: Option<String>,
+    pub files: u64,
+    pub bytes: u64,
+    /// Cycles that are in no file although they should be.
+    pub lost_cycles: u64,
+    /// Digest of the newest seal that the system has: note it elsewhere, and nothing in front of it can be cut off unseen.
+    pub last_seal: Option<Digest>,
+    /// The newest trouble with the disk; `None` again when a file could be written.
+    pub trouble: Option<String>,
+}
+
+/// A look at the recorder. Clones look at the same one.
+#[derive(Clone, Debug)]
+pub struct Health(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    policy: OnDiskFailure,
+    slow_after: Duration,
+    failing: AtomicBool,
+    /// Begin of the disk's present work, ns + 1; 0 if it has none.
+    busy_since: AtomicU64,
+    status: Mutex<Status>,
+}
+
+impl Health {
+    pub(crate) fn new(policy: OnDiskFailure, slow_after: Duration) -> Self {
+        Self(Arc::new(Shared {
+            policy,
+            slow_after,
+            failing: AtomicBool::new(false),
+            busy_since: AtomicU64::new(0),
+            status: Mutex::new(Status::default()),
+        }))
+    }
+
+    /// Nothing can be recorded now: the last attempt failed, or the disk has been busy with one for too long. Waits for
+    /// nothing: fit for the deciding thread.
+    pub fn is_failing(&self, now: Time) -> bool {
+        let busy_since = self.0.busy_since.load(Ordering::Relaxed);
+        let stuck = busy_since > 0 && now.since(Time(busy_since - 1)) > self.0.slow_after;
+        stuck || self.0.failing.load(Ordering::Relaxed)
+    }
+
+    /// Nothing can be recorded, and the configuration wants the cell to stop for that.
+    pub fn must_stop(&self, now: Time) -> bool {
+        self.0.policy == OnDiskFailure::Stop && self.is_failing(now)
+    }
+
+    /// Takes a lock: not for the deciding thread.
+    pub fn status(&self) -> Status {
+        self.lock().clone()
+    }
+
+    pub(crate) fn change(&self, change: impl FnOnce(&mut Status)) {
+        change(&mut self.lock());
+    }
+
+    /// Runs something that may keep the disk busy.
+    pub(crate) fn busy<T>(&self, now: Time, work: impl FnOnce() -> T) -> T {
+        self.0.busy_since.store(now.0.saturating_add(1), Ordering::Relaxed);
+        let done = work();
+        self.0.busy_since.store(0, Ordering::Relaxed);
+        done
+    }
+
+    pub(crate) fn failed(&self, trouble: Option<String>) {
+        self.0.failing.store(trouble.is_some(), Ordering::Relaxed);
+        self.change(|status| status.trouble = trouble);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Status> {
+        // A status is whole after each assignment: a panic elsewhere does not spoil it.
+        self.0.status.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,507 @@
+//! From entries to files.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ed25519_dalek::SigningKey;
+use swarm_base::{Clock, Duration, Time};
+use swarm_black_box::{
+    Chain, CloseReason, Cycle, Entry, Header, Limits, Place, Record, Unreadable, frames, verify,
+};
+
+use crate::disk::{Disk, Output};
+use crate::health::{Health, OnDiskFailure};
+use crate::names::{BoxName, to_remove};
+use crate::ring::Ring;
+
+/// What is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Every cycle.
+    Continuous,
+    /// From so long before a stop to so long after it; the time before lies in memory.
+    OnStop { before: Duration, after: Duration },
+}
+
+/// How to record.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub mode: Mode,
+    /// Key to seal with. Without one, seals hold hashes only.
+    pub key: Option<SigningKey>,
+    /// Length of a segment.
+    pub segment: Duration,
+    /// A file of this size is followed by the next one.
+    pub max_file_bytes: u64,
+    /// All files of the folder together.
+    pub max_bytes: u64,
+    /// Most entries in memory, in the mode `OnStop`; about 2.5 kB each.
+    pub max_ring_entries: usize,
+    pub on_disk_failure: OnDiskFailure,
+    /// A disk that is busy with one piece for this long counts as failing.
+    pub slow_after: Duration,
+}
+
+impl Default for Options {
+    /// 10 s before and 5 s after a stop, 2 GiB in files of 64 MiB.
+    fn default() -> Self {
+        Self {
+            mode: Mode::OnStop { before: Duration::from_millis(10_000), after: Duration::from_millis(5_000) },
+            key: None,
+            segment: Duration::from_millis(100),
+            max_file_bytes: 64 << 20,
+            max_bytes: 2 << 30,
+            max_ring_entries: 30_000,
+            on_disk_failure: OnDiskFailure::Continue,
+            slow_after: Duration::from_millis(1_000),
+        }
+    }
+}
+
+/// Options that contradict each other.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the black box cannot record like this: {}", .0.join("; "))]
+pub struct OptionsError(pub Vec<String>);
+
+/// How long after a failure the disk is tried again.
+const RETRY: Duration = Duration::from_millis(1_000);
+/// A stop is waited for on the disk for this long after it.
+const SYNCED: Duration = Duration::from_millis(1_000);
+/// More is not kept back for the end of a segment.
+const MOST_PENDING: usize = 1 << 20;
+/// What a header may take up.
+const SMALLEST_FILE: u64 = 1 << 20;
+
+/// The texts of limits, told to the recorder before the deciding thread puts them into force. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct Announce(Arc<Mutex<BTreeMap<u64, Limits>>>);
+
+impl Announce {
+    /// These limits may come into force.
+    pub fn limits(&self, limits: Limits) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(limits.generation, limits);
+    }
+
+    fn get(&self, generation: u64) -> Limits {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&generation).cloned();
+        known.unwrap_or_else(|| {
+            if generation == 0 {
+                return Limits::default();
+            }
+            // No text of limits: a replay says that it stops here, and does not take others for them.
+            let skill = "limits that the recorder was never told of".to_owned();
+            Limits { generation, envelope: Some(String::new()), skill, artifact: String::new() }
+        })
+    }
+}
+
+/// Writes entries to a folder. All calls come from one thread, which may wait for the disk.
+#[derive(Debug)]
+pub struct Recorder {
+    options: Options,
+    session: Header,
+    disk: Box<dyn Disk>,
+    clock: Box<dyn Clock>,
+    announce: Announce,
+    health: Health,
+    ring: Ring,
+    out: Out,
+    /// Where the next file stands; `None` until the folder was looked at.
+    place: Option<Place>,
+    /// Last cycle that was handed in, and last one that is in a file's chain.
+    last_seen: Option<u64>,
+    last_written: Option<u64>,
+    /// Last one that the system has.
+    last_flushed: Option<u64>,
+    stopped: bool,
+    /// A stop is being recorded until then.
+    until: Option<Time>,
+    synced_until: Option<Time>,
+}
+
+#[derive(Debug)]
+enum Out {
+    Closed,
+    Open(Box<OpenFile>),
+    Failed { at: Time },
+}
+
+#[derive(Debug)]
+struct OpenFile {
+    name: BoxName,
+    chain: Chain,
+    output: Box<dyn Output>,
+    /// Linked, and not yet handed to the system.
+    pending: Vec<u8>,
+    bytes: u64,
+    generation: u64,
+}
+
+impl Recorder {
+    /// `session` is the header without place, key and limits in force, which are the recorder's. The clock must be that of the
+    /// entries' times. Touches no disk.
+    pub fn new(
+        options: Options,
+        session: Header,
+        disk: Box<dyn Disk>,
+        clock: Box<dyn Clock>,
+    ) -> Result<Self, OptionsError> {
+        let mut problems = Vec::new();
+        if options.max_file_bytes < SMALLEST_FILE {
+            problems.push(format!(
+                "files of {} bytes are too small, expected at least {SMALLEST_FILE}",
+                options.max_file_bytes
+            ));
+        }
+        if options.max_bytes / 3 < options.max_file_bytes {
+            problems.push(format!(
+                "{} bytes for all files, expected at least three times the {} of one",
+                options.max_bytes, options.max_file_bytes
+            ));
+        }
+        if options.segment == Duration::ZERO {
+            problems.push("segments of no length, expected more than 0".to_owned());
+        }
+        if !problems.is_empty() {
+            return Err(OptionsError(problems));
+        }
+        let before = match options.mode {
+            Mode::Continuous => Duration::ZERO,
+            Mode::OnStop { before, .. } => before,
+        };
+        Ok(Self {
+            ring: Ring::new(before, options.max_ring_entries),
+            health: Health::new(options.on_disk_failure, options.slow_after),
+            options,
+            session,
+            disk,
+            clock,
+            announce: Announce::default(),
+            out: Out::Closed,
+            place: None,
+            last_seen: None,
+            last_written: None,
+            last_flushed: None,
+            stopped: false,
+            until: None,
+            synced_until: None,
+        })
+    }
+
+    pub fn health(&self) -> Health {
+        self.health.clone()
+    }
+
+    pub fn announce(&self) -> Announce {
+        self.announce.clone()
+    }
+
+    /// Takes what the deciding thread has handed over.
+    pub fn take(&mut self, entry: Entry) {
+        let stops = match &entry {
+            Entry::Cycle { cycle, .. } => self.look(cycle),
+            Entry::Snapshot(_) => false,
+        };
+        match self.options.mode {
+            Mode::Continuous => self.write(&entry),
+            Mode::OnStop { after, .. } => {
+                if let (true, Entry::Cycle { cycle, .. }) = (stops, &entry) {
+                    self.until = Some(cycle.now + after);
+                }
+                if self.until.is_none() {
+                    return self.ring.push(entry);
+                }
+                for kept in self.ring.take() {
+                    self.write(&kept);
+                }
+                self.write(&entry);
+                if let (Some(until), Entry::Cycle { cycle, .. }) = (self.until, &entry)
+                    && cycle.now >= until
+                {
+                    self.until = None;
+                    self.close(CloseReason::StopRecorded);
+                }
+            }
+        }
+        if stops {
+            self.mark_stop();
+        }
+    }
+
+    /// Nothing has come for a while: what is pending is sealed and handed to the system.
+    pub fn rest(&mut self) {
+        if let Out::Open(file) = &mut self.out
+            && !file.pending.is_empty()
+        {
+            file.chain.seal(&mut file.pending);
+            self.flush(Sealed::Yes);
+        }
+    }
+
+    /// The program ends.
+    pub fn finish(mut self) {
+        self.close(CloseReason::Shutdown);
+    }
+
+    /// True if the cell has just come to a stop, or to a worse one.
+    fn look(&mut self, cycle: &Cycle) -> bool {
+        let number = cycle.verdict.cycle;
+        if let Some(missing) = self.last_seen.and_then(|last| number.checked_sub(last + 1)) {
+            self.health.change(|status| status.lost_cycles += missing);
+        }
+        self.last_seen = Some(number);
+        let is_stop = cycle.verdict.state.is_stop();
+        let stops = is_stop && (!self.stopped || cycle.verdict.changed);
+        self.stopped = is_stop;
+        if stops {
+            self.synced_until = Some(cycle.now + SYNCED);
+        }
+        stops
+    }
+
+    fn write(&mut self, entry: &Entry) {
+        let full = matches!(&self.out, Out::Open(file) if self.is_full(file, entry));
+        if full {
+            self.close(CloseReason::Full);
+        }
+        let ready = match &self.out {
+            Out::Open(_) => true,
+            Out::Failed { at } if self.clock.now().since(*at) < RETRY => false,
+            Out::Closed | Out::Failed { .. } => self.open(entry),
+        };
+        if !ready {
+            if matches!(entry, Entry::Cycle { .. }) {
+                self.health.change(|status| status.lost_cycles += 1);
+            }
+            return;
+        }
+        let mut sealed = Sealed::No;
+        let mut append = |file: &mut OpenFile, record: &Record| {
+            if file.chain.append(record, &mut file.pending) {
+                sealed = Sealed::Yes;
+            }
+        };
+        let Out::Open(file) = &mut self.out else { return };
+        match entry {
+            Entry::Snapshot(state) => append(file, &Record::Snapshot(*state)),
+            Entry::Cycle { generation, cycle } => {
+                if file.generation != *generation {
+                    file.generation = *generation;
+                    append(file, &Record::Limits(self.announce.get(*generation)));
+                }
+                let number = cycle.verdict.cycle;
+                let missing = self.last_written.and_then(|last| number.checked_sub(last + 1));
+                if let Some(missing) = missing.filter(|missing| *missing > 0) {
+                    append(file, &Record::Lost(missing));
+                }
+                append(file, &Record::Cycle(*cycle));
+                self.last_written = Some(number);
+            }
+        }
+        if sealed == Sealed::Yes || file.pending.len() > MOST_PENDING {
+            self.flush(sealed);
+        }
+    }
+
+    /// A new file begins with a recorded state, so that it can be replayed by itself; without one it begins a little later.
+    fn is_full(&self, file: &OpenFile, entry: &Entry) -> bool {
+        let size = file.bytes + file.pending.len() as u64;
+        let most = self.options.max_file_bytes;
+        let slack = if matches!(entry, Entry::Snapshot(_)) { 0 } else { most / 4 };
+        size >= most + slack
+    }
+
+    fn open(&mut self, entry: &Entry) -> bool {
+        match self.try_open(entry) {
+            Ok(file) => {
+                self.health.change(|status| {
+                    status.file = Some(file.name.text());
+                    status.files += 1;
+                });
+                self.out = Out::Open(Box::new(file));
+                self.flush(Sealed::No);
+                matches!(self.out, Out::Open(_))
+            }
+            Err(error) => {
+                self.fail(&format!("cannot begin a file: {error}"));
+                false
+            }
+        }
+    }
+
+    fn try_open(&mut self, entry: &Entry) -> io::Result<OpenFile> {
+        let now = self.clock.now();
+        let health = self.health.clone();
+        health.busy(now, || {
+            let place = match self.place {
+                Some(place) => place,
+                None => place_after(self.disk.as_mut())?,
+            };
+            let room = self.options.max_bytes - self.options.max_file_bytes / 4 * 5;
+            let files = box_files(self.disk.as_mut())?;
+            let all: Vec<_> =
+                files.into_iter().chain([(BoxName { number: place.file, stop: false }, 0)]).collect();
+            let gone = make_room(self.disk.as_mut(), &all, room)?;
+            let generation = match entry {
+                Entry::Cycle { generation, .. } => *generation,
+                Entry::Snapshot(state) => state.generation(),
+            };
+            let name = BoxName { number: place.file, stop: self.until.is_some() };
+            let output = self.disk.create(&name.text())?;
+            let header = Header { place, limits: self.announce.get(generation), ..self.session.clone() };
+            let mut pending = Vec::new();
+            let (key, segment) = (self.options.key.clone(), self.options.segment);
+            let mut chain = Chain::begin(header, key, segment, &mut pending);
+            for number in gone {
+                chain.append(&Record::Removed(number), &mut pending);
+            }
+            // Between the recordings of two stops nothing is missing that should be there.
+            if !matches!(self.options.mode, Mode::Continuous) && matches!(self.out, Out::Closed) {
+                self.last_written = None;
+            }
+            Ok(OpenFile { name, chain, output, pending, bytes: 0, generation })
+        })
+    }
+
+    /// Hands what is pending to the system, and waits for the disk around a stop.
+    fn flush(&mut self, sealed: Sealed) {
+        let now = self.clock.now();
+        let Out::Open(file) = &mut self.out else { return };
+        let sync = sealed == Sealed::Yes && self.synced_until.is_some();
+        let written = self.health.busy(now, || {
+            file.output.write_all(&file.pending)?;
+            if sync { file.output.sync() } else { Ok(()) }
+        });
+        if self.synced_until.is_some_and(|until| now >= until) {
+            self.synced_until = None;
+        }
+        match written {
+            Ok(()) => {
+                let bytes = file.pending.len() as u64;
+                file.bytes += bytes;
+                file.pending.clear();
+                self.last_flushed = self.last_written;
+                let seal = (sealed == Sealed::Yes).then(|| file.chain.last_seal());
+                self.health.failed(None);
+                self.health.change(|status| {
+                    status.bytes += bytes;
+                    status.last_seal = seal.or(status.last_seal);
+                });
+            }
+            Err(error) => {
+                let trouble = format!("cannot write {}: {error}", file.name.text());
+                self.fail(&trouble);
+            }
+        }
+    }
+
+    fn close(&mut self, reason: CloseReason) {
+        self.synced_until = Some(self.clock.now());
+        if let Out::Open(mut file) = std::mem::replace(&mut self.out, Out::Closed) {
+            let mut end = std::mem::take(&mut file.pending);
+            let place = file.chain.close(reason, &mut end);
+            let written = self.health.busy(self.clock.now(), || {
+                file.output.write_all(&end)?;
+                file.output.sync()
+            });
+            match written {
+                Ok(()) => {
+                    self.place = Some(place);
+                    self.last_flushed = self.last_written;
+                    self.health.change(|status| {
+                        status.file = None;
+                        status.bytes += end.len() as u64;
+                        status.last_seal = Some(place.previous_seal);
+                    });
+                }
+                Err(error) => self.fail(&format!("cannot end {}: {error}", file.name.text())),
+            }
+        }
+        self.synced_until = None;
+    }
+
+    /// Gives the name of a file with a stop to the present one: it is kept longer.
+    fn mark_stop(&mut self) {
+        let Out::Open(file) = &mut self.out else { return };
+        if file.name.stop {
+            return;
+        }
+        let marked = BoxName { stop: true, ..file.name };
+        match self.disk.rename(&file.name.text(), &marked.text()) {
+            Ok(()) => {
+                self.health.change(|status| status.file = Some(marked.text()));
+                file.name = marked;
+            }
+            Err(error) => {
+                let trouble = format!("cannot rename {} to {}: {error}", file.name.text(), marked.text());
+                self.health.change(|status| status.trouble = Some(trouble));
+            }
+        }
+    }
+
+    /// Gives the present file up. What was not handed to the system is lost; the next file looks at the folder again.
+    fn fail(&mut self, trouble: &str) {
+        self.health.failed(Some(trouble.to_owned()));
+        self.health.change(|status| status.file = None);
+        let missing = self.last_written.map_or(0, |last| last.saturating_sub(self.last_flushed.unwrap_or(0)));
+        self.health.change(|status| status.lost_cycles += missing);
+        self.last_written = self.last_flushed;
+        self.place = None;
+        self.out = Out::Failed { at: self.clock.now() };
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sealed {
+    No,
+    Yes,
+}
+
+/// The folder's files of the series.
+fn box_files(disk: &mut dyn Disk) -> io::Result<Vec<(BoxName, u64)>> {
+    let files = disk.list()?;
+    Ok(files.into_iter().filter_map(|(name, bytes)| Some((BoxName::parse(&name)?, bytes))).collect())
+}
+
+/// Removes files until there is room. Gives the numbers of those that are missing behind the oldest one that is left: what was
+/// removed now, and what the removed files knew to be removed before them.
+fn make_room(disk: &mut dyn Disk, files: &[(BoxName, u64)], room: u64) -> io::Result<Vec<u64>> {
+    let mut missing = BTreeSet::new();
+    let gone = to_remove(files, room);
+    for name in &gone {
+        let bytes = disk.read(&name.text())?;
+        if let Ok(found) = verify(&bytes, None)
+            && found.faults.is_empty()
+        {
+            missing.extend(found.removed);
+        }
+        disk.remove(&name.text())?;
+        missing.insert(name.number);
+    }
+    let left = files.iter().map(|(name, _)| name).filter(|name| !gone.contains(name));
+    let oldest = left.map(|name| name.number).min().unwrap_or(0);
+    Ok(missing.split_off(&oldest).into_iter().collect())
+}
+
+/// Where the next file stands: behind the newest one that can be read. A file that was begun and has no whole header holds
+/// nothing, and goes.
+fn place_after(disk: &mut dyn Disk) -> io::Result<Place> {
+    let mut files = box_files(disk)?;
+    files.sort_by_key(|(name, _)| name.number);
+    let mut number = None;
+    while let Some((name, _)) = files.pop() {
+        let bytes = disk.read(&name.text())?;
+        match verify(&bytes, None) {
+            Ok(found) => {
+                return Ok(Place { file: number.unwrap_or(name.number) + 1, ..found.next });
+            }
+            Err(Unreadable::NoHeader) if frames(&bytes).is_ok_and(|mut all| all.next().is_none()) => {
+                disk.remove(&name.text())?;
+            }
+            Err(_) if bytes.is_empty() => disk.remove(&name.text())?,
+            Err(_) => number = number.or(Some(name.number)),
+        }
+    }
+    Ok(Place { file: number.map_or(0, |number| number + 1), ..Place::default() })
+}

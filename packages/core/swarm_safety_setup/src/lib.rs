@@ -1,0 +1,134 @@
+//! From the texts that declare a cell to the configuration that the safety decision works with.
+//!
+//! There is one way from a declaration to a [`Config`], and it starts at texts: the monitor, the test kit, the command line
+//! and the black box all take it. So whoever keeps the [`Sources`] can make the same configuration again, anywhere.
+//!
+//! Flow: [`Sources::gather`] reads the declaration and every file that it names, once; [`Sources::config`] makes arms,
+//! ceiling and configuration of them. [`config`] is its last step, for who has the parts already.
+//!
+//! Deliberately absent: files (the caller reads), and an envelope (that is `Config::with_envelope`, with [`roles`]).
+
+use std::collections::BTreeMap;
+
+use swarm_base::Role;
+use swarm_cell::{ArmError, CellConfig, arm_models};
+use swarm_kinematics::ArmModel;
+use swarm_safety_core::{ArmConfig, Config, ConfigError, EnvelopeError, EnvelopeFile, Timing, Tolerances};
+
+/// Everything that a cell's configuration is made from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sources {
+    /// Text of the cell's declaration.
+    pub declaration: String,
+    /// Texts of the files that it names for arms and ceiling, by the names that it has for them.
+    pub files: BTreeMap<String, String>,
+}
+
+/// Why a cell's texts make no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum SetupError {
+    #[error(transparent)]
+    Cell(#[from] swarm_cell::ConfigError),
+    #[error("the declaration names the file '{0}', whose text is missing")]
+    Missing(String),
+    #[error(transparent)]
+    Arm(#[from] ArmError),
+    #[error("the safety ceiling {file}")]
+    Ceiling { file: String, source: EnvelopeError },
+    #[error("the safety gate cannot use the cell's declaration")]
+    Config(#[from] ConfigError),
+}
+
+impl Sources {
+    /// Reads what the declaration names; `read` gives the text of such a file.
+    pub fn gather<E: From<SetupError>>(
+        declaration: String,
+        mut read: impl FnMut(&str) -> Result<String, E>,
+    ) -> Result<Self, E> {
+        let cell = CellConfig::parse(&declaration).map_err(SetupError::Cell)?;
+        let of_robots = cell.robots.iter().flat_map(|robot| [Some(&robot.urdf), robot.gripper_urdf.as_ref()]);
+        let mut files = BTreeMap::new();
+        for name in of_robots.flatten().chain([&cell.safety.file]) {
+            if !files.contains_key(name) {
+                files.insert(name.clone(), read(name)?);
+            }
+        }
+        Ok(Self { declaration, files })
+    }
+
+    /// The declaration.
+    pub fn cell(&self) -> Result<CellConfig, SetupError> {
+        Ok(CellConfig::parse(&self.declaration)?)
+    }
+
+    /// The configuration under the cell's own ceiling.
+    pub fn config(&self, timing: Timing, tolerances: Tolerances) -> Result<Config, SetupError> {
+        let text =
+            |name: &str| self.files.get(name).cloned().ok_or_else(|| SetupError::Missing(name.to_owned()));
+        let cell = self.cell()?;
+        let arms = arm_models(&cell, text)?;
+        let file = &cell.safety.file;
+        let ceiling = EnvelopeFile::parse(&text(file)?)
+            .map_err(|source| SetupError::Ceiling { file: file.clone(), source })?;
+        Ok(config(&cell, arms, &ceiling, timing, tolerances)?)
+    }
+}
+
+/// The configuration of `cell` with its `arms`, in the order of the declaration, under its own ceiling.
+pub fn config(
+    cell: &CellConfig,
+    arms: Vec<ArmModel>,
+    ceiling: &EnvelopeFile,
+    timing: Timing,
+    tolerances: Tolerances,
+) -> Result<Config, ConfigError> {
+    let arms = cell.robots.iter().zip(arms).map(|(robot, model)| ArmConfig {
+        name: robot.name.clone(),
+        model,
+        elbow_joint: robot.model.elbow_joint(),
+        payload: robot.load(),
+    });
+    Config::new(arms.collect(), ceiling, timing, tolerances)
+}
+
+/// The role that each robot plays, in the robots' order: an envelope may name limits by roles.
+pub fn roles(cell: &CellConfig) -> Vec<Option<&'static str>> {
+    cell.robots.iter().map(|robot| cell.role_of(&robot.name).map(Role::as_str)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn shipped() -> Sources {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..");
+        let read = |name: &str| Ok::<_, SetupError>(std::fs::read_to_string(root.join(name)).unwrap());
+        Sources::gather(read("config/cell.yaml").unwrap(), read).unwrap()
+    }
+
+    #[test]
+    fn the_shipped_cell_and_its_ceiling_make_a_configuration() {
+        let config = shipped().config(Timing::default(), Tolerances::default()).unwrap();
+        assert_eq!(config.arms().len(), 3);
+        assert_eq!(config.robot("panda"), Some(2));
+    }
+
+    #[test]
+    fn each_robot_of_the_shipped_cell_has_a_role() {
+        let cell = shipped().cell().unwrap();
+        assert_eq!(roles(&cell), [Some("leader"), Some("follower"), Some("spotter")]);
+    }
+
+    #[test]
+    fn a_text_that_is_missing_is_named() {
+        let mut sources = shipped();
+        sources.files.remove("urdf/panda/panda.urdf");
+        let error = sources.config(Timing::default(), Tolerances::default()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the declaration names the file 'urdf/panda/panda.urdf', whose text is missing"
+        );
+    }
+}
