@@ -37,6 +37,8 @@ mod foreseen;
 mod human;
 pub mod ingest;
 mod inputs;
+#[doc(hidden)]
+pub mod inspect;
 mod limits;
 mod motion;
 mod observed;

@@ -17,9 +17,9 @@ use crate::wire::wire_struct;
 
 /// Lowest and highest velocity of each joint, rad/s; standstill is always in it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Span {
-    low: JointVector,
-    high: JointVector,
+pub(crate) struct Span {
+    pub low: JointVector,
+    pub high: JointVector,
 }
 
 const STILL: JointVector = JointVector::from_array_storage(nalgebra::ArrayStorage([[0.0; 7]]));
@@ -35,14 +35,14 @@ impl Span {
 /// The velocities that a robot was told lately, and whether it follows.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Told {
-    newest: Span,
-    before: Span,
+    pub newest: Span,
+    pub before: Span,
     /// Begin of the newer half.
-    since: Option<Time>,
+    pub since: Option<Time>,
     /// When it last followed, or had nothing to follow.
-    followed: Option<Time>,
+    pub followed: Option<Time>,
     /// Positions less the sum of velocities, fading, rad.
-    residual: JointVector,
+    pub residual: JointVector,
 }
 
 wire_struct!(Span { low, high });

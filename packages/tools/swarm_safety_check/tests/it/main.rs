@@ -1,0 +1,3 @@
+//! The bounded forms of what `safety_check` does.
+
+mod explore;
