@@ -58,7 +58,7 @@ class SkillCell:
         self.sim = self.start(SIM, parameters={"cell_config": self.config, "permit_timeout_us": PERMIT_TIMEOUT_US})
 
     def start_monitor(self):
-        self.monitor = self.start(MONITOR, parameters=self._with_store())
+        self.monitor = self.start(MONITOR, parameters={**self._with_store(), "degraded": True})
 
     def start_runtime(self):
         self.runtime = self.start(RUNTIME, parameters={**self._with_store(), "peer_timeout_ms": 2000})

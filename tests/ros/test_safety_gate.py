@@ -1,8 +1,10 @@
 """The safety gate between a skill and the simulated arms, seen from rclpy."""
 
 import math
+import re
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from cell import JOINTS, MONITOR, PERMIT_TIMEOUT_US, ROBOTS, SIM, ArtifactStore, Reports, Safety, Skill, close, patient_cell, press
@@ -30,7 +32,7 @@ class Cell:
         self.sim = self.start(SIM, parameters={"cell_config": self.config, "permit_timeout_us": PERMIT_TIMEOUT_US})
 
     def start_monitor(self):
-        self.monitor = self.start(MONITOR, parameters={"cell_config": self.config, **self.store.parameters})
+        self.monitor = self.start(MONITOR, parameters={"cell_config": self.config, "degraded": True, **self.store.parameters})
 
     def begin(self):
         self.start_sim()
@@ -113,6 +115,7 @@ def test_reset_needs_the_present_epoch_and_begins_a_new_one(cell):
     assert cell.safety.wait("READY").epoch == epoch + 1
 
 
+# SR-16
 def test_permits_are_a_heartbeat_with_growing_sequence(cell, probe):
     cell.begin()
     permits = probe.collect(Permit, "/safety_monitor/permit", SENSOR)
@@ -291,6 +294,7 @@ PUBLISHERS = {
 }
 
 
+# SR-03
 @pytest.mark.parametrize("profile", PUBLISHERS.values(), ids=PUBLISHERS.keys())
 def test_an_emergency_stop_is_heard_from_every_kind_of_publisher(cell, probe, profile):
     cell.running()
@@ -376,6 +380,7 @@ def test_a_simulation_that_pauses_in_motion_stops_the_cell(cell, probe):
 # --- nodes that die
 
 
+# SR-16 AoU-02
 def test_a_killed_monitor_means_that_the_arms_stop_by_themselves(cell, probe):
     """Counted in simulated cycles: the permit may get as old as the driver's time-out and not one cycle older."""
     cell.running()
@@ -427,6 +432,21 @@ def test_an_interrupted_monitor_stops_the_arms_at_once_and_ends_within_two_secon
     assert driver.stop_permit_age_cycles < PERMIT_TIMEOUT_CYCLES
 
 
+# SR-18 AoU-05
+def test_without_real_time_the_gate_does_not_arm_unless_it_is_told_to(cell, probe):
+    config = Path(cell.config)
+    text, changed = re.subn(r"policy: fifo, priority: 80", "policy: other, priority: 0", config.read_text())
+    assert changed == 1
+    config.write_text(text)
+    refusing = cell.start(MONITOR, parameters={"cell_config": cell.config, **cell.store.parameters})
+    assert refusing.wait() == 1
+    assert "refuses to arm without real time" in refusing.log and "--degraded" in refusing.log, refusing.log
+    cell.start_monitor()
+    status = Safety(probe).newest()
+    assert (status.real_time, status.degraded) == (False, True)
+
+
+# SR-16
 def test_an_inactive_monitor_lets_nothing_move(cell, probe):
     cell.running()
     assert change(probe, "deactivate", "/safety_monitor")
@@ -448,6 +468,7 @@ def test_an_inactive_monitor_lets_nothing_move(cell, probe):
         ("nonsense", "64 hexadecimal digits"),
     ],
 )
+# SR-17
 def test_an_envelope_that_may_not_be_loaded_is_refused_and_the_loaded_one_stays(cell, artifact, words):
     cell.ready()
     before = cell.safety.newest()

@@ -209,6 +209,7 @@ fn the_first_look_at_the_clock_may_come_after_the_list() {
     assert_ended_well(&output);
 }
 
+// SR-19
 #[test]
 fn a_clean_loop_lives_and_its_thread_ends() {
     const CYCLES: u64 = 2_000;

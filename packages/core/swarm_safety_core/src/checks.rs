@@ -39,6 +39,7 @@ impl Findings {
 pub(crate) fn check_inputs(config: &Config, inputs: &Inputs, now: Time, findings: &mut Findings) {
     let cell = &config.in_force().cell;
     for (i, input) in inputs.robots.iter().enumerate().take(config.arms().len()) {
+        // SR-05
         if let Some((which, refused)) = &input.refused {
             findings.report(Cause {
                 joint: refused.joint,
@@ -62,6 +63,7 @@ pub(crate) fn check_inputs(config: &Config, inputs: &Inputs, now: Time, findings
             let kind = CauseKind::Malformed(Input::JointState, InputFault::NoEffort);
             findings.report(Cause::robot(kind, i, 0.0, 0.0));
         }
+        // SR-04
         let age = age_s(now, input.joints.map(|joints| joints.arrival));
         findings.report_above(CauseKind::Timeout(Input::JointState), i, age, cell.joint_state_timeout_s);
         let age = age_s(now, input.wrench.map(|wrench| wrench.arrival));
@@ -84,6 +86,7 @@ pub(crate) fn check_measured(
     let tolerances = config.tolerances();
     for (i, arm) in config.arms().iter().enumerate().take(MAX_ROBOTS) {
         let (Some(seen), limits) = (&scene.robots[i], &config.in_force().robots[i]) else { continue };
+        // SR-06
         for (joint, acceleration) in accelerations[i].iter().enumerate().take(arm.model.dof()) {
             let mut above = |kind, value: f64, limit: f64| {
                 let fine = value.abs() <= limit;
@@ -99,6 +102,7 @@ pub(crate) fn check_measured(
                 above(CauseKind::JointEffort, effort[joint], limits.joints.effort[joint]);
             }
         }
+        // SR-07
         let speed_limit = limits.tcp_speed_m_s * tolerances.measured_speed;
         findings.report_above(CauseKind::TcpSpeed, i, seen.tcp_speed(&seen.joints.qd), speed_limit);
         let speed_limit = limits.elbow_speed_m_s * tolerances.measured_speed;
@@ -106,6 +110,7 @@ pub(crate) fn check_measured(
         let momentum_limit = limits.momentum_kg_m_s * tolerances.measured_speed;
         findings.report_above(CauseKind::Momentum, i, seen.momentum, momentum_limit);
         findings.report_above(CauseKind::Power, i, seen.power, limits.power_w);
+        // SR-09
         if let Some((force, torque)) = seen.load {
             findings.report_above(CauseKind::CollisionForce, i, force, limits.wrench.collision_force_n);
             findings.report_above(CauseKind::CollisionTorque, i, torque, limits.wrench.collision_torque_nm);

@@ -45,6 +45,7 @@ pub fn compose(
     envelope: &Envelope,
     robots: &[&str],
 ) -> Result<Envelope, LooserThanCeiling> {
+    // SR-17
     let mut looser = Looser(Vec::new());
     let (c, e) = (&ceiling.cell, &envelope.cell);
     looser.at_least("cell.separation.min_m", c.min_separation_m, e.min_separation_m);

@@ -32,6 +32,7 @@ pub(crate) fn check(
         }
         check_place(i, limits, &seen.tcp, findings);
     }
+    // SR-10
     let mut ways = [None; MAX_ROBOTS];
     for (i, arm) in config.arms().iter().enumerate().take(MAX_ROBOTS) {
         let Some(seen) = &scene.robots[i] else { continue };
@@ -146,6 +147,7 @@ fn check_joint_range(
     time: f64,
     findings: &mut Findings,
 ) {
+    // SR-06
     for joint in 0..arm.model.dof() {
         let (q, end) = (seen.joints.q[joint], seen.joints.q[joint] + velocity[joint] * time);
         let (lower, upper) = (limits.joints.lower[joint], limits.joints.upper[joint]);
@@ -163,6 +165,7 @@ fn check_joint_range(
 }
 
 fn check_place(robot: usize, limits: &RobotLimits, point: &Point3<f64>, findings: &mut Findings) {
+    // SR-08
     let inside = limits.workspace.depth(point);
     if inside < 0.0 {
         findings.report(Cause::robot(CauseKind::Workspace, robot, inside, 0.0));

@@ -130,6 +130,7 @@ pub(crate) fn check(
     near: &[Nearness; MAX_ROBOTS],
     findings: &mut Findings,
 ) {
+    // SR-11
     let humans = &config.in_force().humans;
     if !humans.is_monitored() {
         return;

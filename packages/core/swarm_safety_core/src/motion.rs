@@ -123,6 +123,7 @@ fn take_velocity(
 }
 
 fn refusal(gate: &Gate, epoch: u64, artifact_matches: bool) -> Option<Refusal> {
+    // SR-12
     if !gate.open {
         Some(Refusal::NotReady)
     } else if epoch != gate.epoch {
@@ -149,6 +150,7 @@ pub(crate) fn check_silence(config: &Config, gate: &Gate, robot: &mut RobotState
     if age <= limit {
         return;
     }
+    // SR-04
     if robot.target.amax() > 0.0 {
         findings.report(Cause::robot(CauseKind::Timeout(Input::Command), gate.robot, age, limit));
     }
@@ -165,6 +167,7 @@ pub(crate) fn scale(
     wish: &JointVector,
     separation: f64,
 ) -> f64 {
+    // SR-13
     let slowest = config.tolerances().slowest_scale;
     let share = |limit: f64, value: f64| if value > limit { limit / value } else { 1.0 };
     let mut scale = share(limits.tcp_speed_m_s, seen.tcp_speed(wish));
@@ -181,6 +184,7 @@ pub(crate) fn scale(
 
 /// 1 up to the contact level, 0 at the collision level, straight between.
 fn by_load(limits: &WrenchLimits, load: Option<(f64, f64)>) -> f64 {
+    // SR-09
     let Some((force, torque)) = load else { return 0.0 };
     let by_force = falling(force, limits.contact_force_n, limits.collision_force_n);
     by_force.min(falling(torque, limits.contact_torque_nm, limits.collision_torque_nm))
@@ -210,6 +214,7 @@ pub(crate) fn ramp(
     acceleration: &JointVector,
     dt: f64,
 ) -> JointVector {
+    // SR-13
     let change = goal - output;
     let mut share = 1.0_f64;
     for (joint, change) in change.iter().enumerate() {

@@ -17,6 +17,7 @@ use crate::verdict::{Measures, ResetRefusal, RobotVerdict, Verdict};
 
 /// Decides one cycle: the next state, and what the robots are told. See the crate's documentation for the flow.
 pub fn step(config: &Config, state: &State, inputs: &Inputs, now: Time) -> (State, Verdict) {
+    // SR-21
     let mut next = *state;
     next.cycle += 1;
     next.last_step = Some(now);
@@ -32,6 +33,7 @@ pub fn step(config: &Config, state: &State, inputs: &Inputs, now: Time) -> (Stat
     if is_open(next.safety) {
         check_obedience(config, &scene, &mut next, &mut findings, now);
     }
+    // SR-03
     if inputs.emergency_stop.held || inputs.emergency_stop.pressed {
         findings.report(Cause::cell(CauseKind::EmergencyStop, 0.0, 0.0));
     }
@@ -72,6 +74,7 @@ pub fn step(config: &Config, state: &State, inputs: &Inputs, now: Time) -> (Stat
     for (i, robot) in verdict.robots.iter_mut().enumerate().take(config.arms().len()) {
         *robot = RobotVerdict {
             velocity: next.robots[i].output,
+            // SR-16
             scale: if next.safety.moves() { scales[i] } else { 0.0 },
             // A stop in the same step holds the gripper where it was.
             gripper: if is_open(next.safety) { next.robots[i].gripper } else { state.robots[i].gripper },
@@ -114,6 +117,7 @@ fn exchange_limits(config: &Config, scene: &Scene, next: &mut State, findings: &
     if config.generation() == next.generation {
         return;
     }
+    // SR-17
     next.generation = config.generation();
     next.epoch += 1;
     if let Some((robot, velocity)) = fastest_moving(config, scene, next) {
@@ -185,6 +189,7 @@ fn check_obedience(config: &Config, scene: &Scene, next: &mut State, findings: &
     for (i, seen) in scene.robots.iter().enumerate() {
         let Some(seen) = seen else { continue };
         let robot = &mut next.robots[i];
+        // SR-15
         if let Some((joint, velocity, limit)) = robot.told.otherwise(config, seen) {
             findings.report(Cause::joint(CauseKind::UnexpectedMotion, i, joint, velocity, limit));
         }
@@ -273,6 +278,7 @@ fn transition(
         inputs.reset.map(|request| reset_answer(config, inputs, scene, next, findings, request.epoch));
     let worst = findings.worst();
     match next.safety {
+        // SR-01
         SafetyState::Deny => match worst {
             Some(cause) if cause.kind.severity() == Severity::Estop => enter(next, SafetyState::Estop, cause),
             // Shows what is missing now.
@@ -305,6 +311,7 @@ fn transition(
             }
         }
     }
+    // SR-02
     if let Some(Ok(_)) = reset
         && !is_open(next.safety)
     {
@@ -345,6 +352,7 @@ fn reset_answer(
 /// A stop without effect becomes a deeper one. A robot that has come to rest may be moved by hand.
 fn escalate(config: &Config, scene: &Scene, next: &mut State, now: Time) {
     for i in 0..config.arms().len().min(MAX_ROBOTS) {
+        // SR-14
         let at_rest =
             scene.robots[i].as_ref().is_some_and(|seen| seen.is_at_rest(config.tolerances().rest_rad_s));
         if at_rest {

@@ -97,6 +97,7 @@ pub fn start(
 
 impl Decider {
     fn run_guarded(mut self, active: &dyn Fn() -> bool, shutdown: &Shutdown) {
+        // SR-19
         let allowed = Allowed { sleeper: &self.sleeper, wakers: &[&self.listener] };
         if let Err(error) = allow_only(allowed, Breach::KillsTheProcess) {
             tracing::error!("the deciding thread goes without its list of system calls: {error}");
@@ -117,6 +118,7 @@ impl Decider {
         let mut periodic = Periodic::aligned(KernelClock.now(), self.period);
         let mut was_active = false;
         while !shutdown.is_requested() {
+            // SR-20
             let occasion = periodic.wait(&mut self.sleeper);
             if active() {
                 was_active = true;

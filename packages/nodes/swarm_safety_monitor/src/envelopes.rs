@@ -57,6 +57,7 @@ impl Envelopes {
         }
         let id: ArtifactId = artifact.parse().map_err(|_| LoadError::Digest(artifact.to_owned()))?;
         let refused = |source| LoadError::Store { store: self.store.clone(), source: Box::new(source) };
+        // SR-17
         let trust = swarm_store::read_trust(&self.trust_file).map_err(refused)?;
         let object = Store::open(&self.store).and_then(|store| store.object(id, &trust)).map_err(refused)?;
         let manifest = object.manifest();

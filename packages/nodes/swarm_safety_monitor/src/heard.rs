@@ -144,6 +144,7 @@ mod tests {
         assert!(ears.take().emergency_stop.held && ears.take().emergency_stop.held);
     }
 
+    // SR-20
     #[test]
     fn samples_do_not_wake_the_deciding_thread_and_a_stop_does() {
         let (mut sleeper, waker) = wake::pair();

@@ -169,6 +169,7 @@ impl Arming {
 
 impl Managed for Arming {
     fn on_activate(&mut self) -> Result<(), TransitionError> {
+        // SR-18
         if self.is_real_time() || self.degraded {
             return Ok(());
         }

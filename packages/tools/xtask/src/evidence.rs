@@ -19,6 +19,7 @@ use crate::error::{Error, IoContext, Result};
 use crate::layout::Layout;
 use crate::process::{output, run_logged};
 use crate::ros::RosEnv;
+use crate::ros::debian::{self, Need, REAL_TIME_TOOLS};
 use crate::ui::Task;
 
 /// Something that can be measured.
@@ -39,7 +40,7 @@ enum Workload {
         oracle: Oracle,
     },
     /// An executable of a node package, run in a ROS domain of its own; its last line is the result.
-    RosProgram { executable: &'static str },
+    RosProgram { executable: &'static str, arguments: &'static [&'static str], tools: &'static [Need] },
     /// The demo's skill, over and over.
     Trials,
 }
@@ -52,7 +53,7 @@ enum Oracle {
     Python,
 }
 
-const EVIDENCES: [Evidence; 4] = [
+const EVIDENCES: [Evidence; 7] = [
     Evidence {
         name: "demo",
         about: "20 perturbed assemblies; emergency stops in motion; deploying and rolling back",
@@ -71,7 +72,26 @@ const EVIDENCES: [Evidence; 4] = [
     Evidence {
         name: "gate",
         about: "a command's way through the safety gate against a bare echo node",
-        workload: Workload::RosProgram { executable: "gate_latency" },
+        workload: Workload::RosProgram { executable: "gate_latency", arguments: &[], tools: &[] },
+    },
+    Evidence {
+        name: "safety-jitter",
+        about: "how late the deciding thread wakes, against cyclictest on the same CPU in the same seconds",
+        workload: Workload::RosProgram {
+            executable: "safety_evidence",
+            arguments: &["jitter"],
+            tools: &REAL_TIME_TOOLS,
+        },
+    },
+    Evidence {
+        name: "safety-estop",
+        about: "from a stop's message in the process to every permit withdrawn, against a bare eventfd",
+        workload: Workload::RosProgram { executable: "safety_evidence", arguments: &["estop"], tools: &[] },
+    },
+    Evidence {
+        name: "safety-purity",
+        about: "allocations, locks, page faults and system calls of the deciding thread",
+        workload: Workload::RosProgram { executable: "safety_evidence", arguments: &["purity"], tools: &[] },
     },
     Evidence {
         name: "safety-cost",
@@ -161,11 +181,13 @@ fn measure(layout: &Layout, evidence: &Evidence, folder: &Path) -> Result<Measur
             fs::remove_file(&raw).doing("remove", &raw)?;
             Ok(measured)
         }
-        Workload::RosProgram { executable } => {
+        Workload::RosProgram { executable, arguments, tools } => {
+            debian::ensure(layout, tools)?;
             let ros = RosEnv::ready(layout)?;
             let executables = compile::executables(layout, &ros, Profile::Release)?;
             let task = Task::start(format!("measure {name}: {about}"));
             let mut command = Command::new(executables.join(executable));
+            command.args(arguments);
             ros.apply(&mut command).env("ROS_DOMAIN_ID", QUIET_DOMAIN).current_dir(layout.root());
             let mut last = String::new();
             run_logged("the measurement", &mut command, &log, |line| {
@@ -264,7 +286,7 @@ mod tests {
         let error = run(&Layout::at("/nowhere"), "speed").unwrap_err();
         assert_eq!(
             error.to_string(),
-            "no evidence is called `speed`; there are: demo, artifact, gate, safety-cost"
+            "no evidence is called `speed`; there are: demo, artifact, gate, safety-jitter, safety-estop, safety-purity, safety-cost"
         );
     }
 

@@ -40,5 +40,8 @@ fn an_unknown_evidence_lists_the_names() {
     let output = command.args(["evidence", "speed"]).output().unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert_eq!(text, "error: no evidence is called `speed`; there are: demo, artifact, gate, safety-cost\n");
+    assert_eq!(
+        text,
+        "error: no evidence is called `speed`; there are: demo, artifact, gate, safety-jitter, safety-estop, safety-purity, safety-cost\n"
+    );
 }

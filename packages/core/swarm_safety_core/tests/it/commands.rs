@@ -5,6 +5,7 @@ use swarm_safety_core::{CauseKind, EnvelopeFile, GripperSample, MAX_ROBOTS, Refu
 
 use crate::bench::{Bench, LEFT, PANDA_ARM, RIGHT, config, joint, slow};
 
+// SR-12
 #[test]
 fn a_command_of_another_artifact_is_refused() {
     let mut bench = Bench::ready();
@@ -29,6 +30,7 @@ fn a_refusal_is_said_once_per_command() {
     assert_eq!(bench.cycle().robots[LEFT].refusal, None);
 }
 
+// SR-13
 #[test]
 fn a_command_above_a_joint_limit_is_scaled_down_in_its_direction() {
     let mut bench = Bench::ready();
@@ -75,6 +77,7 @@ fn an_absurd_command_stops_the_cell_before_anything_moves() {
     assert_eq!(bench.cycle().cause.unwrap().kind, CauseKind::TcpSpeedCommand);
 }
 
+// SR-13
 #[test]
 fn outputs_change_no_faster_than_the_acceleration_limit() {
     let mut bench = Bench::ready();

@@ -60,6 +60,7 @@ fn an_empty_envelope_is_the_ceiling() {
     assert_eq!(under("schema: 1").unwrap(), ceiling());
 }
 
+// SR-17
 #[test]
 fn a_looser_envelope_is_refused_with_every_looser_field() {
     let text = "

@@ -41,6 +41,7 @@ fn cycles_to_stop(bench: &mut Bench) -> (usize, Verdict) {
     panic!("the cell did not stop within 100 cycles");
 }
 
+// SR-04
 #[test]
 fn a_joint_state_that_falls_silent_stops_the_cell_when_its_time_is_out() {
     for robot in [LEFT, RIGHT, PANDA_ARM] {
@@ -76,6 +77,7 @@ fn a_wrench_that_falls_silent_stops_the_cell_when_its_time_is_out() {
     }
 }
 
+// SR-04
 #[test]
 fn commands_that_cease_in_motion_stop_the_cell() {
     let mut bench = Bench::running();
@@ -85,6 +87,7 @@ fn commands_that_cease_in_motion_stop_the_cell() {
     assert_stopped(&mut bench, &verdict, SafetyState::Stop2, CauseKind::Timeout(Input::Command), Some(RIGHT));
 }
 
+// SR-01
 #[test]
 fn without_every_input_the_cell_can_not_be_reset() {
     for robot in [LEFT, RIGHT, PANDA_ARM] {
@@ -118,6 +121,7 @@ fn an_input_that_falls_silent_takes_the_readiness_away_without_latching_a_fault(
     assert_eq!(bench.reset().state, SafetyState::Ready);
 }
 
+// SR-05
 #[test]
 fn every_refused_message_stops_the_cell_in_the_same_step() {
     let faults = [
@@ -206,6 +210,7 @@ fn a_sequence_that_goes_back_stops_the_cell() {
     assert_stopped(&mut bench, &verdict, SafetyState::Stop1, CauseKind::CommandSequence, Some(LEFT));
 }
 
+// SR-12
 #[test]
 fn a_second_run_that_commands_a_moving_robot_stops_the_cell() {
     let mut bench = Bench::running();
@@ -223,6 +228,7 @@ fn a_robot_that_moves_although_nothing_was_commanded_stops_the_cell() {
     assert_stopped(&mut bench, &verdict, SafetyState::Stop1, CauseKind::UnexpectedMotion, Some(PANDA_ARM));
 }
 
+// SR-17
 #[test]
 fn limits_that_are_exchanged_in_motion_stop_the_cell() {
     let mut bench = Bench::running();

@@ -167,6 +167,7 @@ fn check(
 proptest! {
     #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
 
+    // SR-16 SR-21
     #[test]
     fn no_history_of_inputs_breaks_an_invariant(
         start in 0..3usize, events in prop::collection::vec((event(), 1..15usize), 1..60),

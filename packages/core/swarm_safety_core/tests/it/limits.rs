@@ -52,6 +52,7 @@ fn until_stop(bench: &mut Bench, mut check: impl FnMut(&Bench, &Verdict)) -> Ver
     panic!("the cell did not stop within 10 s");
 }
 
+// SR-06
 #[test]
 fn a_joint_faster_than_allowed_stops_the_cell() {
     let mut bench = Bench::running();
@@ -88,6 +89,7 @@ fn a_tool_faster_than_allowed_stops_the_cell() {
     assert!(cause.value > 0.11 && cause.limit > 0.109 && cause.limit < 0.111, "{cause:?}");
 }
 
+// SR-06
 #[test]
 fn a_joint_never_passes_its_limit_and_the_stop_comes_no_earlier_than_braking_needs() {
     let limit = home(LEFT)[5] + 0.8;
@@ -132,6 +134,7 @@ fn a_robot_near_its_limit_may_move_away_from_it() {
     assert_eq!(bench.cycles(50).state, SafetyState::Run);
 }
 
+// SR-08
 #[test]
 fn the_tool_never_leaves_its_workspace() {
     let config = config();
@@ -174,6 +177,7 @@ fn the_tool_never_enters_a_keep_out_box() {
     assert_cause(&verdict, SafetyState::Stop2, CauseKind::KeepOut, LEFT, None);
 }
 
+// SR-09
 #[test]
 fn a_load_at_the_collision_level_stops_the_cell() {
     let mut bench = Bench::running();
@@ -187,6 +191,7 @@ fn a_load_at_the_collision_level_stops_the_cell() {
     assert_cause(&verdict, SafetyState::Stop1, CauseKind::CollisionTorque, PANDA_ARM, None);
 }
 
+// SR-09
 #[test]
 fn a_load_between_contact_and_collision_level_slows_the_robot_down_the_more_the_nearer() {
     let mut bench = Bench::running();
@@ -231,6 +236,7 @@ fn the_torque_of_the_payload_is_no_contact_either() {
     }
 }
 
+// SR-10
 #[test]
 fn robots_that_approach_each_other_slow_down_and_stop_before_the_smallest_distance() {
     let mut bench = Bench::ready();
@@ -264,6 +270,7 @@ fn the_verdict_shows_each_measure_beside_its_limit() {
     assert_eq!(measures.input_age_s, 0.0);
 }
 
+// SR-06
 #[test]
 fn an_effort_above_its_limit_stops_the_cell() {
     let mut bench = Bench::running();
@@ -289,6 +296,7 @@ fn efforts_that_are_limited_must_be_there() {
     assert_eq!(bench.step().state, SafetyState::Ready);
 }
 
+// SR-07
 #[test]
 fn more_power_than_allowed_stops_the_cell() {
     let mut bench = running_under("robots: {panda: {dynamics: {power_w: 20.0}}}");
@@ -325,6 +333,7 @@ fn a_command_with_too_much_momentum_or_elbow_speed_is_scaled_down() {
     }
 }
 
+// SR-07
 #[test]
 fn an_elbow_or_an_arm_that_is_faster_than_commanded_stops_the_cell() {
     for (envelope, kind) in [
@@ -339,6 +348,7 @@ fn an_elbow_or_an_arm_that_is_faster_than_commanded_stops_the_cell() {
     }
 }
 
+// SR-10
 #[test]
 fn links_stop_before_they_meet_a_fixture_and_tools_may_touch_what_they_may() {
     // A shelf beside the right arm, in the way of its elbow and tool.
@@ -371,6 +381,7 @@ fn links_stop_before_they_meet_a_fixture_and_tools_may_touch_what_they_may() {
     assert!(gaps[1] > gaps[0] + 0.01, "with a tool that may touch the arm turns farther: {gaps:?}");
 }
 
+// SR-10
 #[test]
 fn an_arm_that_folds_stops_before_it_meets_itself() {
     let mut bench = Bench::ready();
@@ -384,6 +395,7 @@ fn an_arm_that_folds_stops_before_it_meets_itself() {
     assert!(matches!(cause.other, Some(Other::Own { .. })));
 }
 
+// SR-08
 #[test]
 fn the_tool_stays_on_the_inner_side_of_a_plane() {
     let envelope = "robots: {panda: {workspace: {planes: [{normal: [1, 0, 0], offset_m: -0.1}, {normal: [-1, 0, 0], offset_m: -0.1}]}}}";

@@ -10,5 +10,6 @@ mod messages;
 mod obedience;
 mod people;
 mod purity;
+mod requirements;
 mod running;
 mod stops;

@@ -24,6 +24,7 @@ fn cause(verdict: &Verdict) -> (SafetyState, CauseKind, Option<usize>, Option<us
     (verdict.state, cause.kind, cause.robot, cause.joint)
 }
 
+// SR-15
 #[test]
 fn a_joint_that_turns_the_other_way_stops_the_cell() {
     let mut bench = Bench::running();
@@ -80,6 +81,7 @@ fn a_robot_that_is_told_to_move_and_stands_stops_the_cell() {
     assert!((250..300).contains(&stopped_after), "{stopped_after} cycles");
 }
 
+// SR-14
 #[test]
 fn a_robot_that_moves_on_after_a_stop_deepens_it_until_it_rests() {
     let mut bench = Bench::running();
@@ -118,6 +120,7 @@ fn a_robot_that_brakes_as_it_should_deepens_no_stop() {
     assert!(verdict.robots.iter().all(|robot| !robot.stop_ineffective));
 }
 
+// SR-15
 #[test]
 fn a_position_that_jumps_contradicts_its_velocity() {
     let mut bench = Bench::running();

@@ -94,6 +94,7 @@ fn a_person_who_appears_near_stops_the_robot_at_once() {
     assert_eq!(verdict.cause.unwrap().kind, CauseKind::HumanSeparation);
 }
 
+// SR-11
 #[test]
 fn a_silent_sensor_counts_as_a_person() {
     let mut bench = running();
@@ -145,6 +146,7 @@ proptest! {
 
     /// The sense of the formula: whoever walks towards the robot at the speed that it reckons with finds it at rest before
     /// reaching where a link is, whatever happens before.
+    // SR-11
     #[test]
     fn nobody_is_reached_by_a_moving_robot(
         start in 1.5..4.0f64, speed in 0.0..=1.0f64, wish in -1.0..1.0f64, sensor_period in 1..20usize,

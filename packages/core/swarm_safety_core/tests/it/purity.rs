@@ -17,6 +17,7 @@ fn step_without_allocation(bench: &mut Bench) {
     bench.step();
 }
 
+// SR-19
 #[test]
 fn a_step_never_allocates() {
     let mut seen = Vec::new();

@@ -5,6 +5,7 @@ use swarm_safety_core::{CauseKind, MAX_ROBOTS, SafetyState};
 
 use crate::bench::{Bench, LEFT, slow};
 
+// SR-01
 #[test]
 fn a_cell_that_has_just_started_denies_motion_and_says_that_it_waits_for_a_reset() {
     let mut bench = Bench::new();
@@ -17,6 +18,7 @@ fn a_cell_that_has_just_started_denies_motion_and_says_that_it_waits_for_a_reset
     assert!(verdict.robots.iter().all(|robot| robot.velocity.amax() == 0.0 && robot.scale == 0.0));
 }
 
+// SR-02
 #[test]
 fn a_reset_leads_to_ready_and_begins_an_epoch_and_a_command_leads_to_run() {
     let mut bench = Bench::new();

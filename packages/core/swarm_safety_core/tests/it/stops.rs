@@ -19,6 +19,7 @@ fn stopped_by_emergency_stop() -> Bench {
     bench
 }
 
+// SR-03
 #[test]
 fn an_emergency_stop_stops_in_the_same_step_from_every_state() {
     stopped_by_emergency_stop();
@@ -40,6 +41,7 @@ fn a_press_that_is_taken_back_before_the_next_step_still_stops() {
     assert_eq!(bench.step().state, SafetyState::Estop);
 }
 
+// SR-03
 #[test]
 fn false_on_emergency_stop_releases_nothing() {
     let mut bench = stopped_by_emergency_stop();
@@ -77,6 +79,7 @@ fn a_press_in_the_same_step_as_a_reset_wins() {
     );
 }
 
+// SR-02
 #[test]
 fn a_reset_of_another_epoch_is_refused() {
     let mut bench = stopped_by_emergency_stop();
@@ -140,6 +143,7 @@ fn a_reset_of_a_ready_cell_changes_nothing() {
     assert_eq!((verdict.state, verdict.reset, verdict.epoch), (SafetyState::Ready, Some(Ok(epoch)), epoch));
 }
 
+// SR-02 SR-12
 #[test]
 fn a_run_that_was_stopped_can_not_go_on_after_the_reset() {
     let mut bench = stopped_by_emergency_stop();

@@ -45,6 +45,12 @@ pub const NEEDS: [Need; 6] = [
     },
 ];
 
+/// What evidence about real time is measured beside.
+pub const REAL_TIME_TOOLS: [Need; 2] = [
+    Need { what: "cyclictest", packages: &["rt-tests"], present: |path| program("cyclictest", path) },
+    Need { what: "stress-ng", packages: &["stress-ng"], present: |path| program("stress-ng", path) },
+];
+
 /// The line that installs `packages`, as a person types it.
 pub fn install_line<'a>(packages: impl IntoIterator<Item = &'a str>) -> String {
     let names: Vec<&str> = packages.into_iter().collect();
@@ -52,8 +58,8 @@ pub fn install_line<'a>(packages: impl IntoIterator<Item = &'a str>) -> String {
 }
 
 /// Installs what is missing when this is root on Debian or Ubuntu; otherwise fails with the line to type.
-pub fn ensure(layout: &Layout) -> Result<()> {
-    let missing: Vec<&Need> = NEEDS.iter().filter(|need| need.look().is_none()).collect();
+pub fn ensure(layout: &Layout, needs: &[Need]) -> Result<()> {
+    let missing: Vec<&Need> = needs.iter().filter(|need| need.look().is_none()).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -78,7 +84,7 @@ pub fn ensure(layout: &Layout) -> Result<()> {
     run_logged("installing Debian packages", &mut install, &log, |line| task.say(line))?;
     task.done();
     // Installed, and still not found: say so here rather than in a compiler's words later.
-    match NEEDS.iter().find(|need| need.look().is_none()) {
+    match needs.iter().find(|need| need.look().is_none()) {
         None => Ok(()),
         Some(need) => Err(Error::Missing {
             what: format!("{} is still missing after its packages were installed", need.what),

@@ -59,7 +59,7 @@ pub struct State {
 impl RosEnv {
     /// Makes what is missing and gives the environment.
     pub fn ready(layout: &Layout) -> Result<Self> {
-        debian::ensure(layout)?;
+        debian::ensure(layout, &debian::NEEDS)?;
         let _lock = lock(layout)?;
         let variables = process_variables();
         let underlay = Underlay::discover(layout, &variables);
