@@ -8,3 +8,4 @@
 
 pub mod cell;
 pub mod explore;
+pub mod mutants;

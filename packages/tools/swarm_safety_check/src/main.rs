@@ -8,9 +8,13 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
 use serde_json::{Map, Value, json};
 use swarm_safety_check::explore::invariants::INVARIANTS;
 use swarm_safety_check::explore::{self, Extent, Outcome};
+use swarm_safety_check::mutants::{self, Fate, MUTANTS, Mutant};
 
 #[derive(Debug, Parser)]
 #[command(about = "Evidence about the safety decision that is shipped")]
@@ -28,7 +32,32 @@ enum What {
         #[arg(long)]
         out: Option<PathBuf>,
     },
+    /// Build deliberate defects of the decision one by one; exploration and tests must find each.
+    Mutants {
+        #[arg(long, value_enum, default_value_t = Length::Short)]
+        length: Length,
+        /// Chooses the mutants of the short form; random where absent, and printed.
+        #[arg(long)]
+        seed: Option<u64>,
+        /// The workspace whose core is mutated; it stays untouched.
+        #[arg(long, default_value = ".")]
+        root: PathBuf,
+        /// Where copies are built.
+        #[arg(long, default_value = "target/safety-mutants")]
+        scratch: PathBuf,
+        /// Only these.
+        #[arg(long)]
+        only: Vec<String>,
+        /// Writes who killed which, as Markdown.
+        #[arg(long)]
+        table: Option<PathBuf>,
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
 }
+
+/// How many mutants the short form tries.
+const FEW: usize = 5;
 
 /// How much is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -58,6 +87,20 @@ fn run(what: What) -> anyhow::Result<bool> {
             written(out.as_deref(), &figures)?;
             Ok(holds)
         }
+        What::Mutants { length, seed, root, scratch, only, table, out } => {
+            let chosen: Vec<&'static Mutant> = match (only.as_slice(), length) {
+                ([], Length::Whole) => MUTANTS.iter().collect(),
+                ([], Length::Short) => {
+                    let seed = seed.unwrap_or_else(rand::random);
+                    println!("seed {seed}");
+                    MUTANTS.sample(&mut StdRng::seed_from_u64(seed), FEW).collect()
+                }
+                (only, _) => only.iter().map(|id| named(id)).collect::<anyhow::Result<_>>()?,
+            };
+            let (figures, holds) = mutated(&root, &scratch, &chosen, table.as_deref())?;
+            written(out.as_deref(), &figures)?;
+            Ok(holds)
+        }
     }
 }
 
@@ -83,6 +126,37 @@ fn explored(length: Length) -> anyhow::Result<(Map<String, Value>, bool)> {
     let figures = json!({"transitions": transitions, "states": states, "invariants": INVARIANTS.len() + 2, "broken": broken.len()});
     let Value::Object(figures) = figures else { unreachable!("written as an object") };
     Ok((figures, broken.is_empty()))
+}
+
+fn named(id: &str) -> anyhow::Result<&'static Mutant> {
+    MUTANTS.iter().find(|mutant| mutant.id == id).with_context(|| format!("no mutant is called '{id}'"))
+}
+
+fn mutated(
+    root: &Path,
+    scratch: &Path,
+    chosen: &[&'static Mutant],
+    table: Option<&Path>,
+) -> anyhow::Result<(Map<String, Value>, bool)> {
+    let scratch = std::path::absolute(scratch)?;
+    let fates = mutants::try_all(root, &scratch, chosen, &mut |fate| {
+        let Fate { mutant, invariants, tests } = fate;
+        let word = if fate.killed() { "killed" } else { "SURVIVED" };
+        println!("{word} {}: {} tests; {}", mutant.id, tests.len(), invariants.join(", "));
+    })?;
+    if let Some(path) = table {
+        fs::write(path, mutants::table(&fates)).with_context(|| format!("writing {}", path.display()))?;
+    }
+    let count = |of: &dyn Fn(&Fate) -> bool| fates.iter().filter(|fate| of(fate)).count();
+    let (killed, explored) = (count(&Fate::killed), count(&|fate| !fate.invariants.is_empty()));
+    let tested = count(&|fate| !fate.tests.is_empty());
+    println!("{killed} of {} mutants killed: {explored} by the exploration, {tested} by tests", fates.len());
+    let mut figures = Map::new();
+    figures.insert("mutants".to_owned(), json!(fates.len()));
+    figures.insert("mutants_killed".to_owned(), json!(killed));
+    figures.insert("mutants_killed_by_exploration".to_owned(), json!(explored));
+    figures.insert("mutants_killed_by_tests".to_owned(), json!(tested));
+    Ok((figures, killed == fates.len()))
 }
 
 fn written(out: Option<&Path>, figures: &Map<String, Value>) -> anyhow::Result<()> {

@@ -95,6 +95,27 @@ fn a_person_who_appears_near_stops_the_robot_at_once() {
 }
 
 #[test]
+fn the_separation_asked_for_is_the_formulas() {
+    let mut bench = running();
+    let speed = bench.outputs[LEFT];
+    sees(&mut bench, 0.8);
+    let verdict = bench.cycle();
+    let cause = verdict.cause.unwrap();
+    let config = &bench.config;
+    let model = &config.arms()[LEFT].model;
+    // Age 0; the arm turns at full speed, so that it is told the same again.
+    let reaction = config.timing().reaction_s;
+    let braking = speed[0].abs() / config.in_force().robots[LEFT].joints.acceleration[0];
+    let poses = model.forward(&(bench.q[LEFT] - bench.qd[LEFT] * PERIOD.as_secs_f64()));
+    let way = model.capsule_travel(&poses, &model.capsules(&poses), &speed.abs()).longest();
+    let fixed = 0.1 + 0.05 + 0.01;
+    let expected = WALK * (reaction + braking) + way * (reaction + braking / 2.0) + fixed;
+    assert!((cause.limit - expected).abs() < 0.02, "{} asked for, {expected} by the formula", cause.limit);
+    // Each term is more than that, so that none can be missing.
+    assert!([WALK * reaction, WALK * braking, way * reaction, way * braking / 2.0].iter().any(|t| *t > 0.02));
+}
+
+#[test]
 fn a_silent_sensor_counts_as_a_person() {
     let mut bench = running();
     let limit = 50;
