@@ -14,6 +14,7 @@ use rand::seq::IndexedRandom as _;
 use serde_json::{Map, Value, json};
 use swarm_safety_check::explore::invariants::INVARIANTS;
 use swarm_safety_check::explore::{self, Extent, Outcome};
+use swarm_safety_check::faults::{self, Found};
 use swarm_safety_check::mutants::{self, Fate, MUTANTS, Mutant};
 
 #[derive(Debug, Parser)]
@@ -54,6 +55,20 @@ enum What {
         #[arg(long)]
         out: Option<PathBuf>,
     },
+    /// Inject what goes wrong in real cells, into every arm at random moments; the decision must find each.
+    Faults {
+        /// Random moments per fault and arm.
+        #[arg(long, default_value_t = 1000)]
+        phases: usize,
+        /// Random where absent, and printed.
+        #[arg(long)]
+        seed: Option<u64>,
+        /// Writes the faults and how they were found, as Markdown.
+        #[arg(long)]
+        table: Option<PathBuf>,
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
 }
 
 /// How many mutants the short form tries.
@@ -87,6 +102,11 @@ fn run(what: What) -> anyhow::Result<bool> {
             written(out.as_deref(), &figures)?;
             Ok(holds)
         }
+        What::Faults { phases, seed, table, out } => {
+            let (figures, holds) = injected(phases, seed, table.as_deref())?;
+            written(out.as_deref(), &figures)?;
+            Ok(holds)
+        }
         What::Mutants { length, seed, root, scratch, only, table, out } => {
             let chosen: Vec<&'static Mutant> = match (only.as_slice(), length) {
                 ([], Length::Whole) => MUTANTS.iter().collect(),
@@ -104,13 +124,43 @@ fn run(what: What) -> anyhow::Result<bool> {
     }
 }
 
+fn injected(
+    phases: usize,
+    seed: Option<u64>,
+    table: Option<&Path>,
+) -> anyhow::Result<(Map<String, Value>, bool)> {
+    let seed = seed.unwrap_or_else(rand::random);
+    println!("seed {seed}");
+    let found = faults::inject_all(phases, seed, threads())?;
+    for Found { fault, episodes, detected, worst_cycles, causes, missed } in &found {
+        let (id, causes) = (fault.id, causes.join(", "));
+        println!("{id}: {detected}/{episodes}, worst {worst_cycles} cycles; {causes}");
+        if let Some((arm, phase)) = missed {
+            println!("MISSED {id}: arm {arm}, phase {phase} of seed {seed}");
+        }
+    }
+    if let Some(path) = table {
+        fs::write(path, faults::markdown(&found)).with_context(|| format!("writing {}", path.display()))?;
+    }
+    let sum = |of: &dyn Fn(&Found) -> u32| found.iter().map(of).sum::<u32>();
+    let (total, detected) = (sum(&|found| found.episodes), sum(&|found| found.detected));
+    let worst = found.iter().map(|found| found.worst_cycles).max().unwrap_or(0);
+    println!("{} faults, {detected} of {total} found, worst {worst} cycles", found.len());
+    let figures = json!({"faults": found.len(), "total": total, "detected": detected, "worst_cycles": worst});
+    let Value::Object(figures) = figures else { unreachable!("written as an object") };
+    Ok((figures, detected == total && worst <= 2))
+}
+
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 fn explored(length: Length) -> anyhow::Result<(Map<String, Value>, bool)> {
     let extent = match length {
         Length::Short => Extent::Short,
         Length::Whole => Extent::Whole,
     };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let outcomes = explore::explore_all(&explore::searches(extent), threads, &|outcome| {
+    let outcomes = explore::explore_all(&explore::searches(extent), threads(), &|outcome| {
         let Outcome { search, transitions, states, .. } = outcome;
         println!("{search}: {transitions} transitions, {states} states");
     })?;
