@@ -44,7 +44,7 @@ enum What {
         #[arg(long, default_value = ".")]
         root: PathBuf,
         /// Where copies are built.
-        #[arg(long, default_value = "target/safety-mutants")]
+        #[arg(long, default_value = SCRATCH)]
         scratch: PathBuf,
         /// Only these.
         #[arg(long)]
@@ -52,6 +52,14 @@ enum What {
         /// Writes who killed which, as Markdown.
         #[arg(long)]
         table: Option<PathBuf>,
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
+    /// The whole exploration and all mutants.
+    Proof {
+        /// The workspace whose core is mutated; it stays untouched.
+        #[arg(long, default_value = ".")]
+        root: PathBuf,
         #[arg(long)]
         out: Option<PathBuf>,
     },
@@ -70,6 +78,9 @@ enum What {
         out: Option<PathBuf>,
     },
 }
+
+/// Where mutants are built, below the workspace's root.
+const SCRATCH: &str = "target/safety-mutants";
 
 /// How many mutants the short form tries.
 const FEW: usize = 5;
@@ -101,6 +112,14 @@ fn run(what: What) -> anyhow::Result<bool> {
             let (figures, holds) = explored(length)?;
             written(out.as_deref(), &figures)?;
             Ok(holds)
+        }
+        What::Proof { root, out } => {
+            let (mut figures, explored) = explored(Length::Whole)?;
+            let mutants: Vec<&'static Mutant> = MUTANTS.iter().collect();
+            let (more, killed) = mutated(&root, &root.join(SCRATCH), &mutants, None)?;
+            figures.extend(more);
+            written(out.as_deref(), &figures)?;
+            Ok(explored && killed)
         }
         What::Faults { phases, seed, table, out } => {
             let (figures, holds) = injected(phases, seed, table.as_deref())?;

@@ -69,7 +69,7 @@ pub enum Observable {
     Contradiction,
     /// When a joint is 0.1 rad/s faster than, or turns otherwise than, it was told within 0.1 s.
     Disobedience,
-    /// When an arm that was told to move has not moved for this long, s.
+    /// When an arm that was told to move has reported standstill for this long, s.
     Standing(f64),
 }
 
@@ -117,14 +117,14 @@ pub struct Found {
 
 /// Injects every fault, into every arm, at `phases` random moments each.
 pub fn inject_all(phases: usize, seed: u64, threads: usize) -> Result<Vec<Found>, CellError> {
-    let (moments, cold) = moments(phases, seed)?;
+    let (moving, cold) = moments(phases, seed)?;
     let next = AtomicUsize::new(0);
     let found = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..threads.max(1) {
             scope.spawn(|| {
                 while let Some(fault) = FAULTS.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let one = inject(fault, &moments, &cold, seed);
+                    let one = inject(fault, &moving, &cold, seed);
                     found.lock().unwrap_or_else(PoisonError::into_inner).push(one);
                 }
             });
@@ -135,14 +135,18 @@ pub fn inject_all(phases: usize, seed: u64, threads: usize) -> Result<Vec<Found>
     Ok(found)
 }
 
+/// The rig at a moment, and what has been said of each arm until then.
+type At = (Rig, [Watch; MAX_ROBOTS]);
+
 /// The rig at random moments of its nominal motion, and as many that wait for their first reset.
-fn moments(phases: usize, seed: u64) -> Result<(Vec<Rig>, Vec<Rig>), CellError> {
+fn moments(phases: usize, seed: u64) -> Result<(Vec<At>, Vec<At>), CellError> {
     let mut rng = StdRng::seed_from_u64(seed);
     let mut rig = Rig::cold()?;
     let mut cold = Vec::new();
     rig.cycle();
+    let mut watches = [Watch::new(), Watch::new(), Watch::new()];
     for _ in 0..phases {
-        cold.push(rig.clone());
+        cold.push((rig.clone(), watches.clone()));
         if rng.random_bool(0.1) {
             rig.cycle();
         }
@@ -153,13 +157,15 @@ fn moments(phases: usize, seed: u64) -> Result<(Vec<Rig>, Vec<Rig>), CellError> 
     rig.decide();
     rig.pass();
     rig.working = true;
-    (0..500).for_each(|_| drop(rig.cycle()));
+    for _ in 0..500 {
+        watched(&mut rig, &mut watches);
+    }
     // Two periods of the motion, in random steps.
     let most = (2000 / phases.max(1)).max(1) * 2;
     let mut moving = Vec::new();
     for _ in 0..phases {
         for _ in 0..rng.random_range(1..=most) {
-            let verdict = rig.cycle();
+            let verdict = watched(&mut rig, &mut watches);
             if verdict.state != SafetyState::Run {
                 let cause = verdict.cause.map(|cause| cause.detail(&rig.config));
                 return Err(CellError::Config(format!(
@@ -168,24 +174,36 @@ fn moments(phases: usize, seed: u64) -> Result<(Vec<Rig>, Vec<Rig>), CellError> 
                 )));
             }
         }
-        moving.push(rig.clone());
+        moving.push((rig.clone(), watches.clone()));
     }
     Ok((moving, cold))
 }
 
-fn inject(fault: &'static Fault, moving: &[Rig], cold: &[Rig], seed: u64) -> Found {
+fn watched(rig: &mut Rig, watches: &mut [Watch; MAX_ROBOTS]) -> Verdict {
+    let said = rig.say();
+    rig.hear(&said);
+    let verdict = rig.decide();
+    for (arm, watch) in watches.iter_mut().enumerate() {
+        watch.hears(&said, arm);
+        watch.told(&verdict, arm);
+    }
+    rig.pass();
+    verdict
+}
+
+fn inject(fault: &'static Fault, moving: &[At], cold: &[At], seed: u64) -> Found {
     let mut rng = StdRng::seed_from_u64(seed);
     let mut found =
         Found { fault, episodes: 0, detected: 0, worst_cycles: 0, causes: Vec::new(), missed: None };
     for arm in 0..MAX_ROBOTS {
         for phase in 0..moving.len() {
-            let mut rig =
-                if fault.begins == Begins::Cold { cold[phase].clone() } else { moving[phase].clone() };
+            let (rig, watches) = if fault.begins == Begins::Cold { &cold[phase] } else { &moving[phase] };
+            let mut rig = rig.clone();
             if fault.begins == Begins::Stopped {
                 stop(&mut rig);
             }
             found.episodes += 1;
-            match episode(fault, rig, arm, rng.random()) {
+            match episode(fault, rig, watches[arm].clone(), arm, rng.random()) {
                 Some((cycles, cause)) => {
                     found.detected += 1;
                     found.worst_cycles = found.worst_cycles.max(cycles);
@@ -208,19 +226,27 @@ fn stop(rig: &mut Rig) {
     rig.decide();
     rig.pass();
     // 0.25 rad/s at 7.5 rad/s^2 are 17 cycles of braking.
-    (0..40).for_each(|_| drop(rig.cycle()));
+    for _ in 0..40 {
+        rig.cycle();
+    }
 }
 
 /// Cycles from observable to the reaction, and the cause then; `None` if there was no reaction.
-fn episode(fault: &Fault, mut rig: Rig, arm: usize, chance: f64) -> Option<(u32, Option<&'static str>)> {
+fn episode(
+    fault: &Fault,
+    mut rig: Rig,
+    mut watch: Watch,
+    arm: usize,
+    chance: f64,
+) -> Option<(u32, Option<&'static str>)> {
     let first = (rig.clone(), rig.say());
-    let mut watch = Watch::new(&rig);
     let mut seen = None;
     for age in 0..PATIENCE {
         let mut said = rig.say();
         (fault.inject)(&mut Moment { rig: &mut rig, said: &mut said, arm, age, first: &first, chance });
         rig.hear(&said);
-        if seen.is_none() && watch.sees(fault.observable, &rig, &said, arm, age) {
+        watch.hears(&said, arm);
+        if seen.is_none() && watch.sees(fault.observable, &said, arm, age) {
             seen = Some(age);
         }
         let before = rig.state.state();
@@ -252,7 +278,7 @@ fn reacted(reaction: Reaction, before: SafetyState, verdict: &Verdict, arm: usiz
 }
 
 /// When a fault can be seen, by the documented tolerances; written apart from the core.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Watch {
     /// Reported before: positions, velocities, stamp.
     before: Option<(Vec<f64>, Vec<f64>, u64)>,
@@ -263,8 +289,7 @@ struct Watch {
 }
 
 impl Watch {
-    fn new(rig: &Rig) -> Self {
-        let _ = rig;
+    fn new() -> Self {
         Self { before: None, sum: vec![0.0; 7], told: Vec::new(), standing: 0 }
     }
 
@@ -275,14 +300,14 @@ impl Watch {
         }
     }
 
-    fn sees(&mut self, observable: Observable, rig: &Rig, said: &Said, arm: usize, age: u32) -> bool {
+    fn sees(&mut self, observable: Observable, said: &Said, arm: usize, age: u32) -> bool {
         let period = PERIOD.as_secs_f64();
         match observable {
             Observable::AtOnce => true,
             Observable::After(cycles) => age >= cycles,
             // The last healthy message came with the cycle before the first.
             Observable::Overdue(limit) => f64::from(age + 1) * period > limit + 1e-9,
-            Observable::Contradiction => said.joints[arm].iter().any(|message| self.contradicts(message)),
+            Observable::Contradiction => self.sum.iter().any(|sum| sum.abs() > 0.03),
             Observable::Disobedience => said.joints[arm].iter().any(|message| {
                 let told = |joint: usize| self.told.iter().map(move |told| told[joint]);
                 age > 0
@@ -293,24 +318,27 @@ impl Watch {
                     })
             }),
             Observable::Standing(limit) => {
-                let moves = rig.qd[arm].amax() > 0.01;
+                let reported = said.joints[arm].last();
+                let moves = reported.is_some_and(|message| message.velocity.iter().any(|v| v.abs() > 0.01));
                 self.standing = if moves { 0 } else { self.standing + 1 };
                 f64::from(self.standing) * period > limit
             }
         }
     }
 
-    fn contradicts(&mut self, message: &rig::JointMessage) -> bool {
+    /// Sums up positions against velocities; of several messages in one cycle the last one is what is seen.
+    fn hears(&mut self, said: &Said, arm: usize) {
+        let Some(message) = said.joints[arm].last() else { return };
         let now = (message.position.clone(), message.velocity.clone(), message.sent_ns);
         if let Some((position, velocity, sent_ns)) = &self.before {
             let dt = message.sent_ns.saturating_sub(*sent_ns) as f64 * 1e-9;
-            for joint in 0..position.len().min(now.0.len()) {
-                let way = (velocity[joint] + now.1[joint]) / 2.0 * dt;
-                self.sum[joint] = self.sum[joint] * (1.0 - dt) + now.0[joint] - position[joint] - way;
+            // Arrays of a malformed message may differ in length.
+            let values = position.iter().zip(velocity).zip(now.0.iter().zip(&now.1));
+            for (sum, ((q, qd), (q_now, qd_now))) in self.sum.iter_mut().zip(values) {
+                *sum = *sum * (1.0 - dt) + q_now - q - (qd + qd_now) / 2.0 * dt;
             }
         }
         self.before = Some(now);
-        self.sum.iter().any(|sum| sum.abs() > 0.03)
     }
 }
 
@@ -344,7 +372,7 @@ impl Observable {
             Self::Overdue(limit) => format!("when the time-out of {limit} s is over"),
             Self::Contradiction => "when positions and velocities differ by 0.03 rad".to_owned(),
             Self::Disobedience => "when 0.1 rad/s off what was told within 0.1 s".to_owned(),
-            Self::Standing(limit) => format!("when it has stood for {limit} s"),
+            Self::Standing(limit) => format!("when it has reported standstill for {limit} s"),
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::cell::{Ceiling, Cell, CellError, People, Shapes, cell};
 pub const PERIOD: Duration = Duration::from_millis(2);
 
 /// The skill that runs.
-pub const ARTIFACT: &str = "9f86d081884c7d65";
+const ARTIFACT: &str = "9f86d081884c7d65";
 const TRACE: &str = "nominal";
 /// How far clocks may disagree, s.
 const CLOCKS_S: f64 = 0.002;

@@ -66,12 +66,15 @@ pub const FAULTS: &[Fault] = &[
     fault("joint-effort-nan", "an effort is not a number", AtOnce, Stop, |m| joint(m).effort[2] = f64::NAN),
     fault("joint-effort-missing", "the driver sends no efforts any more", AtOnce, Stop, |m| joint(m).effort.clear()),
     fault("joint-effort-high", "a joint works against something", AtOnce, Stop, |m| joint(m).effort[2] = 160.0),
-    fault("joint-wrong-size", "a position too few", AtOnce, Stop, |m| drop(joint(m).position.pop())),
+    fault("joint-wrong-size", "a position too few", AtOnce, Stop, |m| joint(m).position.truncate(5)),
     fault("joint-no-velocities", "velocities are missing", AtOnce, Stop, |m| joint(m).velocity.clear()),
     fault("joint-missing-name", "a joint is not named", AtOnce, Stop, |m| {
         let message = joint(m);
         Arc::make_mut(&mut message.names).pop();
-        [&mut message.position, &mut message.velocity, &mut message.effort].map(Vec::pop);
+        let left = message.names.len();
+        for values in [&mut message.position, &mut message.velocity, &mut message.effort] {
+            values.truncate(left);
+        }
     }),
     fault("joint-duplicate-name", "a joint is named twice", AtOnce, Stop, |m| {
         let names = Arc::make_mut(&mut joint(m).names);
@@ -142,14 +145,8 @@ pub const FAULTS: &[Fault] = &[
         other.sent_ns -= PERIOD.0 / 2;
         m.said.joints[m.arm].push(other);
     }),
-    fault("two-drivers", "a second driver says that the arm stands in its rest pose", AtOnce, Stop, |m| {
-        let home = m.rig.cell.home[m.arm];
-        let mut other = joint(m).clone();
-        other.sent_ns += PERIOD.0 / 4;
-        other.position = home.iter().take(other.position.len()).copied().collect();
-        other.velocity.fill(0.0);
-        m.said.joints[m.arm].push(other);
-    }),
+    fault("two-drivers", "a second driver, half as fast, says that the arm stands in its rest pose", Contradiction, Stop, |m| if m.age % 2 == 0 { stand_in(m) }),
+    fault("two-drivers-masked", "as before, and its message always comes after the true one", Standing(0.5), Stop, stand_in),
     // Wrenches.
     fault("wrench-nan", "a force is not a number", AtOnce, Stop, |m| wrench(m).force[1] = f64::NAN),
     fault("wrench-mute", "wrenches cease", Overdue(0.02), Stop, |m| m.said.wrench[m.arm].clear()),
@@ -178,12 +175,12 @@ pub const FAULTS: &[Fault] = &[
     fault("arm-other-way", "a joint turns the other way", Disobedience, Stop, |_| ()).acts(|m| {
         m.rig.qd[m.arm] = -m.rig.qd[m.arm];
     }),
-    fault("stop-ignored", "the arm goes on after a stop", After(101), Deepen, |m| if m.age == 0 { m.said.emergency_stop = vec![true, false] }).acts(|m| {
+    fault("stop-ignored", "the arm goes on after a stop", After(101), Deepen, |m| if m.age == 0 { wrench(m).force[0] += 150.0 }).acts(|m| {
         m.rig.qd[m.arm][1] = 0.3;
     }),
     // Commands.
     fault("command-nan", "a commanded velocity is not a number", AtOnce, Stop, |m| command(m).velocity[1] = f64::NAN),
-    fault("command-size", "a command has a value too few", AtOnce, Stop, |m| drop(command(m).velocity.pop())),
+    fault("command-size", "a command has a value too few", AtOnce, Stop, |m| command(m).velocity.truncate(5)),
     fault("command-other-robot", "a command for another robot comes", AtOnce, Stop, |m| "somebody".clone_into(&mut command(m).robot)),
     fault("command-unknown-joint", "a command names a joint that the arm has not", AtOnce, Stop, |m| "elbow".clone_into(&mut Arc::make_mut(&mut command(m).names)[2])),
     fault("command-degrees", "a skill thinks in degrees", AtOnce, Stop, |m| command(m).velocity.iter_mut().for_each(|v| *v = v.to_degrees())),
@@ -250,6 +247,16 @@ fn wrench<'a>(moment: &'a mut Moment<'_>) -> &'a mut WrenchMessage {
 
 fn command<'a>(moment: &'a mut Moment<'_>) -> &'a mut CommandMessage {
     &mut moment.said.command[moment.arm][0]
+}
+
+/// A second joint state: the arm stands in its rest pose.
+fn stand_in(moment: &mut Moment<'_>) {
+    let home = moment.rig.cell.home[moment.arm];
+    let mut other = joint(moment).clone();
+    other.sent_ns += PERIOD.0 / 4;
+    other.position = home.iter().take(other.position.len()).copied().collect();
+    other.velocity.fill(0.0);
+    moment.said.joints[moment.arm].push(other);
 }
 
 /// The force at the flange grows by so many kilograms, at the flange's origin.
