@@ -8,3 +8,5 @@
 
 pub mod cell;
 pub mod explore;
+pub mod faults;
+pub mod mutants;

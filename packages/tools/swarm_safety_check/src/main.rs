@@ -8,9 +8,14 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
 use serde_json::{Map, Value, json};
 use swarm_safety_check::explore::invariants::INVARIANTS;
 use swarm_safety_check::explore::{self, Extent, Outcome};
+use swarm_safety_check::faults::{self, Found};
+use swarm_safety_check::mutants::{self, Fate, MUTANTS, Mutant};
 
 #[derive(Debug, Parser)]
 #[command(about = "Evidence about the safety decision that is shipped")]
@@ -28,7 +33,57 @@ enum What {
         #[arg(long)]
         out: Option<PathBuf>,
     },
+    /// Build deliberate defects of the decision one by one; exploration and tests must find each.
+    Mutants {
+        #[arg(long, value_enum, default_value_t = Length::Short)]
+        length: Length,
+        /// Chooses the mutants of the short form; random where absent, and printed.
+        #[arg(long)]
+        seed: Option<u64>,
+        /// The workspace whose core is mutated; it stays untouched.
+        #[arg(long, default_value = ".")]
+        root: PathBuf,
+        /// Where copies are built.
+        #[arg(long, default_value = SCRATCH)]
+        scratch: PathBuf,
+        /// Only these.
+        #[arg(long)]
+        only: Vec<String>,
+        /// Writes who killed which, as Markdown.
+        #[arg(long)]
+        table: Option<PathBuf>,
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
+    /// The whole exploration and all mutants.
+    Proof {
+        /// The workspace whose core is mutated; it stays untouched.
+        #[arg(long, default_value = ".")]
+        root: PathBuf,
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
+    /// Inject what goes wrong in real cells, into every arm at random moments; the decision must find each.
+    Faults {
+        /// Random moments per fault and arm.
+        #[arg(long, default_value_t = 1000)]
+        phases: usize,
+        /// Random where absent, and printed.
+        #[arg(long)]
+        seed: Option<u64>,
+        /// Writes the faults and how they were found, as Markdown.
+        #[arg(long)]
+        table: Option<PathBuf>,
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
 }
+
+/// Where mutants are built, below the workspace's root.
+const SCRATCH: &str = "target/safety-mutants";
+
+/// How many mutants the short form tries.
+const FEW: usize = 5;
 
 /// How much is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -58,7 +113,65 @@ fn run(what: What) -> anyhow::Result<bool> {
             written(out.as_deref(), &figures)?;
             Ok(holds)
         }
+        What::Proof { root, out } => {
+            let (mut figures, explored) = explored(Length::Whole)?;
+            let mutants: Vec<&'static Mutant> = MUTANTS.iter().collect();
+            let (more, killed) = mutated(&root, &root.join(SCRATCH), &mutants, None)?;
+            figures.extend(more);
+            written(out.as_deref(), &figures)?;
+            Ok(explored && killed)
+        }
+        What::Faults { phases, seed, table, out } => {
+            let (figures, holds) = injected(phases, seed, table.as_deref())?;
+            written(out.as_deref(), &figures)?;
+            Ok(holds)
+        }
+        What::Mutants { length, seed, root, scratch, only, table, out } => {
+            let chosen: Vec<&'static Mutant> = match (only.as_slice(), length) {
+                ([], Length::Whole) => MUTANTS.iter().collect(),
+                ([], Length::Short) => {
+                    let seed = seed.unwrap_or_else(rand::random);
+                    println!("seed {seed}");
+                    MUTANTS.sample(&mut StdRng::seed_from_u64(seed), FEW).collect()
+                }
+                (only, _) => only.iter().map(|id| named(id)).collect::<anyhow::Result<_>>()?,
+            };
+            let (figures, holds) = mutated(&root, &scratch, &chosen, table.as_deref())?;
+            written(out.as_deref(), &figures)?;
+            Ok(holds)
+        }
     }
+}
+
+fn injected(
+    phases: usize,
+    seed: Option<u64>,
+    table: Option<&Path>,
+) -> anyhow::Result<(Map<String, Value>, bool)> {
+    let seed = seed.unwrap_or_else(rand::random);
+    println!("seed {seed}");
+    let found = faults::inject_all(phases, seed, threads())?;
+    for Found { fault, episodes, detected, worst_cycles, causes, missed } in &found {
+        let (id, causes) = (fault.id, causes.join(", "));
+        println!("{id}: {detected}/{episodes}, worst {worst_cycles} cycles; {causes}");
+        if let Some((arm, phase)) = missed {
+            println!("MISSED {id}: arm {arm}, phase {phase} of seed {seed}");
+        }
+    }
+    if let Some(path) = table {
+        fs::write(path, faults::markdown(&found)).with_context(|| format!("writing {}", path.display()))?;
+    }
+    let sum = |of: &dyn Fn(&Found) -> u32| found.iter().map(of).sum::<u32>();
+    let (total, detected) = (sum(&|found| found.episodes), sum(&|found| found.detected));
+    let worst = found.iter().map(|found| found.worst_cycles).max().unwrap_or(0);
+    println!("{} faults, {detected} of {total} found, worst {worst} cycles", found.len());
+    let figures = json!({"faults": found.len(), "total": total, "detected": detected, "worst_cycles": worst});
+    let Value::Object(figures) = figures else { unreachable!("written as an object") };
+    Ok((figures, detected == total && worst <= 2))
+}
+
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn explored(length: Length) -> anyhow::Result<(Map<String, Value>, bool)> {
@@ -66,8 +179,7 @@ fn explored(length: Length) -> anyhow::Result<(Map<String, Value>, bool)> {
         Length::Short => Extent::Short,
         Length::Whole => Extent::Whole,
     };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let outcomes = explore::explore_all(&explore::searches(extent), threads, &|outcome| {
+    let outcomes = explore::explore_all(&explore::searches(extent), threads(), &|outcome| {
         let Outcome { search, transitions, states, .. } = outcome;
         println!("{search}: {transitions} transitions, {states} states");
     })?;
@@ -83,6 +195,37 @@ fn explored(length: Length) -> anyhow::Result<(Map<String, Value>, bool)> {
     let figures = json!({"transitions": transitions, "states": states, "invariants": INVARIANTS.len() + 2, "broken": broken.len()});
     let Value::Object(figures) = figures else { unreachable!("written as an object") };
     Ok((figures, broken.is_empty()))
+}
+
+fn named(id: &str) -> anyhow::Result<&'static Mutant> {
+    MUTANTS.iter().find(|mutant| mutant.id == id).with_context(|| format!("no mutant is called '{id}'"))
+}
+
+fn mutated(
+    root: &Path,
+    scratch: &Path,
+    chosen: &[&'static Mutant],
+    table: Option<&Path>,
+) -> anyhow::Result<(Map<String, Value>, bool)> {
+    let scratch = std::path::absolute(scratch)?;
+    let fates = mutants::try_all(root, &scratch, chosen, &mut |fate| {
+        let Fate { mutant, invariants, tests } = fate;
+        let word = if fate.killed() { "killed" } else { "SURVIVED" };
+        println!("{word} {}: {} tests; {}", mutant.id, tests.len(), invariants.join(", "));
+    })?;
+    if let Some(path) = table {
+        fs::write(path, mutants::table(&fates)).with_context(|| format!("writing {}", path.display()))?;
+    }
+    let count = |of: &dyn Fn(&Fate) -> bool| fates.iter().filter(|fate| of(fate)).count();
+    let (killed, explored) = (count(&Fate::killed), count(&|fate| !fate.invariants.is_empty()));
+    let tested = count(&|fate| !fate.tests.is_empty());
+    println!("{killed} of {} mutants killed: {explored} by the exploration, {tested} by tests", fates.len());
+    let mut figures = Map::new();
+    figures.insert("mutants".to_owned(), json!(fates.len()));
+    figures.insert("mutants_killed".to_owned(), json!(killed));
+    figures.insert("mutants_killed_by_exploration".to_owned(), json!(explored));
+    figures.insert("mutants_killed_by_tests".to_owned(), json!(tested));
+    Ok((figures, killed == fates.len()))
 }
 
 fn written(out: Option<&Path>, figures: &Map<String, Value>) -> anyhow::Result<()> {

@@ -53,7 +53,7 @@ enum Oracle {
     Python,
 }
 
-const EVIDENCES: [Evidence; 7] = [
+const EVIDENCES: [Evidence; 9] = [
     Evidence {
         name: "demo",
         about: "20 perturbed assemblies; emergency stops in motion; deploying and rolling back",
@@ -101,6 +101,26 @@ const EVIDENCES: [Evidence; 7] = [
             executable: "cell",
             arguments: &["evidence-kinematics", "--out"],
             oracle: Oracle::Python,
+        },
+    },
+    Evidence {
+        name: "safety-proof",
+        about: "every history of inputs on the shipped decision; deliberate defects of it, all found",
+        workload: Workload::Program {
+            package: "swarm_safety_check",
+            executable: "safety_check",
+            arguments: &["proof", "--out"],
+            oracle: Oracle::Itself,
+        },
+    },
+    Evidence {
+        name: "safety-faults",
+        about: "faults injected into every arm of a running cell at random moments",
+        workload: Workload::Program {
+            package: "swarm_safety_check",
+            executable: "safety_check",
+            arguments: &["faults", "--out"],
+            oracle: Oracle::Itself,
         },
     },
 ];
@@ -286,7 +306,7 @@ mod tests {
         let error = run(&Layout::at("/nowhere"), "speed").unwrap_err();
         assert_eq!(
             error.to_string(),
-            "no evidence is called `speed`; there are: demo, artifact, gate, safety-jitter, safety-estop, safety-purity, safety-cost"
+            "no evidence is called `speed`; there are: demo, artifact, gate, safety-jitter, safety-estop, safety-purity, safety-cost, safety-proof, safety-faults"
         );
     }
 

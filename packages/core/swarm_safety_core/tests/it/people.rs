@@ -96,6 +96,25 @@ fn a_person_who_appears_near_stops_the_robot_at_once() {
 
 // SR-11
 #[test]
+fn the_separation_asked_for_is_the_formulas() {
+    let mut bench = running();
+    let speed = bench.outputs[LEFT];
+    sees(&mut bench, 0.8);
+    let verdict = bench.cycle();
+    let cause = verdict.cause.unwrap();
+    let config = &bench.config;
+    let model = &config.arms()[LEFT].model;
+    // The wish is scaled to nothing, so that the arm is about to be told one ramp step less.
+    let about = speed - joint(0, 8.0 * PERIOD.as_secs_f64());
+    let (reaction, braking) = (config.timing().reaction_s, about[0] / 8.0);
+    let sampled = bench.q[LEFT] - bench.qd[LEFT] * PERIOD.as_secs_f64();
+    let poses = model.forward(&sampled);
+    let way = model.capsule_travel(&poses, &model.capsules(&poses), &about.abs()).longest();
+    let expected = WALK * (reaction + braking) + way * (reaction + braking / 2.0) + 0.1 + 0.05 + 0.01;
+    assert!((cause.limit - expected).abs() < 1e-9, "{} asked for, {expected} by the formula", cause.limit);
+}
+
+#[test]
 fn a_silent_sensor_counts_as_a_person() {
     let mut bench = running();
     let limit = 50;

@@ -1,9 +1,9 @@
 //! What must hold of every step, whatever was heard before. Judged from outside: inputs before, answer after.
 
 use swarm_base::Time;
-use swarm_safety_core::{CauseKind, Inputs, MAX_ROBOTS, ResetRequest, SafetyState, State, inspect, step};
+use swarm_safety_core::{CauseKind, MAX_ROBOTS, ResetRequest, SafetyState, State, inspect, step};
 
-use super::alphabet::{Clock, Command, Letter};
+use super::alphabet::{Clock, Command, Letter, Press};
 use super::world::{PERIOD, Transition};
 
 /// A promise about every step.
@@ -128,8 +128,11 @@ fn last_step(t: &Transition<'_>) -> Time {
     Time(t.before.now.0 - PERIOD.0)
 }
 
-fn pressed(inputs: &Inputs) -> bool {
-    inputs.emergency_stop.held || inputs.emergency_stop.pressed
+/// By what was said, not by what became of it: taking it down is the core's too.
+fn pressed(t: &Transition<'_>) -> bool {
+    let said = |press| t.action.has(Letter::EmergencyStop(press));
+    let held = t.before.inputs.emergency_stop.held && !said(Press::Released);
+    held || said(Press::Held) || said(Press::Tapped)
 }
 
 /// What must stop an open cell, beside what its sensors say.
@@ -153,11 +156,11 @@ fn fault_stops(t: &Transition<'_>) -> bool {
     if !is_open(from) {
         return !sensor_fault(t) || !is_open(to);
     }
-    !(sensor_fault(t) || open_fault(t) || pressed(t.inputs)) || !is_open(to)
+    !(sensor_fault(t) || open_fault(t) || pressed(t)) || !is_open(to)
 }
 
 fn estop_wins(t: &Transition<'_>) -> bool {
-    !pressed(t.inputs) || t.after.state.state() == SafetyState::Estop
+    !pressed(t) || t.after.state.state() == SafetyState::Estop
 }
 
 fn at_rest(t: &Transition<'_>) -> bool {
@@ -174,7 +177,7 @@ fn estop_held(t: &Transition<'_>) -> bool {
         return true;
     }
     let asked = t.inputs.reset == Some(ResetRequest { epoch: asked_epoch(t) });
-    to == SafetyState::Ready && granted(t) && asked && !pressed(t.inputs) && !sensor_fault(t) && at_rest(t)
+    to == SafetyState::Ready && granted(t) && asked && !pressed(t) && !sensor_fault(t) && at_rest(t)
 }
 
 /// The epoch that a reset must name: new limits of the same step have begun theirs.

@@ -77,15 +77,15 @@ pub struct Outcome {
 pub struct Explorer {
     cells: [Cell; 2],
     actions: Vec<Action>,
-    start: Start,
+    search: Search,
     reached: AtomicU64,
 }
 
 impl Explorer {
-    pub fn new(variant: Variant, start: Start, alphabet: Alphabet) -> Result<Self, CellError> {
-        let cells = cells(variant)?;
-        let presence = variant == Variant::People;
-        Ok(Self { cells, actions: alphabet.actions(presence), start, reached: AtomicU64::new(0) })
+    pub fn new(search: Search) -> Result<Self, CellError> {
+        let cells = cells(search.variant)?;
+        let actions = search.alphabet.actions(search.variant == Variant::People);
+        Ok(Self { cells, actions, search, reached: AtomicU64::new(0) })
     }
 
     fn go(&self, world: &World, action: &Action) -> World {
@@ -112,18 +112,19 @@ impl Explorer {
                 world = self.go(&world, &action);
             }
         };
-        if self.start != Start::Cold {
+        if self.search.start != Start::Cold {
             go(1, Action::healthy(false));
             go(1, letter(false, Letter::Reset(Asked::Present)));
         }
-        if !matches!(self.start, Start::Cold | Start::Ready) {
+        if !matches!(self.search.start, Start::Cold | Start::Ready) {
             go(4, Action::healthy(true));
         }
-        match self.start {
+        match self.search.start {
             Start::Cold | Start::Ready | Start::Running => {}
             Start::Pressed => go(1, letter(true, Letter::EmergencyStop(Press::Held))),
             Start::Runaway => go(8, letter(false, Letter::Joints(0, Joints::Stray))),
         }
+        world.depth = 0;
         world
     }
 
@@ -152,8 +153,10 @@ impl Model for Explorer {
         vec![self.begin()]
     }
 
-    fn actions(&self, _: &World, actions: &mut Vec<Action>) {
-        actions.extend(&self.actions);
+    fn actions(&self, world: &World, actions: &mut Vec<Action>) {
+        if self.search.depth.is_none_or(|depth| world.depth < depth) {
+            actions.extend(&self.actions);
+        }
     }
 
     fn next_state(&self, world: &World, action: Action) -> Option<World> {
@@ -170,12 +173,8 @@ impl Model for Explorer {
 
 /// Runs one search to its end, or to the first broken invariant.
 pub fn explore(search: Search) -> Result<Outcome, CellError> {
-    let explorer = Explorer::new(search.variant, search.start, search.alphabet)?;
-    let mut checker = explorer.checker().finish_when(HasDiscoveries::AnyFailures);
-    if let Some(depth) = search.depth {
-        // stateright counts states, not steps, and does not go on from those at the depth.
-        checker = checker.target_max_depth(depth + 1);
-    }
+    // The depth is the model's own: stateright's leaves the last step unjudged.
+    let checker = Explorer::new(search)?.checker().finish_when(HasDiscoveries::AnyFailures);
     // One thread: with more, the first representative of a key, and so the count, would depend on the scheduler.
     let checker = checker.threads(1).spawn_bfs().join();
     let broken = checker.discoveries().into_iter().next().map(|(property, path)| {

@@ -47,6 +47,8 @@ pub struct World {
     stamp_ns: u64,
     /// Which of the two sets of limits is in force.
     pub limits: usize,
+    /// Cycles since the search began.
+    pub depth: usize,
     /// Invariants that the last step broke, one bit each.
     pub broken: u32,
     key: u64,
@@ -79,6 +81,7 @@ impl World {
             sequence: 1000,
             stamp_ns: 0,
             limits: 0,
+            depth: 0,
             broken: 0,
             key: 0,
         };
@@ -113,6 +116,7 @@ impl World {
             }
         }
         world.now = now + PERIOD;
+        world.depth += 1;
         world.broken = 0;
         let transition = Transition {
             config: &cell.config,

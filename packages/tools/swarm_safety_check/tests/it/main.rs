@@ -1,3 +1,4 @@
 //! The bounded forms of what `safety_check` does.
 
 mod explore;
+mod faults;

@@ -1,0 +1,131 @@
+//! The defects, as data.
+
+/// One deliberate defect of `swarm_safety_core`.
+#[derive(Clone, Copy, Debug)]
+pub struct Mutant {
+    pub id: &'static str,
+    /// File below the crate's `src/`.
+    pub file: &'static str,
+    /// Stands there exactly once.
+    pub find: &'static str,
+    pub replace: &'static str,
+    /// What it would let happen.
+    pub danger: &'static str,
+}
+
+const fn mutant(
+    id: &'static str,
+    file: &'static str,
+    find: &'static str,
+    replace: &'static str,
+    danger: &'static str,
+) -> Mutant {
+    Mutant { id, file, find, replace, danger }
+}
+
+/// All of them.
+#[rustfmt::skip]
+pub const MUTANTS: &[Mutant] = &[
+    // The emergency stop and the reset.
+    mutant("tap-missed", "inputs.rs", "self.emergency_stop.pressed |= stop;", "self.emergency_stop.pressed = stop;",
+        "a press that is taken back within one cycle stops nothing"),
+    mutant("estop-held-only", "step.rs", "if inputs.emergency_stop.held || inputs.emergency_stop.pressed {\n        findings", "if inputs.emergency_stop.held {\n        findings",
+        "a short press stops nothing"),
+    mutant("estop-mild", "cause.rs", "Self::EmergencyStop => Severity::Estop,", "Self::EmergencyStop => Severity::Stop2,",
+        "an emergency stop counts as a protective stop, which may end by itself"),
+    mutant("estop-not-at-start", "step.rs", "Some(cause) if cause.kind.severity() == Severity::Estop => enter(next, SafetyState::Estop, cause),", "Some(cause) if cause.kind.severity() > Severity::Estop => enter(next, SafetyState::Estop, cause),",
+        "a press before the first reset is not latched"),
+    mutant("reset-of-any-past", "step.rs", "if epoch != state.epoch {", "if epoch > state.epoch {",
+        "a replayed reset ends a new stop"),
+    mutant("reset-with-cause", "step.rs", "if let Some(cause) = findings.worst() {\n        return Err", "if let Some(cause) = findings.worst().filter(|_| state.cycle == 0) {\n        return Err",
+        "a stop is ended while its cause is there"),
+    mutant("reset-in-motion", "step.rs", "if let Some((robot, velocity)) = fastest_moving(config, scene, state) {\n        return", "if let Some((robot, velocity)) = fastest_moving(config, scene, state).filter(|_| state.cycle == 0) {\n        return",
+        "a stop is ended while arms still move"),
+    mutant("stop-takes-commands", "step.rs", "let open = is_open(next.safety);\n    for (i, taken)", "let open = true;\n    for (i, taken)",
+        "wishes are taken during a stop"),
+    mutant("reset-keeps-epoch", "step.rs", "next.epoch += 1;\n        make_ready(next);", "make_ready(next);",
+        "commands of the stopped run go on after the reset"),
+    mutant("limits-keep-epoch", "step.rs", "next.epoch += 1;\n    if let Some", "if let Some",
+        "commands made for other limits are taken"),
+    // The states.
+    mutant("milder-stop", "step.rs", "Some(cause) if depth(stop_for(&cause)) > depth(next.safety) => {", "Some(cause) if depth(stop_for(&cause)) != depth(next.safety) => {",
+        "a later, milder finding lifts a deep stop"),
+    mutant("release-untested", "step.rs", "let clear = worst.is_none() && fastest_moving(config, scene, next).is_none();", "let clear = true;",
+        "a protective stop ends by itself while its cause is there"),
+    mutant("estop-unreached", "step.rs", "SafetyState::Stop1 => Some(SafetyState::Estop),", "SafetyState::Stop1 => None,",
+        "a stop without effect is not deepened to the last"),
+    mutant("worst-is-mildest", "checks.rs", "cause.kind.severity() > worst.kind.severity()", "cause.kind.severity() < worst.kind.severity()",
+        "of two findings the milder one decides"),
+    mutant("stop-keeps-wish", "step.rs", "if !is_open(next.safety) {\n        next.robots", "if !is_open(next.safety) && next.cycle == 0 {\n        next.robots",
+        "the wish from before a stop moves the arm after it"),
+    mutant("stop-one-late", "step.rs", "if open && !is_open(next.safety) {", "if open && !is_open(next.safety) && next.cycle == 0 {",
+        "the step that finds a fault still sends the next motion"),
+    mutant("permit-always", "step.rs", "scale: if next.safety.moves() { scales[i] } else { 0.0 },", "scale: scales[i],",
+        "drivers keep their permit in a stop"),
+    mutant("gripper-opens", "step.rs", "gripper: if is_open(next.safety) { next.robots[i].gripper } else { state.robots[i].gripper },", "gripper: next.robots[i].gripper,",
+        "a gripper lets go in the step that stops"),
+    // Time.
+    mutant("clock-backwards", "step.rs", "findings.report(Cause::cell(CauseKind::ClockBackwards, back, 0.0));", "let _ = back;",
+        "ages are measured with a clock that was set"),
+    mutant("overrun-allowed", "step.rs", "passed > timing.max_cycle_gap_s {", "passed > 100.0 * timing.max_cycle_gap_s {",
+        "a monitor without computing time goes on"),
+    mutant("late-step-jumps", "step.rs", "passed.min(2.0 * timing.period_s)", "passed",
+        "after a late step the output jumps"),
+    mutant("joints-never-old", "checks.rs", "i, age, cell.joint_state_timeout_s);", "i, age, 100.0 * cell.joint_state_timeout_s);",
+        "arms move on what was measured long ago"),
+    mutant("wrench-never-old", "checks.rs", "i, age, cell.wrench_timeout_s);", "i, age, 100.0 * cell.wrench_timeout_s);",
+        "a dead force sensor goes unnoticed"),
+    mutant("commands-never-cease", "motion.rs", "if age <= limit {\n        return;", "if age <= 100.0 * limit {\n        return;",
+        "a dead skill's last wish goes on"),
+    mutant("hang-counts-as-new", "motion.rs", "if robot.seen_command == Some(this) {", "if robot.seen_command == Some(this) && gate.epoch == 0 {",
+        "a sender that hangs and repeats itself keeps its arm moving"),
+    // What is heard.
+    mutant("refusal-ignored", "checks.rs", "if let Some((which, refused)) = &input.refused {", "if let Some((which, refused)) = &input.refused.filter(|_| i > MAX_ROBOTS) {",
+        "malformed messages have no consequence"),
+    mutant("nan-velocity", "checks.rs", "!is_finite(&joints.q) || !is_finite(&joints.qd))", "!is_finite(&joints.q))",
+        "an arm whose velocity is no number is not watched"),
+    mutant("nan-passes-limits", "checks.rs", "let fine = value <= limit;\n        if !fine {\n            self", "let fine = !(value > limit);\n        if !fine {\n            self",
+        "a value that is no number passes every limit"),
+    mutant("epoch-ignored", "motion.rs", "} else if epoch != gate.epoch {", "} else if epoch > gate.epoch {",
+        "a run that was stopped goes on after the reset"),
+    mutant("artifact-ignored", "motion.rs", "} else if !artifact_matches {", "} else if !artifact_matches && gate.epoch == 0 {",
+        "a skill moves under another skill's limits"),
+    mutant("sequence-back", "motion.rs", "command.sequence < sequence {", "command.sequence + 1_000_000 < sequence {",
+        "commands that overtook one another are taken"),
+    mutant("two-runs", "motion.rs", "if run != command.run && robot.target.amax() > 0.0 {", "if run != command.run && robot.target.amax() > 1e9 {",
+        "two programs move one arm in turns"),
+    mutant("absurd-passes", "motion.rs", "let absurd = config.tolerances().absurd_command;", "let absurd = 1e9;",
+        "a skill that thinks in degrees moves the arm"),
+    mutant("stamp-back", "ingest.rs", "if sent < last {", "if sent < last && last == 0 {",
+        "two senders on one topic go unnoticed"),
+    mutant("stamp-future", "ingest.rs", "if ahead > self.rules.future_tolerance_s {", "if ahead > 1e9 {",
+        "clocks that disagree make old messages look new"),
+    mutant("no-envelope-matches-all", "ingest.rs", "loaded.is_some_and(|loaded| !loaded.is_empty() && loaded == self.artifact)", "loaded.is_none_or(|loaded| loaded == self.artifact)",
+        "without a loaded envelope every skill may move"),
+    // Limits.
+    mutant("backwards-uncapped", "motion.rs", "scale = scale.min(share(limits.joints.velocity[joint], wish.abs()));", "scale = scale.min(share(limits.joints.velocity[joint], *wish));",
+        "joints turn backwards as fast as they like"),
+    mutant("brake-uncapped", "motion.rs", "if change.abs() > most {", "if *change > most {",
+        "outputs fall without a limit"),
+    mutant("tool-speed-unscaled", "motion.rs", "let mut scale = share(limits.tcp_speed_m_s, seen.tcp_speed(wish));", "let mut scale = 1.0_f64;",
+        "the tool is as fast as the joints allow"),
+    mutant("payload-added", "observed.rs", "((wrench.force - force).norm(), ", "((wrench.force + force).norm(), ",
+        "contact is measured wrongly by twice the payload"),
+    mutant("reaction-forgotten", "foreseen.rs", "config.timing().reaction_s + braking_time_s(limits, velocity, dof) / 2.0", "braking_time_s(limits, velocity, dof) / 2.0",
+        "arms are stopped too late by the reaction time"),
+    mutant("other-arm-stands", "foreseen.rs", "if gap - way.longest() - other_way.longest() >= least {", "if gap - way.longest() >= least {",
+        "of two arms that approach only one counts as moving"),
+    mutant("missing-presence-is-nobody", "human.rs", ".map_or(0.0, |sample| sample.range_m);", ".map_or(f64::INFINITY, |sample| sample.range_m);",
+        "a sensor that is silent sees nobody"),
+    mutant("walk-forgotten", "human.rs", "rate: humans.speed_m_s * braking + way * reaction,", "rate: way * reaction,",
+        "people stand still while the arm brakes"),
+    // What the arms do.
+    mutant("other-way-unseen", "told.rs", "} else if *qd < low {", "} else if *qd < low - 1e9 {",
+        "an arm that turns the wrong way goes unnoticed"),
+    mutant("standing-unseen", "told.rs", "age_s(now, self.followed) > config.tolerances().follow_s", "age_s(now, self.followed) > 1e9",
+        "an arm that ignores its commands goes unnoticed"),
+    mutant("contradiction-unseen", "told.rs", "let agrees = most <= config.tolerances().consistency_rad;", "let agrees = most <= 1e9;",
+        "an encoder that drifts goes unnoticed"),
+    mutant("looser-envelope", "compose.rs", "let tighter = envelope <= ceiling;", "let tighter = envelope <= ceiling * 2.0;",
+        "a skill loosens the cell's limits"),
+];
