@@ -7,6 +7,7 @@
 //! Exit codes: 0 done (or the artifact is good), 1 the artifact is refused, 2 the command could not do its work
 //! (bad usage, a missing file, a full disk).
 
+pub mod black_box;
 mod box_files;
 pub mod cases;
 mod cell_file;
@@ -58,6 +59,8 @@ enum Command {
     EvidenceArtifact(commands::evidence_artifact::Args),
     #[command(hide = true)]
     EvidenceKinematics(commands::evidence_kinematics::Args),
+    #[command(hide = true)]
+    EvidenceBlackBox(commands::evidence_black_box::Args),
 }
 
 /// How a command ended, other than by not being able to do its work.
@@ -84,6 +87,7 @@ pub fn run() -> ExitCode {
         Command::Blackbox(command) => commands::blackbox::run(&command),
         Command::EvidenceArtifact(args) => commands::evidence_artifact::run(&args),
         Command::EvidenceKinematics(args) => commands::evidence_kinematics::run(&args),
+        Command::EvidenceBlackBox(args) => commands::evidence_black_box::run(&args),
     };
     match result {
         Ok(Outcome::Done) => ExitCode::SUCCESS,

@@ -52,7 +52,7 @@ enum Oracle {
     Python,
 }
 
-const EVIDENCES: [Evidence; 4] = [
+const EVIDENCES: [Evidence; 5] = [
     Evidence {
         name: "demo",
         about: "20 perturbed assemblies; emergency stops in motion; deploying and rolling back",
@@ -81,6 +81,16 @@ const EVIDENCES: [Evidence; 4] = [
             executable: "cell",
             arguments: &["evidence-kinematics", "--out"],
             oracle: Oracle::Python,
+        },
+    },
+    Evidence {
+        name: "black-box",
+        about: "recordings tampered with, writers killed, every verdict derived again in another process",
+        workload: Workload::Program {
+            package: "swarm_cli",
+            executable: "cell",
+            arguments: &["evidence-black-box", "--out"],
+            oracle: Oracle::Itself,
         },
     },
 ];
@@ -264,7 +274,7 @@ mod tests {
         let error = run(&Layout::at("/nowhere"), "speed").unwrap_err();
         assert_eq!(
             error.to_string(),
-            "no evidence is called `speed`; there are: demo, artifact, gate, safety-cost"
+            "no evidence is called `speed`; there are: demo, artifact, gate, safety-cost, black-box"
         );
     }
 
