@@ -8,6 +8,7 @@
 //! (bad usage, a missing file, a full disk).
 
 pub mod black_box;
+mod box_bag;
 mod box_files;
 pub mod cases;
 mod cell_file;
@@ -15,6 +16,7 @@ mod commands;
 mod configurations;
 mod eval_inputs;
 mod evidence;
+mod incident;
 pub mod kinematics_cost;
 mod meshes;
 mod output;
@@ -55,6 +57,7 @@ enum Command {
     Safety(commands::safety::Safety),
     #[command(subcommand)]
     Blackbox(commands::blackbox::Blackbox),
+    Incident(commands::incident::Args),
     #[command(hide = true)]
     EvidenceArtifact(commands::evidence_artifact::Args),
     #[command(hide = true)]
@@ -85,6 +88,7 @@ pub fn run() -> ExitCode {
         Command::FitCapsules(args) => commands::fit_capsules::run(&args),
         Command::Safety(command) => commands::safety::run(&command),
         Command::Blackbox(command) => commands::blackbox::run(&command),
+        Command::Incident(args) => commands::incident::run(&args),
         Command::EvidenceArtifact(args) => commands::evidence_artifact::run(&args),
         Command::EvidenceKinematics(args) => commands::evidence_kinematics::run(&args),
         Command::EvidenceBlackBox(args) => commands::evidence_black_box::run(&args),

@@ -119,3 +119,80 @@ fn what_is_no_recording_cannot_be_read() {
     let output = cell(&["blackbox", "verify", empty.path().to_str().unwrap()], "");
     assert!(text(&output.stderr).contains("holds no black-box files"), "{}", text(&output.stderr));
 }
+
+#[test]
+fn an_export_is_a_bag_with_the_cells_topics() {
+    use swarm_bag::BagReader;
+    use swarm_bag::msg::SafetyStatus;
+    let folder = tempfile::tempdir().unwrap();
+    let files = recording(folder.path(), 3_000);
+    for name in ["incident.mcap", "incident.db3"] {
+        let bag = folder.path().join(name);
+        let output =
+            cell(&["blackbox", "export", files.to_str().unwrap(), "--out", bag.to_str().unwrap()], "");
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        let mut bag = BagReader::open(&bag).unwrap();
+        let topics: Vec<String> = bag.topics().iter().map(|topic| topic.name.clone()).collect();
+        for expected in [
+            "/joint_states",
+            "/safety_monitor",
+            "/emergency_stop",
+            "/panda/wrench",
+            "/panda/joint_command",
+            "/panda/skill_command",
+        ] {
+            assert!(topics.iter().any(|topic| topic == expected), "{name} lacks {expected}: {topics:?}");
+        }
+        let mut states = Vec::new();
+        while let Some(message) = bag.next() {
+            if topics[message.topic] == "/safety_monitor" {
+                let status: SafetyStatus = bag.decode(&message).unwrap();
+                if states.last().map(|(state, _)| state) != Some(&status.state) {
+                    states.push((status.state, status.cause));
+                }
+            }
+        }
+        // DENY, READY, RUN, ESTOP.
+        let numbers: Vec<u8> = states.iter().map(|(state, _)| *state).collect();
+        assert!(numbers.starts_with(&[0, 1, 2]) && numbers.ends_with(&[6]), "{states:?}");
+        assert_eq!(states.last().unwrap().1, "emergency_stop");
+    }
+}
+
+#[test]
+fn an_incident_tells_cause_margins_inputs_and_what_another_envelope_would_have_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = recording(folder.path(), 3_000);
+    let envelope = |speed: f64| {
+        let path = folder.path().join(format!("{speed}.yaml"));
+        let text =
+            format!("schema: 1\nrobots: {{panda: {{tcp: {{provenance: test, speed_m_s: {speed}}}}}}}\n");
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let incident = |more: &[&str]| {
+        let output = cell(&[&["incident", "--json", files.to_str().unwrap()], more].concat(), "");
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    let found = incident(&[]);
+    assert_eq!(found["stop"]["cause"]["code"], "emergency_stop");
+    assert_eq!(found["stop"]["cycle"], 2_600);
+    assert_eq!(found["what_if"], Value::Null);
+    let margins = found["margins"].as_array().unwrap();
+    let speed = margins.iter().find(|m| m["robot"] == "panda" && m["quantity"] == "tool speed, m/s").unwrap();
+    assert_eq!(speed["limit"], 0.2);
+    assert!(speed["nearest"].as_f64().unwrap() > speed["before_stop"].as_f64().unwrap());
+    let inputs = found["inputs"].as_array().unwrap();
+    let joints = inputs.iter().find(|i| i["robot"] == "panda" && i["input"] == "joint state").unwrap();
+    // Every other cycle of 1 ms.
+    assert_eq!((&joints["samples"], &joints["longest_gap_s"]), (&1_299.into(), &0.002.into()));
+
+    let slow = envelope(0.02);
+    let found = incident(&["--what-if", slow.to_str().unwrap()]);
+    assert_eq!(found["what_if"]["stop"]["cause"]["code"], "tcp_speed", "{}", found["what_if"]);
+    assert!(found["what_if"]["stop"]["cycle"].as_u64().unwrap() < 2_600);
+    let loose = envelope(7.0);
+    let found = incident(&["--what-if", loose.to_str().unwrap()]);
+    assert!(found["what_if"]["refused"].as_str().unwrap().contains("robots.panda.tcp.speed_m_s"));
+}
