@@ -7,6 +7,8 @@
 //! Exit codes: 0 done (or the artifact is good), 1 the artifact is refused, 2 the command could not do its work
 //! (bad usage, a missing file, a full disk).
 
+pub mod black_box;
+mod box_bag;
 mod box_files;
 pub mod cases;
 mod cell_file;
@@ -14,6 +16,7 @@ mod commands;
 mod configurations;
 mod eval_inputs;
 mod evidence;
+mod incident;
 pub mod kinematics_cost;
 mod meshes;
 mod output;
@@ -54,10 +57,13 @@ enum Command {
     Safety(commands::safety::Safety),
     #[command(subcommand)]
     Blackbox(commands::blackbox::Blackbox),
+    Incident(commands::incident::Args),
     #[command(hide = true)]
     EvidenceArtifact(commands::evidence_artifact::Args),
     #[command(hide = true)]
     EvidenceKinematics(commands::evidence_kinematics::Args),
+    #[command(hide = true)]
+    EvidenceBlackBox(commands::evidence_black_box::Args),
 }
 
 /// How a command ended, other than by not being able to do its work.
@@ -82,8 +88,10 @@ pub fn run() -> ExitCode {
         Command::FitCapsules(args) => commands::fit_capsules::run(&args),
         Command::Safety(command) => commands::safety::run(&command),
         Command::Blackbox(command) => commands::blackbox::run(&command),
+        Command::Incident(args) => commands::incident::run(&args),
         Command::EvidenceArtifact(args) => commands::evidence_artifact::run(&args),
         Command::EvidenceKinematics(args) => commands::evidence_kinematics::run(&args),
+        Command::EvidenceBlackBox(args) => commands::evidence_black_box::run(&args),
     };
     match result {
         Ok(Outcome::Done) => ExitCode::SUCCESS,

@@ -53,7 +53,7 @@ enum Oracle {
     Python,
 }
 
-const EVIDENCES: [Evidence; 9] = [
+const EVIDENCES: [Evidence; 10] = [
     Evidence {
         name: "demo",
         about: "20 perturbed assemblies; emergency stops in motion; deploying and rolling back",
@@ -120,6 +120,16 @@ const EVIDENCES: [Evidence; 9] = [
             package: "swarm_safety_check",
             executable: "safety_check",
             arguments: &["faults", "--out"],
+            oracle: Oracle::Itself,
+        },
+    },
+    Evidence {
+        name: "black-box",
+        about: "recordings tampered with, writers killed, every verdict derived again in another process",
+        workload: Workload::Program {
+            package: "swarm_cli",
+            executable: "cell",
+            arguments: &["evidence-black-box", "--out"],
             oracle: Oracle::Itself,
         },
     },
@@ -306,7 +316,7 @@ mod tests {
         let error = run(&Layout::at("/nowhere"), "speed").unwrap_err();
         assert_eq!(
             error.to_string(),
-            "no evidence is called `speed`; there are: demo, artifact, gate, safety-jitter, safety-estop, safety-purity, safety-cost, safety-proof, safety-faults"
+            "no evidence is called `speed`; there are: demo, artifact, gate, safety-jitter, safety-estop, safety-purity, safety-cost, safety-proof, safety-faults, black-box"
         );
     }
 

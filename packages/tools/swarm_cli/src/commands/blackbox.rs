@@ -1,4 +1,4 @@
-//! `cell blackbox verify|replay`: is a recording what was recorded, and does each verdict follow from it?
+//! `cell blackbox verify|replay|export`: is a recording what was recorded, does each verdict follow from it, and a bag of it.
 
 use std::path::PathBuf;
 
@@ -11,6 +11,7 @@ use swarm_black_box::{
 };
 
 use crate::Outcome;
+use crate::box_bag;
 use crate::box_files::{BoxFile, read_all};
 use crate::output::{print_json, read};
 
@@ -19,6 +20,7 @@ use crate::output::{print_json, read};
 pub(crate) enum Blackbox {
     Verify(Verify),
     Replay(ReplayArgs),
+    Export(Export),
 }
 
 /// Look for every change, loss, exchange or cut in recordings.
@@ -67,10 +69,30 @@ pub(crate) struct ReplayArgs {
     json: bool,
 }
 
+/// Write recordings as a rosbag2 bag, for `ros2 bag info`, `ros2 bag play`, Foxglove and PlotJuggler.
+///
+/// Topics: /joint_states, /<robot>/wrench and /<robot>/skill_command as they were heard, each new sample once;
+/// /<robot>/joint_command in every cycle; /safety_monitor at every change, else at 50 Hz; /emergency_stop when it changed.
+/// What came in between two cycles and was overtaken there is not in the recording. Names of runs are given as their numbers.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Export {
+    /// Files, or folders of files.
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// The bag: X.mcap or X.db3, or a folder, which becomes rosbag2's directory form. Must not exist yet.
+    #[arg(long, value_name = "BAG")]
+    out: PathBuf,
+}
+
 pub(crate) fn run(command: &Blackbox) -> anyhow::Result<Outcome> {
     match command {
         Blackbox::Verify(args) => verify_files(args),
         Blackbox::Replay(args) => replay_files(args),
+        Blackbox::Export(args) => {
+            let done = box_bag::export(&read_all(&args.files)?, &args.out)?;
+            println!("{}: {} messages from {} cycles", args.out.display(), done.messages, done.cycles);
+            Ok(Outcome::Done)
+        }
     }
 }
 

@@ -3,8 +3,10 @@
 pub(crate) mod blackbox;
 pub(crate) mod config;
 pub(crate) mod evidence_artifact;
+pub(crate) mod evidence_black_box;
 pub(crate) mod evidence_kinematics;
 pub(crate) mod fit_capsules;
+pub(crate) mod incident;
 pub(crate) mod inspect;
 pub(crate) mod keys;
 pub(crate) mod kinematics;

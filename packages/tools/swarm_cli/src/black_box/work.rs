@@ -1,0 +1,171 @@
+//! A cell at work, for recordings: ideal arms that do what they are told, commands, stops, resets, messages that are refused,
+//! and an exchange of limits. The same every time.
+
+use std::f64::consts::TAU;
+use std::path::Path;
+
+use anyhow::Context as _;
+use nalgebra::Vector3;
+use swarm_base::{Duration, Time};
+use swarm_black_box::{Cycle, Entry, Header, Limits, Place};
+use swarm_kinematics::JointVector;
+use swarm_safety_core::ingest::Refused;
+use swarm_safety_core::{
+    CommandSample, Config, EnvelopeFile, Input, InputFault, Inputs, JointSample, ResetRequest, State, Timing,
+    Tolerances, WrenchSample, step,
+};
+use swarm_safety_setup::roles;
+
+use crate::cell_file::sources;
+
+/// Time between cycles.
+pub const PERIOD: Duration = Duration::from_millis(1);
+/// Cycles between two recorded states.
+pub const SNAPSHOT_CYCLES: u64 = 100;
+/// Cycles from one stop to the next.
+const ROUND: u64 = 3_000;
+/// Cycle in which the limits are exchanged, the arms being at rest.
+const EXCHANGE: u64 = 5;
+const ENVELOPE: &str = "schema: 1\nrobots: {panda: {tcp: {provenance: evidence, speed_m_s: 0.2}}}\n";
+
+/// The cell and where its work has come to.
+#[derive(Debug)]
+pub struct Work {
+    header: Header,
+    ceiling: Config,
+    tightened: Config,
+    homes: Vec<JointVector>,
+    state: State,
+    inputs: Inputs,
+    positions: Vec<JointVector>,
+    told: Vec<JointVector>,
+    now: Time,
+}
+
+impl Work {
+    /// The cell that `declaration` declares.
+    pub fn start(declaration: &Path) -> anyhow::Result<Self> {
+        let sources = sources(declaration)?;
+        let timing = Timing { period_s: PERIOD.as_secs_f64(), ..Timing::default() };
+        let ceiling = sources.config(timing, Tolerances::default())?;
+        let cell = sources.cell()?;
+        let envelope = EnvelopeFile::parse(ENVELOPE)?;
+        let tightened = ceiling.with_envelope(Some(&envelope), &roles(&cell), 1)?;
+        let homes = cell.robots.iter().zip(ceiling.arms()).map(|(robot, arm)| {
+            arm.model.joint_vector(&robot.home_rad).with_context(|| format!("home_rad of {}", robot.name))
+        });
+        let homes = homes.collect::<anyhow::Result<Vec<_>>>()?;
+        let header = Header {
+            software: concat!("cell evidence-black-box ", env!("CARGO_PKG_VERSION")).to_owned(),
+            started_unix_ns: 0,
+            started_at: Time::ZERO,
+            first_epoch: 1,
+            sources,
+            timing,
+            tolerances: Tolerances::default(),
+            limits: Limits::default(),
+            public_key: [0; 32],
+            place: Place::default(),
+        };
+        Ok(Self {
+            state: State::new(&ceiling, 1),
+            header,
+            ceiling,
+            tightened,
+            positions: homes.clone(),
+            told: vec![JointVector::zeros(); homes.len()],
+            homes,
+            inputs: Inputs::default(),
+            now: Time::ZERO,
+        })
+    }
+
+    /// Header for a recording of it.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The limits that come into force.
+    pub fn limits() -> Limits {
+        Limits {
+            generation: 1,
+            envelope: Some(ENVELOPE.to_owned()),
+            skill: "evidence".to_owned(),
+            artifact: String::new(),
+        }
+    }
+
+    /// The entries of the next cycle: a state now and then, and the cycle.
+    pub fn cycle(&mut self) -> (Option<Entry>, Entry) {
+        let snapshot =
+            self.state.cycle().is_multiple_of(SNAPSHOT_CYCLES).then_some(Entry::Snapshot(self.state));
+        let cycle = self.state.cycle() + 1;
+        self.now = self.now + PERIOD;
+        self.inputs.forget_events();
+        self.sense(cycle);
+        self.act(cycle);
+        let config = if cycle < EXCHANGE { &self.ceiling } else { &self.tightened };
+        let (state, verdict) = step(config, &self.state, &self.inputs, self.now);
+        self.state = state;
+        for (told, robot) in self.told.iter_mut().zip(&verdict.robots) {
+            *told = robot.velocity;
+        }
+        let (now, inputs, generation) = (self.now, self.inputs, config.generation());
+        (snapshot, Entry::Cycle { generation, cycle: Cycle { now, inputs, verdict } })
+    }
+
+    /// Joint states come every other cycle, as of arms with 500 Hz.
+    fn sense(&mut self, cycle: u64) {
+        if !cycle.is_multiple_of(2) {
+            return;
+        }
+        let (arrival, stamp_ns, sequence) = (self.now, self.now.0, cycle);
+        for (i, robot) in self.inputs.robots.iter_mut().enumerate().take(self.homes.len()) {
+            self.positions[i] += self.told[i] * (2.0 * PERIOD.as_secs_f64());
+            let (q, qd) = (self.positions[i], self.told[i]);
+            let effort = Some(qd * 2.0);
+            robot.joints = Some(JointSample { q, qd, effort, stamp_ns, arrival, sequence });
+            // The gripper's weight along no axis in particular, and a little noise.
+            let noise = ((cycle * 31 + i as u64 * 17) % 97) as f64 * 1e-3;
+            let (force, torque) =
+                (Vector3::new(noise, 1.0, 2.0 - noise), Vector3::new(0.1, noise * 0.1, 0.0));
+            robot.wrench = Some(WrenchSample { force, torque, stamp_ns, arrival, sequence });
+        }
+    }
+
+    /// In each round: a reset, motion, a message that is refused in every third one, and an emergency stop.
+    fn act(&mut self, cycle: u64) {
+        let at = cycle % ROUND;
+        let epoch = self.state.epoch();
+        if at == 10 {
+            self.inputs.hear_emergency_stop(false);
+        }
+        if at == 20 {
+            self.inputs.reset = Some(ResetRequest { epoch });
+        }
+        if (30..2_500).contains(&at) && at.is_multiple_of(10) {
+            let wave = (at - 30) as f64 / 1_000.0 * TAU;
+            for (i, robot) in self.inputs.robots.iter_mut().enumerate().take(self.homes.len()) {
+                // Back to where the round began, in the long run.
+                let drift = self.homes[i] - self.positions[i];
+                let mut velocity = drift * 0.5;
+                velocity[0] += 0.15 * (wave + i as f64).sin();
+                robot.command = Some(CommandSample {
+                    velocity,
+                    epoch,
+                    run: cycle / ROUND,
+                    sequence: at,
+                    artifact_matches: true,
+                    arrival: self.now,
+                });
+            }
+        }
+        if at == 2_000 && (cycle / ROUND) % 3 == 1 {
+            let refused = Refused { fault: InputFault::NotFinite, joint: Some(2), value: 0.0, limit: 0.0 };
+            self.inputs.robots[1].refuse(Input::JointState, refused);
+        }
+        if at == 2_600 {
+            self.inputs.hear_emergency_stop(true);
+        }
+    }
+}
