@@ -190,7 +190,8 @@ fn an_incident_tells_cause_margins_inputs_and_what_another_envelope_would_have_d
 
     let slow = envelope(0.02);
     let found = incident(&["--what-if", slow.to_str().unwrap()]);
-    assert_eq!(found["what_if"]["stop"]["cause"]["code"], "tcp_speed", "{}", found["what_if"]);
+    // Its first command asks for more than twice that.
+    assert_eq!(found["what_if"]["stop"]["cause"]["code"], "tcp_speed_command", "{}", found["what_if"]);
     assert!(found["what_if"]["stop"]["cycle"].as_u64().unwrap() < 2_600);
     let loose = envelope(7.0);
     let found = incident(&["--what-if", loose.to_str().unwrap()]);

@@ -1,5 +1,6 @@
 //! Writers that are killed at random instants: what they leave must be readable, and little of it missing.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -91,9 +92,10 @@ pub fn kill(
     while killed.tried < count {
         let folder = tempfile::tempdir_in(work_folder)?;
         for _ in 0..STARTS.min(count - killed.tried) {
+            let old = files_with_content(folder.path())?;
             let handed_over = kill_one(&writer(folder.path()), &mut rng)?;
             killed.tried += 1;
-            match left_behind(folder.path(), handed_over) {
+            match left_behind(folder.path(), &old, handed_over) {
                 Ok(lost) => {
                     killed.readable += 1;
                     killed.early += u64::from(handed_over <= SEGMENT_CYCLES);
@@ -130,30 +132,33 @@ fn kill_one(command: &Command, rng: &mut SmallRng) -> anyhow::Result<u64> {
     reading.join().map_err(|_| anyhow::anyhow!("the reading thread has panicked"))
 }
 
-/// Verifies everything in the folder. Gives the segments of the newest start that are not proven by a seal.
-fn left_behind(folder: &Path, handed_over: u64) -> anyhow::Result<u64> {
-    let mut paths: Vec<PathBuf> =
-        fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
-    paths.sort();
+fn files_with_content(folder: &Path) -> anyhow::Result<BTreeSet<PathBuf>> {
+    let mut files = BTreeSet::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.metadata()?.len() > 0 {
+            files.insert(entry.path());
+        }
+    }
+    Ok(files)
+}
+
+/// Verifies everything in the folder. Gives the segments of the newest start, whose files are not among the `old` ones, that are
+/// not proven by a seal. A file that the writer had made and not yet begun is empty, and holds nothing.
+fn left_behind(folder: &Path, old: &BTreeSet<PathBuf>, handed_over: u64) -> anyhow::Result<u64> {
     let mut before: Option<Verification> = None;
     let mut sealed_cycle = 0;
-    for path in &paths {
+    for path in &files_with_content(folder)? {
         let bytes = fs::read(path)?;
-        let found = match verify(&bytes, Some(&[key().verifying_key()])) {
-            Ok(found) => found,
-            // Killed between making the file and writing its header: it holds nothing.
-            Err(_) if bytes.is_empty() => continue,
-            Err(error) => return Err(error).with_context(|| path.display().to_string()),
-        };
+        let found =
+            verify(&bytes, Some(&[key().verifying_key()])).with_context(|| path.display().to_string())?;
         ensure!(found.faults.is_empty(), "{}: {}", path.display(), found.faults[0]);
         if let Some(before) = &before {
             junction(before, &found.header, &[])?;
         }
-        // A start begins anew with cycle 1.
-        if found.first_cycle <= 1 {
-            sealed_cycle = 0;
+        if !old.contains(path) {
+            sealed_cycle = sealed_cycle.max(last_sealed_cycle(&bytes)?);
         }
-        sealed_cycle = sealed_cycle.max(last_sealed_cycle(&bytes)?);
         before = Some(found);
     }
     let unproven = handed_over.saturating_sub(sealed_cycle);

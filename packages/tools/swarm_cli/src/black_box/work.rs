@@ -143,7 +143,7 @@ impl Work {
         if at == 20 {
             self.inputs.reset = Some(ResetRequest { epoch });
         }
-        if (30..2_500).contains(&at) && at.is_multiple_of(10) {
+        if (30..2_600).contains(&at) && at.is_multiple_of(10) {
             let wave = (at - 30) as f64 / 1_000.0 * TAU;
             for (i, robot) in self.inputs.robots.iter_mut().enumerate().take(self.homes.len()) {
                 // Back to where the round began, in the long run.
