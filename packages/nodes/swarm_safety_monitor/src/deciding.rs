@@ -22,6 +22,7 @@ const STACK_BYTES: usize = 1 << 20;
 const RESIDENT_STACK_BYTES: usize = 256 << 10;
 
 /// What the deciding thread says.
+#[expect(clippy::large_enum_variant, reason = "a box would take memory; nearly every one is a cycle")]
 #[derive(Clone, Copy, Debug)]
 pub enum Said {
     Cycle(Cycle),
@@ -123,12 +124,12 @@ impl Decider {
             if active() {
                 was_active = true;
                 let cycle = self.cycle(&mut state, occasion);
-                self.say(Said::Cycle(cycle));
+                self.say(&Said::Cycle(cycle));
             } else if std::mem::take(&mut was_active) {
-                self.say(Said::Silence { epoch: state.epoch() });
+                self.say(&Said::Silence { epoch: state.epoch() });
             }
         }
-        self.say(Said::Silence { epoch: state.epoch() });
+        self.say(&Said::Silence { epoch: state.epoch() });
     }
 
     /// One step on what has been heard.
@@ -147,9 +148,9 @@ impl Decider {
         Cycle { now, occasion, generation: self.config.generation(), inputs, verdict }
     }
 
-    fn say(&mut self, said: Said) {
+    fn say(&mut self, said: &Said) {
         // A full queue is counted by it; the drivers hear no permit meanwhile and stop.
-        let _ = self.said.send(said);
+        let _ = self.said.send(*said);
         self.listener.wake();
     }
 }

@@ -56,6 +56,9 @@ pub struct Status {
     pub lost_cycles: u64,
 }
 
+/// The epoch in force, and the epoch that the reset began or why it was refused.
+pub type ResetAnswer = (u64, Result<u64, String>);
+
 /// Shared by the publishing thread, the services and the diagnostics.
 #[derive(Debug)]
 pub struct Board {
@@ -63,7 +66,7 @@ pub struct Board {
     /// Limits handed to the deciding thread, until newer ones are in force.
     limits: Mutex<Vec<InForce>>,
     /// Who waits for the next answer to a reset.
-    resets: Mutex<Vec<Sender<(u64, Result<u64, String>)>>>,
+    resets: Mutex<Vec<Sender<ResetAnswer>>>,
     /// Who waits for the limits of this number to be in force, for their epoch.
     exchanges: Mutex<Vec<(u64, Sender<u64>)>>,
 }
@@ -116,7 +119,7 @@ impl Board {
         lock(&self.limits).push(limits);
     }
 
-    pub fn await_reset(&self, reply: Sender<(u64, Result<u64, String>)>) {
+    pub fn await_reset(&self, reply: Sender<ResetAnswer>) {
         lock(&self.resets).push(reply);
     }
 }
