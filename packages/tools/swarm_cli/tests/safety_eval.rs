@@ -1,5 +1,6 @@
 //! `cell safety eval`: the production decision, fed by hand.
 
+use std::f64::consts::FRAC_PI_2;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -36,15 +37,16 @@ fn at_rest() -> Value {
         "joints": {"position": [0.0, -0.785, 0.0, -2.356, 0.0, 1.571, 0.785], "velocity": vec![0.0; 7], "effort": vec![0.0; 7]},
         "wrench": {"force": [1.0, 0.0, 0.5], "torque": [0.1, 0.0, 0.0]},
     });
+    let bent = |base: f64, last: f64| ur5e([base, -FRAC_PI_2, FRAC_PI_2, -FRAC_PI_2, -FRAC_PI_2, last]);
     json!({
-        "ur5e_left": ur5e([-1.0, -1.5708, 1.5708, -1.5708, -1.5708, 0.5708]),
-        "ur5e_right": ur5e([0.5, -1.5708, 1.5708, -1.5708, -1.5708, -1.0708]),
+        "ur5e_left": bent(-1.0, 0.5708),
+        "ur5e_right": bent(0.5, -1.0708),
         "panda": panda,
     })
 }
 
 fn lines(lines: &[Value]) -> String {
-    lines.iter().map(|line| format!("{line}\n")).collect()
+    lines.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n") + "\n"
 }
 
 #[test]

@@ -168,18 +168,16 @@ impl Alphabet {
 }
 
 fn letters(alphabet: Alphabet, presence: bool) -> Vec<Letter> {
+    use {Command as C, Joints as J, Wrench as W};
     let mut letters = Vec::new();
     for robot in (0..MAX_ROBOTS).filter(|robot| match alphabet {
         Alphabet::PairsOfArm(only) => only == *robot,
         _ => true,
     }) {
-        use Joints as J;
         let joints = [J::Silent, J::Refused, J::NotANumber, J::TooFast, J::OutOfRange, J::Stray];
         letters.extend(joints.map(|joints| Letter::Joints(robot, joints)));
-        use Wrench as W;
         let wrenches = [W::Silent, W::Refused, W::NotANumber, W::Contact, W::Collision];
         letters.extend(wrenches.map(|wrench| Letter::Wrench(robot, wrench)));
-        use Command as C;
         let commands = [
             C::Missing,
             C::Motion,

@@ -62,7 +62,8 @@ pub(super) fn of(world: &World) -> u64 {
 
 /// Periods since; negative times, which a clock that went back leaves, count as one.
 fn age(now: Time, since: Option<Time>, most: i64) -> Option<i64> {
-    since.map(|since| ((now.0 as i64 - since.0 as i64) / PERIOD.0 as i64).clamp(-1, most))
+    since
+        .map(|since| ((now.0.cast_signed() - since.0.cast_signed()) / PERIOD.0.cast_signed()).clamp(-1, most))
 }
 
 /// None, rest, motion or full speed.

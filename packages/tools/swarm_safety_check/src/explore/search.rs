@@ -75,7 +75,8 @@ pub struct Outcome {
 /// The model that stateright walks.
 #[derive(Debug)]
 pub struct Explorer {
-    cells: [Cell; 2],
+    /// Under the two sets of limits.
+    cells: Vec<Cell>,
     actions: Vec<Action>,
     search: Search,
     reached: AtomicU64,
@@ -243,13 +244,7 @@ pub enum Extent {
 pub fn searches(extent: Extent) -> Vec<Search> {
     let alphabets: &[(Alphabet, usize)] = match extent {
         Extent::Short => &[(Alphabet::Pairs, 1), (Alphabet::Single, 2)],
-        Extent::Whole => &[
-            (Alphabet::Pairs, 2),
-            (Alphabet::PairsOfArm(0), 3),
-            (Alphabet::PairsOfArm(1), 3),
-            (Alphabet::PairsOfArm(2), 3),
-            (Alphabet::Single, 4),
-        ],
+        Extent::Whole => &[(Alphabet::Pairs, 2), (Alphabet::PairsOfArm(0), 3), (Alphabet::Single, 3)],
     };
     let starts = [Start::Cold, Start::Ready, Start::Running, Start::Pressed, Start::Runaway];
     let mut all = Vec::new();
@@ -263,7 +258,7 @@ pub fn searches(extent: Extent) -> Vec<Search> {
 }
 
 /// The explored cell under its ceiling, and under a skill's tighter limits.
-fn cells(variant: Variant) -> Result<[Cell; 2], CellError> {
+fn cells(variant: Variant) -> Result<Vec<Cell>, CellError> {
     let period = PERIOD.as_secs_f64();
     let (people, release_after_s) = match variant {
         Variant::People => (People::OneZone, None),
@@ -285,7 +280,7 @@ fn cells(variant: Variant) -> Result<[Cell; 2], CellError> {
     let config = wide.config.with_envelope(Some(&file), &[], 1);
     let config = config.map_err(|error| CellError::Config(error.to_string()))?;
     let tight = Cell { config, ..wide.clone() };
-    Ok([wide, tight])
+    Ok(vec![wide, tight])
 }
 
 impl fmt::Display for Search {

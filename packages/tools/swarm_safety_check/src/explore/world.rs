@@ -90,12 +90,8 @@ impl World {
     }
 
     /// One cycle. `cells` are the same cell under the two sets of limits; `check` judges the step.
-    pub fn next(
-        &self,
-        cells: &[Cell; 2],
-        action: &Action,
-        check: impl FnOnce(&Transition<'_>) -> u32,
-    ) -> Self {
+    #[must_use]
+    pub fn next(&self, cells: &[Cell], action: &Action, check: impl FnOnce(&Transition<'_>) -> u32) -> Self {
         let mut world = self.clone();
         if action.has(Letter::Limits) {
             world.limits = 1 - world.limits;
