@@ -104,7 +104,7 @@ fn run() -> anyhow::Result<()> {
     };
     let publishing = publishing::start(publisher, shutdown).context("cannot start the publishing thread")?;
 
-    let arming = Arming::look(&schedule, lacks, parameters.degraded.get() || asked_for_degraded());
+    let arming = Arming::look(&schedule, &lacks, parameters.degraded.get() || asked_for_degraded());
     board.set_up(arming.is_real_time(), arming.degraded);
     let envelopes = Envelopes {
         store: PathBuf::from(parameters.artifact_store.get()),
@@ -149,7 +149,7 @@ struct Arming {
 }
 
 impl Arming {
-    fn look(schedule: &Schedule, lacks: Vec<Lack>, degraded: bool) -> Self {
+    fn look(schedule: &Schedule, lacks: &[Lack], degraded: bool) -> Self {
         let mut lacks: Vec<String> = lacks.iter().map(ToString::to_string).collect();
         if schedule.policy != SchedulePolicy::Fifo {
             lacks.push("asked for no real-time scheduling; declare policy: fifo in cell.yaml".to_owned());

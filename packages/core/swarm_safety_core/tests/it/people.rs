@@ -65,7 +65,7 @@ fn a_person_who_walks_up_slows_the_robot_and_then_stops_it() {
     let verdict = loop {
         // To and fro within half a radian, so that nothing else stops the arm.
         let time = bench.now.since(begin).as_secs_f64();
-        let turn = if (time / 0.5) as u64 % 2 == 0 { 0.5 } else { -0.5 };
+        let turn = if ((time / 0.5) as u64).is_multiple_of(2) { 0.5 } else { -0.5 };
         bench.wish[LEFT] = Some(joint(0, turn));
         sees(&mut bench, 4.0 - WALK / 2.0 * time);
         let verdict = bench.cycle();
@@ -174,7 +174,7 @@ proptest! {
         let begin = bench.now;
         for cycle in 0..1500 {
             let time = bench.now.since(begin).as_secs_f64();
-            let turn = if (time / 0.4) as u64 % 2 == 0 { wish } else { -wish };
+            let turn = if ((time / 0.4) as u64).is_multiple_of(2) { wish } else { -wish };
             bench.wish[LEFT] = Some(joint(0, turn));
             bench.wish[PANDA_ARM] = Some(joint(5, turn / 4.0));
             let person = (start - WALK * speed * time).max(0.0);

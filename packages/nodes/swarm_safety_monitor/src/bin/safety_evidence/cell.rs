@@ -10,7 +10,9 @@ use swarm_ros::CellFile;
 use swarm_rt::KernelClock;
 use swarm_rt::cells::queue::{self, Receiver, Sender};
 use swarm_rt::wake::{self, Sleeper, Waker};
-use swarm_safety_core::{CommandSample, Config, Inputs, JointSample, SafetyState, Timing, WrenchSample};
+use swarm_safety_core::{
+    CommandSample, Config, Inputs, JointSample, SafetyState, Timing, Tolerances, WrenchSample,
+};
 use swarm_safety_monitor::deciding::{Cycle, Decider, Said};
 use swarm_safety_monitor::heard::{self, Mouth};
 use swarm_safety_monitor::setup;
@@ -44,7 +46,7 @@ impl Bench {
     pub(crate) fn new(period: Duration, waiting: usize, waker: Option<Waker>) -> anyhow::Result<Self> {
         let cell = CellFile::read(Path::new("config/cell.yaml"))?;
         let timing = Timing { period_s: period.as_secs_f64(), ..Timing::default() };
-        let config = Arc::new(setup::config(&cell, timing)?);
+        let config = Arc::new(setup::sources(&cell)?.config(timing, Tolerances::default())?);
         let home = cell.config.robots.iter().zip(config.arms());
         let home = home
             .map(|(robot, arm)| arm.model.joint_vector(&robot.home_rad).context("home_rad does not fit"))

@@ -28,6 +28,9 @@ const SAMPLE_PERIOD: Duration = Duration::from_millis(2);
 /// Workers of the load: one per CPU of the smallest machine this is measured on.
 const WORKERS: u32 = 2;
 
+/// A figure of a run.
+type Column = fn(&Latencies) -> Duration;
+
 struct Run {
     ours: Latencies,
     theirs: Latencies,
@@ -46,7 +49,7 @@ pub(crate) fn measure(options: &Options, place: Place) -> anyhow::Result<Value> 
             runs.push(one(options.seconds, place)?);
             load.map(Load::finish).transpose()?;
         }
-        let columns: [(&str, fn(&Latencies) -> Duration); 3] =
+        let columns: [(&str, Column); 3] =
             [("p999", Latencies::p999), ("p9999", Latencies::p9999), ("max", Latencies::max)];
         for (at, (column, value)) in columns.into_iter().enumerate() {
             let micros = |latency: &Latencies| value(latency).as_secs_f64() * 1e6;
