@@ -92,7 +92,10 @@ fn run() -> anyhow::Result<()> {
     )
     .context("cannot start the deciding thread")?;
     lacks.extend(thread_lacks);
-    lacks.extend(awake.as_ref().err().cloned());
+    if let Err(lack) = &awake {
+        // It makes wake-ups later, not unbounded: no reason to refuse to arm.
+        tracing::warn!("CPUs may rest: {lack}");
+    }
     let publisher = Publisher {
         outputs,
         board: Arc::clone(&board),
