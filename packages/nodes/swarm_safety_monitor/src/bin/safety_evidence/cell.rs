@@ -62,6 +62,7 @@ impl Bench {
             first_epoch: FIRST_EPOCH,
             period,
             ears,
+            recorder: None,
             sleeper,
             limits: new_limits,
             retired,
