@@ -131,20 +131,26 @@ impl Decider {
             let occasion = periodic.wait(&mut self.sleeper);
             if active() {
                 was_active = true;
-                if state.cycle().is_multiple_of(SNAPSHOT_CYCLES) {
-                    self.hand_over(&Said::Snapshot(state));
-                }
-                let cycle = self.cycle(&mut state, occasion);
-                self.say(&Said::Cycle(cycle));
+                self.turn(&mut state, occasion);
             } else if std::mem::take(&mut was_active) {
-                self.say(&Said::Silence { epoch: state.epoch() });
+                self.say_silence(&state);
             }
         }
-        self.say(&Said::Silence { epoch: state.epoch() });
+        self.say_silence(&state);
     }
 
-    /// One step on what has been heard.
-    pub fn cycle(&mut self, state: &mut State, occasion: Occasion) -> Cycle {
+    /// One whole turn: a step on what has been heard, told to the publishing thread.
+    pub fn turn(&mut self, state: &mut State, occasion: Occasion) -> Cycle {
+        if state.cycle().is_multiple_of(SNAPSHOT_CYCLES) {
+            self.hand_over(&Said::Snapshot(*state));
+        }
+        let cycle = self.cycle(state, occasion);
+        self.hand_over(&Said::Cycle(cycle));
+        self.listener.wake();
+        cycle
+    }
+
+    fn cycle(&mut self, state: &mut State, occasion: Occasion) -> Cycle {
         if let Some(config) = self.limits.receive() {
             let old = std::mem::replace(&mut self.config, config);
             if let Err(old) = self.retired.send(old) {
@@ -160,8 +166,8 @@ impl Decider {
         Cycle { now, occasion, generation: self.config.generation(), inputs, verdict }
     }
 
-    fn say(&mut self, said: &Said) {
-        self.hand_over(said);
+    fn say_silence(&mut self, state: &State) {
+        self.hand_over(&Said::Silence { epoch: state.epoch() });
         self.listener.wake();
     }
 
