@@ -173,6 +173,6 @@ impl Decider {
 
     fn hand_over(&mut self, said: &Said) {
         // A full queue is counted by it; the drivers hear no permit meanwhile and stop.
-        let _ = self.said.send(*said);
+        self.said.send_copy(said);
     }
 }
