@@ -171,7 +171,15 @@ fn event_path(stops: u64, place: Place) -> anyhow::Result<Measured> {
         // Fresh, running, nothing pressed.
         bench.feed(Some(epoch));
         bench.mouth.say_now(|_| ());
-        wait_for("the run", || bench.newest().is_some_and(|cycle| cycle.verdict.state.moves()))?;
+        let mut state = SafetyState::Ready;
+        wait_for("the run", || {
+            state = bench.newest().map_or(state, |cycle| cycle.verdict.state);
+            state.moves() || state.is_stop()
+        })?;
+        if state.is_stop() {
+            // This thread was kept from feeding the cell for longer than its time-outs.
+            epoch = bench.run_up()?;
+        }
         turn.pressed_at.store(KernelClock.now().0, Ordering::Release);
         bench.mouth.emergency_stop(true);
         wait_for("the stop", || turn.answered.load(Ordering::Acquire) == stop)?;
