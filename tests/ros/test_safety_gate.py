@@ -473,6 +473,8 @@ def test_an_inactive_monitor_lets_nothing_move(cell, probe):
     "artifact, words",
     [
         ("loose", "tcp.speed_m_s"),
+        ("expired", "was valid until 2020-01-01T00:00:00Z"),
+        ("elsewhere", "the envelope is for another_bench, and this cell is 'demo_bench'"),
         ("broken", "not YAML"),
         ("untrusted", "not accepted from the store"),
         ("00" * 32, "not accepted from the store"),
