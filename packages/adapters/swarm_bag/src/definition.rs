@@ -304,10 +304,7 @@ mod tests {
                 "builtin_interfaces/msg/Time",
                 "b106235e25a4c5ed35098aa0a61a3ee9c9b18d197f398b0e4206cea9acf9c197",
             ),
-            (
-                "sensor_msgs/msg/Range",
-                "b42b62562e93cbfe9d42b82fe5994dfa3d63d7d5c90a317981703f7388adff3a",
-            ),
+            ("sensor_msgs/msg/Range", "b42b62562e93cbfe9d42b82fe5994dfa3d63d7d5c90a317981703f7388adff3a"),
             ("std_msgs/msg/Header", "f49fb3ae2cf070f793645ff749683ac6b06203e41c891e17701b1cb597ce6a01"),
         ] {
             assert_eq!(definitions.describe(name).unwrap().type_hash, format!("RIHS01_{hash}"), "{name}");

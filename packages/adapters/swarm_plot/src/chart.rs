@@ -148,7 +148,12 @@ fn canvas(height: i32, label: &str, draw: impl FnOnce(&Area<'_>)) -> String {
 }
 
 /// The time axis with an upright axis of `upright_ticks` ticks.
-fn axes<'b>(area: &Area<'b>, span_s: &Range<f64>, upright: Range<f64>, upright_ticks: usize) -> Chart<'b, 'b> {
+fn axes<'b>(
+    area: &Area<'b>,
+    span_s: &Range<f64>,
+    upright: Range<f64>,
+    upright_ticks: usize,
+) -> Chart<'b, 'b> {
     let length = span_s.end - span_s.start;
     let end = if length > 0.0 { span_s.end } else { span_s.start + 1.0 };
     let mut chart = ChartBuilder::on(area)

@@ -93,7 +93,7 @@ pub(crate) fn dark_rules() -> String {
 
 fn legend_rules(ground: impl Fn(&Colour) -> RGBColor) -> String {
     let robots = ROBOTS.iter().enumerate().map(|(index, robot)| (robot_class(index), robot));
-    let all = robots.chain([("stop".to_owned(), &CRITICAL)]);
+    let all = robots.chain([("stop".to_owned(), &CRITICAL), ("other".to_owned(), &WARNING)]);
     let rule = |(class, colour)| format!(".{class}{{color:{}}}", hex(ground(colour)));
     all.map(rule).collect()
 }

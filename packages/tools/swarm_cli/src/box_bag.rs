@@ -149,7 +149,8 @@ impl Exporter {
         if let Some(topic) = self.topics.presence {
             let zones = config.in_force().humans.zones.as_slice();
             for (k, zone) in zones.iter().enumerate() {
-                let Some(new) = cycle.inputs.presence[k].filter(|new| Some(*new) != self.before.presence[k]) else {
+                let Some(new) = cycle.inputs.presence[k].filter(|new| Some(*new) != self.before.presence[k])
+                else {
                     continue;
                 };
                 let header = stamped(new.stamp_ns, zone.name.as_str());

@@ -29,8 +29,11 @@ pub(crate) fn judge_all(
     let mut judged: Vec<Judged> =
         files.iter().enumerate().map(|(index, file)| judge(file, trusted, open_end(index))).collect();
     // A removal is recorded after the files between which it left a gap.
-    let removed: Vec<u64> =
-        judged.iter().filter_map(|judged| judged.found.as_ref()).flat_map(|found| found.removed.clone()).collect();
+    let removed: Vec<u64> = judged
+        .iter()
+        .filter_map(|judged| judged.found.as_ref())
+        .flat_map(|found| found.removed.clone())
+        .collect();
     for index in 1..judged.len() {
         let [before, this] = [index - 1, index].map(|index| judged[index].found.as_ref());
         if let (Some(before), Some(this)) = (before, this)
@@ -67,6 +70,7 @@ pub(crate) fn key_id(public: &[u8; 32]) -> String {
 
 /// Public keys from their files.
 pub(crate) fn public_keys(paths: &[PathBuf]) -> anyhow::Result<Vec<VerifyingKey>> {
-    let key = |path: &PathBuf| public_key_from_pem(&read(path)?).with_context(|| format!("'{}'", path.display()));
+    let key =
+        |path: &PathBuf| public_key_from_pem(&read(path)?).with_context(|| format!("'{}'", path.display()));
     paths.iter().map(key).collect()
 }

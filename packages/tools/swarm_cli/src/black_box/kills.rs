@@ -37,7 +37,8 @@ const SEGMENT_CYCLES: u64 = 100;
 /// Starts of writers in one folder, each going on with the series.
 const STARTS: u64 = 10;
 
-fn key() -> SigningKey {
+/// Key that every recording here is sealed with.
+pub fn key() -> SigningKey {
     SigningKey::from_bytes(&[7; 32])
 }
 

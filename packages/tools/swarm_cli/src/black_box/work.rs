@@ -11,8 +11,8 @@ use swarm_black_box::{Cycle, Entry, Header, Limits, Place};
 use swarm_kinematics::JointVector;
 use swarm_safety_core::ingest::Refused;
 use swarm_safety_core::{
-    CommandSample, Config, EnvelopeFile, Input, InputFault, Inputs, JointSample, ResetRequest, State, Timing,
-    Tolerances, WrenchSample, step,
+    CommandSample, Config, EnvelopeFile, GripperSample, Input, InputFault, Inputs, JointSample, ResetRequest,
+    State, Timing, Tolerances, WrenchSample, step,
 };
 use swarm_safety_setup::roles;
 
@@ -170,6 +170,11 @@ impl Work {
                     arrival: self.now,
                 });
             }
+        }
+        if at == 40 {
+            let (width_m, force_n, arrival) = (0.04, 20.0, self.now);
+            self.inputs.robots[0].gripper =
+                Some(GripperSample { width_m, force_n, epoch, artifact_matches: true, arrival });
         }
         if at == 2_000 && (cycle / ROUND) % 3 == 1 {
             let refused = Refused { fault: InputFault::NotFinite, joint: Some(2), value: 0.0, limit: 0.0 };

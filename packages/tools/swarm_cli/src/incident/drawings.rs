@@ -18,7 +18,8 @@ pub(crate) struct Drawings<'a> {
 impl<'a> Drawings<'a> {
     pub(crate) fn of(recorded: &'a Recorded, report: &Report) -> Self {
         let span_s = -report.window.before_s..report.window.after_s.max(0.01 * report.window.before_s);
-        let mark = |at_s: f64, words: &str, colour, side| Mark { at_s, words: words.to_owned(), colour, side };
+        let mark =
+            |at_s: f64, words: &str, colour, side| Mark { at_s, words: words.to_owned(), colour, side };
         let mut marks = vec![mark(0.0, "stop", colour::CRITICAL, Side::Right)];
         let what_if = report.what_if.as_ref().and_then(|what_if| what_if.at_s);
         if let Some(at_s) = what_if.filter(|at_s| span_s.contains(at_s)) {
@@ -67,7 +68,10 @@ impl<'a> Drawings<'a> {
         }
         let rows = vec![Row { name: "safety".to_owned(), blocks }];
         let label = "States of the safety monitor around the stop".to_owned();
-        Timeline { label, span_s: self.span_s.clone(), rows, marks: &self.marks }.svg()
+        // The blocks reach up to where words would stand.
+        let mute = |mark: &Mark| Mark { words: String::new(), ..mark.clone() };
+        let marks: Vec<Mark> = self.marks.iter().map(mute).collect();
+        Timeline { label, span_s: self.span_s.clone(), rows, marks: &marks }.svg()
     }
 
     /// One figure of every robot with its limits.
@@ -77,7 +81,11 @@ impl<'a> Drawings<'a> {
             robots.clone().map(|robot| self.samples(robot, quantity, |figure| figure.value)).collect();
         let limits: Vec<Samples> =
             robots.map(|robot| self.samples(robot, quantity, |figure| figure.limit)).collect();
-        self.plot(format!("{} over time, per robot, with the limit in force", quantity.title()), &values, &limits)
+        self.plot(
+            format!("{} over time, per robot, with the limit in force", quantity.title()),
+            &values,
+            &limits,
+        )
     }
 
     /// Ages of one input of every robot, with the age at which it is given up.
@@ -114,7 +122,8 @@ impl<'a> Drawings<'a> {
             let colour = if common { colour::COMMON_LIMIT } else { colour::limit_of_robot(robot) };
             Series { samples, colour }
         });
-        Plot { label, span_s: self.span_s.clone(), figures, limits: limits.collect(), marks: &self.marks }.svg()
+        Plot { label, span_s: self.span_s.clone(), figures, limits: limits.collect(), marks: &self.marks }
+            .svg()
     }
 }
 

@@ -16,7 +16,9 @@ use serde_json::{Map, Value, json};
 pub(crate) fn layout(robots: &[String]) -> Value {
     let mut panels = Panels::default();
     let status = |field: &str, label: &str| -> Vec<(String, String)> {
-        let series = |robot: &String| (format!("/safety_monitor.robots[:]{{robot==\"{robot}\"}}.{field}"), format!("{robot} {label}"));
+        let series = |robot: &String| {
+            (format!("/safety_monitor.robots[:]{{robot==\"{robot}\"}}.{field}"), format!("{robot} {label}"))
+        };
         robots.iter().map(series).collect()
     };
     let pair = |value: &str, limit: &str| [status(value, ""), status(limit, "limit")].concat();
@@ -28,18 +30,27 @@ pub(crate) fn layout(robots: &[String]) -> Value {
             "showFullMessageForDiff": false,
         }),
     );
-    let shares = panels.add("Plot!joint_share", plot("Fastest joint, share of its limit", &with_line(status("joint_velocity_ratio", ""), 1.0)));
+    let shares = panels.add(
+        "Plot!joint_share",
+        plot("Fastest joint, share of its limit", &with_line(status("joint_velocity_ratio", ""), 1.0)),
+    );
     let speed = panels.add("Plot!tool_speed", plot("Tool speed, m/s", &pair("tcp_speed", "tcp_speed_limit")));
-    let separation = panels.add("Plot!separation", plot("Distance to other robots, m", &pair("separation", "separation_limit")));
-    let force = panels.add("Plot!contact_force", plot("Contact force, N", &pair("contact_force", "contact_force_limit")));
+    let separation = panels
+        .add("Plot!separation", plot("Distance to other robots, m", &pair("separation", "separation_limit")));
+    let force = panels
+        .add("Plot!contact_force", plot("Contact force, N", &pair("contact_force", "contact_force_limit")));
     let mut left = vec![shares, speed, separation, force];
     let mut right = vec![state, raw];
     for robot in robots {
         let velocity = [(format!("/{robot}/joint_command.data[:]"), "told".to_owned())];
-        left.push(panels.add(&format!("Plot!velocity_{robot}"), plot(&format!("{robot}: joint velocities told, rad/s"), &velocity)));
+        left.push(panels.add(
+            &format!("Plot!velocity_{robot}"),
+            plot(&format!("{robot}: joint velocities told, rad/s"), &velocity),
+        ));
         let axes = ["force.x", "force.y", "force.z"];
         let wrench = axes.map(|axis| (format!("/{robot}/wrench.wrench.{axis}"), axis.to_owned()));
-        right.push(panels.add(&format!("Plot!wrench_{robot}"), plot(&format!("{robot}: wrench, N"), &wrench)));
+        right
+            .push(panels.add(&format!("Plot!wrench_{robot}"), plot(&format!("{robot}: wrench, N"), &wrench)));
     }
     json!({
         "configById": panels.0,
@@ -62,9 +73,7 @@ impl Panels {
 
 /// Lines as (message path, label).
 fn plot(title: &str, lines: &[(String, String)]) -> Value {
-    let path = |(value, label): &(String, String)| {
-        json!({"value": value, "label": label.trim(), "enabled": true, "timestampMethod": "receiveTime"})
-    };
+    let path = |(value, label): &(String, String)| json!({"value": value, "label": label.trim(), "enabled": true, "timestampMethod": "receiveTime"});
     json!({
         "foxglovePanelTitle": title,
         "paths": lines.iter().map(path).collect::<Vec<_>>(),

@@ -13,15 +13,16 @@ use swarm_safety_core::{CauseKind, SafetyState};
 use super::Question;
 use super::quantity::of_measures;
 use super::recorded::{
-    AFTER_NS, Arrival, BEFORE_NS, InForce, Point, Proof, ProofVerdict, Recorded, Source, SourceKind, Stop, Track,
-    arrived,
+    AFTER_NS, Arrival, BEFORE_NS, InForce, Point, Proof, ProofVerdict, Recorded, Source, SourceKind, Stop,
+    Track, arrived,
 };
 use crate::status::{measures, state_of};
 use crate::verdict_json::CauseText;
 
 /// Whether a path is a bag and not a file or folder of the black box: by its name, and a folder by what is in it.
 pub(crate) fn is_bag(path: &Path) -> bool {
-    let storage = |path: &Path| path.extension().is_some_and(|extension| extension == "mcap" || extension == "db3");
+    let storage =
+        |path: &Path| path.extension().is_some_and(|extension| extension == "mcap" || extension == "db3");
     if !path.is_dir() {
         return storage(path);
     }
@@ -36,7 +37,10 @@ pub(crate) fn read(path: &Path, question: &Question<'_>) -> anyhow::Result<Recor
         "--what-if needs every cycle's inputs, which '{}' does not have: a bag holds statuses; give the black box's files (*.swarmbox) of the same time",
         path.display()
     );
-    ensure!(question.start.is_none(), "--start is for files of the black box: a bag does not tell starts apart");
+    ensure!(
+        question.start.is_none(),
+        "--start is for files of the black box: a bag does not tell starts apart"
+    );
     let mut bag = Bag::open(path)?;
     let statuses = bag.statuses()?;
     let stops = stops(&statuses)?;
@@ -106,7 +110,9 @@ fn stamp_ns(stamp: &Time) -> i64 {
 }
 
 fn state(status: &SafetyStatus) -> anyhow::Result<SafetyState> {
-    state_of(status.state).with_context(|| format!("a status has the state {}, which no monitor of this version has", status.state))
+    state_of(status.state).with_context(|| {
+        format!("a status has the state {}, which no monitor of this version has", status.state)
+    })
 }
 
 /// Each status in which a stop state stands that did not stand in the one before.
@@ -125,7 +131,13 @@ fn stops(statuses: &[SafetyStatus]) -> anyhow::Result<Vec<Stop>> {
                 unit: CauseKind::of_code(&status.cause).map_or("", CauseKind::unit),
                 detail: status.detail.clone(),
             });
-            stops.push(Stop { at_ns: stamp_ns(&status.header.stamp), cycle: status.cycle, state, before, cause });
+            stops.push(Stop {
+                at_ns: stamp_ns(&status.header.stamp),
+                cycle: status.cycle,
+                state,
+                before,
+                cause,
+            });
         }
         before = Some(state);
     }
@@ -196,7 +208,8 @@ impl Bag {
         self.reader.rewind(&Filter { topics: Some(topics), from: None, until });
         let mut tracks = Vec::new();
         for input in ["joint state", "wrench", "command", "gripper command"] {
-            let of_robot = |robot: &String| Track { robot: robot.clone(), input: input.to_owned(), ..Track::default() };
+            let of_robot =
+                |robot: &String| Track { robot: robot.clone(), input: input.to_owned(), ..Track::default() };
             tracks.extend(robots.iter().map(of_robot));
         }
         tracks.sort_by_key(|track: &Track| robots.iter().position(|robot| *robot == track.robot));
@@ -209,7 +222,9 @@ impl Bag {
                 JointState::TYPE => {
                     let joints: JointState = self.decode(&message)?;
                     let named = |robot: &&String| {
-                        joints.name.iter().any(|joint| joint.strip_prefix(robot.as_str()).is_some_and(|rest| rest.starts_with('_')))
+                        joints.name.iter().any(|joint| {
+                            joint.strip_prefix(robot.as_str()).is_some_and(|rest| rest.starts_with('_'))
+                        })
                     };
                     ("joint state", robots.iter().filter(named).cloned().collect(), Some(joints.header.stamp))
                 }

@@ -24,19 +24,24 @@ use crate::verdict_json::CauseText;
 pub(crate) fn read(files: Vec<BoxFile>, question: &Question<'_>) -> anyhow::Result<Recorded> {
     let series = starts(files)?;
     let scanned: Vec<Scan> = series.iter().map(|files| Scan::of(files)).collect::<anyhow::Result<_>>()?;
-    let listed: Vec<Start> =
-        scanned.iter().zip(&series).enumerate().map(|(index, (scan, files))| scan.listed(index + 1, files.len())).collect();
+    let listed: Vec<Start> = scanned
+        .iter()
+        .zip(&series)
+        .enumerate()
+        .map(|(index, (scan, files))| scan.listed(index + 1, files.len()))
+        .collect();
     let number = choose(question.start, &listed)?;
     let (files, scan) = (&series[number - 1], &scanned[number - 1]);
     ensure!(!scan.stops.is_empty(), no_stop(&listed, number, scan.cut_bytes));
-    let chosen = question.stop.checked_sub(1).filter(|index| *index < scan.stops.len()).with_context(|| {
-        format!(
-            "stop {} of start {number} was asked for, which has {} (--stop 1 to {})",
-            question.stop,
-            scan.stops.len(),
-            scan.stops.len()
-        )
-    })?;
+    let chosen =
+        question.stop.checked_sub(1).filter(|index| *index < scan.stops.len()).with_context(|| {
+            format!(
+                "stop {} of start {number} was asked for, which has {} (--stop 1 to {})",
+                question.stop,
+                scan.stops.len(),
+                scan.stops.len()
+            )
+        })?;
     let stop = scan.stops[chosen];
     let mut window = Window::around(&scan.header, stop);
     walk(files, |context, record| {
@@ -71,7 +76,8 @@ pub(crate) fn read(files: Vec<BoxFile>, question: &Question<'_>) -> anyhow::Resu
         start: Some(number),
         stops,
         chosen,
-        limit_source: cause.and_then(|cause| limit_source(&scan.header, &at.limits, &cause.code, &cause.robot)),
+        limit_source: cause
+            .and_then(|cause| limit_source(&scan.header, &at.limits, &cause.code, &cause.robot)),
         in_force: InForce {
             skill: at.limits.skill.clone(),
             artifact: at.limits.artifact.clone(),
@@ -249,8 +255,14 @@ fn walk(
                     let ceiling = header.ceiling_config().with_context(named)?;
                     let config = header.config_under(&ceiling, &header.limits).with_context(named)?;
                     let (header, limits) = (header.clone(), header.limits.clone());
-                    context =
-                        Some(Context { header, ceiling, config, limits, limits_since_ns: None, limits_new: false });
+                    context = Some(Context {
+                        header,
+                        ceiling,
+                        config,
+                        limits,
+                        limits_since_ns: None,
+                        limits_new: false,
+                    });
                 }
                 (None, _) => bail!("{} begins with no header: nothing can be made of it", named()),
                 (Some(context), Record::Header(Header { limits, .. }) | Record::Limits(limits)) => {
@@ -317,9 +329,8 @@ impl Window {
         if self.tracks.is_empty() {
             self.tracks = tracks(config);
         }
-        let robots = (0..config.arms().len()).map(|i| {
-            of_cycle(config, i, &cycle.verdict.robots[i].measures, &cycle.inputs.robots[i])
-        });
+        let robots = (0..config.arms().len())
+            .map(|i| of_cycle(config, i, &cycle.verdict.robots[i].measures, &cycle.inputs.robots[i]));
         self.points.push(Point { at_ns, state: cycle.verdict.state, robots: robots.collect() });
         self.hear(context, cycle, at_ns);
         if cycle.verdict.cycle == self.stop_cycle {
@@ -385,7 +396,9 @@ fn tracks(config: &Config) -> Vec<Track> {
     let timeout = |input| match input {
         Input::JointState => cell.joint_state_timeout_s,
         Input::Wrench => cell.wrench_timeout_s,
-        Input::Command | Input::GripperCommand => cell.command_timeout_s,
+        Input::Command => cell.command_timeout_s,
+        // A grip is held until another one is asked for.
+        Input::GripperCommand => f64::INFINITY,
         Input::HumanPresence => humans.timeout_s,
     };
     let track = |robot: &str, input: Input, name: &str| Track {

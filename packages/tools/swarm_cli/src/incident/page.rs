@@ -53,7 +53,11 @@ pub(crate) fn page(recorded: &Recorded, report: &Report) -> String {
 fn headline(stop: &StopReport) -> String {
     let Some(cause) = &stop.cause else { return format!("{} without a cause", stop.state) };
     let what = cause.code.replace('_', " ");
-    if cause.robot.is_empty() { format!("Stopped by {what}") } else { format!("{} stopped by {what}", cause.robot) }
+    if cause.robot.is_empty() {
+        format!("Stopped by {what}")
+    } else {
+        format!("{} stopped by {what}", cause.robot)
+    }
 }
 
 fn sample_word(report: &Report) -> &'static str {
@@ -69,7 +73,11 @@ fn figure(value: f64) -> String {
 }
 
 fn with_unit(value: f64, unit: &str) -> String {
-    if value.is_finite() { format!("{} {unit}", short(value)).trim_end().to_owned() } else { "–".to_owned() }
+    if value.is_finite() {
+        format!("{} {unit}", short(value)).trim_end().to_owned()
+    } else {
+        "–".to_owned()
+    }
 }
 
 /// Whether a cause compares a value with a limit.
@@ -87,7 +95,8 @@ fn head(report: &Report, title: &str) -> Markup {
             }
             @if let Some(cause) = &stop.cause { p.said { (cause.detail) } }
             div.tiles {
-                (tile(&stop.utc.replace('T', " "), "stopped, UTC", &format!("cycle {}", stop.cycle)))
+                @let (date, time) = stop.utc.split_once('T').unwrap_or((&stop.utc, ""));
+                (tile(time.trim_end_matches('Z'), &format!("UTC, {date}"), &format!("cycle {}", stop.cycle)))
                 @if let Some(cause) = stop.cause.as_ref().filter(|_| compares(stop)) {
                     (tile(&with_unit(cause.value, cause.unit), "measured", &format!("limit {}", with_unit(cause.limit, cause.unit))))
                 }
@@ -178,7 +187,8 @@ fn drawings(recorded: &Recorded, report: &Report) -> Markup {
     let of_cause = report.stop.cause.as_ref().and_then(|cause| Quantity::of_cause(&cause.code));
     let mut front: Vec<Quantity> = of_cause.into_iter().collect();
     front.extend(IN_FRONT.into_iter().filter(|quantity| Some(*quantity) != of_cause));
-    let behind = Quantity::ALL.into_iter().filter(|quantity| !front.contains(quantity) && drawings.knows(*quantity));
+    let behind =
+        Quantity::ALL.into_iter().filter(|quantity| !front.contains(quantity) && drawings.knows(*quantity));
     let behind: Vec<Quantity> = behind.collect();
     html! {
         h2 { "The last " (short(report.window.before_s)) " s before the stop" }
@@ -186,6 +196,9 @@ fn drawings(recorded: &Recorded, report: &Report) -> Markup {
             @for (index, robot) in report_robots(recorded) { li { i class=(colour::robot_class(index)) {} (robot) } }
             li { i.limit {} "limit in force" }
             li { i.stop {} "stop" }
+            @if report.what_if.as_ref().is_some_and(|what_if| what_if.stop.is_some()) {
+                li { i.other {} "stop under the other envelope" }
+            }
         }
         div.panel {
             h3 { "State of the safety monitor" }
@@ -230,16 +243,22 @@ fn margins(report: &Report) -> Markup {
                     th { "robot" } th { "quantity" } th.number { "last before" } th.number { "in its " (word) }
                     th.number { "limit" } th.number { "margin" } th.number { "nearest" } th.number { "at" }
                 } }
-                tbody { @for margin in &report.margins { (margin_row(margin)) } }
+                @for of_robot in report.margins.chunk_by(|one, two| one.robot == two.robot) {
+                    tbody { @for (index, margin) in of_robot.iter().enumerate() { (margin_row(margin, index == 0, report)) } }
+                }
             }
         }
     }
 }
 
-fn margin_row(margin: &Margin) -> Markup {
+/// A row; the first of a robot names it, and that of the cause stands out.
+fn margin_row(margin: &Margin, first: bool, report: &Report) -> Markup {
+    let of_cause = report.stop.cause.as_ref().is_some_and(|cause| {
+        cause.robot == margin.robot && Quantity::of_cause(&cause.code) == Some(margin.quantity)
+    });
     html! {
-        tr {
-            td { (margin.robot) }
+        tr class=[of_cause.then_some("critical")] {
+            th scope="row" { @if first { (margin.robot) } }
             td { (title(margin.quantity)) }
             td.number { (figure(margin.before_stop)) }
             td.number { (figure(margin.at_stop)) }
@@ -259,7 +278,9 @@ fn inputs(recorded: &Recorded, report: &Report) -> Markup {
         .collect();
     let age_of = match report.source.kind {
         SourceKind::BlackBox => "Ages count from the arrival at the safety monitor, as it counts them.",
-        SourceKind::Bag => "Ages count from the messages' stamps; messages count when the recorder took them in.",
+        SourceKind::Bag => {
+            "Ages count from the messages' stamps; messages count when the recorder took them in."
+        }
     };
     html! {
         h2 { "What each input did" }
@@ -375,7 +396,7 @@ fn conditions(report: &Report) -> Markup {
                 @if let Some(generation) = in_force.generation {
                     dt { "limits" } dd {
                         "generation " (generation)
-                        @if let Some(since) = in_force.since_s { ", in force since " (format!("{since:.3}")) " s before the stop" }
+                        @if let Some(since) = in_force.since_s { ", in force for " (format!("{since:.3}")) " s when it stopped" }
                     }
                 }
                 dt { "run heard last" } dd { code { (or_none(&in_force.trace_id)) } }

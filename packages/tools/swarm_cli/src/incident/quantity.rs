@@ -192,9 +192,8 @@ pub(crate) fn of_cycle(config: &Config, robot: usize, measures: &Measures, input
     let largest_share = |values: &JointVector, most: &JointVector| {
         (0..dof).map(|i| values[i].abs() / most[i]).fold(0.0, f64::max)
     };
-    let left = (0..dof).map(|i| {
-        (joints.q[i] - limits.joints.lower[i]).min(limits.joints.upper[i] - joints.q[i])
-    });
+    let left =
+        (0..dof).map(|i| (joints.q[i] - limits.joints.lower[i]).min(limits.joints.upper[i] - joints.q[i]));
     let left = left.fold(f64::INFINITY, f64::min);
     set(Quantity::JointRange, &|figure| *figure = Figure { value: left, limit: 0.0 });
     if let Some(effort) = &joints.effort {
@@ -217,7 +216,9 @@ mod tests {
         for quantity in Quantity::ALL {
             assert!(!quantity.key().contains(' '));
         }
-        for code in ["tcp_speed", "elbow_speed", "momentum", "power", "collision_force", "separation", "workspace"] {
+        for code in
+            ["tcp_speed", "elbow_speed", "momentum", "power", "collision_force", "separation", "workspace"]
+        {
             let kind = CauseKind::of_code(code).unwrap();
             assert_eq!(Quantity::of_cause(code).unwrap().unit(), kind.unit(), "{code}");
         }

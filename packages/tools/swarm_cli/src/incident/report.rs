@@ -81,8 +81,9 @@ pub(crate) struct InputReport {
     pub robot: String,
     pub input: String,
     pub samples: usize,
+    /// Null, as the gap is, for what has no rate: the emergency stop.
     pub rate_hz: f64,
-    /// Between two samples, or from the last one to the stop.
+    /// Between two samples, or from the last one to the stop; null if none came.
     pub longest_gap_s: f64,
     /// Null if none came.
     pub age_at_stop_s: Option<f64>,
@@ -133,7 +134,8 @@ impl Report {
         let all_stops: Vec<StopReport> =
             r.stops.iter().enumerate().map(|(index, stop)| StopReport::of(index, stop)).collect();
         let from_stop_s = |at_ns: i64| (at_ns - r.stop().at_ns) as f64 * 1e-9;
-        let ends = [r.points.first(), r.points.last()].map(|point| point.map_or(0.0, |point| from_stop_s(point.at_ns)));
+        let ends = [r.points.first(), r.points.last()]
+            .map(|point| point.map_or(0.0, |point| from_stop_s(point.at_ns)));
         let what_if = r.what_if.as_ref().map(|what_if| match what_if {
             WhatIf::Refused(why) => WhatIfReport { refused: Some(why.clone()), stop: None, at_s: None },
             WhatIf::NoStop => WhatIfReport { refused: None, stop: None, at_s: None },
@@ -177,10 +179,10 @@ fn margins(recorded: &Recorded) -> Vec<Margin> {
                 let alone = if quantity.stays_above() { figure.value } else { -figure.value };
                 if margin.is_finite() { margin } else { alone }
             };
-            let all = up_to_stop.iter().filter_map(|point| Some((point.at_ns, *point.robots.get(i)?.get(k)?)));
-            let nearest = all
-                .filter(|(_, figure)| known(figure))
-                .min_by(|one, two| far(one.1).total_cmp(&far(two.1)));
+            let all =
+                up_to_stop.iter().filter_map(|point| Some((point.at_ns, *point.robots.get(i)?.get(k)?)));
+            let nearest =
+                all.filter(|(_, figure)| known(figure)).min_by(|one, two| far(one.1).total_cmp(&far(two.1)));
             let Some((near_ns, near)) = nearest else { continue };
             let [last, now] =
                 [before, at_stop].map(|point| point.robots.get(i).map_or(Figure::UNKNOWN, |robot| robot[k]));
@@ -208,15 +210,14 @@ fn input(track: &Track, recorded: &Recorded, window_s: f64) -> InputReport {
     let inside = heard.iter().filter(|arrival| arrival.at_ns >= from_ns).count();
     // What is heard once, by a person's hand, has neither rate nor gap.
     let regular = track.input != "emergency stop";
-    let times = heard.iter().map(|arrival| arrival.at_ns).chain(regular.then_some(stop_ns));
-    let times: Vec<i64> = times.collect();
+    let times: Vec<i64> = heard.iter().map(|arrival| arrival.at_ns).chain([stop_ns]).collect();
     let gaps = times.windows(2).map(|pair| (pair[1] - pair[0]) as f64 * 1e-9);
     InputReport {
         robot: track.robot.clone(),
         input: track.input.clone(),
         samples: inside,
-        rate_hz: if window_s > 0.0 { inside as f64 / window_s } else { f64::NAN },
-        longest_gap_s: if heard.is_empty() { f64::NAN } else { gaps.fold(0.0, f64::max) },
+        rate_hz: if regular && window_s > 0.0 { inside as f64 / window_s } else { f64::NAN },
+        longest_gap_s: if regular && !heard.is_empty() { gaps.fold(0.0, f64::max) } else { f64::NAN },
         age_at_stop_s: heard.last().map(|last| (stop_ns - last.since_ns) as f64 * 1e-9),
         timeout_s: track.timeout_s.filter(|timeout| timeout.is_finite()),
         refused: (recorded.source.kind == SourceKind::BlackBox).then(|| {

@@ -10,7 +10,11 @@ pub(crate) fn show(report: &Report) {
     let [cell, software] = [&report.cell, &report.software].map(|text| text.as_ref().unwrap_or(&unknown));
     println!("cell {cell}, recorded by {software}");
     if report.starts.len() > 1 {
-        println!("{} starts of the monitor, this is start {}", report.starts.len(), report.start.unwrap_or(0));
+        println!(
+            "{} starts of the monitor, this is start {}",
+            report.starts.len(),
+            report.start.unwrap_or(0)
+        );
         for start in &report.starts {
             println!("  start {:<3} {}  {} cycles", start.number, start.started_utc, start.cycles);
             for stop in &start.stops {
@@ -51,13 +55,14 @@ pub(crate) fn show(report: &Report) {
     }
     println!("\ninputs in the {} s before", figure(report.window.before_s));
     for input in &report.inputs {
-        let age = input.age_at_stop_s.map_or("never heard".to_owned(), |age| format!("{age:.4} s old at the stop"));
+        let age =
+            input.age_at_stop_s.map_or("never heard".to_owned(), |age| format!("{age:.4} s old at the stop"));
         let refused = match &input.refused {
             None => "refusals unknown".to_owned(),
             Some(refused) => format!("{} refused", refused.len()),
         };
         println!(
-            "  {:<12} {:<16} {:>6} samples, {:>8} Hz, longest gap {} s, {age}, {refused}",
+            "  {:<12} {:<16} {:>6} samples, {:>9} Hz, longest gap {} s, {age}, {refused}",
             input.robot,
             input.input,
             input.samples,
@@ -85,7 +90,9 @@ pub(crate) fn show(report: &Report) {
 pub(crate) fn proof_words(report: &Report) -> String {
     let recording = &report.recording;
     let mut words = match recording.verdict {
-        ProofVerdict::Genuine => format!("genuine, sealed with the trusted key {}", recording.keys.join(", ")),
+        ProofVerdict::Genuine => {
+            format!("genuine, sealed with the trusted key {}", recording.keys.join(", "))
+        }
         ProofVerdict::Unvouched => format!(
             "whole, sealed with key {}, which nobody has vouched for (--public-key)",
             recording.keys.join(", ")
