@@ -102,9 +102,10 @@ impl Exporter {
             });
         }
         let replay = Replay::begin(header.clone())?;
-        let presence = match replay.config().in_force().humans.is_monitored() {
-            true => Some(bag.add_topic(Topic::of::<Range>("/human_presence", sensor)?)?),
-            false => None,
+        let presence = if replay.config().in_force().humans.is_monitored() {
+            Some(bag.add_topic(Topic::of::<Range>("/human_presence", sensor)?)?)
+        } else {
+            None
         };
         let topics = Topics {
             joints: bag.add_topic(Topic::of::<JointState>("/joint_states", sensor)?)?,

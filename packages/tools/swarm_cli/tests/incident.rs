@@ -214,7 +214,7 @@ fn the_page_says_what_the_json_says_and_stands_alone() {
     let tree = parsed(&page);
     let tree = roxmltree::Document::parse(&tree).unwrap_or_else(|error| panic!("not well formed: {error}"));
     let words = |node: roxmltree::Node<'_, '_>| -> String {
-        node.descendants().filter(|node| node.is_text()).filter_map(|node| node.text()).collect()
+        node.descendants().filter(roxmltree::Node::is_text).filter_map(|node| node.text()).collect()
     };
     let rows: Vec<Vec<String>> = tree
         .descendants()

@@ -5,7 +5,7 @@ use swarm_plot::{colour, short, style};
 
 use super::drawings::Drawings;
 use super::recorded::{ProofVerdict, SourceKind};
-use super::report::{InputReport, Margin, StopReport, WhatIfReport};
+use super::report::{InputReport, Nearness, StopReport, WhatIfReport};
 use super::text::{proof_words, source_words};
 use super::{Quantity, Recorded, Report};
 
@@ -252,7 +252,7 @@ fn margins(report: &Report) -> Markup {
 }
 
 /// A row; the first of a robot names it, and that of the cause stands out.
-fn margin_row(margin: &Margin, first: bool, report: &Report) -> Markup {
+fn margin_row(margin: &Nearness, first: bool, report: &Report) -> Markup {
     let of_cause = report.stop.cause.as_ref().is_some_and(|cause| {
         cause.robot == margin.robot && Quantity::of_cause(&cause.code) == Some(margin.quantity)
     });

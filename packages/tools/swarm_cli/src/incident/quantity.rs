@@ -1,5 +1,6 @@
 //! The figures that stand beside a limit.
 
+use serde::{Serialize, Serializer};
 use swarm_kinematics::JointVector;
 use swarm_safety_core::{Config, Measures, RobotInputs};
 
@@ -148,6 +149,12 @@ impl Quantity {
             "joint_state_timeout" | "wrench_timeout" => Self::InputAge,
             _ => return None,
         })
+    }
+}
+
+impl Serialize for Quantity {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.key())
     }
 }
 

@@ -2,7 +2,6 @@
 //! (negative before it). JSON has no number for what is infinite or unknown: it is null there.
 
 use serde::Serialize;
-use serde::ser::Serializer;
 
 use super::Recorded;
 use super::provenance::LimitSource;
@@ -28,7 +27,7 @@ pub(crate) struct Report {
     /// How much was recorded before the stop and behind it, as far as it is looked at.
     pub window: WindowReport,
     pub lost_cycles: Option<u64>,
-    pub margins: Vec<Margin>,
+    pub margins: Vec<Nearness>,
     pub inputs: Vec<InputReport>,
     pub what_if: Option<WhatIfReport>,
 }
@@ -56,9 +55,8 @@ pub(crate) struct WindowReport {
 
 /// How near a robot was to one limit.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Margin {
+pub(crate) struct Nearness {
     pub robot: String,
-    #[serde(serialize_with = "as_key")]
     pub quantity: Quantity,
     pub unit: &'static str,
     /// Last before the stop, and in the stop's own cycle or status.
@@ -108,10 +106,6 @@ pub(crate) struct WhatIfReport {
     pub stop: Option<StopReport>,
     /// From the recorded stop; negative before it.
     pub at_s: Option<f64>,
-}
-
-fn as_key<S: Serializer>(quantity: &Quantity, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(quantity.key())
 }
 
 impl StopReport {
@@ -165,7 +159,7 @@ impl Report {
     }
 }
 
-fn margins(recorded: &Recorded) -> Vec<Margin> {
+fn margins(recorded: &Recorded) -> Vec<Nearness> {
     let stop_ns = recorded.stop().at_ns;
     let up_to_stop: Vec<_> = recorded.points.iter().filter(|point| point.at_ns <= stop_ns).collect();
     let Some(at_stop) = up_to_stop.last() else { return Vec::new() };
@@ -186,7 +180,7 @@ fn margins(recorded: &Recorded) -> Vec<Margin> {
             let Some((near_ns, near)) = nearest else { continue };
             let [last, now] =
                 [before, at_stop].map(|point| point.robots.get(i).map_or(Figure::UNKNOWN, |robot| robot[k]));
-            margins.push(Margin {
+            margins.push(Nearness {
                 robot: robot.clone(),
                 quantity,
                 unit: quantity.unit(),
