@@ -37,9 +37,11 @@ pub const ROBOT_LIMITS: [Colour; 3] = [
 pub const GOOD: Colour = colour((0x2E, 0x8B, 0x2E), (0x55, 0xB8, 0x55));
 pub const WARNING: Colour = colour((0xD8, 0x96, 0x0C), (0xF0, 0xB4, 0x3A));
 pub const CRITICAL: Colour = colour((0xC9, 0x2F, 0x2F), (0xF0, 0x6A, 0x6A));
+/// What would have been.
+pub const OTHERWISE: Colour = colour((0x8A, 0x5A, 0x00), (0xF2, 0xCB, 0x7E));
 pub const IDLE: Colour = colour((0x9A, 0x99, 0x93), (0x77, 0x76, 0x71));
 
-const DRAWN: [Colour; 14] = [
+const DRAWN: [Colour; 15] = [
     INK,
     FAINT_INK,
     GRID,
@@ -53,6 +55,7 @@ const DRAWN: [Colour; 14] = [
     GOOD,
     WARNING,
     CRITICAL,
+    OTHERWISE,
     IDLE,
 ];
 
@@ -93,7 +96,7 @@ pub(crate) fn dark_rules() -> String {
 
 fn legend_rules(ground: impl Fn(&Colour) -> RGBColor) -> String {
     let robots = ROBOTS.iter().enumerate().map(|(index, robot)| (robot_class(index), robot));
-    let all = robots.chain([("stop".to_owned(), &CRITICAL), ("other".to_owned(), &WARNING)]);
+    let all = robots.chain([("stop".to_owned(), &CRITICAL), ("other".to_owned(), &OTHERWISE)]);
     let rule = |(class, colour)| format!(".{class}{{color:{}}}", hex(ground(colour)));
     all.map(rule).collect()
 }
@@ -122,7 +125,7 @@ mod tests {
             (a.max(b) + 0.05) / (a.min(b) + 0.05)
         };
         let (white, black) = (crate::page::LIGHT_GROUND, crate::page::DARK_GROUND);
-        for (colour, least) in [(INK, 4.5), (FAINT_INK, 4.5)].into_iter().chain(
+        for (colour, least) in [(INK, 4.5), (FAINT_INK, 4.5), (OTHERWISE, 4.5)].into_iter().chain(
             [ROBOTS[0], ROBOTS[1], ROBOTS[2], COMMON_LIMIT, GOOD, CRITICAL].map(|colour| (colour, 3.0)),
         ) {
             assert!(contrast(colour.light, white) >= least, "{} on light", hex(colour.light));

@@ -397,8 +397,10 @@ fn what_is_cut_old_or_nothing_is_refused_with_its_reason() {
     assert!(output.contains("there is no stop among the"), "{output}");
     let bytes = std::fs::read(&bag).unwrap();
     std::fs::write(&bag, &bytes[..bytes.len() / 2]).unwrap();
+    // Whether a status came before the cut depends on when the writer ended a chunk.
     let cut = refusal(&[path(&bag)]);
-    assert!(cut.contains("there is no stop among the") && cut.contains("calm.mcap: "), "{cut}");
+    assert!(cut.contains("there is no stop among the") || cut.contains("has no topic of type"), "{cut}");
+    assert!(cut.contains("(calm.mcap: "), "{cut}");
 }
 
 /// 2026-01-01, in nanoseconds since the epoch.

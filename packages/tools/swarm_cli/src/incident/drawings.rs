@@ -8,6 +8,9 @@ use swarm_safety_core::SafetyState;
 use super::quantity::{Figure, Quantity};
 use super::{Recorded, Report};
 
+/// Statuses come every 20 ms, cycles more often: where nothing is known for so long, no line is drawn.
+const GAP_S: f64 = 0.1;
+
 /// What all drawings of a page share.
 pub(crate) struct Drawings<'a> {
     recorded: &'a Recorded,
@@ -26,7 +29,7 @@ impl<'a> Drawings<'a> {
             // Words on the left where there is room, so that they do not meet those of the stop.
             let room = at_s - span_s.start > 0.2 * (span_s.end - span_s.start);
             let side = if room { Side::Left } else { Side::Right };
-            marks.push(mark(at_s, "other envelope", colour::WARNING, side));
+            marks.push(mark(at_s, "other envelope", colour::OTHERWISE, side));
         }
         Self { recorded, span_s, marks }
     }
@@ -43,11 +46,18 @@ impl<'a> Drawings<'a> {
 
     fn samples(&self, robot: usize, quantity: Quantity, of: impl Fn(Figure) -> f64) -> Samples {
         let index = Quantity::ALL.iter().position(|other| *other == quantity).unwrap_or_default();
-        let points = self.recorded.points.iter().map(|point| {
+        let mut samples = Vec::with_capacity(self.recorded.points.len());
+        let mut before_s = f64::INFINITY;
+        for point in &self.recorded.points {
             let figure = point.robots.get(robot).map_or(Figure::UNKNOWN, |robot| robot[index]);
-            (self.at_s(point.at_ns), of(figure))
-        });
-        Samples(points.collect())
+            let at_s = self.at_s(point.at_ns);
+            if at_s - before_s > GAP_S {
+                samples.push((before_s, f64::NAN));
+            }
+            samples.push((at_s, of(figure)));
+            before_s = at_s;
+        }
+        Samples(samples)
     }
 
     /// States of the safety monitor.

@@ -148,12 +148,14 @@ impl Bag {
     fn open(path: &Path) -> anyhow::Result<Self> {
         let reader = BagReader::open(path)?;
         let bag = Self { path: path.to_owned(), reader };
+        // A bag that was cut off before its first whole chunk names no topic either: then the damage is said.
         let statuses = bag.reader.topics().iter().find(|topic| topic.type_name == SafetyStatus::TYPE);
         let Some(topic) = statuses else {
             bail!(
-                "'{}' has no topic of type {}: record /safety_monitor too, or give the black box's files (*.swarmbox)",
+                "'{}' has no topic of type {}{}: record /safety_monitor too, or give the black box's files (*.swarmbox)",
                 path.display(),
-                SafetyStatus::TYPE
+                SafetyStatus::TYPE,
+                bag.damage_in_words()
             );
         };
         let known = Definitions::suite().describe(SafetyStatus::TYPE)?.type_hash;

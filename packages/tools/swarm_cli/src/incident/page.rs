@@ -170,6 +170,7 @@ fn cause(report: &Report) -> Markup {
                     dt { "its provenance" } dd { (source.provenance) }
                 }
                 dt { "when" } dd { (stop.utc) ", " (format!("{:.6}", stop.unix_s)) " s since 1970, cycle " (stop.cycle) }
+                dt { "recording" } dd { (proof_words(report)) }
                 dt { "states" } dd { (stop.state_before.unwrap_or("not recorded")) " to " (stop.state) }
                 @if let Some(what_if) = report.what_if.as_ref().and_then(|what_if| what_if.stop.as_ref().zip(what_if.at_s)) {
                     dt { "other envelope" } dd {
