@@ -12,8 +12,10 @@ use swarm_bag::msg::{
     WrenchStamped,
 };
 use swarm_bag::{BagWriter, Qos, Topic, WriteOptions};
+use swarm_base::Duration;
 use swarm_black_box::{Cycle, Record, records};
-use swarm_cli::black_box::kills::{key, write_all};
+use swarm_black_box_file::Mode;
+use swarm_cli::black_box::kills::{key, write, write_all};
 use swarm_cli::black_box::work::Work;
 use swarm_plot::short;
 
@@ -296,6 +298,23 @@ fn another_envelope_is_run_up_to_the_recorded_stop() {
     let found = incident(&[path(&files), "--stop", COLLISION, "--what-if", path(&speed(0.2))]);
     assert_eq!(found["what_if"]["stop"]["cycle"], found["stop"]["cycle"]);
     assert_eq!(found["what_if"]["at_s"], 0.0);
+}
+
+#[test]
+fn a_recording_around_stops_alone_is_read_over_its_gaps() {
+    let folder = tempfile::tempdir().unwrap();
+    let whole = recording(folder.path(), ROUNDS);
+    let around = folder.path().join("around");
+    let mode = Mode::OnStop { before: Duration::from_millis(400), after: Duration::from_millis(200) };
+    write(&mut Work::start(&declaration()).unwrap(), ROUNDS, &around, mode).unwrap();
+    assert!(cycles(&around).len() < cycles(&whole).len() / 2);
+    let soft =
+        envelope(folder.path(), "ur5e_left: {wrench: {provenance: soft parts, collision_force_n: 40}}");
+    let of = |files: &Path| incident(&[path(files), "--stop", COLLISION, "--what-if", path(&soft)]);
+    let (gaps, no_gaps) = (of(&around), of(&whole));
+    assert_eq!(gaps["all_stops"], no_gaps["all_stops"]);
+    assert_eq!(gaps["what_if"]["stop"]["cycle"], no_gaps["what_if"]["stop"]["cycle"]);
+    assert!(gaps["what_if"]["at_s"].as_f64().unwrap() < 0.0);
 }
 
 #[test]

@@ -178,8 +178,13 @@ fn last_sealed_cycle(bytes: &[u8]) -> anyhow::Result<u64> {
 
 /// Writes `cycles` of work into a folder, closed. Gives how many there are.
 pub fn write_all(work: &mut Work, cycles: u64, folder: &Path) -> anyhow::Result<()> {
+    write(work, cycles, folder, Mode::Continuous)
+}
+
+/// The same in the mode of recording that is asked for.
+pub fn write(work: &mut Work, cycles: u64, folder: &Path, mode: Mode) -> anyhow::Result<()> {
     let options = Options {
-        mode: Mode::Continuous,
+        mode,
         key: Some(key()),
         max_file_bytes: 32 << 20,
         max_bytes: 4 << 30,
