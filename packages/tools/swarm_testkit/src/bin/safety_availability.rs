@@ -1,0 +1,91 @@
+//! Evidence `safety-availability`: false stops in hours of simulated nominal work, and what slowing down for people costs.
+//! What is done, and what it means, says [`swarm_testkit::availability`]. The last line is the result as JSON.
+
+use std::ops::Range;
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use clap::Parser;
+use rustix::time::{ClockId, clock_gettime};
+use serde_json::json;
+use swarm_testkit::availability::people::Policy;
+use swarm_testkit::availability::{Demo, Throughput};
+use swarm_testkit::{parse_seeds, repository};
+
+#[derive(Debug, Parser)]
+#[command(about = "Counts stops that nothing calls for, in hours of simulated work. Use a release build.")]
+struct Arguments {
+    /// Hours of work.
+    #[arg(long, default_value_t = 100.0)]
+    hours: f64,
+    /// Runs of the demo skill that are recorded and repeated, and that are run beside somebody: A..B, B not included.
+    #[arg(long, value_parser = parse_seeds, default_value = "0..8")]
+    seeds: Range<u64>,
+    /// Of noise, lateness and losses; random where absent, and printed.
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
+fn main() -> Result<()> {
+    let arguments = Arguments::parse();
+    let seed = arguments.seed.unwrap_or_else(rand::random);
+    println!("seed {seed}");
+    let demo = Demo::load(&repository())?;
+    let recordings = demo.record(arguments.seeds.clone())?;
+    println!("{} runs recorded", recordings.len());
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let (began, cpu_before) = (Instant::now(), cpu_s());
+    let work = demo.repeat(&recordings, arguments.hours, threads, seed)?;
+    let (cpu_s, wall_s) = (cpu_s() - cpu_before, began.elapsed().as_secs_f64());
+    for (of, number, at_s, state, cause) in &work.false_stops {
+        println!("FALSE STOP repetition {number} of run {of}, {at_s:.3} s: {state:?}, {cause}");
+    }
+    println!(
+        "{:.2} h in {} repetitions, {} false stops; {cpu_s:.0} s of processors in {wall_s:.0} s",
+        work.hours(),
+        work.repetitions,
+        work.false_stops.len()
+    );
+
+    let [ignored, graded, stopped] = [Policy::Ignore, Policy::Graded, Policy::StopOnly]
+        .map(|policy| demo.throughput(arguments.seeds.clone(), policy));
+    let (ignored, graded, stopped) = (ignored?, graded?, stopped?);
+    let against = |with: &Throughput| ignored.duration_s / with.duration_s;
+    let share = |of: u64, throughput: &Throughput| of as f64 / throughput.passed.cycles as f64;
+    let result = json!({
+        "figures": {
+            "hours": work.hours(),
+            "false_stops": work.false_stops.len(),
+            "graded_throughput": against(&graded),
+            "cycles": work.cycles,
+            "repetitions": work.repetitions,
+            "slow_share": work.slow as f64 / work.cycles as f64,
+            "deviation_rad_max": work.deviation_rad,
+            "cpu_s": cpu_s,
+            "wall_s": wall_s,
+        },
+        "reference": {
+            "unrestricted_s": ignored.duration_s,
+            "graded_s": graded.duration_s,
+            "stop_only_s": stopped.duration_s,
+            "stop_only_throughput": against(&stopped),
+            "person_present_share": share(graded.passed.present, &graded),
+            "person_nearest_m": graded.passed.nearest_m,
+            "stop_only_standing_share": share(stopped.passed.slowed, &stopped),
+            "runs": recordings.len(),
+        },
+        "ratios": {
+            "graded_to_stop_only": stopped.duration_s / graded.duration_s,
+            "cpu_per_simulated_time": cpu_s / (work.hours() * 3600.0),
+        },
+    });
+    println!("{result}");
+    ensure!(work.false_stops.is_empty(), "{} false stops", work.false_stops.len());
+    Ok(())
+}
+
+/// Processor time of this process, s.
+fn cpu_s() -> f64 {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
+}
