@@ -9,31 +9,32 @@
 //! 2. The drivers get its velocities, its permit and its gripper targets; the physics moves on.
 //! 3. Every fifth cycle the runtime ticks; its wishes become commands for the next cycle.
 
+mod material;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
 use nalgebra::Vector3;
-use swarm_artifact::{EntryPath, SkillSource};
+use swarm_artifact::SkillSource;
 use swarm_base::{Duration, Role, Time};
 use swarm_cell::CellConfig;
 use swarm_kinematics::{ArmModel, JointVector};
 use swarm_mujoco::driver::{Permit, VelocityCommand};
 use swarm_mujoco::{CONTROL_PERIOD, Cell, Commands, GripperCommand, Observation, Options, RobotState};
-use swarm_onnx::OnnxPolicy;
 use swarm_safety_core::{
     CommandSample, Config, EnvelopeFile, GripperSample, Inputs, JointSample, ResetRequest, RobotShape,
     SafetyState, State, Tolerances, Verdict, WrenchSample, step,
 };
 use swarm_skill_core::{
-    CellRobot, GoldenVectors, INPUT_TIMEOUT, LocalLink, Material, MotionLimits, Outcome, PartSighting,
-    Policy, PolicyError, RoleInputs, Run, RunIdentity, RunState, SafetyView, Skill, Timing,
+    CellRobot, INPUT_TIMEOUT, LocalLink, MotionLimits, Outcome, PartSighting, RoleInputs, Run, RunIdentity,
+    RunState, SafetyView, Skill, Timing,
 };
 
 use crate::arms::load_arms;
-use crate::policy::policy_from_bytes;
+use material::SkillFolder;
 
 const CYCLES_PER_TICK: u64 = 5;
 /// No run of the demo skill takes longer, s.
@@ -106,18 +107,12 @@ impl LockstepCell {
     /// Loads cell and skill: `root` holds `config/` and `urdf/`, `skill_dir` is a skill's source folder with `skill.yaml`.
     pub fn new(config: &CellConfig, root: &Path, skill_dir: &Path) -> Result<Self> {
         let path = root.join(&config.safety.file);
-        let text =
-            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         Self::under(config, &EnvelopeFile::parse(&text)?, root, skill_dir)
     }
 
     /// The same under another ceiling than the declared one.
-    pub fn under(
-        config: &CellConfig,
-        ceiling: &EnvelopeFile,
-        root: &Path,
-        skill_dir: &Path,
-    ) -> Result<Self> {
+    pub fn under(config: &CellConfig, ceiling: &EnvelopeFile, root: &Path, skill_dir: &Path) -> Result<Self> {
         let arms = load_arms(config, root)?;
         let read =
             |path: &Path| fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()));
@@ -211,6 +206,8 @@ impl LockstepCell {
                 note_phases(&run, self.now, &mut report);
                 if let RunState::Ended(outcome) = state {
                     report.outcome = outcome;
+                    // The last commands, to stand still, go out too.
+                    self.cycle(false, self.now.since(started), bystander)?;
                     break;
                 }
             }
@@ -447,43 +444,4 @@ fn cell_robots(
         );
     }
     Ok(robots)
-}
-
-/// A skill's source folder.
-struct SkillFolder(PathBuf);
-
-impl Material for SkillFolder {
-    fn read(&self, path: &EntryPath) -> Result<Vec<u8>, String> {
-        let file = self.0.join(path.as_str());
-        fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))
-    }
-
-    fn load_policy(&self, onnx: &[u8], golden: &GoldenVectors) -> Result<Arc<Mutex<dyn Policy>>, String> {
-        let policy = policy_from_bytes(onnx, golden).map_err(|error| format!("{error:#}"))?;
-        Ok(Arc::new(Mutex::new(Untimed(policy))))
-    }
-}
-
-/// A policy on the virtual clock: it answers in no time, however busy the machine is that simulates it.
-#[derive(Debug)]
-struct Untimed(OnnxPolicy);
-
-impl Policy for Untimed {
-    fn observation_len(&self) -> usize {
-        self.0.observation_len()
-    }
-
-    fn action_len(&self) -> usize {
-        self.0.action_len()
-    }
-
-    fn infer(
-        &mut self,
-        observation: &[f32],
-        action: &mut [f32],
-        _deadline: Duration,
-    ) -> Result<Duration, PolicyError> {
-        self.0.infer(observation, action, Duration(u64::MAX))?;
-        Ok(Duration::ZERO)
-    }
 }
