@@ -20,6 +20,7 @@ mod incident;
 pub mod kinematics_cost;
 mod meshes;
 mod output;
+pub mod verdict_cost;
 mod verdict_json;
 
 use std::process::ExitCode;
