@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use rand::rngs::SmallRng;
 use rand::RngExt as _;
+use rand::rngs::SmallRng;
 use swarm_base::Time;
 
 /// A distribution as quantiles: (share that is at most as late, ns); straight lines in the logarithm between them.
@@ -14,8 +14,7 @@ impl Lateness {
     /// A message from an ordinary thread of one process to the callback of another: half of a bare echo's way there and back
     /// (`cargo xtask evidence gate`: 235 us in the middle, 465 us at the 99th percentile), and the tail with which an
     /// ordinary thread at 1 kHz wakes on the same idle machine (3.7 ms at 99.9 %, 10.7 ms at most).
-    pub const MESSAGE: Self =
-        Self(&[(0.0, 8e4), (0.5, 1.2e5), (0.99, 2.3e5), (0.999, 3.7e6), (1.0, 1.07e7)]);
+    pub const MESSAGE: Self = Self(&[(0.0, 8e4), (0.5, 1.2e5), (0.99, 2.3e5), (0.999, 3.7e6), (1.0, 1.07e7)]);
     /// The deciding thread under SCHED_FIFO (`cargo xtask evidence safety-jitter`, two shared virtual cores without a
     /// real-time kernel, the worse of two runs).
     pub const DECIDING: Self =
@@ -91,7 +90,8 @@ mod tests {
         let mut random = SmallRng::seed_from_u64(2);
         let mut late: Vec<u64> = (0..100_000).map(|_| Lateness::MESSAGE.sample(&mut random)).collect();
         late.sort_unstable();
-        let near = |share: f64, expected: f64| (late[(share * 1e5) as usize] as f64 / expected - 1.0).abs() < 0.1;
+        let near =
+            |share: f64, expected: f64| (late[(share * 1e5) as usize] as f64 / expected - 1.0).abs() < 0.1;
         assert!(near(0.5, 1.2e5) && near(0.99, 2.3e5), "{} {}", late[50_000], late[99_000]);
         assert!(late[0] >= 80_000 && late[99_999] <= 10_700_000);
     }

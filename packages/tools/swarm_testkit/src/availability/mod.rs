@@ -6,8 +6,8 @@
 //!   noise, lateness and losses ([`replay`], [`channel`]).
 //! - *false stop*: the gate leaves READY, RUN or SLOW for a stop or DENY in a repetition. Nothing that calls for a stop happens in
 //!   one, so that each is printed with its cause.
-//! - *graded throughput*: time that the skill takes with people ignored, by the time it takes while somebody passes by and the
-//!   gate slows the arms down ([`people`]).
+//! - *graded throughput*: time that the skill takes with people ignored (the recordings), by the time it takes while somebody
+//!   passes by and the gate slows the arms down ([`people`]).
 //!
 //! Flow
 //! 1. The demo skill runs in the lock-step cell, over a few seeds, and is recorded.
@@ -27,4 +27,4 @@ pub mod recording;
 pub mod replay;
 mod run;
 
-pub use run::{Availability, Demo, Throughput};
+pub use run::{Availability, Conditions, Demo, Recording, Throughput};

@@ -56,7 +56,10 @@ impl Bystander for Recorder {
                 wrench: heard.wrench.map_or([0.0; 6], |wrench| six(&wrench)),
                 granted: verdict.robots[i].velocity,
                 wish: heard.command.filter(|_| new_command).map(|command| command.velocity),
-                gripper: heard.gripper.filter(|_| new_gripper).map(|gripper| (gripper.width_m, gripper.force_n)),
+                gripper: heard
+                    .gripper
+                    .filter(|_| new_gripper)
+                    .map(|gripper| (gripper.width_m, gripper.force_n)),
             }
         }));
     }

@@ -20,9 +20,7 @@ use swarm_safety_core::ingest::{
     CommandIngest, GripperIngest, JointStateIngest, Origin, PresenceIngest, Repeats, Stamp, StampRules,
     WrenchIngest,
 };
-use swarm_safety_core::{
-    Config, Input, Inputs, ResetRequest, SafetyState, State, Verdict, step,
-};
+use swarm_safety_core::{Config, Input, Inputs, ResetRequest, SafetyState, State, Verdict, step};
 
 use super::channel::{Channel, Lateness};
 use super::people::SCAN;
@@ -86,6 +84,7 @@ pub struct Setting {
 /// How one repetition went.
 #[derive(Clone, Debug, Default)]
 pub struct Repetition {
+    /// From the reset on.
     pub cycles: u64,
     /// Cycles in SLOW.
     pub slow: u64,
@@ -110,8 +109,10 @@ const TOLERANCE_S: f64 = 5e-3;
 /// Wall clock when the monotonic one is 0, ns.
 const WALL_NS: u64 = 1_700_000_000_000_000_000;
 const ARTIFACT: &str = "9f86d081884c7d65";
-/// Milliseconds that sensors are heard before the reset, and that arms stand after the run.
+/// Cycles of the cell that sensors are heard before the reset, and that arms stand after the run.
 const STANDING: usize = 100;
+/// Cycles of the cell in which an operator asks for a reset before giving up.
+const PATIENCE: usize = 5_000;
 
 #[derive(Clone, Copy, Debug)]
 struct JointMessage {
@@ -236,10 +237,17 @@ impl<'a> Replay<'a> {
         for at in 0..STANDING {
             self.cell_cycle(&mut ms, &first, at);
         }
-        // An operator asks again where noise made an arm at rest look as if it moved.
-        while self.state.state() == SafetyState::Deny {
+        // Noise can make an arm at rest look as if it moved: one asks again.
+        for _ in 0..PATIENCE {
+            if self.state.state() != SafetyState::Deny {
+                break;
+            }
             self.inputs.reset = Some(ResetRequest { epoch: self.state.epoch() });
             self.cell_cycle(&mut ms, &first, 0);
+        }
+        if self.state.state() == SafetyState::Deny {
+            self.done.stopped = Some((0, SafetyState::Deny, "the gate could not be reset".to_owned()));
+            return self.done;
         }
         for (at, moment) in moments.iter().enumerate() {
             self.cell_cycle(&mut ms, moment, at);
@@ -294,7 +302,8 @@ impl<'a> Replay<'a> {
             robot.wrench.send(now, wrench, random);
             if let Some(wish) = &recorded.wish {
                 // A skill that wants to stand says so, and does not correct.
-                let back = if wish.amax() > 0.0 { robot.off_measured * SKILL_GAIN } else { JointVector::zeros() };
+                let back =
+                    if wish.amax() > 0.0 { robot.off_measured * SKILL_GAIN } else { JointVector::zeros() };
                 robot.command.send(now, (self.sequence, wish - back), random);
             }
             if let Some(gripper) = recorded.gripper {
@@ -325,9 +334,10 @@ impl<'a> Replay<'a> {
     }
 
     fn note(&mut self, was: SafetyState, verdict: &Verdict, at: usize) {
-        self.done.cycles += 1;
+        self.done.cycles += u64::from(was != SafetyState::Deny);
         self.done.slow += u64::from(verdict.state == SafetyState::Slow);
-        let fell = was != SafetyState::Deny && (verdict.state.is_stop() || verdict.state == SafetyState::Deny);
+        let fell =
+            was != SafetyState::Deny && (verdict.state.is_stop() || verdict.state == SafetyState::Deny);
         if fell && self.done.stopped.is_none() {
             let config = &self.setting.config;
             let cause = verdict.cause.map_or_else(String::new, |cause| cause.detail(config));
@@ -347,8 +357,13 @@ impl<'a> Replay<'a> {
         let Inputs { robots: inputs, presence, .. } = &mut self.inputs;
         for ((robot, input), arm) in self.robots.iter_mut().zip(inputs).zip(self.setting.config.arms()) {
             let (names, dof) = (robot.names.as_slice(), robot.names.len());
-            let origin =
-                |sequence| Origin { robot: &arm.name, artifact: ARTIFACT, trace_id: "replay", epoch, sequence };
+            let origin = |sequence| Origin {
+                robot: &arm.name,
+                artifact: ARTIFACT,
+                trace_id: "replay",
+                epoch,
+                sequence,
+            };
             while let Some((arrival, sent, m)) = robot.joints.receive(now) {
                 let (q, qd, effort) = (m.q.as_slice(), m.qd.as_slice(), m.effort.as_slice());
                 let stamp = stamp(arrival, sent, clock);

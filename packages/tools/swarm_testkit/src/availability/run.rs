@@ -18,10 +18,28 @@ use super::replay::{Noise, Repetition, Setting, repeat};
 use crate::arms::load_arms;
 use crate::lockstep::{Bystander, Disturbance, LockstepCell};
 
-/// Share of messages that are lost.
-const DROPS: f64 = 0.01;
-/// Noise against that of real arms.
-const NOISE: f64 = 2.0;
+/// Under what a recording is repeated.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Conditions {
+    /// Share of messages that are lost.
+    pub drops: f64,
+    /// Noise against that of real arms.
+    pub noise: f64,
+}
+
+impl Conditions {
+    /// What the figures are claimed for.
+    pub const NOMINAL: Self = Self { drops: 0.01, noise: 2.0 };
+}
+
+/// One run of the skill, nobody near.
+#[derive(Clone, Debug)]
+pub struct Recording {
+    pub seed: u64,
+    pub duration_s: f64,
+    pub moments: Vec<Moment>,
+}
+
 /// Period of the gate as the declaration has it, s.
 const PERIOD_S: f64 = 1e-3;
 
@@ -82,13 +100,13 @@ impl Demo {
     }
 
     /// Runs the skill for each seed, nobody near, and writes down what happens.
-    pub fn record(&self, seeds: Range<u64>) -> Result<Vec<(u64, Vec<Moment>)>> {
+    pub fn record(&self, seeds: Range<u64>) -> Result<Vec<Recording>> {
         let mut cell = LockstepCell::new(&self.declared, &self.root, &self.skill)?;
         let mut recordings = Vec::new();
         for seed in seeds {
             let mut recorder = Recorder::default();
-            run_well(&mut cell, seed, &mut recorder)?;
-            recordings.push((seed, recorder.moments));
+            let duration_s = run_well(&mut cell, seed, &mut recorder)?;
+            recordings.push(Recording { seed, duration_s, moments: recorder.moments });
         }
         Ok(recordings)
     }
@@ -96,13 +114,14 @@ impl Demo {
     /// Repeats the recordings in turn until `hours` of work are done, on `threads` threads. The same `seed` gives the same figures.
     pub fn repeat(
         &self,
-        recordings: &[(u64, Vec<Moment>)],
+        recordings: &[Recording],
+        conditions: Conditions,
         hours: f64,
         threads: usize,
         seed: u64,
     ) -> Result<Availability> {
-        let setting = self.setting()?;
-        let moments: usize = recordings.iter().map(|(_, moments)| moments.len()).sum();
+        let setting = self.setting(conditions)?;
+        let moments: usize = recordings.iter().map(|recording| recording.moments.len()).sum();
         ensure!(moments > 0, "nothing was recorded");
         let mean_s = moments as f64 / recordings.len() as f64 * 2.0 * PERIOD_S;
         let needed = (hours * 3600.0 / mean_s).ceil() as u64;
@@ -116,7 +135,8 @@ impl Demo {
                         if number >= needed {
                             break;
                         }
-                        let (of, moments) = &recordings[(number % recordings.len() as u64) as usize];
+                        let Recording { seed: of, moments, .. } =
+                            &recordings[(number % recordings.len() as u64) as usize];
                         let done = repeat(&setting, moments, seed.wrapping_add(number));
                         sum.lock().unwrap_or_else(std::sync::PoisonError::into_inner).add(*of, number, done);
                     }
@@ -128,14 +148,13 @@ impl Demo {
 
     /// Runs the skill for each seed beside somebody who walks past.
     pub fn throughput(&self, seeds: Range<u64>, policy: Policy) -> Result<Throughput> {
-        let ceiling = match policy {
-            Policy::Ignore => self.ceiling.clone(),
-            Policy::Graded | Policy::StopOnly => watched(&self.ceiling, &self.arms)?,
-        };
-        let ceiling = EnvelopeFile::parse(&ceiling)?;
+        let ceiling = EnvelopeFile::parse(&watched(&self.ceiling)?)?;
         let mut cell = LockstepCell::under(&self.declared, &ceiling, &self.root, &self.skill)?;
         let config = cell.safety_config().clone();
-        let mut sum = Throughput { passed: Passed { nearest_m: f64::INFINITY, ..Passed::default() }, ..Throughput::default() };
+        let mut sum = Throughput {
+            passed: Passed { nearest_m: f64::INFINITY, ..Passed::default() },
+            ..Throughput::default()
+        };
         for seed in seeds {
             let mut passer = Passer::new(policy, &config, seed);
             sum.duration_s += run_well(&mut cell, seed, &mut passer)
@@ -146,8 +165,8 @@ impl Demo {
     }
 
     /// The gate as it is shipped, under the skill's envelope, people being looked for.
-    fn setting(&self) -> Result<Setting> {
-        let ceiling = EnvelopeFile::parse(&watched(&self.ceiling, &self.arms)?)?;
+    fn setting(&self, conditions: Conditions) -> Result<Setting> {
+        let ceiling = EnvelopeFile::parse(&watched(&self.ceiling)?)?;
         let path = self.skill.join("safety_envelope.yaml");
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let timing = Timing { period_s: PERIOD_S, ..Timing::default() };
@@ -164,7 +183,12 @@ impl Demo {
             1,
         )?;
         let flange_frames = self.declared.robots.iter().map(swarm_cell::RobotConfig::flange_frame).collect();
-        Ok(Setting { config, flange_frames, noise: Noise::REAL.times(NOISE), drops: DROPS })
+        Ok(Setting {
+            config,
+            flange_frames,
+            noise: Noise::REAL.times(conditions.noise),
+            drops: conditions.drops,
+        })
     }
 }
 
