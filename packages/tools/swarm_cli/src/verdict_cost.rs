@@ -36,10 +36,11 @@ const WARM_UP: u64 = 20_000;
 const UNWATCHED: &str = "  humans: unmonitored";
 const WATCHED: &str = "  humans: {provenance: \"evidence\", zones: [{name: middle, point_m: [0, 0, 0]}], timeout_s: 0.1, \
     speed_m_s: 1.6, intrusion_m: 0.208, sensor_uncertainty_m: 0.05, robot_uncertainty_m: 0.01}";
-/// Range to the person: middle and amplitude, m, and angular frequency, rad/s.
-const PERSON: (f64, f64, f64) = (2.2, 0.6, 0.4);
+/// Distance of the person from the nearest robot: middle and amplitude, m, and angular frequency, rad/s. At the least the arms
+/// are slowed down; 0.32 m is what the formula asks for where they stand.
+const PERSON: (f64, f64, f64) = (0.9, 0.53, 0.4);
 /// Each joint to and fro about the rest pose: amplitude, rad, and angular frequency, rad/s.
-const SWING: (f64, f64) = (0.06, 2.0);
+const SWING: (f64, f64) = (0.06, 4.0);
 
 /// How long verdicts took.
 #[derive(Debug)]
@@ -147,6 +148,9 @@ struct Work {
     homes: Vec<JointVector>,
     positions: Vec<JointVector>,
     told: Vec<JointVector>,
+    /// How far the robots reached from the zone's point in the last verdict, m, and the range that was said for it.
+    reach_m: f64,
+    range_m: f64,
     now: Time,
     cycle: u64,
 }
@@ -172,6 +176,8 @@ impl Work {
             positions: homes.clone(),
             told: vec![JointVector::zeros(); homes.len()],
             homes,
+            reach_m: 1.5,
+            range_m: 10.0,
             now: Time::ZERO,
             cycle: 0,
         })
@@ -223,8 +229,8 @@ impl Work {
                     Some(CommandSample { velocity, epoch, run: 1, sequence, artifact_matches, arrival });
             }
         }
-        let range_m = PERSON.0 + PERSON.1 * (PERSON.2 * t).cos();
-        self.inputs.presence[0] = Some(PresenceSample { range_m, stamp_ns, arrival });
+        self.range_m = self.reach_m + PERSON.0 + PERSON.1 * (PERSON.2 * t).cos();
+        self.inputs.presence[0] = Some(PresenceSample { range_m: self.range_m, stamp_ns, arrival });
         self.inputs.reset = (self.cycle == 5).then_some(ResetRequest { epoch });
     }
 
@@ -234,6 +240,9 @@ impl Work {
             *q += (*told + robot.velocity) * (PERIOD_S / 2.0);
             *told = robot.velocity;
         }
+        let robots = verdict.robots.iter().take(self.homes.len());
+        let nearest = robots.map(|robot| robot.measures.human_separation_m).fold(f64::INFINITY, f64::min);
+        self.reach_m = self.range_m - nearest;
     }
 }
 
