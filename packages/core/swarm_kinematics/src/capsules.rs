@@ -25,6 +25,18 @@ pub struct LinkCapsule {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ArmCapsules {
     in_world: [Capsule; MAX_CAPSULES],
+    /// Of each, a ball around it: centre and radius.
+    balls: [(Point3<f64>, f64); MAX_CAPSULES],
+    count: usize,
+}
+
+/// Per capsule and joint how far any point of the capsule moves per rad or m of the joint, at most: m/rad or 1. Zero for joints that
+/// do not carry it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CapsuleLevers {
+    by_capsule: [[f64; MAX_JOINTS]; MAX_CAPSULES],
+    /// Body that carries the capsule, and so how many joints do.
+    bodies: [usize; MAX_CAPSULES],
     count: usize,
 }
 
@@ -49,6 +61,40 @@ pub struct Closest {
 impl ArmCapsules {
     pub fn as_slice(&self) -> &[Capsule] {
         &self.in_world[..self.count]
+    }
+
+    /// Whether capsule `i` and capsule `j` of `other` are farther apart than `distance` for certain, m: their balls are. What is
+    /// skipped so would not have changed a minimum that is `distance` by now, nor the pair that it was found for.
+    fn are_beyond(&self, i: usize, other: &Self, j: usize, distance: f64) -> bool {
+        /// Far more than all roundings together.
+        const ROUNDING_M: f64 = 1e-9;
+        let ((one, reach), (two, other_reach)) = (self.balls[i], other.balls[j]);
+        let most = distance + reach + other_reach + ROUNDING_M;
+        most < 0.0 || (one - two).norm_squared() > most * most
+    }
+}
+
+impl CapsuleLevers {
+    /// How far each capsule can move when joint `i` still moves by at most `joint_travel[i]` (rad or m, not negative) in
+    /// either direction.
+    ///
+    /// Each joint adds its lever times its angle, the lever taken here and now: the distance from the axis to the farther end
+    /// of the segment, plus the radius. Proof from the last joint to the first: a point `p` that the joints beyond have moved
+    /// by `d` is brought to `R(p + d)`, and `|R(p + d) - p| <= |Rp - p| + |d|`, of which `|Rp - p| <= lever * angle`.
+    pub fn travel(&self, joint_travel: &JointVector) -> CapsuleTravel {
+        let mut all = CapsuleTravel {
+            by_capsule: [0.0; MAX_CAPSULES],
+            up_to_body: [[0.0; MAX_JOINTS + 1]; MAX_CAPSULES],
+            count: self.count,
+        };
+        let travels = all.by_capsule.iter_mut().zip(&mut all.up_to_body).take(self.count);
+        for (((travel, up_to_body), levers), body) in travels.zip(&self.by_capsule).zip(&self.bodies) {
+            for (joint, (lever, way)) in levers.iter().zip(joint_travel).enumerate().take(*body) {
+                *travel += lever * way;
+                up_to_body[joint + 1] = *travel;
+            }
+        }
+        all
     }
 }
 
@@ -76,46 +122,41 @@ impl ArmModel {
     /// The arm's capsules in the world.
     pub fn capsules(&self, poses: &BodyPoses) -> ArmCapsules {
         let nowhere = Capsule { a: Point3::origin(), b: Point3::origin(), radius: 0.0 };
-        let mut all =
-            ArmCapsules { in_world: [nowhere; MAX_CAPSULES], count: self.capsules.len().min(MAX_CAPSULES) };
-        for (capsule, own) in all.in_world.iter_mut().zip(&self.capsules) {
+        let mut all = ArmCapsules {
+            in_world: [nowhere; MAX_CAPSULES],
+            balls: [(Point3::origin(), 0.0); MAX_CAPSULES],
+            count: self.capsules.len().min(MAX_CAPSULES),
+        };
+        for ((capsule, ball), own) in all.in_world.iter_mut().zip(&mut all.balls).zip(&self.capsules) {
             *capsule = own.in_body.transformed(&poses.in_world[own.body]);
+            let half = (capsule.b - capsule.a) * 0.5;
+            *ball = (capsule.a + half, half.norm() + capsule.radius);
         }
         all
     }
 
-    /// How far each capsule can move when joint `i` still moves by at most `joint_travel[i]` (rad or m, not negative) in
-    /// either direction. `capsules` and `poses` are of the same position.
-    ///
-    /// Each joint adds its lever times its angle, the lever taken here and now: the distance from the axis to the farther end
-    /// of the segment, plus the radius. Proof from the last joint to the first: a point `p` that the joints beyond have moved
-    /// by `d` is brought to `R(p + d)`, and `|R(p + d) - p| <= |Rp - p| + |d|`, of which `|Rp - p| <= lever * angle`.
-    pub fn capsule_travel(
-        &self,
-        poses: &BodyPoses,
-        capsules: &ArmCapsules,
-        joint_travel: &JointVector,
-    ) -> CapsuleTravel {
+    /// The levers at a position; `capsules` and `poses` are of the same one.
+    pub fn capsule_levers(&self, poses: &BodyPoses, capsules: &ArmCapsules) -> CapsuleLevers {
         let mut axes = [(nalgebra::Vector3::zeros(), nalgebra::Vector3::zeros()); MAX_JOINTS];
         for (i, axis) in axes.iter_mut().enumerate().take(self.dof()) {
             *axis = Self::axis_in_world(poses, i);
         }
-        let mut all = CapsuleTravel {
-            by_capsule: [0.0; MAX_CAPSULES],
-            up_to_body: [[0.0; MAX_JOINTS + 1]; MAX_CAPSULES],
+        let mut all = CapsuleLevers {
+            by_capsule: [[0.0; MAX_JOINTS]; MAX_CAPSULES],
+            bodies: [0; MAX_CAPSULES],
             count: capsules.count,
         };
-        let travels = all.by_capsule.iter_mut().zip(&mut all.up_to_body);
-        for (((travel, up_to_body), own), capsule) in travels.zip(&self.capsules).zip(capsules.as_slice()) {
-            for (joint, (axis, origin)) in axes.iter().enumerate().take(own.body) {
-                *travel += match self.kind(joint) {
+        let places = all.by_capsule.iter_mut().zip(&mut all.bodies);
+        for (((levers, body), own), capsule) in places.zip(&self.capsules).zip(capsules.as_slice()) {
+            *body = own.body;
+            for (joint, (lever, (axis, origin))) in levers.iter_mut().zip(&axes).enumerate().take(own.body) {
+                *lever = match self.kind(joint) {
                     JointKind::Revolute => {
-                        let lever = |end: &Point3<f64>| axis.cross(&(end.coords - origin)).norm();
-                        (lever(&capsule.a).max(lever(&capsule.b)) + capsule.radius) * joint_travel[joint]
+                        let squared = |end: &Point3<f64>| axis.cross(&(end.coords - origin)).norm_squared();
+                        squared(&capsule.a).max(squared(&capsule.b)).sqrt() + capsule.radius
                     }
-                    JointKind::Prismatic => joint_travel[joint],
+                    JointKind::Prismatic => 1.0,
                 };
-                up_to_body[joint + 1] = *travel;
             }
         }
         all
@@ -125,7 +166,9 @@ impl ArmModel {
     pub fn self_distance(&self, capsules: &ArmCapsules) -> Closest {
         let mut best = Closest::NONE;
         for &(i, j) in &self.self_pairs {
-            best.take(capsules.in_world[i].distance(&capsules.in_world[j]), (i, j));
+            if !capsules.are_beyond(i, capsules, j, best.distance) {
+                best.take(capsules.in_world[i].distance(&capsules.in_world[j]), (i, j));
+            }
         }
         best
     }
@@ -219,10 +262,17 @@ impl Closest {
 
 /// The closest pair of capsules of two arms.
 pub fn closest(first: &ArmCapsules, second: &ArmCapsules) -> Closest {
+    // No minimum is above the distance of any one pair. Tools are often near each other, and stand last.
+    let (Some(one), Some(two)) = (first.as_slice().last(), second.as_slice().last()) else {
+        return Closest::NONE;
+    };
+    let bound = one.distance(two);
     let mut best = Closest::NONE;
     for (i, one) in first.as_slice().iter().enumerate() {
         for (j, two) in second.as_slice().iter().enumerate() {
-            best.take(one.distance(two), (i, j));
+            if !first.are_beyond(i, second, j, best.distance.min(bound)) {
+                best.take(one.distance(two), (i, j));
+            }
         }
     }
     best
@@ -236,7 +286,9 @@ pub fn closest_after_travel(
     let mut best = Closest::NONE;
     for (i, (one, way)) in first.0.as_slice().iter().zip(first.1.as_slice()).enumerate() {
         for (j, (two, other_way)) in second.0.as_slice().iter().zip(second.1.as_slice()).enumerate() {
-            best.take(one.distance(two) - way - other_way, (i, j));
+            if !first.0.are_beyond(i, second.0, j, best.distance + way + other_way) {
+                best.take(one.distance(two) - way - other_way, (i, j));
+            }
         }
     }
     best

@@ -28,7 +28,8 @@ mod obstacle;
 mod urdf;
 
 pub use capsules::{
-    ArmCapsules, CapsuleTravel, Closest, LinkCapsule, MAX_CAPSULES, closest, closest_after_travel,
+    ArmCapsules, CapsuleLevers, CapsuleTravel, Closest, LinkCapsule, MAX_CAPSULES, closest,
+    closest_after_travel,
 };
 pub use distance::{Capsule, segment_distance};
 pub use flange::default_flange;

@@ -36,7 +36,7 @@ pub(crate) fn check(
     let mut ways = [None; MAX_ROBOTS];
     for (i, arm) in config.arms().iter().enumerate().take(MAX_ROBOTS) {
         let Some(seen) = &scene.robots[i] else { continue };
-        let way = arm.model.capsule_travel(&seen.poses, &seen.capsules, &travel[i]);
+        let way = seen.levers.travel(&travel[i]);
         // Far apart, the longest way settles it, whichever link it belongs to.
         let cell = &config.in_force().cell;
         if seen.self_gap - way.longest() < cell.self_separation_m {

@@ -75,7 +75,7 @@ impl Required {
         // An infinite age has set the separation to zero already.
         let reaction = config.timing().reaction_s + if age.is_finite() { age } else { 0.0 };
         let braking = braking_time_s(limits, velocity, arm.model.dof());
-        let way = arm.model.capsule_travel(&seen.poses, &seen.capsules, &velocity.abs()).longest();
+        let way = seen.levers.travel(&velocity.abs()).longest();
         Self {
             still: humans.speed_m_s * reaction + fixed(humans),
             rate: humans.speed_m_s * braking + way * reaction,

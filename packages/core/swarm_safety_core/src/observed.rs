@@ -1,7 +1,9 @@
 //! The cell as its latest samples show it.
 
 use nalgebra::{Point3, Vector3};
-use swarm_kinematics::{ArmCapsules, BodyPoses, BodyVelocities, Jacobian, JointVector, closest};
+use swarm_kinematics::{
+    ArmCapsules, BodyPoses, BodyVelocities, CapsuleLevers, Jacobian, JointVector, closest,
+};
 
 use crate::MAX_ROBOTS;
 use crate::config::{ArmConfig, Config};
@@ -13,6 +15,7 @@ pub(crate) struct Observed {
     pub joints: JointSample,
     pub poses: BodyPoses,
     pub capsules: ArmCapsules,
+    pub levers: CapsuleLevers,
     pub jacobian: Jacobian,
     pub velocities: BodyVelocities,
     /// Linear momentum of arm and load, kg m/s.
@@ -99,12 +102,14 @@ fn observe_robot(config: &Config, arm: &ArmConfig, input: &RobotInputs) -> Optio
     let power = joints.effort.map_or(0.0, |effort| effort.dot(&joints.qd).abs());
     let tcp = Point3::from(arm.model.tool(&poses).translation.vector);
     let capsules = arm.model.capsules(&poses);
+    let levers = arm.model.capsule_levers(&poses, &capsules);
     let self_gap = arm.model.self_distance(&capsules).distance;
     let fixture_gap = fixture_gap(config, arm, &capsules);
     Some(Observed {
         joints,
         poses,
         capsules,
+        levers,
         jacobian,
         velocities,
         momentum,

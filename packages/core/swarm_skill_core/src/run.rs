@@ -54,6 +54,11 @@ pub const REST_RAD_PER_S: f64 = 0.01;
 /// An arm that has not come to rest within this time is the safety monitor's affair; the run ends.
 const STOP_TIMEOUT: Duration = Duration::from_millis(3_000);
 
+/// How long every arm must have stood, told to stand, before a run has ended. Commands are a stream without repetition, in which
+/// messages can be lost; a safety monitor that misses the last one, to stand still, finds a moving arm's commands ceased and
+/// stops the cell. So several of them go out.
+const STANDING_TOLD: Duration = Duration::from_millis(50);
+
 /// All roles of one run.
 #[derive(Debug)]
 pub struct Run {
@@ -63,6 +68,8 @@ pub struct Run {
     safety_epoch: u64,
     started: Time,
     stopping_since: Time,
+    /// Since when every arm has stood.
+    resting_since: Option<Time>,
     ended: Time,
 }
 
@@ -92,6 +99,7 @@ impl Run {
             safety_epoch,
             started: now,
             stopping_since: now,
+            resting_since: None,
             ended: now,
         }
     }
@@ -194,7 +202,9 @@ impl Run {
             let resting = self.executors.iter().zip(inputs).all(|(executor, inputs)| {
                 executor.is_at_rest(inputs, REST_RAD_PER_S) && executor.standing() != &Standing::Active
             });
-            if resting || now.since(self.stopping_since) >= STOP_TIMEOUT {
+            self.resting_since = if resting { self.resting_since.or(Some(now)) } else { None };
+            let rested = self.resting_since.is_some_and(|since| now.since(since) >= STANDING_TOLD);
+            if rested || now.since(self.stopping_since) >= STOP_TIMEOUT {
                 self.ended = now;
                 self.state = RunState::Ended(outcome.clone());
             }

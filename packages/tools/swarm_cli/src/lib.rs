@@ -22,6 +22,7 @@ pub mod kinematics_cost;
 mod meshes;
 mod output;
 mod status;
+pub mod verdict_cost;
 mod verdict_json;
 
 use std::process::ExitCode;

@@ -1,5 +1,6 @@
 //! Test doubles and the lock-step cell: runtime, gate and physics in one process on a virtual clock.
 //!
+//! - [`availability`]: stops that nothing calls for, and what slowing down for people costs.
 //! - [`arms`]: kinematic models of a declared cell's arms.
 //! - [`lockstep`]: the whole cell, deterministic and faster than real time.
 //! - [`script`]: drives the simulated cell without runtime or gate, one motion after the other. It proves that the task can be
@@ -8,6 +9,7 @@
 //! - [`policy`]: the trained policy outside of the runtime.
 
 pub mod arms;
+pub mod availability;
 pub mod expert;
 pub mod lockstep;
 pub mod policy;

@@ -5,35 +5,36 @@
 //! in the same or the next cycle, and never late. So a seed means a run, bit for bit, and a run takes a fraction of its time.
 //!
 //! One cycle of 2 ms
-//! 1. The gate steps on the sensors of the last cycle and the latest commands.
+//! 1. The gate steps on the sensors of the last cycle and the latest commands. A [`Bystander`] may add to what it hears.
 //! 2. The drivers get its velocities, its permit and its gripper targets; the physics moves on.
 //! 3. Every fifth cycle the runtime ticks; its wishes become commands for the next cycle.
 
+mod material;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
 use nalgebra::Vector3;
-use swarm_artifact::{EntryPath, SkillSource};
+use swarm_artifact::SkillSource;
 use swarm_base::{Duration, Role, Time};
 use swarm_cell::CellConfig;
 use swarm_kinematics::{ArmModel, JointVector};
 use swarm_mujoco::driver::{Permit, VelocityCommand};
 use swarm_mujoco::{CONTROL_PERIOD, Cell, Commands, GripperCommand, Observation, Options, RobotState};
-use swarm_onnx::OnnxPolicy;
 use swarm_safety_core::{
     CommandSample, Config, EnvelopeFile, GripperSample, Inputs, JointSample, ResetRequest, RobotShape,
     SafetyState, State, Tolerances, Verdict, WrenchSample, step,
 };
 use swarm_skill_core::{
-    CellRobot, GoldenVectors, INPUT_TIMEOUT, LocalLink, Material, MotionLimits, Outcome, PartSighting,
-    Policy, PolicyError, RoleInputs, Run, RunIdentity, RunState, SafetyView, Skill, Timing,
+    CellRobot, INPUT_TIMEOUT, LocalLink, MotionLimits, Outcome, PartSighting, RoleInputs, Run, RunIdentity,
+    RunState, SafetyView, Skill, Timing,
 };
 
 use crate::arms::load_arms;
-use crate::policy::policy_from_bytes;
+use material::SkillFolder;
 
 const CYCLES_PER_TICK: u64 = 5;
 /// No run of the demo skill takes longer, s.
@@ -87,26 +88,47 @@ pub enum Disturbance {
     },
 }
 
+/// Somebody beside the cell, while a run goes on.
+pub trait Bystander {
+    /// Before each decision: may change what the gate hears. `since_start` is the time since the run began.
+    fn before(&mut self, _since_start: Duration, _now: Time, _inputs: &mut Inputs) {}
+
+    /// After each decision: what the gate heard, and what it decided.
+    fn after(&mut self, _inputs: &Inputs, _verdict: &Verdict) {}
+}
+
+/// Nobody.
+#[derive(Debug)]
+struct Nobody;
+
+impl Bystander for Nobody {}
+
 impl LockstepCell {
     /// Loads cell and skill: `root` holds `config/` and `urdf/`, `skill_dir` is a skill's source folder with `skill.yaml`.
     pub fn new(config: &CellConfig, root: &Path, skill_dir: &Path) -> Result<Self> {
+        let path = root.join(&config.safety.file);
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        Self::under(config, &EnvelopeFile::parse(&text)?, root, skill_dir)
+    }
+
+    /// The same under another ceiling than the declared one.
+    pub fn under(config: &CellConfig, ceiling: &EnvelopeFile, root: &Path, skill_dir: &Path) -> Result<Self> {
         let arms = load_arms(config, root)?;
         let read =
             |path: &Path| fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()));
         let source = SkillSource::parse(&read(&skill_dir.join("skill.yaml"))?)?;
         let envelope = EnvelopeFile::parse(&read(&skill_dir.join(source.envelope.as_str()))?)?;
-        let ceiling = EnvelopeFile::parse(&read(&root.join(&config.safety.file))?)?;
 
         let role_of = swarm_safety_setup::roles(config);
         let safety_config = swarm_safety_setup::config(
             config,
             arms.clone(),
-            &ceiling,
+            ceiling,
             swarm_safety_core::Timing::default(),
             Tolerances::default(),
         )?
         .with_envelope(Some(&envelope), &role_of, 1)?;
-        let robots = cell_robots(config, &arms, &ceiling, &envelope, &role_of)?;
+        let robots = cell_robots(config, &arms, ceiling, &envelope, &role_of)?;
         let skill = Skill::assemble(&source, &robots, &SkillFolder(skill_dir.to_owned()))?;
         let robots_by_role = skill
             .roles
@@ -133,9 +155,24 @@ impl LockstepCell {
         })
     }
 
+    /// What the gate decides by: the ceiling under the skill's envelope.
+    pub fn safety_config(&self) -> &Config {
+        &self.safety_config
+    }
+
     /// Runs the skill once from the start that `seed` gives.
     pub fn run(&mut self, seed: u64, disturbance: Disturbance) -> Result<RunReport> {
-        self.start(seed)?;
+        self.run_beside(seed, disturbance, &mut Nobody)
+    }
+
+    /// The same with somebody beside the cell.
+    pub fn run_beside(
+        &mut self,
+        seed: u64,
+        disturbance: Disturbance,
+        bystander: &mut dyn Bystander,
+    ) -> Result<RunReport> {
+        self.start(seed, bystander)?;
         let started = self.now;
         let identity = RunIdentity {
             run: format!("seed-{seed}"),
@@ -169,6 +206,8 @@ impl LockstepCell {
                 note_phases(&run, self.now, &mut report);
                 if let RunState::Ended(outcome) = state {
                     report.outcome = outcome;
+                    // The last commands, to stand still, go out too.
+                    self.cycle(false, self.now.since(started), bystander)?;
                     break;
                 }
             }
@@ -176,7 +215,7 @@ impl LockstepCell {
                 Disturbance::EmergencyStop { after } => self.now.since(started) >= after,
                 Disturbance::None => false,
             };
-            self.cycle(stop)?;
+            self.cycle(stop, self.now.since(started), bystander)?;
             self.note(&mut report);
             if stop && report.stop_cycles.is_none() {
                 cycles_since_press += 1;
@@ -192,17 +231,17 @@ impl LockstepCell {
     }
 
     /// Back to the beginning, gate reset to READY.
-    fn start(&mut self, seed: u64) -> Result<()> {
+    fn start(&mut self, seed: u64, bystander: &mut dyn Bystander) -> Result<()> {
         self.last = self.cell.reset(seed);
         self.now = Time::from_millis(1_000);
         self.epochs += 1;
         self.safety = State::new(&self.safety_config, 1000 * self.epochs);
         self.inputs = Inputs::default();
         for _ in 0..50 {
-            self.cycle(false)?;
+            self.cycle(false, Duration::ZERO, bystander)?;
         }
         self.inputs.reset = Some(ResetRequest { epoch: self.safety.epoch() });
-        self.cycle(false)?;
+        self.cycle(false, Duration::ZERO, bystander)?;
         match self.verdict.reset {
             Some(Ok(_)) => Ok(()),
             Some(Err(refusal)) => {
@@ -213,7 +252,12 @@ impl LockstepCell {
     }
 
     /// Gate, drivers, physics.
-    fn cycle(&mut self, emergency_stop: bool) -> Result<()> {
+    fn cycle(
+        &mut self,
+        emergency_stop: bool,
+        since_start: Duration,
+        bystander: &mut dyn Bystander,
+    ) -> Result<()> {
         if emergency_stop {
             self.inputs.hear_emergency_stop(true);
         }
@@ -237,7 +281,9 @@ impl LockstepCell {
                 sequence,
             });
         }
+        bystander.before(since_start, self.now, &mut self.inputs);
         (self.safety, self.verdict) = step(&self.safety_config, &self.safety, &self.inputs, self.now);
+        bystander.after(&self.inputs, &self.verdict);
         self.inputs.forget_events();
 
         let mut commands = Commands::none(self.now, self.names.len());
@@ -398,43 +444,4 @@ fn cell_robots(
         );
     }
     Ok(robots)
-}
-
-/// A skill's source folder.
-struct SkillFolder(PathBuf);
-
-impl Material for SkillFolder {
-    fn read(&self, path: &EntryPath) -> Result<Vec<u8>, String> {
-        let file = self.0.join(path.as_str());
-        fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))
-    }
-
-    fn load_policy(&self, onnx: &[u8], golden: &GoldenVectors) -> Result<Arc<Mutex<dyn Policy>>, String> {
-        let policy = policy_from_bytes(onnx, golden).map_err(|error| format!("{error:#}"))?;
-        Ok(Arc::new(Mutex::new(Untimed(policy))))
-    }
-}
-
-/// A policy on the virtual clock: it answers in no time, however busy the machine is that simulates it.
-#[derive(Debug)]
-struct Untimed(OnnxPolicy);
-
-impl Policy for Untimed {
-    fn observation_len(&self) -> usize {
-        self.0.observation_len()
-    }
-
-    fn action_len(&self) -> usize {
-        self.0.action_len()
-    }
-
-    fn infer(
-        &mut self,
-        observation: &[f32],
-        action: &mut [f32],
-        _deadline: Duration,
-    ) -> Result<Duration, PolicyError> {
-        self.0.infer(observation, action, Duration(u64::MAX))?;
-        Ok(Duration::ZERO)
-    }
 }

@@ -53,7 +53,7 @@ enum Oracle {
     Python,
 }
 
-const EVIDENCES: [Evidence; 10] = [
+const EVIDENCES: [Evidence; 11] = [
     Evidence {
         name: "demo",
         about: "20 perturbed assemblies; emergency stops in motion; deploying and rolling back",
@@ -95,7 +95,7 @@ const EVIDENCES: [Evidence; 10] = [
     },
     Evidence {
         name: "safety-cost",
-        about: "forward kinematics and Jacobian of the arms against Pinocchio in C++",
+        about: "a verdict on three arms; forward kinematics and Jacobian against Pinocchio in C++",
         workload: Workload::Program {
             package: "swarm_cli",
             executable: "cell",
@@ -122,6 +122,11 @@ const EVIDENCES: [Evidence; 10] = [
             arguments: &["faults", "--out"],
             oracle: Oracle::Itself,
         },
+    },
+    Evidence {
+        name: "safety-availability",
+        about: "stops that nothing calls for in 100 h of simulated work; what slowing down for people costs",
+        workload: Workload::RosProgram { executable: "safety_availability", arguments: &[], tools: &[] },
     },
     Evidence {
         name: "black-box",
@@ -316,7 +321,7 @@ mod tests {
         let error = run(&Layout::at("/nowhere"), "speed").unwrap_err();
         assert_eq!(
             error.to_string(),
-            "no evidence is called `speed`; there are: demo, artifact, gate, safety-jitter, safety-estop, safety-purity, safety-cost, safety-proof, safety-faults, black-box"
+            "no evidence is called `speed`; there are: demo, artifact, gate, safety-jitter, safety-estop, safety-purity, safety-cost, safety-proof, safety-faults, safety-availability, black-box"
         );
     }
 

@@ -3,7 +3,9 @@
 use crate::common;
 use nalgebra::Point3;
 use proptest::prelude::*;
-use swarm_kinematics::{ArmModel, Capsule, JointVector, Pose, closest, segment_distance};
+use swarm_kinematics::{
+    ArmModel, Capsule, JointVector, Pose, closest, closest_after_travel, segment_distance,
+};
 
 fn position(arm: &ArmModel, shares: &[f64; 7]) -> JointVector {
     JointVector::from_fn(|i, _| {
@@ -152,7 +154,7 @@ proptest! {
             let reach = JointVector::from_fn(|i, _| if i < arm.dof() { reach[i] } else { 0.0 });
             let moved = JointVector::from_fn(|i, _| q[i] + reach[i] * used[i]);
             let (before, after) = (arm.forward(&q), arm.forward(&moved));
-            let bounds = arm.capsule_travel(&before, &arm.capsules(&before), &reach);
+            let bounds = arm.capsule_levers(&before, &arm.capsules(&before)).travel(&reach);
             for (i, capsule) in arm.link_capsules().iter().enumerate() {
                 for point in points(&capsule.in_body) {
                     let way = (after.body(capsule.body) * point - before.body(capsule.body) * point).norm();
@@ -172,13 +174,13 @@ proptest! {
             let moved = q + JointVector::from_fn(|i, _| reach[i] * turn[i]);
             let poses = arm.forward(&q);
             let capsules = arm.capsules(&poses);
-            let travel = arm.capsule_travel(&poses, &capsules, &reach);
+            let travel = arm.capsule_levers(&poses, &capsules).travel(&reach);
             let bound = arm.self_distance_after_travel(&capsules, &travel).distance;
             let found = arm.self_distance(&arm.capsules(&arm.forward(&moved))).distance;
             prop_assert!(found >= bound - 1e-12, "{found} is closer than {bound}");
             // The base turns the arm as one: own links come no closer by it.
             let base_only = JointVector::from_fn(|i, _| if i == 0 { reach[0] } else { 0.0 });
-            let travel = arm.capsule_travel(&poses, &capsules, &base_only);
+            let travel = arm.capsule_levers(&poses, &capsules).travel(&base_only);
             let others = arm.self_pairs().iter().all(|&(i, j)| {
                 arm.link_capsules()[i].body.min(arm.link_capsules()[j].body) >= 1
             });
@@ -210,5 +212,34 @@ proptest! {
         let (i, j) = found.pair;
         prop_assert_eq!(one.as_slice()[i].distance(&two.as_slice()[j]), found.distance);
         prop_assert!((closest(&two, &one).distance - found.distance).abs() < 1e-12);
+    }
+
+    /// Pairs that are skipped as too far apart change nothing, to the last bit.
+    #[test]
+    fn the_closest_pairs_are_those_of_all_pairs_in_their_order(
+        first in shares(), second in shares(), reach in prop::array::uniform7(0.0..0.3f64), apart in 0.0..1.2f64,
+    ) {
+        let arms = [common::ur5e(Pose::identity()), common::panda(Pose::translation(apart, 0.2, 0.0))];
+        let reach = JointVector::from(reach);
+        let seen: Vec<_> = arms.iter().zip([first, second]).map(|(arm, shares)| {
+            let poses = arm.forward(&position(arm, &shares));
+            let capsules = arm.capsules(&poses);
+            (capsules, arm.capsule_levers(&poses, &capsules).travel(&reach))
+        }).collect();
+        let ((one, way), (two, other)) = (&seen[0], &seen[1]);
+        let smallest = |pairs: &[(usize, usize)], gap: &dyn Fn(usize, usize) -> f64| {
+            let none = (f64::INFINITY, (0, 0));
+            pairs.iter().fold(none, |best, &(i, j)| if gap(i, j) < best.0 { (gap(i, j), (i, j)) } else { best })
+        };
+        let (ones, twos) = (one.as_slice(), two.as_slice());
+        let all: Vec<_> = (0..ones.len()).flat_map(|i| (0..twos.len()).map(move |j| (i, j))).collect();
+        let found = closest(one, two);
+        prop_assert_eq!((found.distance, found.pair), smallest(&all, &|i, j| ones[i].distance(&twos[j])));
+        let found = closest_after_travel((one, way), (two, other));
+        let left = |i: usize, j: usize| ones[i].distance(&twos[j]) - way.as_slice()[i] - other.as_slice()[j];
+        prop_assert_eq!((found.distance, found.pair), smallest(&all, &left));
+        let found = arms[0].self_distance(one);
+        let own = smallest(arms[0].self_pairs(), &|i, j| ones[i].distance(&ones[j]));
+        prop_assert_eq!((found.distance, found.pair), own);
     }
 }

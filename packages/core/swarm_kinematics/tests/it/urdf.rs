@@ -63,11 +63,11 @@ fn a_sliding_joint_carries_capsules_as_far_as_it_slides() {
     let poses = arm.forward(&JointVector::zeros());
     let mut reach = JointVector::zeros();
     reach[0] = 0.2;
-    let travel = arm.capsule_travel(&poses, &arm.capsules(&poses), &reach);
+    let travel = arm.capsule_levers(&poses, &arm.capsules(&poses)).travel(&reach);
     assert_eq!(travel.as_slice(), [0.2]);
     // Farthest point: 0.2 m from the axis plus the radius.
     reach[1] = 0.1;
-    let travel = arm.capsule_travel(&poses, &arm.capsules(&poses), &reach);
+    let travel = arm.capsule_levers(&poses, &arm.capsules(&poses)).travel(&reach);
     assert!((travel.longest() - (0.2 + 0.25 * 0.1)).abs() < 1e-15);
 }
 

@@ -109,7 +109,7 @@ fn the_separation_asked_for_is_the_formulas() {
     let (reaction, braking) = (config.timing().reaction_s, about[0] / 8.0);
     let sampled = bench.q[LEFT] - bench.qd[LEFT] * PERIOD.as_secs_f64();
     let poses = model.forward(&sampled);
-    let way = model.capsule_travel(&poses, &model.capsules(&poses), &about.abs()).longest();
+    let way = model.capsule_levers(&poses, &model.capsules(&poses)).travel(&about.abs()).longest();
     let expected = WALK * (reaction + braking) + way * (reaction + braking / 2.0) + 0.1 + 0.05 + 0.01;
     assert!((cause.limit - expected).abs() < 1e-9, "{} asked for, {expected} by the formula", cause.limit);
 }
