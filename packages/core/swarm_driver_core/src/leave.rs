@@ -181,15 +181,15 @@ impl Leave {
         if now.since(permit.arrival) > self.rules.permit_timeout {
             return Err(StopCause::PermitOld);
         }
-        if permit.scale == 0.0 {
-            return Err(StopCause::PermitZero);
-        }
         let status = self.status.ok_or(StopCause::NoStatus)?;
         if self.status_silent(now) {
             return Err(StopCause::StatusOld);
         }
         if !status.state.moves() {
             return Err(StopCause::MonitorStopped);
+        }
+        if permit.scale == 0.0 {
+            return Err(StopCause::PermitZero);
         }
         if status.epoch != permit.epoch {
             return Err(StopCause::EpochDiffers);
