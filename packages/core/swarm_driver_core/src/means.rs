@@ -21,6 +21,7 @@ pub const ANSWER_TIMEOUT: Duration = Duration::from_millis(1_000);
 
 /// What the arm has.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[allow(clippy::struct_excessive_bools)] // things that an arm has or has not, in any combination
 pub struct MeansOffered {
     /// Fraction that the speed slider is put to after a reset.
     pub slider_fraction: Option<f64>,
@@ -135,10 +136,8 @@ impl Means {
             self.want(Act::CancelGoals);
         }
         match state {
-            MonitorState::Stop1 | MonitorState::Estop if offered.stop => {
-                if !self.wants(Act::Stop) {
-                    self.want(Act::Stop);
-                }
+            MonitorState::Stop1 | MonitorState::Estop if offered.stop && !self.wants(Act::Stop) => {
+                self.want(Act::Stop);
             }
             MonitorState::Stop2 if offered.protective_stop => self.want(Act::ProtectiveStop),
             _ => {}

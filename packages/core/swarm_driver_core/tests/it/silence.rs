@@ -40,81 +40,42 @@ fn twenty_milliseconds_without_permits_and_no_longer() {
 /// What is wrong, and what the shell makes of it in the cycle in which it hears it.
 type Wrong = (&'static str, fn(&mut Bench), StopCause);
 
+const NS_PER_MS: i64 = 1_000_000;
+
+/// A permit that is off by so much: epoch, sequence against the next, and the stamp.
+fn off_by(bench: &mut Bench, epoch: i64, sequence: i64, stamp_ms: i64) {
+    let (epoch, sequence) =
+        (bench.epoch.strict_add_signed(epoch), (bench.sequence + 1).strict_add_signed(sequence));
+    let sent = bench.wall_ns().strict_add_signed(stamp_ms * NS_PER_MS);
+    bench.permit_of(epoch, sequence, &[ROBOT], &[1.0], sent);
+}
+
+/// The next permit, for `robots` with `scales`.
+fn naming(bench: &mut Bench, robots: &[&str], scales: &[f64]) {
+    let (epoch, sequence, sent) = (bench.epoch, bench.sequence + 1, bench.wall_ns());
+    bench.permit_of(epoch, sequence, robots, scales, sent);
+}
+
 #[test]
 fn every_wrong_message_stops_in_the_cycle_that_hears_it() {
+    use StopCause as Cause;
     let wrongs: [Wrong; 16] = [
-        ("a permit of zero", |b| b.permit(0.0), StopCause::PermitZero),
-        (
-            "a permit for others",
-            |b| {
-                let w = b.wall_ns();
-                b.permit_of(b.epoch, b.sequence + 1, &["right"], &[1.0], w)
-            },
-            StopCause::PermitNamesOthers,
-        ),
-        (
-            "a permit that names it twice",
-            |b| {
-                let w = b.wall_ns();
-                b.permit_of(b.epoch, b.sequence + 1, &[ROBOT, ROBOT], &[1.0, 1.0], w)
-            },
-            StopCause::PermitMalformed,
-        ),
-        (
-            "lists of unlike length",
-            |b| {
-                let w = b.wall_ns();
-                b.permit_of(b.epoch, b.sequence + 1, &["right", ROBOT], &[1.0], w)
-            },
-            StopCause::PermitMalformed,
-        ),
-        ("a scale that is no number", |b| b.permit(f64::NAN), StopCause::PermitMalformed),
-        ("a scale above one", |b| b.permit(1.5), StopCause::PermitMalformed),
-        ("a negative scale", |b| b.permit(-0.5), StopCause::PermitMalformed),
-        (
-            "an older sequence",
-            |b| {
-                let w = b.wall_ns();
-                b.permit_of(b.epoch, b.sequence - 1, &[ROBOT], &[1.0], w)
-            },
-            StopCause::PermitBackwards,
-        ),
-        (
-            "an older epoch",
-            |b| {
-                let w = b.wall_ns();
-                b.permit_of(b.epoch - 1, b.sequence + 9, &[ROBOT], &[1.0], w)
-            },
-            StopCause::PermitBackwards,
-        ),
-        (
-            "a newer epoch than the status",
-            |b| {
-                let w = b.wall_ns();
-                b.permit_of(b.epoch + 1, b.sequence + 1, &[ROBOT], &[1.0], w)
-            },
-            StopCause::EpochDiffers,
-        ),
-        (
-            "a stamp from the future",
-            |b| {
-                let w = b.wall_ns();
-                b.permit_of(b.epoch, b.sequence + 1, &[ROBOT], &[1.0], w + 6_000_000)
-            },
-            StopCause::PermitStamp,
-        ),
-        (
-            "a stamp of long ago",
-            |b| {
-                let w = b.wall_ns();
-                b.permit_of(b.epoch, b.sequence + 1, &[ROBOT], &[1.0], w - 26_000_000)
-            },
-            StopCause::PermitStamp,
-        ),
-        ("a monitor that has stopped", |b| b.status(MonitorState::Stop2), StopCause::MonitorStopped),
-        ("a command of wrong length", |b| b.command(&[0.1]), StopCause::CommandRefused),
-        ("a command that is no number", |b| b.command(&[f64::NAN, 0.0]), StopCause::CommandRefused),
-        ("a command beyond the joint's limit", |b| b.command(&[3.1, 0.0]), StopCause::CommandRefused),
+        ("a permit of zero", |b| b.permit(0.0), Cause::PermitZero),
+        ("a permit for others", |b| naming(b, &["right"], &[1.0]), Cause::PermitNamesOthers),
+        ("named twice", |b| naming(b, &[ROBOT, ROBOT], &[1.0, 1.0]), Cause::PermitMalformed),
+        ("lists of unlike length", |b| naming(b, &["right", ROBOT], &[1.0]), Cause::PermitMalformed),
+        ("a scale that is no number", |b| b.permit(f64::NAN), Cause::PermitMalformed),
+        ("a scale above one", |b| b.permit(1.5), Cause::PermitMalformed),
+        ("a negative scale", |b| b.permit(-0.5), Cause::PermitMalformed),
+        ("an older sequence", |b| off_by(b, 0, -2, 0), Cause::PermitBackwards),
+        ("an older epoch", |b| off_by(b, -1, 8, 0), Cause::PermitBackwards),
+        ("a newer epoch than the status", |b| off_by(b, 1, 0, 0), Cause::EpochDiffers),
+        ("a stamp from the future", |b| off_by(b, 0, 0, 6), Cause::PermitStamp),
+        ("a stamp of long ago", |b| off_by(b, 0, 0, -26), Cause::PermitStamp),
+        ("a monitor that has stopped", |b| b.status(MonitorState::Stop2), Cause::MonitorStopped),
+        ("a command of wrong length", |b| b.command(&[0.1]), Cause::CommandRefused),
+        ("a command that is no number", |b| b.command(&[f64::NAN, 0.0]), Cause::CommandRefused),
+        ("a command beyond the joint's limit", |b| b.command(&[3.1, 0.0]), Cause::CommandRefused),
     ];
     for (name, wrong, cause) in wrongs {
         let mut bench = Bench::velocity().running(V);
