@@ -7,6 +7,8 @@ use std::path::PathBuf;
 
 /// A folder of files.
 pub trait Disk: Send + fmt::Debug {
+    /// Tries whether a file of a segment's size can be made and written; leaves nothing behind.
+    fn probe(&mut self) -> io::Result<()>;
     /// Makes a file that is not there yet.
     fn create(&mut self, name: &str) -> io::Result<Box<dyn Output>>;
     /// Names and sizes of all files.
@@ -24,11 +26,23 @@ pub trait Output: Send + fmt::Debug {
     fn sync(&mut self) -> io::Result<()>;
 }
 
+/// About what a segment of three arms takes up.
+const PROBE_BYTES: usize = 256 << 10;
+
 /// A folder of the file system, made if it is missing.
 #[derive(Clone, Debug)]
 pub struct Folder(pub PathBuf);
 
 impl Disk for Folder {
+    fn probe(&mut self) -> io::Result<()> {
+        fs::create_dir_all(&self.0)?;
+        let path = self.0.join(".probe");
+        let written = fs::write(&path, vec![0; PROBE_BYTES]);
+        // One that could not be written whole may still be there.
+        let removed = fs::remove_file(&path);
+        written.and(removed)
+    }
+
     fn create(&mut self, name: &str) -> io::Result<Box<dyn Output>> {
         fs::create_dir_all(&self.0)?;
         let file = File::create_new(self.0.join(name))?;

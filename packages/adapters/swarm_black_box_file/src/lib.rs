@@ -20,9 +20,12 @@
 mod disk;
 mod health;
 mod names;
+mod options;
 mod recorder;
 mod ring;
+mod series;
 
 pub use disk::{Disk, Folder, Output};
 pub use health::{Health, OnDiskFailure, Status};
-pub use recorder::{Announce, Mode, Options, OptionsError, Recorder};
+pub use options::{Mode, Options, OptionsError};
+pub use recorder::{Announce, Recorder};

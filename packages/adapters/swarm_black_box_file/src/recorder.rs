@@ -1,68 +1,18 @@
 //! From entries to files.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ed25519_dalek::SigningKey;
 use swarm_base::{Clock, Duration, Time};
-use swarm_black_box::{
-    Chain, CloseReason, Cycle, Entry, Header, Limits, Place, Record, Unreadable, frames, verify,
-};
+use swarm_black_box::{Chain, CloseReason, Cycle, Entry, Header, Limits, Place, Record};
 
 use crate::disk::{Disk, Output};
-use crate::health::{Health, OnDiskFailure};
-use crate::names::{BoxName, to_remove};
+use crate::health::Health;
+use crate::names::BoxName;
+use crate::options::{Mode, Options, OptionsError};
 use crate::ring::Ring;
-
-/// What is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// Every cycle.
-    Continuous,
-    /// From so long before a stop to so long after it; the time before lies in memory.
-    OnStop { before: Duration, after: Duration },
-}
-
-/// How to record.
-#[derive(Clone, Debug)]
-pub struct Options {
-    pub mode: Mode,
-    /// Key to seal with. Without one, seals hold hashes only.
-    pub key: Option<SigningKey>,
-    /// Length of a segment.
-    pub segment: Duration,
-    /// A file of this size is followed by the next one.
-    pub max_file_bytes: u64,
-    /// All files of the folder together.
-    pub max_bytes: u64,
-    /// Most entries in memory, in the mode `OnStop`; about 2.5 kB each.
-    pub max_ring_entries: usize,
-    pub on_disk_failure: OnDiskFailure,
-    /// A disk that is busy with one piece for this long counts as failing.
-    pub slow_after: Duration,
-}
-
-impl Default for Options {
-    /// 10 s before and 5 s after a stop, 2 GiB in files of 64 MiB.
-    fn default() -> Self {
-        Self {
-            mode: Mode::OnStop { before: Duration::from_millis(10_000), after: Duration::from_millis(5_000) },
-            key: None,
-            segment: Duration::from_millis(100),
-            max_file_bytes: 64 << 20,
-            max_bytes: 2 << 30,
-            max_ring_entries: 30_000,
-            on_disk_failure: OnDiskFailure::Continue,
-            slow_after: Duration::from_millis(1_000),
-        }
-    }
-}
-
-/// Options that contradict each other.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the black box cannot record like this: {}", .0.join("; "))]
-pub struct OptionsError(pub Vec<String>);
+use crate::series::{box_files, make_room, place_after};
 
 /// How long after a failure the disk is tried again.
 const RETRY: Duration = Duration::from_millis(1_000);
@@ -70,9 +20,6 @@ const RETRY: Duration = Duration::from_millis(1_000);
 const SYNCED: Duration = Duration::from_millis(1_000);
 /// More is not kept back for the end of a segment.
 const MOST_PENDING: usize = 1 << 20;
-/// What a header may take up.
-const SMALLEST_FILE: u64 = 1 << 20;
-
 /// The texts of limits, told to the recorder before the deciding thread puts them into force. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Announce(Arc<Mutex<BTreeMap<u64, Limits>>>);
@@ -115,6 +62,8 @@ pub struct Recorder {
     /// Last one that the system has.
     last_flushed: Option<u64>,
     stopped: bool,
+    /// When the disk was last probed.
+    probed: Option<Time>,
     /// A stop is being recorded until then.
     until: Option<Time>,
     synced_until: Option<Time>,
@@ -147,25 +96,7 @@ impl Recorder {
         disk: Box<dyn Disk>,
         clock: Box<dyn Clock>,
     ) -> Result<Self, OptionsError> {
-        let mut problems = Vec::new();
-        if options.max_file_bytes < SMALLEST_FILE {
-            problems.push(format!(
-                "files of {} bytes are too small, expected at least {SMALLEST_FILE}",
-                options.max_file_bytes
-            ));
-        }
-        if options.max_bytes / 3 < options.max_file_bytes {
-            problems.push(format!(
-                "{} bytes for all files, expected at least three times the {} of one",
-                options.max_bytes, options.max_file_bytes
-            ));
-        }
-        if options.segment == Duration::ZERO {
-            problems.push("segments of no length, expected more than 0".to_owned());
-        }
-        if !problems.is_empty() {
-            return Err(OptionsError(problems));
-        }
+        options.check()?;
         let before = match options.mode {
             Mode::Continuous => Duration::ZERO,
             Mode::OnStop { before, .. } => before,
@@ -184,6 +115,7 @@ impl Recorder {
             last_written: None,
             last_flushed: None,
             stopped: false,
+            probed: None,
             until: None,
             synced_until: None,
         })
@@ -236,6 +168,25 @@ impl Recorder {
         {
             file.chain.seal(&mut file.pending);
             self.flush(Sealed::Yes);
+        }
+    }
+
+    /// Looks whether the disk can be written while nothing needs to be: at the start, and every second after a failure. To be
+    /// called now and then, so that a cell does not learn at its first stop that nothing can be recorded.
+    pub fn look_after_disk(&mut self) {
+        let now = self.clock.now();
+        let writes = matches!(self.out, Out::Open(_)) || self.until.is_some();
+        if writes || self.place.is_some() || self.probed.is_some_and(|at| now.since(at) < RETRY) {
+            return;
+        }
+        self.probed = Some(now);
+        let (health, disk) = (self.health.clone(), self.disk.as_mut());
+        match health.busy(now, || disk.probe().and_then(|()| place_after(disk))) {
+            Ok(place) => {
+                self.place = Some(place);
+                health.failed(None);
+            }
+            Err(error) => health.failed(Some(format!("cannot write to the folder: {error}"))),
         }
     }
 
@@ -456,52 +407,4 @@ impl Recorder {
 enum Sealed {
     No,
     Yes,
-}
-
-/// The folder's files of the series.
-fn box_files(disk: &mut dyn Disk) -> io::Result<Vec<(BoxName, u64)>> {
-    let files = disk.list()?;
-    Ok(files.into_iter().filter_map(|(name, bytes)| Some((BoxName::parse(&name)?, bytes))).collect())
-}
-
-/// Removes files until there is room. Gives the numbers of those that are missing behind the oldest one that is left: what was
-/// removed now, and what the removed files knew to be removed before them.
-fn make_room(disk: &mut dyn Disk, files: &[(BoxName, u64)], room: u64) -> io::Result<Vec<u64>> {
-    let mut missing = BTreeSet::new();
-    let gone = to_remove(files, room);
-    for name in &gone {
-        let bytes = disk.read(&name.text())?;
-        if let Ok(found) = verify(&bytes, None)
-            && found.faults.is_empty()
-        {
-            missing.extend(found.removed);
-        }
-        disk.remove(&name.text())?;
-        missing.insert(name.number);
-    }
-    let left = files.iter().map(|(name, _)| name).filter(|name| !gone.contains(name));
-    let oldest = left.map(|name| name.number).min().unwrap_or(0);
-    Ok(missing.split_off(&oldest).into_iter().collect())
-}
-
-/// Where the next file stands: behind the newest one that can be read. A file that was begun and has no whole header holds
-/// nothing, and goes.
-fn place_after(disk: &mut dyn Disk) -> io::Result<Place> {
-    let mut files = box_files(disk)?;
-    files.sort_by_key(|(name, _)| name.number);
-    let mut number = None;
-    while let Some((name, _)) = files.pop() {
-        let bytes = disk.read(&name.text())?;
-        match verify(&bytes, None) {
-            Ok(found) => {
-                return Ok(Place { file: number.unwrap_or(name.number) + 1, ..found.next });
-            }
-            Err(Unreadable::NoHeader) if frames(&bytes).is_ok_and(|mut all| all.next().is_none()) => {
-                disk.remove(&name.text())?;
-            }
-            Err(_) if bytes.is_empty() => disk.remove(&name.text())?,
-            Err(_) => number = number.or(Some(name.number)),
-        }
-    }
-    Ok(Place { file: number.map_or(0, |number| number + 1), ..Place::default() })
 }

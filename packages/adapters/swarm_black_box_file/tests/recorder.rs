@@ -241,6 +241,13 @@ struct BadDisk {
 }
 
 impl Disk for BadDisk {
+    fn probe(&mut self) -> io::Result<()> {
+        if self.bad.state.lock().unwrap().trouble == Trouble::Dead {
+            return Err(io::Error::other("the disk is gone"));
+        }
+        self.bad.folder.probe()
+    }
+
     fn create(&mut self, name: &str) -> io::Result<Box<dyn Output>> {
         let state = Arc::clone(&self.bad.state);
         if state.lock().unwrap().trouble == Trouble::Dead {
@@ -346,6 +353,23 @@ fn the_cell_stops_for_a_dead_disk_if_it_is_configured_to() {
     state.lock().unwrap().trouble = Trouble::Dead;
     deciding.run(300, &mut recorder);
     assert_eq!(fails(&health, &deciding), (true, true));
+}
+
+#[test]
+fn a_dead_disk_is_found_before_anything_has_to_be_written_and_so_is_its_return() {
+    let (folder, deciding, mut recorder, state) = with_bad_disk(OnDiskFailure::Stop);
+    let health = recorder.health();
+    state.lock().unwrap().trouble = Trouble::Dead;
+    recorder.look_after_disk();
+    assert_eq!(fails(&health, &deciding), (true, true));
+    assert_eq!(health.status().trouble.unwrap(), "cannot write to the folder: the disk is gone");
+    state.lock().unwrap().trouble = Trouble::None;
+    recorder.look_after_disk();
+    assert_eq!(fails(&health, &deciding), (true, true), "not again at once");
+    deciding.now.0.fetch_add(1_000_000_000, Ordering::Relaxed);
+    recorder.look_after_disk();
+    assert_eq!(fails(&health, &deciding), (false, false));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "the probe leaves nothing behind");
 }
 
 #[test]

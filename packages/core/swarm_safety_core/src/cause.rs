@@ -81,6 +81,8 @@ pub enum CauseKind {
     ClockBackwards,
     /// The decision came later than allowed after the last one; s.
     CycleOverrun,
+    /// The black box cannot be written, and the cell may not move without it.
+    NotRecorded,
 }
 
 /// The other side of a distance. Capsules are indices into the robots' [`ArmModel::link_capsules`].
@@ -151,6 +153,7 @@ impl CauseKind {
             Self::EnvelopeChange => "envelope_change",
             Self::ClockBackwards => "clock_backwards",
             Self::CycleOverrun => "cycle_overrun",
+            Self::NotRecorded => "not_recorded",
         }
     }
 
@@ -178,7 +181,11 @@ impl CauseKind {
             Self::Power => "W",
             Self::Timeout(_) | Self::ClockBackwards | Self::CycleOverrun => "s",
             Self::Malformed(_, fault) => fault.unit(),
-            Self::StartUp | Self::EmergencyStop | Self::CommandSequence | Self::CommandSource => "",
+            Self::StartUp
+            | Self::EmergencyStop
+            | Self::CommandSequence
+            | Self::CommandSource
+            | Self::NotRecorded => "",
         }
     }
 
@@ -194,7 +201,8 @@ impl CauseKind {
             | Self::Separation
             | Self::SelfSeparation
             | Self::FixtureSeparation
-            | Self::HumanSeparation => Severity::Stop2,
+            | Self::HumanSeparation
+            | Self::NotRecorded => Severity::Stop2,
             Self::EmergencyStop => Severity::Estop,
             _ => Severity::Stop1,
         }
@@ -291,6 +299,9 @@ impl CauseKind {
             }
             Self::ClockBackwards => "the clock of the monitor went backwards",
             Self::CycleOverrun => "the monitor decided too late; it lacks computing time",
+            Self::NotRecorded => {
+                "the black box cannot be written, and the cell is set to stop for that; look at the monitor's diagnostics, mend the disk, then reset"
+            }
         }
     }
 }

@@ -237,6 +237,8 @@ pub struct Inputs {
     pub presence: [Option<PresenceSample>; MAX_ZONES],
     pub emergency_stop: EmergencyStop,
     pub reset: Option<ResetRequest>,
+    /// The cell must be recorded, and cannot be at present.
+    pub not_recorded: bool,
 }
 
 impl Inputs {

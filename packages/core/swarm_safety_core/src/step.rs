@@ -37,6 +37,10 @@ pub fn step(config: &Config, state: &State, inputs: &Inputs, now: Time) -> (Stat
     if inputs.emergency_stop.held || inputs.emergency_stop.pressed {
         findings.report(Cause::cell(CauseKind::EmergencyStop, 0.0, 0.0));
     }
+    // SR-22
+    if inputs.not_recorded {
+        findings.report(Cause::cell(CauseKind::NotRecorded, 0.0, 0.0));
+    }
 
     let taken = take_commands(config, inputs, &scene, &mut next, &mut findings, now);
     let open = is_open(next.safety) && findings.worst().is_none();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use swarm_base::{Clock as _, Duration, Shutdown, Time};
+use swarm_black_box_file::Health;
 use swarm_rt::cells::queue::{Receiver, Sender};
 use swarm_rt::periodic::{Occasion, Periodic};
 use swarm_rt::purity::allocation;
@@ -26,11 +27,16 @@ const RESIDENT_STACK_BYTES: usize = 256 << 10;
 #[derive(Clone, Copy, Debug)]
 pub enum Said {
     Cycle(Cycle),
+    /// The state before the next cycle, for the black box.
+    Snapshot(State),
     /// The node became inactive: nothing is permitted any more.
     Silence {
         epoch: u64,
     },
 }
+
+/// Cycles from one snapshot to the next: how much of a recording can be lost with its begin.
+const SNAPSHOT_CYCLES: u64 = 100;
 
 /// One step: its arguments and its answer.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +56,8 @@ pub struct Decider {
     pub first_epoch: u64,
     pub period: Duration,
     pub ears: Ears,
+    /// How the black box does; `None` where there is none.
+    pub recorder: Option<Health>,
     pub sleeper: Sleeper,
     /// New limits; they come while the cell is at rest, the core sees to that.
     pub limits: Receiver<Arc<Config>>,
@@ -123,17 +131,26 @@ impl Decider {
             let occasion = periodic.wait(&mut self.sleeper);
             if active() {
                 was_active = true;
-                let cycle = self.cycle(&mut state, occasion);
-                self.say(&Said::Cycle(cycle));
+                self.turn(&mut state, occasion);
             } else if std::mem::take(&mut was_active) {
-                self.say(&Said::Silence { epoch: state.epoch() });
+                self.say_silence(&state);
             }
         }
-        self.say(&Said::Silence { epoch: state.epoch() });
+        self.say_silence(&state);
     }
 
-    /// One step on what has been heard.
-    pub fn cycle(&mut self, state: &mut State, occasion: Occasion) -> Cycle {
+    /// One whole turn: a step on what has been heard, told to the publishing thread.
+    pub fn turn(&mut self, state: &mut State, occasion: Occasion) -> Cycle {
+        if state.cycle().is_multiple_of(SNAPSHOT_CYCLES) {
+            self.hand_over(&Said::Snapshot(*state));
+        }
+        let cycle = self.cycle(state, occasion);
+        self.hand_over(&Said::Cycle(cycle));
+        self.listener.wake();
+        cycle
+    }
+
+    fn cycle(&mut self, state: &mut State, occasion: Occasion) -> Cycle {
         if let Some(config) = self.limits.receive() {
             let old = std::mem::replace(&mut self.config, config);
             if let Err(old) = self.retired.send(old) {
@@ -141,16 +158,21 @@ impl Decider {
                 std::mem::forget(old);
             }
         }
-        let inputs = self.ears.take();
+        let mut inputs = self.ears.take();
         let now = KernelClock.now();
+        inputs.not_recorded = self.recorder.as_ref().is_some_and(|recorder| recorder.must_stop(now));
         let (next, verdict) = step(&self.config, state, &inputs, now);
         *state = next;
         Cycle { now, occasion, generation: self.config.generation(), inputs, verdict }
     }
 
-    fn say(&mut self, said: &Said) {
-        // A full queue is counted by it; the drivers hear no permit meanwhile and stop.
-        let _ = self.said.send(*said);
+    fn say_silence(&mut self, state: &State) {
+        self.hand_over(&Said::Silence { epoch: state.epoch() });
         self.listener.wake();
+    }
+
+    fn hand_over(&mut self, said: &Said) {
+        // A full queue is counted by it; the drivers hear no permit meanwhile and stop.
+        self.said.send_copy(said);
     }
 }

@@ -24,6 +24,8 @@ pub struct Limits {
     pub skill: String,
     /// Artifact digest, absent for the ceiling alone.
     pub artifact: Option<String>,
+    /// Text of the envelope, absent for the ceiling alone.
+    pub envelope: Option<String>,
 }
 
 /// Why an envelope was not loaded.
@@ -53,7 +55,7 @@ impl Envelopes {
         if artifact.is_empty() {
             let source = |source| LoadError::Envelope { skill: "no skill".to_owned(), source };
             let config = config.with_envelope(None, &self.roles, generation).map_err(source)?;
-            return Ok(Limits { config, skill: String::new(), artifact: None });
+            return Ok(Limits { config, skill: String::new(), artifact: None, envelope: None });
         }
         let id: ArtifactId = artifact.parse().map_err(|_| LoadError::Digest(artifact.to_owned()))?;
         let refused = |source| LoadError::Store { store: self.store.clone(), source: Box::new(source) };
@@ -66,7 +68,7 @@ impl Envelopes {
         let envelope = EnvelopeFile::parse(&text)
             .and_then(|envelope| config.with_envelope(Some(&envelope), &self.roles, generation));
         match envelope {
-            Ok(config) => Ok(Limits { config, skill, artifact: Some(id.to_string()) }),
+            Ok(config) => Ok(Limits { config, skill, artifact: Some(id.to_string()), envelope: Some(text) }),
             Err(source) => Err(LoadError::Envelope { skill, source }),
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 
+use swarm_black_box_file::Announce;
 use swarm_ros::LifecycleState;
 use swarm_rt::cells::queue::Sender;
 use swarm_rt::wake::Waker;
@@ -17,6 +18,8 @@ use crate::publishing::{Board, InForce};
 pub struct Exchange {
     pub board: Arc<Board>,
     pub intake: Arc<Intake>,
+    /// Told of limits before they are in force.
+    pub recorder: Option<Announce>,
     pub limits: Sender<Arc<Config>>,
     pub waker: Waker,
     pub lifecycle: LifecycleState,
@@ -34,11 +37,19 @@ impl Exchange {
                 "{robot} moves at {speed:.3} rad/s: an envelope is exchanged only while every arm is at rest"
             ));
         }
-        let Limits { config, skill, artifact } = limits;
+        let Limits { config, skill, artifact, envelope } = limits;
         let config = Arc::new(config);
         let (reply, answer) = mpsc::channel();
         let digest = artifact.clone().unwrap_or_default();
         tracing::info!(skill, artifact = digest, "limits exchanged");
+        if let Some(recorder) = &self.recorder {
+            recorder.limits(swarm_black_box::Limits {
+                generation: config.generation(),
+                envelope,
+                skill: skill.clone(),
+                artifact: digest.clone(),
+            });
+        }
         self.board.announce(InForce { config: Arc::clone(&config), skill, artifact: digest }, reply);
         // Commands of the new artifact count from now on; of which epoch they are, the deciding thread says.
         self.intake.loaded(artifact.as_deref());

@@ -9,7 +9,8 @@
 //!    stop or a reset arrives, so that either way alone would be enough;
 //! 3. the publishing thread ([`publishing`]) takes each cycle off a queue and says it through [`outputs`]: joint commands, gripper
 //!    commands, permits, the status;
-//! 4. slow work stays outside: [`envelopes`] reads and verifies artifacts on a service's own thread, [`exchange`] hands over limits
+//! 4. each cycle also goes to the recording thread ([`recording`]), which alone waits for the disk of the black box;
+//! 5. slow work stays outside: [`envelopes`] reads and verifies artifacts on a service's own thread, [`exchange`] hands over limits
 //!    that are ready to use.
 //!
 //! Silence is safe: where this node is dead, inactive or stuck, permits cease and the drivers stop by themselves.
@@ -21,6 +22,8 @@ pub mod exchange;
 pub mod heard;
 pub mod intake;
 pub mod outputs;
+pub mod parameters;
 pub mod publishing;
+pub mod recording;
 pub mod services;
 pub mod setup;

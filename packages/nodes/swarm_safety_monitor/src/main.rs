@@ -7,20 +7,24 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use swarm_base::Duration;
+use swarm_black_box::Hex;
+use swarm_black_box_file::Status as BlackBoxStatus;
 use swarm_cell::{Cpu, RobotConfig, Schedule, SchedulePolicy};
 use swarm_ros::arguments::Arguments;
 use swarm_ros::diagnostics::{Level, Report};
-use swarm_ros::{CellFile, Managed, NodeShell, Parameter, ParameterSpec, ShellError, TransitionError, qos};
+use swarm_ros::{CellFile, Managed, NodeShell, ShellError, TransitionError, qos};
 use swarm_rt::cells::queue;
 use swarm_rt::purity::allocation::TrapAllocator;
 use swarm_rt::{Kernel, Lack, keep_cpus_awake, prepare_process, wake};
-use swarm_safety_core::{Config, Timing, Tolerances};
+use swarm_safety_core::{Config, Tolerances};
 use swarm_safety_monitor::deciding::{self, Decider, Terms};
 use swarm_safety_monitor::envelopes::Envelopes;
 use swarm_safety_monitor::exchange::Exchange;
-use swarm_safety_monitor::intake::{Intake, StampTolerance};
-use swarm_safety_monitor::outputs::{Outputs, Periods};
+use swarm_safety_monitor::intake::Intake;
+use swarm_safety_monitor::outputs::Outputs;
+use swarm_safety_monitor::parameters::GateParameters;
 use swarm_safety_monitor::publishing::{self, Board, Publisher};
+use swarm_safety_monitor::recording::{self, Recording};
 use swarm_safety_monitor::setup::SetupError;
 use swarm_safety_monitor::{heard, services, setup};
 
@@ -57,29 +61,51 @@ fn run() -> anyhow::Result<()> {
 
     let schedule = setup::node(&cell, "safety_monitor")?.schedule.clone();
     let timing = parameters.timing(schedule.period_us);
-    let config = setup::sources(&cell)?.config(timing, Tolerances::default()).map_err(SetupError::from)?;
+    let (sources, tolerances) = (setup::sources(&cell)?, Tolerances::default());
+    let config = sources.config(timing, tolerances).map_err(SetupError::from)?;
     let flanges: Vec<String> = cell.config.robots.iter().map(RobotConfig::flange_frame).collect();
-    let tolerance = StampTolerance { future_s: seconds(&parameters.stamp_tolerance_us) };
     let (sleeper, waker) = wake::pair();
     let (mouth, ears) = heard::pair(waker.clone());
-    let intake = Arc::new(Intake::new(&config, &flanges, tolerance, mouth));
-    let periods = Periods {
-        permit: micros(&parameters.permit_period_us),
-        command: micros(&parameters.command_period_us),
-    };
-    let outputs = Outputs::create(&mut shell, &config, periods)?;
+    let intake = Arc::new(Intake::new(&config, &flanges, parameters.stamp_tolerance(), mouth));
+    let outputs = Outputs::create(&mut shell, &config, parameters.periods())?;
     listen(&mut shell, &config, &intake)?;
 
     let (config, first_epoch) = (Arc::new(config), first_epoch());
     let board = Arc::new(Board::new(Arc::clone(&config), first_epoch));
+    let recording = match parameters.black_box()? {
+        Some((folder, options)) => {
+            let session = recording::session(sources, timing, tolerances, first_epoch);
+            Some(Recording::start(folder, options, session)?)
+        }
+        None => {
+            tracing::warn!("no black box: the parameter black_box.folder is empty, stops leave no recording");
+            None
+        }
+    };
+    let (entries, announce, health, recording) = match recording {
+        Some(Recording { entries, announce, health, thread }) => {
+            (Some(entries), Some(announce), Some(health), Some(thread))
+        }
+        None => (None, None, None, None),
+    };
     let (limits, new_limits) = queue::queue(LIMITS_WAITING);
     let (retired, old_limits) = queue::queue(2 * LIMITS_WAITING);
     let (said, heard_cycles) = queue::queue(CYCLES_WAITING);
     let (publisher_sleeper, listener) = wake::pair();
     let terms = terms(&schedule);
     let period = Duration::from_micros(schedule.period_us);
-    let decider =
-        Decider { config, first_epoch, period, ears, sleeper, limits: new_limits, retired, said, listener };
+    let decider = Decider {
+        config,
+        first_epoch,
+        period,
+        ears,
+        recorder: health.clone(),
+        sleeper,
+        limits: new_limits,
+        retired,
+        said,
+        listener,
+    };
     let (shutdown, lifecycle) = (shell.shutdown(), shell.lifecycle());
     let (deciding, thread_lacks) = deciding::start(
         decider,
@@ -102,6 +128,7 @@ fn run() -> anyhow::Result<()> {
         intake: Arc::clone(&intake),
         said: heard_cycles,
         retired: old_limits,
+        recorder: entries,
         sleeper: publisher_sleeper,
         priority: terms.priority.map(|priority| priority.saturating_sub(PUBLISHER_BELOW).max(1)),
     };
@@ -114,16 +141,29 @@ fn run() -> anyhow::Result<()> {
         trust_file: PathBuf::from(parameters.trust_file.get()),
         roles: swarm_safety_setup::roles(&cell.config),
     };
-    let exchange =
-        Exchange { board: Arc::clone(&board), intake: Arc::clone(&intake), limits, waker, lifecycle };
+    let exchange = Exchange {
+        board: Arc::clone(&board),
+        intake: Arc::clone(&intake),
+        recorder: announce,
+        limits,
+        waker,
+        lifecycle,
+    };
     services::serve_reset(&mut shell, Arc::clone(&board), intake)?;
     services::serve_load_envelope(&mut shell, Arc::clone(&board), envelopes, exchange)?;
     shell.diagnostics().add("gate", move || report(&board));
+    if let Some(health) = health {
+        shell.diagnostics().add("black box", move || black_box_report(&health.status()));
+    }
 
     let result = shell.spin_managed(arming);
     // The threads end within one period of the shutdown request; a panic in them has been printed where it happened.
     let _ = deciding.join();
     let _ = publishing.join();
+    // It ends when the publishing thread has, and what is pending has been written.
+    if let Some(recording) = recording {
+        let _ = recording.join();
+    }
     Ok(result?)
 }
 
@@ -184,86 +224,6 @@ impl Managed for Arming {
     }
 }
 
-struct GateParameters {
-    artifact_store: Parameter<String>,
-    trust_file: Parameter<String>,
-    degraded: Parameter<bool>,
-    permit_period_us: Parameter<i64>,
-    command_period_us: Parameter<i64>,
-    stamp_tolerance_us: Parameter<i64>,
-    reaction_us: Parameter<i64>,
-    max_cycle_gap_us: Parameter<i64>,
-}
-
-impl GateParameters {
-    fn declare(shell: &NodeShell, cell: &CellFile) -> Self {
-        let integer = |name, default: i64, text, range| {
-            shell.declare(ParameterSpec::<i64>::new(name, default).describe(text).range(range).read_only())
-        };
-        let artifacts = &cell.config.artifacts;
-        Self {
-            artifact_store: shell.declare(
-                ParameterSpec::<String>::new("artifact_store", artifacts.store.clone())
-                    .describe("Folder of the artifact store; default from cell.yaml")
-                    .required()
-                    .read_only(),
-            ),
-            trust_file: shell.declare(
-                ParameterSpec::<String>::new("trust_file", artifacts.trust_file.clone())
-                    .describe("File of the keys that this cell trusts; default from cell.yaml")
-                    .required()
-                    .read_only(),
-            ),
-            degraded: shell.declare(
-                ParameterSpec::<bool>::new("degraded", false)
-                    .describe("Arm although real-time scheduling or locked memory was not granted; every status says so")
-                    .read_only(),
-            ),
-            command_period_us: integer(
-                "command_period_us",
-                2_000,
-                "Time between two joint commands to the drivers while nothing changes, microseconds",
-                500..=100_000,
-            ),
-            permit_period_us: integer(
-                "permit_period_us",
-                4_000,
-                "Time between two permits, microseconds; drivers stop when they hear none for their time-out (20 ms)",
-                1_000..=100_000,
-            ),
-            stamp_tolerance_us: integer(
-                "stamp_tolerance_us",
-                5_000,
-                "How far the clocks of the cell's computers may disagree, microseconds",
-                0..=1_000_000,
-            ),
-            reaction_us: integer(
-                "reaction_us",
-                16_000,
-                "From a motion to the begin of braking, microseconds: age of the joint state, one period, the way to the drive; \
-                 distances to limits are kept for it",
-                1_000..=500_000,
-            ),
-            max_cycle_gap_us: integer(
-                "max_cycle_gap_us",
-                0,
-                "Longest time between two decisions while robots move, microseconds, beyond which the cell stops; 0 = not \
-                 watched, for machines without real-time scheduling",
-                0..=1_000_000,
-            ),
-        }
-    }
-
-    fn timing(&self, period_us: u64) -> Timing {
-        let gap = seconds(&self.max_cycle_gap_us);
-        Timing {
-            period_s: Duration::from_micros(period_us).as_secs_f64(),
-            reaction_s: seconds(&self.reaction_us),
-            max_cycle_gap_s: if gap > 0.0 { gap } else { f64::INFINITY },
-        }
-    }
-}
-
 /// Subscribes to everything that the gate hears.
 fn listen(shell: &mut NodeShell, config: &Config, intake: &Arc<Intake>) -> Result<(), ShellError> {
     let heard = Arc::clone(intake);
@@ -315,13 +275,20 @@ fn report(board: &Board) -> Report {
         .with("publish_failures", status.publish_failures)
 }
 
-/// A parameter in microseconds; its range leaves no negative value.
-fn micros(parameter: &Parameter<i64>) -> Duration {
-    Duration::from_micros(parameter.get().unsigned_abs())
-}
-
-fn seconds(parameter: &Parameter<i64>) -> f64 {
-    micros(parameter).as_secs_f64()
+fn black_box_report(status: &BlackBoxStatus) -> Report {
+    let report = match &status.trouble {
+        Some(trouble) => Report::new(Level::Error, trouble),
+        None if status.lost_cycles > 0 => Report::new(Level::Warn, "cycles are missing"),
+        None if status.file.is_some() => Report::ok("recording"),
+        None => Report::ok("ready"),
+    };
+    let seal = status.last_seal.map_or_else(String::new, |seal| Hex(&seal).to_string());
+    report
+        .with("file", status.file.clone().unwrap_or_default())
+        .with("files", status.files)
+        .with("bytes", status.bytes)
+        .with("lost_cycles", status.lost_cycles)
+        .with("last_seal", seal)
 }
 
 /// Milliseconds since 1970. Above every epoch of an earlier start, as long as the wall clock is not set back: no start has had more

@@ -2,12 +2,13 @@
 //!
 //! It runs below the deciding thread and above everything else. The middleware locks and allocates; here it may.
 
-use std::sync::mpsc::Sender;
+use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use swarm_base::{Clock as _, Duration, Shutdown, Time};
-use swarm_rt::cells::queue::Receiver;
+use swarm_black_box::Entry;
+use swarm_rt::cells::queue::{Receiver, Sender};
 use swarm_rt::periodic::Occasion;
 use swarm_rt::wake::Sleeper;
 use swarm_rt::{KernelClock, ThreadWish, prepare_thread};
@@ -66,9 +67,9 @@ pub struct Board {
     /// Limits handed to the deciding thread, until newer ones are in force.
     limits: Mutex<Vec<InForce>>,
     /// Who waits for the next answer to a reset.
-    resets: Mutex<Vec<Sender<ResetAnswer>>>,
+    resets: Mutex<Vec<mpsc::Sender<ResetAnswer>>>,
     /// Who waits for the limits of this number to be in force, for their epoch.
-    exchanges: Mutex<Vec<(u64, Sender<u64>)>>,
+    exchanges: Mutex<Vec<(u64, mpsc::Sender<u64>)>>,
 }
 
 impl Board {
@@ -114,12 +115,12 @@ impl Board {
     }
 
     /// Announces limits before they are handed over, and waits on `reply` for their epoch.
-    pub fn announce(&self, limits: InForce, reply: Sender<u64>) {
+    pub fn announce(&self, limits: InForce, reply: mpsc::Sender<u64>) {
         lock(&self.exchanges).push((limits.config.generation(), reply));
         lock(&self.limits).push(limits);
     }
 
-    pub fn await_reset(&self, reply: Sender<ResetAnswer>) {
+    pub fn await_reset(&self, reply: mpsc::Sender<ResetAnswer>) {
         lock(&self.resets).push(reply);
     }
 }
@@ -132,6 +133,8 @@ pub struct Publisher {
     pub intake: Arc<Intake>,
     pub said: Receiver<Said>,
     pub retired: Receiver<Arc<Config>>,
+    /// To the black box; `None` where there is none.
+    pub recorder: Option<Sender<Entry>>,
     pub sleeper: Sleeper,
     /// Priority of `SCHED_FIFO`; `None` = the system's fair time sharing.
     pub priority: Option<u8>,
@@ -168,11 +171,13 @@ impl Worker {
         while !(shutdown.is_requested() && silenced) {
             self.publisher.sleeper.sleep_until(KernelClock.now() + LONGEST_SLEEP);
             while let Some(said) = self.publisher.said.receive() {
+                self.record(&said);
                 match said {
                     Said::Cycle(cycle) => {
                         silenced = false;
                         self.tell(&cycle);
                     }
+                    Said::Snapshot(_) => {}
                     Said::Silence { epoch } => {
                         silenced = true;
                         self.last = None;
@@ -183,6 +188,21 @@ impl Worker {
             // Old limits are freed here.
             while self.publisher.retired.receive().is_some() {}
         }
+    }
+
+    /// Before anything is published: what stops the publishing must not be what is missing in the recording.
+    fn record(&mut self, said: &Said) {
+        let Some(recorder) = &mut self.publisher.recorder else { return };
+        let entry = match said {
+            Said::Cycle(Cycle { now, inputs, verdict, generation, occasion: _ }) => {
+                let cycle = swarm_black_box::Cycle { now: *now, inputs: *inputs, verdict: *verdict };
+                Entry::Cycle { generation: *generation, cycle }
+            }
+            Said::Snapshot(state) => Entry::Snapshot(*state),
+            Said::Silence { .. } => return,
+        };
+        // The recorder sees a gap by the cycles' numbers, counts it and records it.
+        let _ = recorder.send(entry);
     }
 
     fn tell(&mut self, cycle: &Cycle) {

@@ -24,6 +24,7 @@ struct Line {
     presence: BTreeMap<String, Presence>,
     emergency_stop: Option<bool>,
     reset: Option<Epoch>,
+    not_recorded: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -83,7 +83,7 @@ enum What {
 const SCRATCH: &str = "target/safety-mutants";
 
 /// How many mutants the short form tries.
-const FEW: usize = 5;
+const FEW: usize = 3;
 
 /// How much is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

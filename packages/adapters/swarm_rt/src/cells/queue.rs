@@ -37,6 +37,24 @@ impl<T> Sender<T> {
         })
     }
 
+    /// As [`Self::send`] for large values: one copy, from `value` into the queue's own memory, where passing it by value makes two.
+    /// False when the queue was full.
+    #[expect(unsafe_code, reason = "the safe way writes the value twice")]
+    pub fn send_copy(&mut self, value: &T) -> bool
+    where
+        T: Copy,
+    {
+        let Ok(mut room) = self.producer.write_chunk_uninit(1) else {
+            self.lost.0.fetch_add(1, Ordering::Relaxed);
+            return false;
+        };
+        // A chunk of one lies in one piece: the first slice.
+        room.as_mut_slices().0[0].write(*value);
+        // SAFETY: the chunk has one slot, and that was written just before.
+        unsafe { room.commit_all() };
+        true
+    }
+
     pub fn lost(&self) -> Lost {
         self.lost.clone()
     }
@@ -92,10 +110,16 @@ mod tests {
                     Some(value) if oracle.len() == capacity => {
                         lost += 1;
                         prop_assert_eq!(sender.send(value), Err(value));
+                        lost += 1;
+                        prop_assert!(!sender.send_copy(&value));
                     }
                     Some(value) => {
                         oracle.push_back(value);
-                        prop_assert_eq!(sender.send(value), Ok(()));
+                        if value % 2 == 0 {
+                            prop_assert_eq!(sender.send(value), Ok(()));
+                        } else {
+                            prop_assert!(sender.send_copy(&value));
+                        }
                     }
                     None => prop_assert_eq!(receiver.receive(), oracle.pop_front()),
                 }

@@ -11,7 +11,7 @@ use crate::state::{RobotState, SafetyState, State};
 use crate::verdict::{GripperTarget, Measures, Refusal, ResetRefusal, RobotVerdict, Verdict};
 
 // What the cell said.
-wire_struct!(Inputs { robots, presence, emergency_stop, reset });
+wire_struct!(Inputs { robots, presence, emergency_stop, reset, not_recorded });
 wire_struct!(RobotInputs { joints, wrench, command, gripper, refused });
 wire_struct!(JointSample { q, qd, effort, stamp_ns, arrival, sequence });
 wire_struct!(WrenchSample { force, torque, stamp_ns, arrival, sequence });
@@ -76,7 +76,7 @@ wire_enum!(Other, 3 {
     2 = Fixture { fixture, own },
     3 = Zone(zone),
 });
-wire_enum!(CauseKind, 30 {
+wire_enum!(CauseKind, 31 {
     0 = StartUp,
     1 = EmergencyStop,
     2 = Timeout(input),
@@ -108,6 +108,7 @@ wire_enum!(CauseKind, 30 {
     28 = EnvelopeChange,
     29 = ClockBackwards,
     30 = CycleOverrun,
+    31 = NotRecorded,
 });
 
 // What is known beforehand.

@@ -4,7 +4,8 @@ use nalgebra::Vector3;
 use swarm_base::{Duration, Time};
 use swarm_safety_core::ingest::Refused;
 use swarm_safety_core::{
-    CauseKind, Config, EnvelopeFile, Input, InputFault, MAX_ROBOTS, SafetyState, Timing, Tolerances, Verdict,
+    CauseKind, Config, EnvelopeFile, Input, InputFault, MAX_ROBOTS, ResetRefusal, SafetyState, Timing,
+    Tolerances, Verdict,
 };
 
 use crate::bench::{Bench, CEILING, LEFT, PANDA_ARM, RIGHT, arms, joint};
@@ -199,6 +200,18 @@ fn a_decision_that_comes_too_late_stops_the_cell() {
     bench.now = bench.now + Duration::from_millis(9);
     let verdict = bench.cycle();
     assert_stopped(&mut bench, &verdict, SafetyState::Stop1, CauseKind::CycleOverrun, None);
+}
+
+// SR-22
+#[test]
+fn a_black_box_that_must_be_written_and_cannot_stops_the_cell() {
+    let mut bench = Bench::running();
+    bench.inputs.not_recorded = true;
+    let verdict = bench.cycle();
+    let Some(Err(ResetRefusal::CausePersists(cause))) = bench.reset().reset else { panic!("not refused") };
+    assert_eq!(cause.kind, CauseKind::NotRecorded);
+    bench.inputs.not_recorded = false;
+    assert_stopped(&mut bench, &verdict, SafetyState::Stop2, CauseKind::NotRecorded, None);
 }
 
 #[test]

@@ -164,5 +164,6 @@ pub(super) fn index(kind: CauseKind) -> u8 {
         K::EnvelopeChange => 33,
         K::ClockBackwards => 34,
         K::CycleOverrun => 35,
+        K::NotRecorded => 36,
     }
 }

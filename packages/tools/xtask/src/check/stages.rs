@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::install::{self, Mode, Options};
 use crate::layout::Layout;
 use crate::process::run_logged;
-use crate::ros::RosEnv;
+use crate::ros::{RosEnv, debian};
 use crate::{arrows, process};
 
 /// Crates of the default members with a test `peer`, against programs that nobody here wrote, behind a feature of that name.
@@ -229,6 +229,7 @@ fn launch(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
 
 fn ros(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
     let ros = run.ros()?;
+    debian::ensure(run.layout, &debian::REAL_TIME_TOOLS)?;
     compile::executables(run.layout, &ros, Profile::Dev)?;
     pytest(run, "ros", counts)
 }

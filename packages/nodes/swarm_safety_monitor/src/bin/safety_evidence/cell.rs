@@ -24,6 +24,9 @@ pub(crate) struct Place {
     pub priority: u8,
 }
 
+/// Tries, a millisecond apart, to bring the cell to run.
+pub(crate) const RUN_UP_TRIES: u32 = 2_000;
+
 /// Epoch before the first reset.
 const FIRST_EPOCH: u64 = 1;
 
@@ -62,6 +65,7 @@ impl Bench {
             first_epoch: FIRST_EPOCH,
             period,
             ears,
+            recorder: None,
             sleeper,
             limits: new_limits,
             retired,
@@ -125,19 +129,27 @@ impl Bench {
     /// Feeds and resets until the cell runs; gives the epoch.
     pub(crate) fn run_up(&mut self) -> anyhow::Result<u64> {
         let mut epoch = None;
-        for _ in 0..2_000 {
-            self.feed(epoch);
-            std::thread::sleep(std::time::Duration::from_millis(1));
-            let Some(cycle) = self.newest() else { continue };
-            match cycle.verdict.state {
-                SafetyState::Run | SafetyState::Slow => return Ok(cycle.verdict.epoch),
-                SafetyState::Ready => epoch = Some(cycle.verdict.epoch),
-                _ => self.mouth.reset(swarm_safety_core::ResetRequest { epoch: cycle.verdict.epoch }),
+        for _ in 0..RUN_UP_TRIES {
+            if let Some(epoch) = self.try_run_up(&mut epoch) {
+                return Ok(epoch);
             }
+            std::thread::sleep(std::time::Duration::from_millis(1));
         }
         anyhow::bail!(
             "the cell did not come to run within 2 s; is the declaration in config/cell.yaml whole?"
         )
+    }
+
+    /// Does what the cell needs next on its way to run; gives the epoch once it runs. `ready` is the epoch it was made ready in.
+    pub(crate) fn try_run_up(&mut self, ready: &mut Option<u64>) -> Option<u64> {
+        self.feed(*ready);
+        let verdict = self.newest()?.verdict;
+        match verdict.state {
+            SafetyState::Run | SafetyState::Slow => return Some(verdict.epoch),
+            SafetyState::Ready => *ready = Some(verdict.epoch),
+            _ => self.mouth.reset(swarm_safety_core::ResetRequest { epoch: verdict.epoch }),
+        }
+        None
     }
 }
 

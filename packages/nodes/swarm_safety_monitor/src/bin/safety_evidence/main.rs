@@ -1,7 +1,9 @@
 //! Measures the deciding thread as it ships: its jitter, its reaction to a stop, its purity. Each beside its reference, on the same
-//! CPU in the same seconds. Prints one JSON object as its last line. No ROS runs here; the loop is the monitor's own.
+//! CPU in the same seconds. Prints one JSON object as its last line. The loop is the monitor's own; ROS runs only where the
+//! middleware itself is measured.
 
 mod cell;
+mod dds;
 mod jitter;
 mod purity;
 mod stop;
@@ -9,6 +11,7 @@ mod stop;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use swarm_ros::arguments::Arguments;
 use swarm_rt::purity::allocation::TrapAllocator;
 
 #[global_allocator]
@@ -38,7 +41,7 @@ enum What {
 }
 
 fn main() -> ExitCode {
-    let options = Options::parse();
+    let options = Options::parse_from(Arguments::of_process().own);
     let mut lacks = swarm_rt::prepare_process();
     let awake = swarm_rt::keep_cpus_awake();
     lacks.extend(awake.as_ref().err().cloned());

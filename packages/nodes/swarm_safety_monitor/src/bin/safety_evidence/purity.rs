@@ -13,7 +13,6 @@ use swarm_rt::purity::counters::{Counters, ThreadId};
 use swarm_rt::purity::system_calls::{Allowed, Breach, allow_only};
 use swarm_rt::{KernelClock, ThreadWish, prepare_thread};
 use swarm_safety_core::State;
-use swarm_safety_monitor::deciding::Said;
 
 use crate::cell::{Bench, Place};
 
@@ -53,10 +52,7 @@ pub(crate) fn measure(options: &Options, place: Place) -> anyhow::Result<Value> 
             let mut cycles = 0;
             while cycles < last {
                 let occasion = periodic.wait(&mut decider.sleeper);
-                let cycle = decider.cycle(&mut state, occasion);
-                // A full queue is counted there.
-                let _ = decider.said.send(Said::Cycle(cycle));
-                decider.listener.wake();
+                decider.turn(&mut state, occasion);
                 cycles += 1;
                 done.store(cycles, Ordering::Release);
             }

@@ -17,9 +17,10 @@ use swarm_rt::purity::system_calls::{Allowed, Breach, allow_only};
 use swarm_rt::wake;
 use swarm_rt::{KernelClock, ThreadWish, prepare_thread};
 use swarm_safety_core::{ResetRequest, SafetyState, State};
-use swarm_safety_monitor::deciding::{Decider, Said};
+use swarm_safety_monitor::deciding::Decider;
 
 use crate::cell::{Bench, Place};
+use crate::dds;
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -28,6 +29,9 @@ pub(crate) struct Options {
     /// Presses that only the polling path may find
     #[arg(long, default_value_t = 1_000)]
     polled: u64,
+    /// Presses of an rclpy publisher, through the middleware
+    #[arg(long, default_value_t = 1_000)]
+    published: u64,
 }
 
 const PERIOD: Duration = Duration::from_millis(1);
@@ -47,6 +51,7 @@ pub(crate) fn measure(options: &Options, place: Place) -> anyhow::Result<Value> 
     let Reference { latencies: theirs } = ours.1;
     let ours = ours.0;
     let polled = polling_path(options.polled, place)?;
+    let published = dds::measure(options.published, place)?;
     let micros = |duration: Duration| duration.as_secs_f64() * 1e6;
     let ratio = |ours: Duration, theirs: Duration| micros(ours) / micros(theirs);
     Ok(json!({
@@ -59,6 +64,8 @@ pub(crate) fn measure(options: &Options, place: Place) -> anyhow::Result<Value> 
             "max_us": micros(ours.max()),
             "own_cpu_us_p999": micros(own_time.p999()),
             "polling_cycles_max": polled,
+            "dds_p50_us": micros(published.p50()),
+            "dds_p99_us": micros(published.p99()),
             "ratio_p99999": ratio(ours.p99999(), theirs.p99999()),
         },
         "reference": {
@@ -103,9 +110,7 @@ fn answer(mut decider: Decider, turn: &Turn, place: Place) -> (Latencies, Latenc
     while turn.finished.load(Ordering::Acquire) == 0 {
         let occasion = periodic.wait(&mut decider.sleeper);
         let woke = KernelClock.now();
-        let cycle = decider.cycle(&mut state, occasion);
-        // A full queue is counted there.
-        let _ = decider.said.send(Said::Cycle(cycle));
+        let cycle = decider.turn(&mut state, occasion);
         let withdrawn = cycle.verdict.state == SafetyState::Estop
             && cycle.verdict.robots.iter().all(|robot| robot.scale == 0.0);
         if withdrawn && !stopped {
@@ -115,7 +120,6 @@ fn answer(mut decider: Decider, turn: &Turn, place: Place) -> (Latencies, Latenc
             turn.answered.fetch_add(1, Ordering::AcqRel);
         }
         stopped = withdrawn;
-        decider.listener.wake();
     }
     drop(forbidden);
     // Giving memory back might need a call that is not on the list.
@@ -167,7 +171,15 @@ fn event_path(stops: u64, place: Place) -> anyhow::Result<Measured> {
         // Fresh, running, nothing pressed.
         bench.feed(Some(epoch));
         bench.mouth.say_now(|_| ());
-        wait_for("the run", || bench.newest().is_some_and(|cycle| cycle.verdict.state.moves()))?;
+        let mut state = SafetyState::Ready;
+        wait_for("the run", || {
+            state = bench.newest().map_or(state, |cycle| cycle.verdict.state);
+            state.moves() || state.is_stop()
+        })?;
+        if state.is_stop() {
+            // This thread was kept from feeding the cell for longer than its time-outs.
+            epoch = bench.run_up()?;
+        }
         turn.pressed_at.store(KernelClock.now().0, Ordering::Release);
         bench.mouth.emergency_stop(true);
         wait_for("the stop", || turn.answered.load(Ordering::Acquire) == stop)?;
@@ -224,8 +236,7 @@ fn polling_path(presses: u64, place: Place) -> anyhow::Result<u64> {
                 let occasion = periodic.wait(&mut decider.sleeper);
                 let Occasion::Tick(_) = occasion else { continue };
                 let tick = ticks.fetch_add(1, Ordering::AcqRel) + 1;
-                let cycle = decider.cycle(&mut state, occasion);
-                let _ = decider.said.send(Said::Cycle(cycle));
+                let cycle = decider.turn(&mut state, occasion);
                 let now_stopped = cycle.verdict.state == SafetyState::Estop;
                 if now_stopped && !stopped {
                     most = most.max(tick - turn.pressed_at.load(Ordering::Acquire));

@@ -1,0 +1,57 @@
+//! The files of a folder as one series: where it goes on, and which of them make room.
+
+use std::collections::BTreeSet;
+use std::io;
+
+use swarm_black_box::{Place, Unreadable, frames, verify};
+
+use crate::disk::Disk;
+use crate::names::{BoxName, to_remove};
+
+/// The folder's files of the series.
+pub(crate) fn box_files(disk: &mut dyn Disk) -> io::Result<Vec<(BoxName, u64)>> {
+    let files = disk.list()?;
+    Ok(files.into_iter().filter_map(|(name, bytes)| Some((BoxName::parse(&name)?, bytes))).collect())
+}
+
+/// Removes files until there is room. Gives the numbers of those that are missing behind the oldest one that is left: what was
+/// removed now, and what the removed files knew to be removed before them.
+pub(crate) fn make_room(disk: &mut dyn Disk, files: &[(BoxName, u64)], room: u64) -> io::Result<Vec<u64>> {
+    let mut missing = BTreeSet::new();
+    let gone = to_remove(files, room);
+    for name in &gone {
+        let bytes = disk.read(&name.text())?;
+        if let Ok(found) = verify(&bytes, None)
+            && found.faults.is_empty()
+        {
+            missing.extend(found.removed);
+        }
+        disk.remove(&name.text())?;
+        missing.insert(name.number);
+    }
+    let left = files.iter().map(|(name, _)| name).filter(|name| !gone.contains(name));
+    let oldest = left.map(|name| name.number).min().unwrap_or(0);
+    Ok(missing.split_off(&oldest).into_iter().collect())
+}
+
+/// Where the next file stands: behind the newest one that can be read. A file that was begun and has no whole header holds
+/// nothing, and goes.
+pub(crate) fn place_after(disk: &mut dyn Disk) -> io::Result<Place> {
+    let mut files = box_files(disk)?;
+    files.sort_by_key(|(name, _)| name.number);
+    let mut number = None;
+    while let Some((name, _)) = files.pop() {
+        let bytes = disk.read(&name.text())?;
+        match verify(&bytes, None) {
+            Ok(found) => {
+                return Ok(Place { file: number.unwrap_or(name.number) + 1, ..found.next });
+            }
+            Err(Unreadable::NoHeader) if frames(&bytes).is_ok_and(|mut all| all.next().is_none()) => {
+                disk.remove(&name.text())?;
+            }
+            Err(_) if bytes.is_empty() => disk.remove(&name.text())?,
+            Err(_) => number = number.or(Some(name.number)),
+        }
+    }
+    Ok(Place { file: number.map_or(0, |number| number + 1), ..Place::default() })
+}

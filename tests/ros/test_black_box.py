@@ -1,0 +1,114 @@
+"""The safety monitor's black box: recorded by the node, verified and derived again by the `cell` command."""
+
+import json
+import subprocess
+
+import pytest
+from cell import MONITOR, press
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from harness import RELIABLE, bin_dir
+from std_msgs.msg import Bool
+from test_safety_gate import ARM, Cell
+
+
+class RecordedCell(Cell):
+    """A cell whose gate keeps a black box."""
+
+    def __init__(self, start, probe, folder):
+        super().__init__(start, probe, folder)
+        keys = folder / "keys"
+        run("keys", "generate", "--out", keys, "--signer", "cell")
+        self.folder, self.public_key = folder / "black_box", keys / "cell.pub.pem"
+        self.recording = {"black_box.folder": str(self.folder), "black_box.key_file": str(keys / "cell.pem")}
+
+    def start_monitor(self):
+        parameters = {"cell_config": self.config, "degraded": True, **self.store.parameters, **self.recording}
+        self.monitor = self.start(MONITOR, parameters=parameters)
+
+
+def run(*arguments, code=0):
+    """What `cell ARGUMENTS` prints; it has to end with `code`."""
+    done = subprocess.run([bin_dir() / "cell", *map(str, arguments)], capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture
+def cell(start, probe, tmp_path):
+    return RecordedCell(start, probe, tmp_path)
+
+
+def health(probe):
+    """The newest diagnostics of the black box."""
+    arrays = probe.collect(DiagnosticArray, "/diagnostics")
+
+    def newest():
+        found = [status for array in arrays for status in array.status if status.name.endswith("black box")]
+        return found[-1] if found else None
+
+    return newest
+
+
+def stop_in_motion(cell):
+    """The cell runs, and is stopped by hand."""
+    cell.running()
+    stop = cell.probe.publisher(Bool, "/emergency_stop", RELIABLE)
+    press(cell.probe, stop, RELIABLE, lambda: cell.safety.state == "ESTOP")
+    return cell.safety.wait("ESTOP", cause="emergency_stop")
+
+
+def test_a_stop_is_recorded_and_every_verdict_can_be_derived_again(cell):
+    stop = stop_in_motion(cell)
+    cell.wait_standing()
+    cell.monitor.interrupt()
+    assert cell.monitor.wait() == 0
+    verified = json.loads(run("blackbox", "verify", "--json", "--public-key", cell.public_key, cell.folder))
+    replayed = json.loads(run("blackbox", "replay", "--json", cell.folder))
+    assert replayed["cycles"] > 100 and replayed["exact"] == replayed["cycles"], (verified, replayed)
+    incident = json.loads(run("incident", "--json", cell.folder))
+    last = incident["all_stops"][-1]
+    assert (last["state"], last["cause"]["code"], last["cycle"]) == ("ESTOP", "emergency_stop", stop.cycle)
+    command = next(i for i in incident["inputs"] if (i["robot"], i["input"]) == (ARM, "command"))
+    assert command["samples"] > 0
+
+
+def test_a_monitor_that_is_killed_leaves_a_recording_that_can_be_read(cell):
+    diagnostics = health(cell.probe)
+    cell.recording["black_box.mode"] = "continuous"
+    cell.running()
+    cell.probe.wait_for(lambda: diagnostics() and value(diagnostics(), "last_seal"), "a segment was sealed")
+    cell.monitor.kill()
+    verified = json.loads(run("blackbox", "verify", "--json", "--open-end", "--public-key", cell.public_key, cell.folder))
+    replayed = json.loads(run("blackbox", "replay", "--json", cell.folder))
+    assert replayed["cycles"] > 100 and replayed["exact"] == replayed["cycles"], (verified, replayed)
+
+
+def value(status, key):
+    return next(pair.value for pair in status.values if pair.key == key)
+
+
+@pytest.mark.parametrize("policy", ["stop", "continue"])
+def test_a_black_box_that_cannot_be_written_stops_the_cell_where_it_is_told_so(cell, policy):
+    cell.folder.write_text("a file where the folder should be")
+    cell.recording["black_box.on_failure"] = policy
+    diagnostics = health(cell.probe)
+    cell.begin()
+    status = cell.probe.wait_for(diagnostics, "the black box is diagnosed")
+    assert status.level == DiagnosticStatus.ERROR and "cannot write to the folder" in status.message
+    if policy == "continue":
+        assert cell.safety.make_ready().cause == ""
+        return
+    cell.safety.wait("STOP2", "DENY", cause="not_recorded")
+    answer = cell.safety.reset()
+    assert not answer.success and "the black box cannot be written" in answer.message, answer.message
+    # Mended while the cell waits; nothing needs to be started again.
+    cell.folder.unlink()
+    cell.probe.wait_for(lambda: diagnostics().level == DiagnosticStatus.OK, "the black box has recovered")
+    assert cell.safety.make_ready().cause == ""
+
+
+def test_a_key_that_cannot_be_read_is_said_at_the_start(cell, start):
+    cell.recording["black_box.key_file"] = "/nowhere/cell.pem"
+    cell.start_monitor()
+    assert cell.monitor.wait() == 1
+    assert "cannot read the black box's key /nowhere/cell.pem" in cell.monitor.log

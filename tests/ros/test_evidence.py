@@ -1,0 +1,78 @@
+"""A short form of each measurement about safety: it runs to its end, gives what its figures are documented to be called, and what
+holds on any machine holds. How fast this machine is, only the long form says: `cargo xtask evidence NAME`."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from harness import bin_dir, repository
+
+# name: program and arguments, whether a file is to be named for the result, keys, what has to hold.
+MEASUREMENTS = {
+    "safety-jitter": (
+        ["safety_evidence", "jitter", "--seconds=2", "--runs=1"],
+        False,
+        {"ratio_p999", "ratio_p9999", "ratio_max"},
+        lambda f: f["idle_cycles"] > 1000 and f["load_cycles"] > 1000,
+    ),
+    "safety-estop": (
+        ["safety_evidence", "estop", "--stops=5000", "--polled=100", "--published=50"],
+        False,
+        {"stops", "p50_us", "dds_p50_us", "dds_p99_us", "own_cpu_us_p999", "ratio_p99999"},
+        lambda f: f["stops"] == 5000 and f["polling_cycles_max"] <= 1,
+    ),
+    "safety-purity": (
+        ["safety_evidence", "purity", "--cycles=1000000"],
+        False,
+        {"cycles", "allocations", "locks", "page_faults", "involuntary_switches"},
+        lambda f: f["cycles"] > 900_000 and f["allocations"] == f["locks"] == f["page_faults"] == 0,
+    ),
+    "safety-cost": (
+        ["cell", "evidence-kinematics", "--configurations=2000", "--turns=11", "--out"],
+        True,
+        {"fk_jacobian_ratio", "fk_max_error"},
+        lambda f: f["fk_max_error"] <= 1e-12,
+    ),
+    "safety-faults": (
+        ["safety_check", "faults", "--phases=3", "--out"],
+        True,
+        {"faults", "total", "detected", "worst_cycles"},
+        lambda f: f["faults"] >= 40 and f["detected"] == f["total"] == 9 * f["faults"] and f["worst_cycles"] <= 2,
+    ),
+    "safety-proof, exploration": (
+        ["safety_check", "explore", "--out"],
+        True,
+        {"transitions", "invariants"},
+        lambda f: f["transitions"] > 100_000 and f["invariants"] >= 12,
+    ),
+    "safety-proof, mutants": (
+        ["safety_check", "mutants", "--out"],
+        True,
+        {"mutants", "mutants_killed"},
+        lambda f: f["mutants_killed"] == f["mutants"] > 0,
+    ),
+    "black-box": (
+        ["cell", "evidence-black-box", "--edits=2000", "--kills=10", "--cycles=4000", "--out"],
+        True,
+        {"edits_tried", "edits_found", "kills_tried", "kills_readable", "segments_lost_max", "verdicts", "verdicts_bit_exact", "rt_thread_ns"},
+        lambda f: f["edits_found"] == f["edits_tried"] and f["kills_readable"] == f["kills_tried"] and f["verdicts_bit_exact"] == f["verdicts"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MEASUREMENTS)
+def test_a_measurement_gives_what_it_is_documented_to_give(name, domain, tmp_path):
+    command, writes_a_file, keys, holds = MEASUREMENTS[name]
+    result = tmp_path / "result.json"
+    command = [bin_dir() / command[0], *command[1:], *([result] if writes_a_file else [])]
+    environment = {**domain.environment, "SWARM_TEST_PYTHON": sys.executable}
+    done = subprocess.run(command, cwd=repository(), env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    measured = json.loads(result.read_text() if writes_a_file else done.stdout.splitlines()[-1])
+    figures = {**measured["figures"], **measured.get("ratios", {})}
+    assert keys <= figures.keys()
+    assert all(isinstance(value, int | float) for part in measured.values() for value in part.values())
+    assert holds(figures), figures
+    assert os.listdir(tmp_path) in ([], [result.name]), "nothing is left behind"
