@@ -75,7 +75,7 @@ def start_cell(context):
     overrides = yaml.safe_load(argument['overrides']) or {}
     declared = [node for node in cell['nodes'] if simulation or not node.get('simulation_only', False)]
     if not simulation:
-        declared += [driver_shell(robot['name']) for robot in cell['robots'] if 'driver' in robot]
+        declared += [driver_shell(robot) for robot in cell['robots'] if 'driver' in robot]
     unknown = sorted(set(overrides) - {node['name'] for node in declared})
     if unknown:
         raise RuntimeError(f"overrides: no node of this launch is named {', '.join(unknown)}")
@@ -128,8 +128,10 @@ def start_node(node, parameters, argument):
 
 def driver_shell(robot):
     """The node between the gate and the driver of a robot that declares one: a process for each robot."""
-    return {'name': f'{robot}_driver', 'package': DRIVER_SHELL, 'executable': 'swarm_driver', 'lifecycle': 'managed',
-            'schedule': {'policy': 'other', 'priority': 0, 'cpu': 'any'}, 'parameters': {'robot': robot}}
+    priority = robot['driver'].get('priority', 0)
+    return {'name': f"{robot['name']}_driver", 'package': DRIVER_SHELL, 'executable': 'swarm_driver', 'lifecycle': 'managed',
+            'schedule': {'policy': 'fifo' if priority else 'other', 'priority': priority, 'cpu': 'any'},
+            'parameters': {'robot': robot['name']}}
 
 
 def places_of_artifacts(node, argument):

@@ -50,6 +50,8 @@ pub struct DriverConfig {
     pub controller: String,
     /// Time between two messages to the controller.
     pub period_us: u64,
+    /// Of `SCHED_FIFO`, for the thread that tells the controller; none = the system's fair time sharing.
+    pub priority: Option<u8>,
     /// With which a stop brakes. A forward-velocity controller without one hears zeros at once.
     pub deceleration_rad_s2: Option<f64>,
     pub speed_slider: Option<SpeedSlider>,

@@ -9,17 +9,27 @@ use crate::declaration_reader::is_ros_name;
 const PERIOD_US: std::ops::RangeInclusive<u64> = 1_000..=100_000;
 
 pub(crate) fn read_driver(at: &Cursor<'_>) -> Option<DriverConfig> {
-    let [kind, controller, period_us, deceleration, speed_slider, protective_stop, stop, error_recovery] = at
-        .fields([
-            "kind",
-            "controller",
-            "period_us",
-            "deceleration_rad_s2",
-            "speed_slider",
-            "protective_stop",
-            "stop",
-            "error_recovery",
-        ])?;
+    let [
+        kind,
+        controller,
+        period_us,
+        priority,
+        deceleration,
+        speed_slider,
+        protective_stop,
+        stop,
+        error_recovery,
+    ] = at.fields([
+        "kind",
+        "controller",
+        "period_us",
+        "priority",
+        "deceleration_rad_s2",
+        "speed_slider",
+        "protective_stop",
+        "stop",
+        "error_recovery",
+    ])?;
     let kind = kind.required("forward_velocity or joint_trajectory", |at| {
         at.one_of(&[
             ("forward_velocity", ControllerKind::ForwardVelocity),
@@ -28,6 +38,7 @@ pub(crate) fn read_driver(at: &Cursor<'_>) -> Option<DriverConfig> {
     });
     let controller = controller.required("the controller's name on the graph", absolute_name);
     let period_us = period_us.required("the time between two messages (us)", |at| at.integer(PERIOD_US));
+    let priority = priority.optional(None, |at| at.integer(1..=99).map(|priority| Some(priority as u8)));
     let read = |at: &Cursor<'_>| at.number(0.1..=100.0, "rad/s^2");
     let deceleration_rad_s2 = if kind == Some(ControllerKind::JointTrajectory) {
         deceleration
@@ -44,6 +55,7 @@ pub(crate) fn read_driver(at: &Cursor<'_>) -> Option<DriverConfig> {
         controller_kind: kind?,
         controller: controller?,
         period_us: period_us?,
+        priority: priority?,
         deceleration_rad_s2: deceleration_rad_s2?,
         speed_slider: speed_slider?,
         protective_stop: protective_stop?,

@@ -454,7 +454,7 @@ fn with_driver(block: &str) -> String {
 #[test]
 fn a_driver_is_read_and_nobody_has_to_have_one() {
     let text = with_driver(
-        "{kind: joint_trajectory, controller: /left/scaled_joint_trajectory_controller, period_us: 8000, \
+        "{kind: joint_trajectory, controller: /left/scaled_joint_trajectory_controller, period_us: 8000, priority: 70, \
          deceleration_rad_s2: 6.0, stop: /left/dashboard_client/stop, \
          speed_slider: {service: /left/io_and_status_controller/set_speed_slider, fraction: 0.5}}",
     );
@@ -462,7 +462,7 @@ fn a_driver_is_read_and_nobody_has_to_have_one() {
     let driver = cell.robots[0].driver.as_ref().unwrap();
     assert_eq!(driver.controller_kind, ControllerKind::JointTrajectory);
     assert_eq!(driver.controller, "/left/scaled_joint_trajectory_controller");
-    assert_eq!((driver.period_us, driver.deceleration_rad_s2), (8_000, Some(6.0)));
+    assert_eq!((driver.period_us, driver.deceleration_rad_s2, driver.priority), (8_000, Some(6.0), Some(70)));
     assert_eq!(driver.speed_slider.as_ref().unwrap().fraction, 0.5);
     assert_eq!(driver.stop.as_deref(), Some("/left/dashboard_client/stop"));
     assert_eq!((&driver.protective_stop, &driver.error_recovery), (&None, &None));
@@ -483,7 +483,7 @@ fn every_mistake_in_a_driver_is_named() {
             "robots[0].driver.period_us: expected a whole number from 1000 to 100000, found the number 10",
             "robots[0].driver.stop: expected a name that begins with /: ROS names joined by /, found '/a b'",
             "robots[0].driver.speed_slider.fraction: expected a number from 0.01 to 1 of full speed, found the number 0.0",
-            "robots[0].driver.slider: unknown field; known: kind, controller, period_us, deceleration_rad_s2, speed_slider, protective_stop, stop, error_recovery",
+            "robots[0].driver.slider: unknown field; known: kind, controller, period_us, priority, deceleration_rad_s2, speed_slider, protective_stop, stop, error_recovery",
         ]
     );
 }

@@ -12,11 +12,15 @@ use swarm_cell::{ControllerKind, DriverConfig};
 use swarm_driver_core::{Doing, Output, Point, Request};
 use swarm_ros::stamp::duration_msg;
 use swarm_ros::{NodeShell, ShellError, qos};
+use swarm_rt::{ThreadWish, prepare_thread};
 
 use crate::shell::Shell;
 
 /// Longest time that an ending process goes on braking the arm.
 const LAST_BRAKING: Duration = Duration::from_millis(2_000);
+
+/// Stack that is made resident.
+const STACK_BYTES: usize = 256 << 10;
 
 /// Stands that are told before an ending process is believed to have been heard.
 const LAST_STANDS: u32 = 5;
@@ -73,6 +77,8 @@ pub struct Cycle {
     pub controller: Controller,
     pub requests: Sender<Request>,
     pub period: Duration,
+    /// Of `SCHED_FIFO`; none = the system's fair time sharing.
+    pub priority: Option<u8>,
 }
 
 /// Starts the thread. After a shutdown request it goes on until the arm was told to stand.
@@ -82,6 +88,11 @@ pub fn start(cycle: Cycle, shutdown: Shutdown) -> std::io::Result<JoinHandle<()>
 
 impl Cycle {
     fn work(&self, shutdown: &Shutdown) {
+        if let Some(priority) = self.priority {
+            for lack in prepare_thread(&ThreadWish { priority, cpu: None, stack_bytes: STACK_BYTES }) {
+                tracing::warn!(robot = self.robot, "the cycle is not in real time: {lack}");
+            }
+        }
         let mut due = self.shell.now();
         let mut before = None;
         let mut ending: Option<Time> = None;

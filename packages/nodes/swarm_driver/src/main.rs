@@ -84,7 +84,14 @@ fn run() -> anyhow::Result<()> {
         let (requests, orders) = mpsc::channel();
         // It ends with the cycle that sends it requests.
         acts::start(name.clone(), clients, shell.clone(), orders).context("cannot start a thread")?;
-        let cycle = Cycle { robot: name, shell: shell.clone(), controller, requests, period };
+        let cycle = Cycle {
+            robot: name,
+            shell: shell.clone(),
+            controller,
+            requests,
+            period,
+            priority: driver.priority,
+        };
         shells.cycles.push(cycle::start(cycle, shells.ending.clone()).context("cannot start a thread")?);
         shells.shells.push(shell);
     }

@@ -103,7 +103,8 @@ pub fn idl_packages(overlay: &Path, underlay: &Underlay) -> Result<Vec<String>> 
 
 fn close_under_dependencies(needs: &BTreeMap<String, BTreeSet<String>>) -> Result<Vec<String>> {
     let installed = USED_WHERE_INSTALLED.iter().filter(|name| needs.contains_key(**name));
-    let mut left: Vec<&str> = USED_BY_NODES.iter().chain(&BEHIND_SERVICES).chain(installed).copied().collect();
+    let mut left: Vec<&str> =
+        USED_BY_NODES.iter().chain(&BEHIND_SERVICES).chain(installed).copied().collect();
     let mut closed = BTreeSet::new();
     while let Some(name) = left.pop() {
         let Some(more) = needs.get(name) else {
