@@ -171,8 +171,9 @@ impl Driver {
     /// Joint velocities from the gate, rad/s.
     pub fn hear_command(&mut self, velocity: &[f64], arrival: Time) {
         let limits = &self.options.velocity_limits_rad_s;
+        // What is no number is not below any limit.
         let sane = velocity.len() == limits.len()
-            && velocity.iter().zip(limits).all(|(v, limit)| v.is_finite() && v.abs() <= limit * LIMIT_SLACK);
+            && velocity.iter().zip(limits).all(|(v, limit)| v.abs() <= limit * LIMIT_SLACK);
         self.command_refused = !sane;
         if sane {
             self.command = Some(Command { arrival, velocity_rad_s: velocity.to_vec() });

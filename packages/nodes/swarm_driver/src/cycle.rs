@@ -125,7 +125,13 @@ impl Cycle {
                 }
             }
             let now = self.shell.now();
-            due = if now >= due + self.period { now } else { due } + self.period;
+            if now >= due {
+                // A cycle that comes out of turn leaves the next one's turn as it is; missed turns are not made up for.
+                due = due + self.period;
+                if now >= due {
+                    due = now + self.period;
+                }
+            }
             self.shell.wait_until(due);
         }
     }

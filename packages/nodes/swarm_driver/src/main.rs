@@ -14,6 +14,9 @@ use swarm_driver::{listen, report};
 use swarm_driver_core::Driver;
 use swarm_ros::{CellFile, Managed, NodeShell, Parameter, ParameterSpec, PrimaryState, TransitionError};
 
+/// AoU-02 of the safety manual.
+const PERMIT_TIMEOUT: Duration = Duration::from_millis(20);
+
 fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
@@ -36,8 +39,11 @@ fn run() -> anyhow::Result<()> {
         let spec = ParameterSpec::<i64>::new(name, default).describe(what).range(2_000..=1_000_000);
         node.declare(spec.read_only())
     };
-    let permit_timeout_us =
-        time("permit_timeout_us", 20_000, "Age of a permit from which the arm stands, microseconds");
+    let permit_timeout_us = time(
+        "permit_timeout_us",
+        PERMIT_TIMEOUT.as_micros() as i64,
+        "Age of a permit from which the arm stands, microseconds",
+    );
     let command_timeout_us =
         time("command_timeout_us", 100_000, "Age of a joint command from which the arm stands, microseconds");
     let stamp_tolerance_us = node.declare(
@@ -53,6 +59,13 @@ fn run() -> anyhow::Result<()> {
         command_timeout: micros(&command_timeout_us),
         stamp_tolerance: micros(&stamp_tolerance_us),
     };
+    if times.permit_timeout > PERMIT_TIMEOUT {
+        tracing::warn!(
+            "permits count for {} ms here: the safety manual takes {} ms for granted (AoU-02)",
+            times.permit_timeout.as_micros() / 1_000,
+            PERMIT_TIMEOUT.as_micros() / 1_000
+        );
+    }
     let only = only.get();
     let mut robots = Vec::new();
     for (robot, arm) in cell.config.robots.iter().zip(cell.arm_models()?) {

@@ -138,6 +138,20 @@ fn an_arm_that_moves_though_it_was_told_to_stand_is_noticed() {
     assert_eq!(bench.driver.effect(bench.now), Effect::Unseen);
 }
 
+#[test]
+fn an_arm_that_follows_again_is_not_judged_by_an_earlier_stand() {
+    let mut bench = Bench::velocity().running(V);
+    bench.status(MonitorState::Stop1);
+    for _ in 0..500 {
+        bench.measure([0.0; 2]);
+        bench.cycle();
+    }
+    assert_eq!(bench.driver.effect(bench.now), Effect::Stands);
+    let mut bench = bench.running(V);
+    bench.measure(V);
+    assert_eq!(bench.driver.effect(bench.now), Effect::NotJudged);
+}
+
 proptest! {
     /// Whatever is commanded, two consecutive trajectories meet: at the time of the second, the first is where the second
     /// says it comes from, so that the arm is never asked to jump.
