@@ -24,7 +24,7 @@ pub fn subscribe(
 ) -> Result<(), ShellError> {
     let permits = shell.clone();
     node.subscribe("/safety_monitor/permit", qos::SENSOR, move |message: Permit| {
-        hear_permit(&permits, &message)
+        hear_permit(&permits, &message);
     })?;
     let statuses = shell.clone();
     // Best effort: a lost status is made up for 20 ms later, and holds up no newer one.

@@ -41,7 +41,7 @@ fn run() -> anyhow::Result<()> {
     };
     let permit_timeout_us = time(
         "permit_timeout_us",
-        PERMIT_TIMEOUT.as_micros() as i64,
+        PERMIT_TIMEOUT.as_micros().cast_signed(),
         "Age of a permit from which the arm stands, microseconds",
     );
     let command_timeout_us =
@@ -82,7 +82,7 @@ fn run() -> anyhow::Result<()> {
         }
     }
 
-    let mut shells = Shells { shells: Vec::new(), cycles: Vec::new(), ending: Shutdown::new() };
+    let mut shells = Shells { each: Vec::new(), cycles: Vec::new(), ending: Shutdown::new() };
     for (name, driver, arm) in robots {
         let options = setup::options(&name, &driver, &arm, times);
         let (period, shell) = (options.period, Shell::new(Driver::new(options)));
@@ -106,7 +106,7 @@ fn run() -> anyhow::Result<()> {
             priority: driver.priority,
         };
         shells.cycles.push(cycle::start(cycle, shells.ending.clone()).context("cannot start a thread")?);
-        shells.shells.push(shell);
+        shells.each.push(shell);
     }
     node.spin_managed(shells)?;
     Ok(())
@@ -114,7 +114,7 @@ fn run() -> anyhow::Result<()> {
 
 /// What the life cycle does with the shells.
 struct Shells {
-    shells: Vec<Shell>,
+    each: Vec<Shell>,
     cycles: Vec<JoinHandle<()>>,
     /// Ends the cycles; after the node's own shutdown, so that they can still tell the arms to stand.
     ending: Shutdown,
@@ -122,7 +122,7 @@ struct Shells {
 
 impl Shells {
     fn set_active(&self, active: bool) {
-        for shell in &self.shells {
+        for shell in &self.each {
             shell.hear(|driver, _| driver.set_active(active));
         }
     }
