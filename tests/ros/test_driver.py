@@ -176,7 +176,13 @@ def test_the_end_of_the_real_monitor_stops_the_arm_within_the_permits_time(start
     config, store = cell_with_driver(tmp_path, VELOCITY), ArtifactStore(tmp_path)
     arm = Arm(probe).velocity_controller()
     sim = start(SIM, parameters={"cell_config": config, "permit_timeout_us": permit_timeout_us})
-    start(DRIVER, parameters={"cell_config": config, "permit_timeout_us": permit_timeout_us, "stamp_tolerance_us": 100_000})
+    start(DRIVER, parameters={
+        "cell_config": config,
+        "permit_timeout_us": permit_timeout_us,
+        # The commands cease too: only the permits shall count.
+        "command_timeout_us": 1_000_000,
+        "stamp_tolerance_us": 100_000,
+    })
     safety, reports = Safety(probe), Reports(probe)
     probe.wait_for(lambda: arm.heard, "the shell speaks")
     monitor = start(SAFETY_MONITOR, parameters={"cell_config": config, "degraded": True, **store.parameters})
