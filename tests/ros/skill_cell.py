@@ -1,7 +1,7 @@
 """A cell with simulator, safety monitor and skill runtime as processes, driven as an operator would."""
 
 from artifacts import SKILL
-from cell import MONITOR, PERMIT_TIMEOUT_US, ROBOTS, SIM, Reports, Safety, patient_cell
+from cell import MONITOR, ON_ANY_MACHINE, PERMIT_TIMEOUT_US, ROBOTS, SIM, Reports, Safety, patient_cell
 from harness import RELIABLE, Probe
 from rclpy.action import ActionClient
 from std_srvs.srv import Trigger
@@ -58,7 +58,7 @@ class SkillCell:
         self.sim = self.start(SIM, parameters={"cell_config": self.config, "permit_timeout_us": PERMIT_TIMEOUT_US})
 
     def start_monitor(self):
-        self.monitor = self.start(MONITOR, parameters={**self._with_store(), "degraded": True})
+        self.monitor = self.start(MONITOR, parameters={**self._with_store(), **ON_ANY_MACHINE})
 
     def start_runtime(self):
         self.runtime = self.start(RUNTIME, parameters={**self._with_store(), "peer_timeout_ms": 2000})

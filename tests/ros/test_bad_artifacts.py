@@ -160,6 +160,15 @@ CASES = {
         "envelope.yaml: the skill's safety envelope is looser than the cell's ceiling: "
         "robots.ur5e_left.tcp.speed_m_s is 2, the cell allows at most 0.5",
     ),
+    "expired_envelope": (
+        lambda w: w.make("2.0.0", name="expired", envelope="schema: 1\nvalid: {until: 2020-01-01T00:00:00Z}\n"),
+        "envelope.yaml: the envelope was valid until 2020-01-01T00:00:00Z; have it looked at, and package the skill with a newer one",
+    ),
+    "envelope_for_another_cell": (
+        lambda w: w.make("2.0.0", name="elsewhere", envelope="schema: 1\nvalid: {cells: [another_bench]}\n"),
+        "envelope.yaml: the envelope is for another_bench, and this cell is 'demo_bench'; package the skill with an envelope for "
+        "this cell",
+    ),
     "unknown_node": (
         lambda w: w.make("2.0.0", tree("leader", "<MovJoints/>", "<MoveJoints/>"), name="unknown_node"),
         "the tree of role leader: leader.xml:1:87: unknown node 'MovJoints'; did you mean 'MoveJoints'? (in "

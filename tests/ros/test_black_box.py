@@ -4,7 +4,7 @@ import json
 import subprocess
 
 import pytest
-from cell import MONITOR, press
+from cell import MONITOR, ON_ANY_MACHINE, press
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from harness import RELIABLE, bin_dir
 from std_msgs.msg import Bool
@@ -22,7 +22,7 @@ class RecordedCell(Cell):
         self.recording = {"black_box.folder": str(self.folder), "black_box.key_file": str(keys / "cell.pem")}
 
     def start_monitor(self):
-        parameters = {"cell_config": self.config, "degraded": True, **self.store.parameters, **self.recording}
+        parameters = {"cell_config": self.config, **ON_ANY_MACHINE, **self.store.parameters, **self.recording}
         self.monitor = self.start(MONITOR, parameters=parameters)
 
 

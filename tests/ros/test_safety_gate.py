@@ -2,12 +2,13 @@
 
 import math
 import re
+import signal
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
-from cell import JOINTS, MONITOR, PERMIT_TIMEOUT_US, ROBOTS, SIM, ArtifactStore, Reports, Safety, Skill, close, patient_cell, press
+from cell import JOINTS, MONITOR, ON_ANY_MACHINE, PERMIT_TIMEOUT_US, ROBOTS, SIM, ArtifactStore, Reports, Safety, Skill, close, patient_cell, press
 from harness import LATCHED, RELIABLE, SENSOR, bin_dir, qos
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, Float64MultiArray
@@ -32,7 +33,7 @@ class Cell:
         self.sim = self.start(SIM, parameters={"cell_config": self.config, "permit_timeout_us": PERMIT_TIMEOUT_US})
 
     def start_monitor(self):
-        self.monitor = self.start(MONITOR, parameters={"cell_config": self.config, "degraded": True, **self.store.parameters})
+        self.monitor = self.start(MONITOR, parameters={"cell_config": self.config, **ON_ANY_MACHINE, **self.store.parameters})
 
     def begin(self):
         self.start_sim()
@@ -58,7 +59,7 @@ class Cell:
             self.skill.command(velocity)
             return self.reports.driver(ARM).reference_speed > 0.9 * abs(velocity)
 
-        self.probe.wait_for(fast, lambda: f"the arm moves; {self.safety.state}: {self.safety.newest().detail}")
+        self.probe.wait_for(fast, lambda: f"the arm moves; {self.safety.state}: {self.safety.newest().detail}; {self.reports.driver(ARM)}")
         return self
 
     def running(self):
@@ -380,16 +381,26 @@ def test_a_simulation_that_pauses_in_motion_stops_the_cell(cell, probe):
 # --- nodes that die
 
 
-# SR-16 AoU-02
-def test_a_killed_monitor_means_that_the_arms_stop_by_themselves(cell, probe):
-    """Counted in simulated cycles: the permit may get as old as the driver's time-out and not one cycle older."""
+# SR-16 SR-23 AoU-02
+@pytest.mark.parametrize("ended_by", [signal.SIGKILL, signal.SIGSTOP, signal.SIGABRT], ids=lambda ended_by: ended_by.name)
+def test_a_monitor_that_is_killed_stuck_or_crashed_means_that_the_arms_stop_by_themselves(cell, probe, ended_by):
+    """Counted in simulated cycles: the permit may get as old as the driver's time-out and not one cycle older. A panic ends in
+    SIGABRT."""
     cell.running()
-    cell.monitor.kill()
+    cell.monitor.process.send_signal(ended_by)
     driver = cell.reports.wait(ARM, lambda d: d.cycles_to_stand > 0 and d.standing, "the arm stands")
     assert driver.drive == "permit_old"
     # A permit arrives somewhere within a cycle.
     assert driver.stop_permit_age_cycles in (PERMIT_TIMEOUT_CYCLES, PERMIT_TIMEOUT_CYCLES + 1)
     assert driver.cycles_to_stand <= 15
+    if ended_by == signal.SIGSTOP:
+        # Commands come as if nothing had happened, and still nothing goes on by itself.
+        moved = len(cell.reports.all)
+        cell.monitor.process.send_signal(signal.SIGCONT)
+        cell.safety.wait("STOP1", cause="cycle_overrun", meanwhile=lambda: cell.skill.command(0.2))
+        probe.wait_for(lambda: len(cell.reports.all) > moved + 20, "reports after the pause")
+        since = [next(d for d in report.drivers if d.robot == ARM) for report in cell.reports.all[moved:]]
+        assert all(driver.standing for driver in since)
 
 
 def test_a_restarted_monitor_denies_until_reset_and_takes_no_command_from_before(cell, probe):
@@ -462,6 +473,8 @@ def test_an_inactive_monitor_lets_nothing_move(cell, probe):
     "artifact, words",
     [
         ("loose", "tcp.speed_m_s"),
+        ("expired", "was valid until 2020-01-01T00:00:00Z"),
+        ("elsewhere", "the envelope is for another_bench, and this cell is 'demo_bench'"),
         ("broken", "not YAML"),
         ("untrusted", "not accepted from the store"),
         ("00" * 32, "not accepted from the store"),

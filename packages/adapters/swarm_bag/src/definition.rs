@@ -50,7 +50,7 @@ macro_rules! ours {
 }
 
 /// Upstream's are given by their fields alone: neither the hash nor a reader wants the comments.
-const KNOWN: [(&str, &str); 18] = [
+const KNOWN: [(&str, &str); 19] = [
     ("builtin_interfaces/msg/Time", "int32 sec\nuint32 nanosec\n"),
     ("std_msgs/msg/Header", "builtin_interfaces/Time stamp\nstring frame_id\n"),
     ("std_msgs/msg/Bool", "bool data\n"),
@@ -63,6 +63,10 @@ const KNOWN: [(&str, &str); 18] = [
     (
         "sensor_msgs/msg/JointState",
         "std_msgs/Header header\nstring[] name\nfloat64[] position\nfloat64[] velocity\nfloat64[] effort\n",
+    ),
+    (
+        "sensor_msgs/msg/Range",
+        "std_msgs/Header header\nuint8 radiation_type\nfloat32 field_of_view\nfloat32 min_range\nfloat32 max_range\nfloat32 range\nfloat32 variance\n",
     ),
     ours!("GripperCommand"),
     ours!("GripperState"),
@@ -300,6 +304,7 @@ mod tests {
                 "builtin_interfaces/msg/Time",
                 "b106235e25a4c5ed35098aa0a61a3ee9c9b18d197f398b0e4206cea9acf9c197",
             ),
+            ("sensor_msgs/msg/Range", "b42b62562e93cbfe9d42b82fe5994dfa3d63d7d5c90a317981703f7388adff3a"),
             ("std_msgs/msg/Header", "f49fb3ae2cf070f793645ff749683ac6b06203e41c891e17701b1cb597ce6a01"),
         ] {
             assert_eq!(definitions.describe(name).unwrap().type_hash, format!("RIHS01_{hash}"), "{name}");

@@ -62,6 +62,13 @@ messages! {
     Permit = "swarm_msgs/msg/Permit" {
         header: Header, epoch: u64, sequence: u64, robots: Vec<String>, speed_scale: Vec<f64>,
     }
+    GripperCommand = "swarm_msgs/msg/GripperCommand" {
+        header: Header, robot: String, width: f64, force: f64, artifact: String, epoch: u64, sequence: u64,
+    }
+    /// The distance within which nobody is, m, from a zone whose name is the frame.
+    Range = "sensor_msgs/msg/Range" {
+        header: Header, radiation_type: u8, field_of_view: f32, min_range: f32, max_range: f32, range: f32, variance: f32,
+    }
     JointCommand = "swarm_msgs/msg/JointCommand" {
         header: Header, robot: String, joint_names: Vec<String>, velocity: Vec<f64>, skill: String, artifact: String,
         role: String, trace_id: String, epoch: u64, sequence: u64,

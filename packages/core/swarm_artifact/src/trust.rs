@@ -188,8 +188,8 @@ fn read_key(item: &Cursor<'_>, listed: &mut BTreeSet<KeyId>) -> Option<TrustedKe
     let roles = roles.required("what the key may sign", |at| {
         Some(at.list("a list of roles", Cursor::parse)?.into_iter().collect())
     });
-    let not_before_unix = not_before.optional(None, |at| read_time(at).map(Some));
-    let not_after_unix = not_after.optional(None, |at| match (not_before_unix.flatten(), read_time(at)?) {
+    let not_before_unix = not_before.optional(None, |at| at.moment().map(Some));
+    let not_after_unix = not_after.optional(None, |at| match (not_before_unix.flatten(), at.moment()?) {
         (Some(first), last) if last < first => {
             at.wrong("lies before not_before: the key would never be valid")
         }
@@ -216,13 +216,6 @@ fn read_public_key(value: &Cursor<'_>) -> Option<VerifyingKey> {
         // A key of small order verifies signatures that nobody made.
         Ok(key) if !key.is_weak() => Some(key),
         _ => value.wrong("these 32 bytes are not a usable Ed25519 public key"),
-    }
-}
-
-fn read_time(value: &Cursor<'_>) -> Option<i64> {
-    match OffsetDateTime::parse(&value.text()?, &Rfc3339) {
-        Ok(time) => Some(time.unix_timestamp()),
-        Err(_) => value.expected("a time such as 2027-01-01T00:00:00Z (RFC 3339)"),
     }
 }
 

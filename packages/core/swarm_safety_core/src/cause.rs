@@ -2,6 +2,7 @@
 
 use crate::config::{ArmConfig, Config};
 use crate::inputs::{Input, InputFault};
+use crate::wire::every;
 
 /// What a cause asks for; a higher one outweighs a lower one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -155,6 +156,11 @@ impl CauseKind {
             Self::CycleOverrun => "cycle_overrun",
             Self::NotRecorded => "not_recorded",
         }
+    }
+
+    /// A kind that has this code. The code of a malformed input does not say which input it was; neither does the kind then.
+    pub fn of_code(code: &str) -> Option<Self> {
+        every::<Self>().into_iter().find(|kind| kind.code() == code)
     }
 
     /// Unit of value and limit, empty where there is none.
@@ -384,4 +390,21 @@ impl Other {
 
 fn measured(cause: &Cause, unit: &str) -> String {
     format!(" (measured {:.4} {unit}, limit {:.4} {unit})", cause.value, cause.limit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_is_found_by_its_code_and_has_that_of_no_other_unit() {
+        let kinds = every::<CauseKind>();
+        assert!(kinds.contains(&CauseKind::StartUp) && kinds.contains(&CauseKind::CycleOverrun));
+        assert!(kinds.contains(&CauseKind::Malformed(Input::HumanPresence, InputFault::DeadSensor)));
+        for kind in kinds {
+            let found = CauseKind::of_code(kind.code()).unwrap();
+            assert_eq!((found.code(), found.unit()), (kind.code(), kind.unit()));
+        }
+        assert_eq!(CauseKind::of_code("warp_core_breach"), None);
+    }
 }

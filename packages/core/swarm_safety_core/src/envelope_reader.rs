@@ -18,15 +18,23 @@ use crate::limits::{
     RobotLimits, WorldBox, WrenchLimits,
 };
 use crate::place_reader::{read_box, read_fixtures, read_humans, read_planes};
+use crate::validity::Validity;
 
 pub(crate) const ABOVE_ZERO: (std::ops::Bound<f64>, std::ops::Bound<f64>) = (Excluded(0.0), Unbounded);
+
+/// What stands at the top of a file.
+pub(crate) const FIELDS: [&str; 4] = ["schema", "valid", "cell", "robots"];
 
 pub(crate) fn read_envelope(
     at: &Cursor<'_>,
     robots: &[RobotShape],
     base: Option<&Envelope>,
 ) -> Option<Envelope> {
-    let [schema, cell, limits] = at.fields(["schema", "cell", "robots"])?;
+    let [schema, valid, cell, limits] = at.fields(FIELDS)?;
+    let valid = valid.optional(Validity::default(), |at| match base {
+        Some(_) => Validity::read(at),
+        None => at.wrong("only an envelope can end or be meant for some cells; a ceiling is its cell's own"),
+    });
     let schema = schema.required("1", |at| at.schema(EnvelopeFile::SCHEMA));
     let whole = base.map(|base| (base.cell, base.fixtures, base.humans));
     let cell = inherited(&cell, whole, "separation, fixtures, people and timeouts", |at| read_cell(at, base));
@@ -38,6 +46,7 @@ pub(crate) fn read_envelope(
             .wrong(format!("the cell has {} robots; limits are known for 1 to {MAX_ROBOTS}", robots.len()));
     }
     schema?;
+    valid?;
     let (cell, fixtures, humans) = cell?;
     Some(Envelope { cell, fixtures, humans, robots: limits? })
 }

@@ -2,6 +2,7 @@
 //!
 //! ```yaml
 //! schema: 1
+//! valid: {cells: [demo_bench], until: 2027-06-30T00:00:00Z}   # of an envelope only, and optional: looked at when it is loaded
 //! cell:
 //!   separation: {provenance: "why these figures", min_m: 0.02, slow_m: 0.10}
 //!   timeouts: {provenance: "..", joint_state_s: 0.02, wrench_s: 0.02, command_s: 0.05}
@@ -26,11 +27,12 @@
 //! out is the ceiling's. So a file is judged when it is known what it is to be, and for which robots: [`EnvelopeFile::ceiling`]
 //! and [`EnvelopeFile::under`] list all its mistakes at once, with line and field.
 
-use swarm_yaml::{Document, Mistakes};
+use swarm_yaml::{Cursor, Document, Mistakes};
 
 use crate::compose::{LooserThanCeiling, compose};
-use crate::envelope_reader::read_envelope;
+use crate::envelope_reader::{FIELDS, read_envelope};
 use crate::limits::Envelope;
+use crate::validity::Validity;
 
 /// A file of limits that has been found to be YAML; nothing else is known of it yet.
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +57,12 @@ pub enum EnvelopeError {
     Mistakes(Mistakes),
     #[error(transparent)]
     Looser(#[from] LooserThanCeiling),
+    #[error("the envelope is for {}, and this cell is '{cell}'; package the skill with an envelope for this cell", .cells.join(", "))]
+    OtherCell { cells: Vec<String>, cell: String },
+    #[error(
+        "the envelope was valid until {until}; have it looked at, and package the skill with a newer one"
+    )]
+    Expired { until: String },
 }
 
 impl EnvelopeFile {
@@ -64,6 +72,15 @@ impl EnvelopeFile {
     /// Only a text that is not YAML is refused here.
     pub fn parse(text: &str) -> Result<Self, EnvelopeError> {
         Document::parse(text).map(|document| Self { document }).map_err(EnvelopeError::Mistakes)
+    }
+
+    /// For which cells and how long the envelope is meant; it does not change what the limits are.
+    pub fn validity(&self) -> Result<Validity, EnvelopeError> {
+        let valid = |at: &Cursor<'_>| {
+            let [_, valid, ..] = at.fields(FIELDS)?;
+            valid.optional(Validity::default(), Validity::read)
+        };
+        self.document.read(valid).map_err(EnvelopeError::Mistakes)
     }
 
     /// The cell's ceiling: every field of every robot must be there, each group with its provenance.

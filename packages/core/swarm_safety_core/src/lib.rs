@@ -46,6 +46,7 @@ mod place_reader;
 mod state;
 mod step;
 mod told;
+mod validity;
 mod verdict;
 pub mod wire;
 
@@ -64,6 +65,7 @@ pub use limits::{
 };
 pub use state::{SafetyState, State};
 pub use step::step;
+pub use validity::Validity;
 pub use verdict::{GripperTarget, Measures, Refusal, ResetRefusal, RobotVerdict, Verdict};
 
 /// Most robots of one cell.

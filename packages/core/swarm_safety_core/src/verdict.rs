@@ -145,6 +145,35 @@ impl Measures {
         joint_velocity_ratio: 0.0,
         input_age_s: f64::INFINITY,
     };
+
+    /// Every figure with its name, for whoever writes them out.
+    pub fn figures(&self) -> [(&'static str, f64); 17] {
+        macro_rules! figures {
+            ($($name:ident),*) => {{
+                let Self { $($name),* } = *self;
+                [$((stringify!($name), $name)),*]
+            }};
+        }
+        figures!(
+            tcp_speed_m_s,
+            tcp_speed_limit_m_s,
+            elbow_speed_m_s,
+            elbow_speed_limit_m_s,
+            momentum_kg_m_s,
+            momentum_limit_kg_m_s,
+            power_w,
+            power_limit_w,
+            contact_force_n,
+            contact_force_limit_n,
+            separation_m,
+            separation_limit_m,
+            self_separation_m,
+            fixture_separation_m,
+            human_separation_m,
+            joint_velocity_ratio,
+            input_age_s
+        )
+    }
 }
 
 impl Refusal {

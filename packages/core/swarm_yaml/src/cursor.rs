@@ -7,6 +7,9 @@ use std::fmt::Display;
 use std::ops::{Bound, RangeBounds};
 use std::str::FromStr;
 
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
 use crate::mistake::Notes;
 use crate::tree::{Entry, Node, Value};
 
@@ -80,6 +83,14 @@ impl<'a> Cursor<'a> {
         match words.iter().find(|(word, _)| word == text) {
             Some((_, value)) => Some(*value),
             None => self.expected(alternatives(words)),
+        }
+    }
+
+    /// A moment in RFC 3339, as seconds since 1970.
+    pub fn moment(&self) -> Option<i64> {
+        match OffsetDateTime::parse(&self.text()?, &Rfc3339) {
+            Ok(time) => Some(time.unix_timestamp()),
+            Err(_) => self.expected("a time such as 2027-01-01T00:00:00Z (RFC 3339)"),
         }
     }
 

@@ -45,8 +45,7 @@ impl Document {
 
     /// What stands behind `name`, if the document is a mapping that has it.
     pub fn get(&self, name: &str) -> Option<&Value> {
-        let Value::Mapping(entries) = &self.root.value else { return None };
-        entries.iter().find(|entry| entry.name == name).map(|entry| &entry.node.value)
+        self.root.value.get(name)
     }
 
     /// Lets `walk` build a `T` from the document. `walk` may give `None` only after it noted a mistake.
@@ -62,6 +61,14 @@ impl Document {
                 Err(Mistakes::one(Mistake::new(self.root.mark, "", "cannot be used")))
             }
         }
+    }
+}
+
+impl Value {
+    /// What stands behind `name`, if this is a mapping that has it.
+    pub fn get(&self, name: &str) -> Option<&Self> {
+        let Self::Mapping(entries) = self else { return None };
+        entries.iter().find(|entry| entry.name == name).map(|entry| &entry.node.value)
     }
 }
 

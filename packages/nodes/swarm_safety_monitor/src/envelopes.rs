@@ -11,6 +11,8 @@ use swarm_store::{Store, StoreError};
 /// Where artifacts are, whom the cell trusts, and which robot plays which role.
 #[derive(Clone, Debug)]
 pub struct Envelopes {
+    /// Name of this cell.
+    pub cell: String,
     pub store: PathBuf,
     pub trust_file: PathBuf,
     pub roles: Vec<Option<&'static str>>,
@@ -65,8 +67,10 @@ impl Envelopes {
         let manifest = object.manifest();
         let skill = format!("{}@{}", manifest.skill.skill_id, manifest.skill.version);
         let text = read(&object.path(&manifest.skill.envelope))?;
-        let envelope = EnvelopeFile::parse(&text)
-            .and_then(|envelope| config.with_envelope(Some(&envelope), &self.roles, generation));
+        let envelope = EnvelopeFile::parse(&text).and_then(|envelope| {
+            envelope.validity()?.check(&self.cell, swarm_store::unix_now())?;
+            config.with_envelope(Some(&envelope), &self.roles, generation)
+        });
         match envelope {
             Ok(config) => Ok(Limits { config, skill, artifact: Some(id.to_string()), envelope: Some(text) }),
             Err(source) => Err(LoadError::Envelope { skill, source }),

@@ -137,6 +137,7 @@ fn run() -> anyhow::Result<()> {
     let arming = Arming::look(&schedule, &lacks, parameters.degraded.get() || asked_for_degraded());
     board.set_up(arming.is_real_time(), arming.degraded);
     let envelopes = Envelopes {
+        cell: cell.config.cell.clone(),
         store: PathBuf::from(parameters.artifact_store.get()),
         trust_file: PathBuf::from(parameters.trust_file.get()),
         roles: swarm_safety_setup::roles(&cell.config),

@@ -3,10 +3,15 @@
 use r2r::std_msgs::msg::Float64MultiArray;
 use r2r::swarm_msgs::msg::{GripperCommand, Permit, RobotSafety, SafetyStatus};
 use r2r::{Publisher, WrappedTypesupport};
-use swarm_base::{Duration, Time};
+use swarm_base::{Clock as _, Duration, Time};
 use swarm_ros::stamp::RosClock;
 use swarm_ros::{NodeShell, ShellError, qos};
+use swarm_rt::KernelClock;
 use swarm_safety_core::{Config, RobotVerdict, SafetyState, Verdict};
+
+/// A decision that is older is history, and grants no motion: half of the drivers' permit time-out. After a pause of the process or of
+/// this thread, what waited in the queue must not move anything.
+const OLDEST_GRANT: Duration = Duration::from_millis(10);
 
 /// Time between two status messages when nothing changes: 50 Hz.
 const STATUS_PERIOD: Duration = Duration::from_millis(20);
@@ -100,7 +105,7 @@ impl Outputs {
         self.failures
     }
 
-    /// Publishes a verdict: commands first, because they are waited for. `urgent`: something arrived that must not wait for the
+    /// Publishes a verdict that was made at `now`: commands first, because they are waited for. `urgent`: something arrived that must not wait for the
     /// commands' next turn.
     pub fn publish(
         &mut self,
@@ -111,6 +116,8 @@ impl Outputs {
         now: Time,
     ) {
         let failures = &mut self.failures;
+        // SR-23
+        let fresh = KernelClock.now().since(now) <= OLDEST_GRANT;
         let occasion = if now >= self.command_due {
             self.command_due = now + self.command_period;
             Occasion::Due
@@ -119,12 +126,15 @@ impl Outputs {
         } else {
             Occasion::Between
         };
-        for (robot, told) in self.robots.iter_mut().zip(&verdict.robots) {
-            robot.publish(told, verdict.epoch, &context.artifact, occasion, &self.clock, failures);
+        if fresh {
+            for (robot, told) in self.robots.iter_mut().zip(&verdict.robots) {
+                robot.publish(told, verdict.epoch, &context.artifact, occasion, &self.clock, failures);
+            }
         }
         let scales: Vec<f64> =
             verdict.robots.iter().take(self.robots.len()).map(|robot| robot.scale).collect();
-        if now >= self.permit_due || scales != self.sent_scales {
+        let due = now >= self.permit_due || scales != self.sent_scales;
+        if due && (fresh || !verdict.state.moves()) {
             self.permit_due = now + self.permit_period;
             self.send_permit(verdict.epoch, scales);
         }

@@ -80,9 +80,9 @@ impl GateParameters {
             ),
             max_cycle_gap_us: integer(
                 "max_cycle_gap_us",
-                0,
-                "Longest time between two decisions while robots move, microseconds, beyond which the cell stops; 0 = not \
-                 watched, for machines without real-time scheduling",
+                20_000,
+                "Longest time between two decisions while robots move, microseconds, beyond which the cell stops: the drivers' permit \
+                 time-out, after which they have stopped by themselves and must not go on by themselves; 0 = not watched",
                 0..=1_000_000,
             ),
             black_box: BlackBoxParameters::declare(shell),

@@ -212,7 +212,7 @@ impl Deployer {
         let envelope = material.read(&source.envelope)?;
         let robots = self
             .robots
-            .under(&String::from_utf8_lossy(&envelope))
+            .under(&String::from_utf8_lossy(&envelope), swarm_store::unix_now())
             .map_err(|error| format!("{}: {error}", source.envelope))?;
         let skill = Skill::assemble(source, &robots, &material).map_err(|problems| problems.to_string())?;
         Ok(ActiveSkill {

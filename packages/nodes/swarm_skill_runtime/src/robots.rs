@@ -13,6 +13,7 @@ use swarm_skill_core::{CellRobot, INPUT_TIMEOUT, MotionLimits};
 /// Robots in the order of the declaration, and the ceiling for all of them.
 #[derive(Debug)]
 pub struct Robots {
+    cell: String,
     pub robots: Vec<Robot>,
     ceiling: Envelope,
 }
@@ -37,12 +38,19 @@ impl Robots {
         let ceiling = EnvelopeFile::parse(&read(&cell.safety.file)?)
             .and_then(|file| file.ceiling(&shapes(&robots)))
             .with_context(|| format!("the cell's safety ceiling {}", cell.safety.file))?;
-        Ok(Self { robots, ceiling })
+        Ok(Self { cell: cell.cell.clone(), robots, ceiling })
     }
 
-    /// The robots by the role that they play, with the limits of the ceiling tightened by a skill's envelope.
-    pub fn under(&self, envelope_yaml: &str) -> Result<BTreeMap<Role, CellRobot>, EnvelopeError> {
-        let envelope = EnvelopeFile::parse(envelope_yaml)?.under(&self.ceiling, &shapes(&self.robots))?;
+    /// The robots by the role that they play, with the limits of the ceiling tightened by a skill's envelope, which has to be valid
+    /// at `now_unix`, s since 1970.
+    pub fn under(
+        &self,
+        envelope_yaml: &str,
+        now_unix: i64,
+    ) -> Result<BTreeMap<Role, CellRobot>, EnvelopeError> {
+        let file = EnvelopeFile::parse(envelope_yaml)?;
+        file.validity()?.check(&self.cell, now_unix)?;
+        let envelope = file.under(&self.ceiling, &shapes(&self.robots))?;
         let cell_timeout =
             Duration::from_secs_f64(envelope.cell.joint_state_timeout_s.max(envelope.cell.wrench_timeout_s));
         let with_limits = self.robots.iter().zip(&envelope.robots).filter_map(|(robot, limits)| {

@@ -10,6 +10,7 @@
 pub mod black_box;
 mod box_bag;
 mod box_files;
+mod box_verify;
 pub mod cases;
 mod cell_file;
 mod commands;
@@ -20,6 +21,7 @@ mod incident;
 pub mod kinematics_cost;
 mod meshes;
 mod output;
+mod status;
 mod verdict_json;
 
 use std::process::ExitCode;

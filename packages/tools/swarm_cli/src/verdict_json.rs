@@ -1,5 +1,6 @@
-//! A verdict as JSON, with the cell's names. Numbers that JSON does not have are the texts "inf", "-inf" and "nan".
+//! A verdict as JSON, with the cell's names. JSON has no number for the infinite: it is null.
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use swarm_base::Time;
 use swarm_safety_core::{Cause, Config, Measures, Refusal, RobotVerdict, Verdict};
@@ -18,9 +19,9 @@ pub(crate) fn verdict(config: &Config, verdict: &Verdict, now: Time) -> Value {
     });
     json!({
         "cycle": verdict.cycle,
-        "now_s": number(now.as_secs_f64()),
+        "now_s": now.as_secs_f64(),
         "state": verdict.state.name(),
-        "cause": verdict.cause.map(|found| cause(config, &found)),
+        "cause": verdict.cause.map(|found| CauseText::of(config, &found)),
         "cause_cycle": verdict.cause_cycle,
         "epoch": verdict.epoch,
         "changed": verdict.changed,
@@ -29,37 +30,43 @@ pub(crate) fn verdict(config: &Config, verdict: &Verdict, now: Time) -> Value {
     })
 }
 
-/// A cause with names and figures.
-pub(crate) fn cause(config: &Config, cause: &Cause) -> Value {
-    json!({
-        "code": cause.kind.code(),
-        "robot": cause.robot_name(config),
-        "joint": cause.joint_name(config),
-        "value": number(cause.value),
-        "limit": number(cause.limit),
-        "unit": cause.kind.unit(),
-        "detail": cause.detail(config),
-    })
+/// A cause with names and figures, as every JSON of this program gives it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub(crate) struct CauseText {
+    /// Stable name, such as `joint_velocity`.
+    pub code: String,
+    /// Empty for the whole cell.
+    pub robot: String,
+    /// Joint, or the two things that are close; empty if none.
+    pub joint: String,
+    pub value: f64,
+    pub limit: f64,
+    /// Of value and limit; empty where they say nothing.
+    pub unit: &'static str,
+    pub detail: String,
 }
 
-/// A figure; what JSON has no number for is a text.
-pub(crate) fn number(value: f64) -> Value {
-    if value.is_finite() {
-        json!(value)
-    } else if value.is_nan() {
-        json!("nan")
-    } else {
-        json!(if value > 0.0 { "inf" } else { "-inf" })
+impl CauseText {
+    pub(crate) fn of(config: &Config, cause: &Cause) -> Self {
+        Self {
+            code: cause.kind.code().to_owned(),
+            robot: cause.robot_name(config).to_owned(),
+            joint: cause.joint_name(config),
+            value: cause.value,
+            limit: cause.limit,
+            unit: cause.kind.unit(),
+            detail: cause.detail(config),
+        }
     }
 }
 
 fn of_robot(robot: &RobotVerdict, joints: usize) -> Value {
-    let velocity: Vec<Value> = robot.velocity.iter().take(joints).map(|value| number(*value)).collect();
+    let velocity: Vec<f64> = robot.velocity.iter().take(joints).copied().collect();
     json!({
         "velocity": velocity,
-        "scale": number(robot.scale),
+        "scale": robot.scale,
         "gripper": robot.gripper.map(|target| json!({
-            "width_m": number(target.width_m), "force_n": number(target.force_n),
+            "width_m": target.width_m, "force_n": target.force_n,
         })),
         "gripper_new": robot.gripper_new,
         "refusal": robot.refusal.map(Refusal::code),
@@ -69,42 +76,5 @@ fn of_robot(robot: &RobotVerdict, joints: usize) -> Value {
 }
 
 fn measures(measures: &Measures) -> Value {
-    let Measures {
-        tcp_speed_m_s,
-        tcp_speed_limit_m_s,
-        elbow_speed_m_s,
-        elbow_speed_limit_m_s,
-        momentum_kg_m_s,
-        momentum_limit_kg_m_s,
-        power_w,
-        power_limit_w,
-        contact_force_n,
-        contact_force_limit_n,
-        separation_m,
-        separation_limit_m,
-        self_separation_m,
-        fixture_separation_m,
-        human_separation_m,
-        joint_velocity_ratio,
-        input_age_s,
-    } = *measures;
-    json!({
-        "tcp_speed_m_s": number(tcp_speed_m_s),
-        "tcp_speed_limit_m_s": number(tcp_speed_limit_m_s),
-        "elbow_speed_m_s": number(elbow_speed_m_s),
-        "elbow_speed_limit_m_s": number(elbow_speed_limit_m_s),
-        "momentum_kg_m_s": number(momentum_kg_m_s),
-        "momentum_limit_kg_m_s": number(momentum_limit_kg_m_s),
-        "power_w": number(power_w),
-        "power_limit_w": number(power_limit_w),
-        "contact_force_n": number(contact_force_n),
-        "contact_force_limit_n": number(contact_force_limit_n),
-        "separation_m": number(separation_m),
-        "separation_limit_m": number(separation_limit_m),
-        "self_separation_m": number(self_separation_m),
-        "fixture_separation_m": number(fixture_separation_m),
-        "human_separation_m": number(human_separation_m),
-        "joint_velocity_ratio": number(joint_velocity_ratio),
-        "input_age_s": number(input_age_s),
-    })
+    measures.figures().into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect()
 }

@@ -7,13 +7,11 @@
 //! Deliberately absent: scripts in the page, files and clocks in the library (the binary reads and writes).
 
 mod chart;
-mod colour;
 mod page;
 mod run;
-mod series;
 mod summary;
 
 pub use page::page;
 pub use run::{Extreme, Notice, PhaseSpan, RobotTrace, RoleTrack, Run, StateSpan, Stop};
-pub use series::Samples;
 pub use summary::summary;
+pub use swarm_plot::Samples;

@@ -1,15 +1,11 @@
 //! The page: one file with its style and drawings inside, no script, nothing loaded from elsewhere.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use plotters::style::RGBColor;
+use swarm_plot::{colour, short, style};
 use swarm_run_log::RoleState;
 
 use crate::chart::{self, Quantity};
-use crate::colour::{self, hex};
 use crate::run::{Extreme, RobotTrace, Run, Stop};
-
-pub(crate) const LIGHT_GROUND: RGBColor = RGBColor(0xFA, 0xF9, 0xF7);
-pub(crate) const DARK_GROUND: RGBColor = RGBColor(0x14, 0x14, 0x13);
 
 /// The whole report as HTML.
 pub fn page(run: &Run) -> String {
@@ -45,24 +41,6 @@ pub fn page(run: &Run) -> String {
         }
     }
     .into_string()
-}
-
-/// A number as short as it can be with three significant digits.
-pub(crate) fn short(value: f64) -> String {
-    if !value.is_finite() {
-        return "unknown".into();
-    }
-    let digits = if value == 0.0 { 0 } else { 2 - value.abs().log10().floor() as i32 };
-    let text = format!("{value:.*}", digits.clamp(0, 6) as usize);
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
-}
-
-fn style() -> String {
-    include_str!("page.css")
-        .replace("LIGHT_GROUND", &hex(LIGHT_GROUND))
-        .replace("DARK_GROUND", &hex(DARK_GROUND))
-        .replace("LIGHT_RULES", &colour::light_rules("16 12"))
-        .replace("DARK_RULES", &colour::dark_rules())
 }
 
 fn skill(run: &Run) -> &str {
@@ -317,26 +295,5 @@ fn conditions(run: &Run) -> Markup {
                 dt { "artifact, SHA-256" } dd { code { (or_unknown(&run.artifact)) } }
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_have_three_significant_digits_and_no_idle_zeros() {
-        for (value, text) in [
-            (0.0, "0"),
-            (0.25, "0.25"),
-            (12.345, "12.3"),
-            (60.0, "60"),
-            (0.012_345, "0.0123"),
-            (1234.5, "1234"),
-            (100.0, "100"),
-        ] {
-            assert_eq!(short(value), text);
-        }
-        assert_eq!(short(f64::NAN), "unknown");
     }
 }

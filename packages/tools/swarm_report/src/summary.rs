@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::page::short;
+use swarm_plot::short;
+
 use crate::run::{Extreme, Run};
 
 /// Text that ends with a line end.

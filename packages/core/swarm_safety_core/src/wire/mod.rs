@@ -84,6 +84,25 @@ pub fn first_difference<T: Wire>(left: &T, right: &T) -> Option<Difference> {
     }
 }
 
+/// Every value of an enumeration that holds nothing but enumerations, in the order of their numbers: so that nobody keeps a
+/// second list of them.
+pub fn every<T: Wire>() -> Vec<T> {
+    fn below<T: Wire>(begin: &mut Vec<u8>, found: &mut Vec<T>) {
+        for tag in 0..=u8::MAX {
+            begin.push(tag);
+            match T::from_bytes(begin) {
+                Ok(value) => found.push(value),
+                Err(WireError::Ends { missing: 1, .. }) => below(begin, found),
+                Err(_) => {}
+            }
+            begin.pop();
+        }
+    }
+    let mut found = Vec::new();
+    below(&mut Vec::new(), &mut found);
+    found
+}
+
 /// Bytes being read.
 #[derive(Clone, Copy, Debug)]
 pub struct Bytes<'a> {

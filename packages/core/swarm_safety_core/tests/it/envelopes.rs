@@ -87,6 +87,40 @@ robots:
     assert!(text.starts_with("the skill's safety envelope is looser than the cell's ceiling: cell.separation.min_m is 0.005, the cell allows at least 0.01; "), "{text}");
 }
 
+// SR-17
+#[test]
+fn an_envelope_that_has_expired_or_is_for_another_cell_is_refused() {
+    let check = |valid: &str, cell: &str, now: i64| {
+        let file = EnvelopeFile::parse(&format!("schema: 1\nvalid: {valid}\n")).unwrap();
+        file.validity()?.check(cell, now).map_err(|error| error.to_string()).map_err(EnvelopeText)
+    };
+    let until = 1_798_761_599;
+    assert_eq!(check("{until: 2026-12-31T23:59:59Z, cells: [a, b]}", "b", until), Ok(()));
+    let expired = check("{until: 2026-12-31T23:59:59Z}", "b", until + 1).unwrap_err();
+    assert_eq!(
+        expired.0,
+        "the envelope was valid until 2026-12-31T23:59:59Z; have it looked at, and package the skill with a newer one"
+    );
+    let other = check("{cells: [a, b]}", "c", until).unwrap_err();
+    assert_eq!(
+        other.0,
+        "the envelope is for a, b, and this cell is 'c'; package the skill with an envelope for this cell"
+    );
+    let mistakes = check("{until: tomorrow, cells: [], form: 3}", "c", until).unwrap_err().0;
+    for part in ["valid.until: expected a time", "valid.cells: for no cell at all", "valid.form: unknown"] {
+        assert!(mistakes.contains(part), "{mistakes}");
+    }
+}
+
+#[derive(Debug, PartialEq)]
+struct EnvelopeText(String);
+
+impl From<EnvelopeError> for EnvelopeText {
+    fn from(error: EnvelopeError) -> Self {
+        Self(error.to_string())
+    }
+}
+
 /// Of a ceiling, all mistakes: what is missing, unknown, of the wrong type, out of range, or not in order.
 #[test]
 fn a_ceiling_lists_everything_that_is_wrong_or_missing() {

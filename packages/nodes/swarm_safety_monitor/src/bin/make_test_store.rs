@@ -16,6 +16,8 @@ use swarm_store::{PackageOptions, Store, package, signature_path, unix_now};
 
 const TIGHT: &str = "schema: 1\nrobots:\n  leader:\n    tcp: {provenance: \"test\", speed_m_s: 0.3}\n";
 const LOOSE: &str = "schema: 1\nrobots:\n  follower:\n    tcp: {provenance: \"test\", speed_m_s: 9.0}\n";
+const EXPIRED: &str = "schema: 1\nvalid: {until: 2020-01-01T00:00:00Z}\n";
+const ELSEWHERE: &str = "schema: 1\nvalid: {cells: [another_bench]}\n";
 const BROKEN: &str = "schema: [1\n";
 
 fn main() -> anyhow::Result<()> {
@@ -25,6 +27,8 @@ fn main() -> anyhow::Result<()> {
     let digests = serde_json::json!({
         "tight": maker.artifact("tight", TIGHT, &trusted)?,
         "loose": maker.artifact("loose", LOOSE, &trusted)?,
+        "expired": maker.artifact("expired", EXPIRED, &trusted)?,
+        "elsewhere": maker.artifact("elsewhere", ELSEWHERE, &trusted)?,
         "broken": maker.artifact("broken", BROKEN, &trusted)?,
         "untrusted": maker.artifact("untrusted", TIGHT, &stranger)?,
     });

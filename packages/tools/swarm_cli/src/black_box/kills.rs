@@ -37,7 +37,8 @@ const SEGMENT_CYCLES: u64 = 100;
 /// Starts of writers in one folder, each going on with the series.
 const STARTS: u64 = 10;
 
-fn key() -> SigningKey {
+/// Key that every recording here is sealed with.
+pub fn key() -> SigningKey {
     SigningKey::from_bytes(&[7; 32])
 }
 
@@ -177,8 +178,13 @@ fn last_sealed_cycle(bytes: &[u8]) -> anyhow::Result<u64> {
 
 /// Writes `cycles` of work into a folder, closed. Gives how many there are.
 pub fn write_all(work: &mut Work, cycles: u64, folder: &Path) -> anyhow::Result<()> {
+    write(work, cycles, folder, Mode::Continuous)
+}
+
+/// The same in the mode of recording that is asked for.
+pub fn write(work: &mut Work, cycles: u64, folder: &Path, mode: Mode) -> anyhow::Result<()> {
     let options = Options {
-        mode: Mode::Continuous,
+        mode,
         key: Some(key()),
         max_file_bytes: 32 << 20,
         max_bytes: 4 << 30,

@@ -1,5 +1,5 @@
 //! A cell at work, for recordings: ideal arms that do what they are told, commands, stops, resets, messages that are refused,
-//! and an exchange of limits. The same every time.
+//! a collision, and an exchange of limits. The same every time.
 
 use std::f64::consts::TAU;
 use std::path::Path;
@@ -11,8 +11,8 @@ use swarm_black_box::{Cycle, Entry, Header, Limits, Place};
 use swarm_kinematics::JointVector;
 use swarm_safety_core::ingest::Refused;
 use swarm_safety_core::{
-    CommandSample, Config, EnvelopeFile, Input, InputFault, Inputs, JointSample, ResetRequest, State, Timing,
-    Tolerances, WrenchSample, step,
+    CommandSample, Config, EnvelopeFile, GripperSample, Input, InputFault, Inputs, JointSample, ResetRequest,
+    State, Timing, Tolerances, WrenchSample, step,
 };
 use swarm_safety_setup::roles;
 
@@ -26,6 +26,9 @@ pub const SNAPSHOT_CYCLES: u64 = 100;
 const ROUND: u64 = 3_000;
 /// Cycle in which the limits are exchanged, the arms being at rest.
 const EXCHANGE: u64 = 5;
+/// What the first start of the monitor shows on the calendar, 2026-01-01; each further one comes an hour later.
+const BEGIN_UNIX_NS: u64 = 1_767_225_600_000_000_000;
+const HOUR_NS: u64 = 3_600_000_000_000;
 const ENVELOPE: &str = "schema: 1\nrobots: {panda: {tcp: {provenance: evidence, speed_m_s: 0.2}}}\n";
 
 /// The cell and where its work has come to.
@@ -45,6 +48,12 @@ pub struct Work {
 impl Work {
     /// The cell that `declaration` declares.
     pub fn start(declaration: &Path) -> anyhow::Result<Self> {
+        Self::start_again(declaration, 0)
+    }
+
+    /// The same after so many earlier starts of its monitor.
+    pub fn start_again(declaration: &Path, earlier: u64) -> anyhow::Result<Self> {
+        let first_epoch = 1 + 1_000 * earlier;
         let sources = sources(declaration)?;
         let timing = Timing { period_s: PERIOD.as_secs_f64(), ..Timing::default() };
         let ceiling = sources.config(timing, Tolerances::default())?;
@@ -57,9 +66,9 @@ impl Work {
         let homes = homes.collect::<anyhow::Result<Vec<_>>>()?;
         let header = Header {
             software: concat!("cell evidence-black-box ", env!("CARGO_PKG_VERSION")).to_owned(),
-            started_unix_ns: 0,
+            started_unix_ns: BEGIN_UNIX_NS + earlier * HOUR_NS,
             started_at: Time::ZERO,
-            first_epoch: 1,
+            first_epoch,
             sources,
             timing,
             tolerances: Tolerances::default(),
@@ -68,7 +77,7 @@ impl Work {
             place: Place::default(),
         };
         Ok(Self {
-            state: State::new(&ceiling, 1),
+            state: State::new(&ceiling, first_epoch),
             header,
             ceiling,
             tightened,
@@ -119,7 +128,7 @@ impl Work {
         if !cycle.is_multiple_of(2) {
             return;
         }
-        let (arrival, stamp_ns, sequence) = (self.now, self.now.0, cycle);
+        let (arrival, stamp_ns, sequence) = (self.now, self.header.unix_ns(self.now), cycle);
         for (i, robot) in self.inputs.robots.iter_mut().enumerate().take(self.homes.len()) {
             self.positions[i] += self.told[i] * (2.0 * PERIOD.as_secs_f64());
             let (q, qd) = (self.positions[i], self.told[i]);
@@ -127,13 +136,15 @@ impl Work {
             robot.joints = Some(JointSample { q, qd, effort, stamp_ns, arrival, sequence });
             // The gripper's weight along no axis in particular, and a little noise.
             let noise = ((cycle * 31 + i as u64 * 17) % 97) as f64 * 1e-3;
-            let (force, torque) =
-                (Vector3::new(noise, 1.0, 2.0 - noise), Vector3::new(0.1, noise * 0.1, 0.0));
+            let pressed_n = if i == 0 { pressed_n(cycle) } else { 0.0 };
+            let force = Vector3::new(noise + pressed_n, 1.0, 2.0 - noise);
+            let torque = Vector3::new(0.1, noise * 0.1, 0.0);
             robot.wrench = Some(WrenchSample { force, torque, stamp_ns, arrival, sequence });
         }
     }
 
-    /// In each round: a reset, motion, a message that is refused in every third one, and an emergency stop.
+    /// In each round: a reset, motion, a message that is refused in every third one and a collision in the next, and an
+    /// emergency stop.
     fn act(&mut self, cycle: u64) {
         let at = cycle % ROUND;
         let epoch = self.state.epoch();
@@ -160,6 +171,11 @@ impl Work {
                 });
             }
         }
+        if at == 40 {
+            let (width_m, force_n, arrival) = (0.04, 20.0, self.now);
+            self.inputs.robots[0].gripper =
+                Some(GripperSample { width_m, force_n, epoch, artifact_matches: true, arrival });
+        }
         if at == 2_000 && (cycle / ROUND) % 3 == 1 {
             let refused = Refused { fault: InputFault::NotFinite, joint: Some(2), value: 0.0, limit: 0.0 };
             self.inputs.robots[1].refuse(Input::JointState, refused);
@@ -168,4 +184,10 @@ impl Work {
             self.inputs.hear_emergency_stop(true);
         }
     }
+}
+
+/// Force with which the first robot presses against something: in every third round it grows beyond the collision level.
+fn pressed_n(cycle: u64) -> f64 {
+    let at = cycle % ROUND;
+    if (cycle / ROUND) % 3 == 2 && (1_700..2_000).contains(&at) { (at - 1_700) as f64 * 0.3 } else { 0.0 }
 }

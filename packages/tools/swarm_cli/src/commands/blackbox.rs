@@ -3,17 +3,15 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use ed25519_dalek::VerifyingKey;
 use serde_json::{Value, json};
-use swarm_artifact::{Sha256Sum, public_key_from_pem};
-use swarm_black_box::{
-    Differs, End, Hex, Record, Replay, Replayed, Signed, Verification, junction, records, verify,
-};
+use swarm_artifact::Sha256Sum;
+use swarm_black_box::{Differs, End, Hex, Record, Replay, Replayed, Signed, records};
 
 use crate::Outcome;
 use crate::box_bag;
 use crate::box_files::{BoxFile, read_all};
-use crate::output::{print_json, read};
+use crate::box_verify::{Judged, judge_all, key_id, public_keys};
+use crate::output::print_json;
 
 /// The safety monitor's black box: what every cycle heard and decided.
 #[derive(Debug, clap::Subcommand)]
@@ -71,9 +69,15 @@ pub(crate) struct ReplayArgs {
 
 /// Write recordings as a rosbag2 bag, for `ros2 bag info`, `ros2 bag play`, Foxglove and PlotJuggler.
 ///
-/// Topics: /joint_states, /<robot>/wrench and /<robot>/skill_command as they were heard, each new sample once;
-/// /<robot>/joint_command in every cycle; /safety_monitor at every change, else at 50 Hz; /emergency_stop when it changed.
-/// What came in between two cycles and was overtaken there is not in the recording. Names of runs are given as their numbers.
+/// Topics as they were heard, each new sample once: /joint_states, /<robot>/wrench, /<robot>/skill_command,
+/// /<robot>/skill_gripper_command, /human_presence (of a cell that looks for people); /emergency_stop when it changed. As the
+/// monitor said them: /<robot>/joint_command in every cycle, /<robot>/gripper_command when it changed, /safety_monitor at
+/// every change, else at 50 Hz.
+///
+/// What the recording does not hold, and so the bag does not: messages that another one overtook between two cycles, and
+/// those that were refused (the incident report lists them); permits and resets; the texts of trace ids (the run's number
+/// stands for them), roles, sequence numbers of gripper wishes; whether the monitor had real-time scheduling
+/// (real_time and degraded are false).
 #[derive(Debug, clap::Args)]
 pub(crate) struct Export {
     /// Files, or folders of files.
@@ -96,46 +100,15 @@ pub(crate) fn run(command: &Blackbox) -> anyhow::Result<Outcome> {
     }
 }
 
-/// What was found of one file of a series.
-struct Judged {
-    path: PathBuf,
-    /// `None` if it could not be read as a black box.
-    found: Option<Verification>,
-    problems: Vec<String>,
-}
-
 fn verify_files(args: &Verify) -> anyhow::Result<Outcome> {
-    let keys: Vec<VerifyingKey> = args
-        .public_keys
-        .iter()
-        .map(|path| public_key_from_pem(&read(path)?).with_context(|| format!("'{}'", path.display())))
-        .collect::<anyhow::Result<_>>()?;
+    let keys = public_keys(&args.public_keys)?;
     let trusted = (!keys.is_empty()).then_some(keys.as_slice());
     let files = read_all(&args.files)?;
-    let mut judged: Vec<Judged> = Vec::new();
-    let mut joints = Vec::new();
-    let mut seal_seen = args.expect_seal.is_none();
-    for (index, file) in files.iter().enumerate() {
-        let last = index + 1 == files.len();
-        let this = judge(file, trusted, args.open_end && last);
-        let before = judged.last().and_then(|judged| judged.found.as_ref());
-        if let (Some(before), Some(found)) = (before, &this.found) {
-            joints.push((before.clone(), found.header.clone(), index));
-        }
-        seal_seen |= args.expect_seal.is_some_and(|seal| seals(file).any(|found| found == seal));
-        judged.push(this);
-    }
-    // A removal is recorded after the files between which it left a gap.
-    let removed: Vec<u64> = judged
-        .iter()
-        .filter_map(|judged| judged.found.as_ref())
-        .flat_map(|found| found.removed.clone())
-        .collect();
-    for (before, after, index) in joints {
-        if let Err(problem) = junction(&before, &after, &removed) {
-            judged[index].problems.push(problem.to_string());
-        }
-    }
+    let judged = judge_all(&files, trusted, |index| args.open_end && index + 1 == files.len());
+    let seal_seen = match args.expect_seal {
+        Some(expected) => files.iter().flat_map(seals).any(|found| found == expected),
+        None => true,
+    };
     let good = seal_seen && judged.iter().all(|judged| judged.problems.is_empty());
     if args.json {
         let files: Vec<Value> = judged.iter().map(as_json).collect();
@@ -150,24 +123,6 @@ fn verify_files(args: &Verify) -> anyhow::Result<Outcome> {
         println!("{}", if good { "good" } else { "not good" });
     }
     Ok(if good { Outcome::Done } else { Outcome::Refused })
-}
-
-fn judge(file: &BoxFile, trusted: Option<&[VerifyingKey]>, open_end: bool) -> Judged {
-    let path = file.path.clone();
-    match verify(&file.bytes, trusted) {
-        Err(error) => Judged { path, found: None, problems: vec![error.to_string()] },
-        Ok(found) => {
-            let mut problems: Vec<String> = found.faults.iter().map(ToString::to_string).collect();
-            if let End::Open { unsealed_records, cut_bytes } = found.end
-                && !open_end
-            {
-                problems.push(format!(
-                    "the end is open: the recorder did not close the file, or its end was cut off; {unsealed_records} records behind the last seal are not proven, {cut_bytes} bytes are no whole record"
-                ));
-            }
-            Judged { path, found: Some(found), problems }
-        }
-    }
 }
 
 fn seals(file: &BoxFile) -> impl Iterator<Item = [u8; 32]> {
@@ -211,11 +166,6 @@ fn show(judged: &Judged) {
     for problem in &judged.problems {
         println!("  WRONG: {problem}");
     }
-}
-
-/// The key's id, as `cell keys generate` shows it.
-fn key_id(public: &[u8; 32]) -> String {
-    Sha256Sum::of(public).to_string()
 }
 
 fn as_json(judged: &Judged) -> Value {

@@ -2,92 +2,76 @@
 
 use std::path::PathBuf;
 
-use serde_json::Value;
+use anyhow::bail;
 
 use crate::Outcome;
 use crate::box_files::read_all;
-use crate::incident::Recording;
+use crate::box_verify::public_keys;
+use crate::incident::{Question, Report, is_bag, read_bag, read_box, show, write};
 use crate::output::{print_json, read};
 
-/// What stopped the cell, from its black box: which check, of which robot, at which limit; the margins to every limit before it;
-/// what each input did in the 10 s before; and with --what-if where another envelope would have stopped the same motion.
+/// What stopped the cell: which check, of which robot, at which limit and where that limit comes from; the margins to every
+/// limit before it; what each input did in the 10 s before; whether the recording is genuine; and with --what-if where
+/// another envelope would have stopped the same motion.
 ///
-/// Whether the recording is genuine is for `cell blackbox verify`; to see it, `cell blackbox export` makes a bag of it.
+/// FILE is the black box (files *.swarmbox, or folders of them), or one bag (.mcap, .db3, or rosbag2's folder) that has
+/// /safety_monitor in it. A bag tells less: it has no inputs of single cycles, no limits' origins, and no seals.
+///
+/// --out writes a page (incident.html, one file with its drawings), the same as incident.json, and foxglove_layout.json, a
+/// layout for the bag that `cell blackbox export` makes. In JSON null stands for what is infinite (a limit that is not
+/// monitored, a distance to nothing) and for what the recording does not tell.
+///
+/// Exit codes: 0 done, 2 could not do it: no stop in the recording, a stop or start that it does not have, a file that is no
+/// recording.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Files, or folders of files, of one start of the monitor.
+    /// Files or folders of the black box, or one bag.
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     /// Which stop of the recording, from 1.
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     stop: usize,
-    /// Run the recorded inputs again under this envelope, up to its first stop.
+    /// Which start of the monitor, from 1, if the files hold several [default: the newest with a stop].
+    #[arg(long, value_name = "NUMBER")]
+    start: Option<usize>,
+    /// Run the recorded inputs again under this envelope, from the stop before up to its first stop.
     #[arg(long, value_name = "ENVELOPE")]
     what_if: Option<PathBuf>,
+    /// Public key of a cell, as `cell keys generate` makes it; repeat for several. Without it nobody vouches for the seals.
+    #[arg(long = "public-key", value_name = "FILE")]
+    public_keys: Vec<PathBuf>,
+    /// Write page, JSON and Foxglove layout into this folder, which must be new or empty.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
     /// Print as JSON.
     #[arg(long)]
     json: bool,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
-    let recording = Recording::read(&read_all(&args.files)?)?;
+    let keys = public_keys(&args.public_keys)?;
     let envelope = args.what_if.as_deref().map(read).transpose()?;
-    let report = recording.report(args.stop, envelope.as_deref())?;
+    let question = Question { start: args.start, stop: args.stop, what_if: envelope.as_deref(), keys: &keys };
+    let recorded = match args.files.as_slice() {
+        [one] if is_bag(one) => read_bag(one, &question)?,
+        files => {
+            if let Some(bag) = files.iter().find(|path| is_bag(path)) {
+                bail!("'{}' is a bag: give one bag alone, or files of the black box", bag.display());
+            }
+            read_box(read_all(files)?, &question)?
+        }
+    };
+    let report = Report::of(&recorded);
+    if let Some(out) = &args.out {
+        write(out, &recorded, &report)?;
+    }
     if args.json {
         print_json(&report)?;
     } else {
         show(&report);
+        if let Some(out) = &args.out {
+            println!("\nreport: {}", out.join("incident.html").display());
+        }
     }
     Ok(Outcome::Done)
-}
-
-fn show(report: &Value) {
-    println!("cell {}, recorded by {}", word(&report["cell"]), word(&report["software"]));
-    show_stop("stopped", &report["stop"]);
-    println!("\nmargins before the stop");
-    println!("  {:<12} {:<18} {:>10} {:>10} {:>12}", "robot", "quantity", "last", "limit", "nearest");
-    for margin in report["margins"].as_array().into_iter().flatten() {
-        let [last, limit, nearest] = ["before_stop", "limit", "nearest"].map(|key| figure(&margin[key]));
-        println!(
-            "  {:<12} {:<18} {last:>10} {limit:>10} {nearest:>12}",
-            word(&margin["robot"]),
-            word(&margin["quantity"])
-        );
-    }
-    println!("\ninputs in the {} s before", figure(&report["window_s"]));
-    for input in report["inputs"].as_array().into_iter().flatten() {
-        let refused = input["refused"].as_array().map_or(0, Vec::len);
-        println!(
-            "  {:<12} {:<16} {:>6} samples, longest gap {} s, {} s old at the stop, {refused} refused",
-            word(&input["robot"]),
-            word(&input["input"]),
-            input["samples"],
-            figure(&input["longest_gap_s"]),
-            figure(&input["age_at_stop_s"])
-        );
-    }
-    let what_if = &report["what_if"];
-    if let Some(why) = what_if["refused"].as_str() {
-        println!("\nunder the other envelope: refused: {why}");
-    } else if what_if["stop"].is_object() {
-        show_stop("\nunder the other envelope: stopped", &what_if["stop"]);
-    } else if what_if.is_object() {
-        println!("\nunder the other envelope: no stop");
-    }
-}
-
-fn show_stop(what: &str, stop: &Value) {
-    println!("{what} in cycle {}, at {} s: {}", stop["cycle"], figure(&stop["at_s"]), word(&stop["state"]));
-    println!("  {}: {}", word(&stop["cause"]["code"]), word(&stop["cause"]["detail"]));
-}
-
-fn word(value: &Value) -> &str {
-    value.as_str().unwrap_or("unknown")
-}
-
-fn figure(value: &Value) -> String {
-    match value.as_f64() {
-        Some(value) => format!("{value:.4}"),
-        None => value.as_str().unwrap_or("never").to_owned(),
-    }
 }

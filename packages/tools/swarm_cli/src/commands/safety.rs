@@ -46,8 +46,8 @@ pub(crate) enum Safety {
 ///
 /// Standard output has one JSON object per cycle: cycle, now_s, state, cause (code, robot, joint, value, limit, unit,
 /// detail; or null), cause_cycle, epoch, changed, reset ({epoch} or {refused}, or null), and for each robot velocity (rad/s,
-/// what the arm is told), scale (0 to 1), gripper, gripper_new, refusal, stop_ineffective and measures. Infinite values are
-/// the texts "inf" and "-inf".
+/// what the arm is told), scale (0 to 1), gripper, gripper_new, refusal, stop_ineffective and measures. JSON has no infinity:
+/// null stands for it (a limit that is not monitored, a distance to nothing, the age of what never came).
 ///
 /// A line that cannot be read ends the command with exit code 2, its number, and what was expected; an envelope that is
 /// looser than the cell's ceiling with exit code 1 and the list of its looser fields.

@@ -219,6 +219,7 @@ impl Session {
         // A simulated arm hurts nobody: the gate may arm where the machine grants no real time, and says so in its status.
         if let Some(gate) = overrides.get_mut("safety_monitor") {
             gate.insert("degraded".to_owned(), true.into());
+            gate.insert("max_cycle_gap_us".to_owned(), microseconds.into());
             gate.insert("black_box.folder".to_owned(), text(self.folder().join("black_box")));
         }
         overrides

@@ -6,7 +6,7 @@ use plotters::style::RGBColor;
 
 /// A colour on light and on dark ground.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Colour {
+pub struct Colour {
     pub(crate) light: RGBColor,
     pub(crate) dark: RGBColor,
 }
@@ -16,30 +16,32 @@ const fn colour(light: (u8, u8, u8), dark: (u8, u8, u8)) -> Colour {
 }
 
 /// Text and marks of first and second rank, and lines of the grid.
-pub(crate) const INK: Colour = colour((0x1F, 0x1F, 0x1E), (0xF2, 0xF1, 0xEC));
-pub(crate) const FAINT_INK: Colour = colour((0x5C, 0x5B, 0x57), (0xB4, 0xB2, 0xA9));
-pub(crate) const GRID: Colour = colour((0xE4, 0xE3, 0xDE), (0x38, 0x38, 0x36));
+pub const INK: Colour = colour((0x1F, 0x1F, 0x1E), (0xF2, 0xF1, 0xEC));
+pub const FAINT_INK: Colour = colour((0x5C, 0x5B, 0x57), (0xB4, 0xB2, 0xA9));
+pub const GRID: Colour = colour((0xE4, 0xE3, 0xDE), (0x38, 0x38, 0x36));
 
 /// One per robot, in the order of the log; told apart by people with any colour vision.
-pub(crate) const ROBOTS: [Colour; 3] = [
+pub const ROBOTS: [Colour; 3] = [
     colour((0x2A, 0x78, 0xD6), (0x5B, 0x9E, 0xEE)),
     colour((0x12, 0x8A, 0x5F), (0x2F, 0xB5, 0x85)),
     colour((0xC8, 0x4E, 0x1E), (0xEE, 0x7E, 0x4E)),
 ];
 /// Limits: of all robots alike, then of each robot.
-pub(crate) const COMMON_LIMIT: Colour = colour((0x5C, 0x5B, 0x58), (0xB4, 0xB2, 0xA8));
-pub(crate) const ROBOT_LIMITS: [Colour; 3] = [
+pub const COMMON_LIMIT: Colour = colour((0x5C, 0x5B, 0x58), (0xB4, 0xB2, 0xA8));
+pub const ROBOT_LIMITS: [Colour; 3] = [
     colour((0x2A, 0x78, 0xD7), (0x5B, 0x9E, 0xEF)),
     colour((0x12, 0x8A, 0x60), (0x2F, 0xB5, 0x86)),
     colour((0xC8, 0x4E, 0x1F), (0xEE, 0x7E, 0x4F)),
 ];
 
-pub(crate) const GOOD: Colour = colour((0x2E, 0x8B, 0x2E), (0x55, 0xB8, 0x55));
-pub(crate) const WARNING: Colour = colour((0xD8, 0x96, 0x0C), (0xF0, 0xB4, 0x3A));
-pub(crate) const CRITICAL: Colour = colour((0xC9, 0x2F, 0x2F), (0xF0, 0x6A, 0x6A));
-pub(crate) const IDLE: Colour = colour((0x9A, 0x99, 0x93), (0x77, 0x76, 0x71));
+pub const GOOD: Colour = colour((0x2E, 0x8B, 0x2E), (0x55, 0xB8, 0x55));
+pub const WARNING: Colour = colour((0xD8, 0x96, 0x0C), (0xF0, 0xB4, 0x3A));
+pub const CRITICAL: Colour = colour((0xC9, 0x2F, 0x2F), (0xF0, 0x6A, 0x6A));
+/// What would have been.
+pub const OTHERWISE: Colour = colour((0x8A, 0x5A, 0x00), (0xF2, 0xCB, 0x7E));
+pub const IDLE: Colour = colour((0x9A, 0x99, 0x93), (0x77, 0x76, 0x71));
 
-const DRAWN: [Colour; 14] = [
+const DRAWN: [Colour; 15] = [
     INK,
     FAINT_INK,
     GRID,
@@ -53,15 +55,16 @@ const DRAWN: [Colour; 14] = [
     GOOD,
     WARNING,
     CRITICAL,
+    OTHERWISE,
     IDLE,
 ];
 
 /// The robot's colour; a fourth robot starts again.
-pub(crate) fn of_robot(index: usize) -> Colour {
+pub fn of_robot(index: usize) -> Colour {
     ROBOTS[index % ROBOTS.len()]
 }
 
-pub(crate) fn limit_of_robot(index: usize) -> Colour {
+pub fn limit_of_robot(index: usize) -> Colour {
     ROBOT_LIMITS[index % ROBOT_LIMITS.len()]
 }
 
@@ -71,7 +74,7 @@ pub(crate) fn hex(colour: RGBColor) -> String {
 }
 
 /// Class of the legend's line for the robot.
-pub(crate) fn robot_class(index: usize) -> String {
+pub fn robot_class(index: usize) -> String {
     format!("robot{}", index % ROBOTS.len())
 }
 
@@ -93,7 +96,7 @@ pub(crate) fn dark_rules() -> String {
 
 fn legend_rules(ground: impl Fn(&Colour) -> RGBColor) -> String {
     let robots = ROBOTS.iter().enumerate().map(|(index, robot)| (robot_class(index), robot));
-    let all = robots.chain([("stop".to_owned(), &CRITICAL)]);
+    let all = robots.chain([("stop".to_owned(), &CRITICAL), ("other".to_owned(), &OTHERWISE)]);
     let rule = |(class, colour)| format!(".{class}{{color:{}}}", hex(ground(colour)));
     all.map(rule).collect()
 }
@@ -122,7 +125,7 @@ mod tests {
             (a.max(b) + 0.05) / (a.min(b) + 0.05)
         };
         let (white, black) = (crate::page::LIGHT_GROUND, crate::page::DARK_GROUND);
-        for (colour, least) in [(INK, 4.5), (FAINT_INK, 4.5)].into_iter().chain(
+        for (colour, least) in [(INK, 4.5), (FAINT_INK, 4.5), (OTHERWISE, 4.5)].into_iter().chain(
             [ROBOTS[0], ROBOTS[1], ROBOTS[2], COMMON_LIMIT, GOOD, CRITICAL].map(|colour| (colour, 3.0)),
         ) {
             assert!(contrast(colour.light, white) >= least, "{} on light", hex(colour.light));

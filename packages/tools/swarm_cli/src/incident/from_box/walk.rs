@@ -1,0 +1,71 @@
+//! Every record of a start, with what holds where it stands.
+
+use anyhow::{Context as _, bail};
+use swarm_base::Time;
+use swarm_black_box::{Header, Limits, Record, records};
+use swarm_safety_core::Config;
+
+use crate::box_files::BoxFile;
+
+/// What holds where a record stands.
+#[derive(Debug)]
+pub(super) struct Context {
+    pub header: Header,
+    pub ceiling: Config,
+    pub config: Config,
+    pub limits: Limits,
+    /// Time of the first cycle under these limits; `None` until it comes, and for those that a recording begins with.
+    pub limits_since_ns: Option<i64>,
+    limits_new: bool,
+}
+
+/// Hands every record of a start to `visit`, with the limits in force there.
+pub(super) fn walk(
+    files: &[BoxFile],
+    mut visit: impl FnMut(&Context, &Record) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let mut context: Option<Context> = None;
+    for file in files {
+        let named = || format!("'{}'", file.path.display());
+        for (_, record) in records(&file.bytes).with_context(named)? {
+            match (&mut context, &record) {
+                (None, Record::Header(header)) => {
+                    let ceiling = header.ceiling_config().with_context(named)?;
+                    let config = header.config_under(&ceiling, &header.limits).with_context(named)?;
+                    let (header, limits) = (header.clone(), header.limits.clone());
+                    context = Some(Context {
+                        header,
+                        ceiling,
+                        config,
+                        limits,
+                        limits_since_ns: None,
+                        limits_new: false,
+                    });
+                }
+                (None, _) => bail!("{} begins with no header: nothing can be made of it", named()),
+                (Some(context), Record::Header(Header { limits, .. }) | Record::Limits(limits))
+                    if *limits != context.limits =>
+                {
+                    context.config =
+                        context.header.config_under(&context.ceiling, limits).with_context(named)?;
+                    context.limits = limits.clone();
+                    context.limits_new = true;
+                }
+                (Some(context), Record::Cycle(cycle)) if context.limits_new => {
+                    context.limits_since_ns = Some(unix_ns(&context.header, cycle.now));
+                    context.limits_new = false;
+                }
+                _ => {}
+            }
+            if let Some(context) = &context {
+                visit(context, &record)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Nanoseconds since the epoch of a time of the steps' clock.
+pub(super) fn unix_ns(header: &Header, time: Time) -> i64 {
+    i64::try_from(header.unix_ns(time)).unwrap_or(i64::MAX)
+}
