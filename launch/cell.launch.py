@@ -2,12 +2,14 @@
 
     ros2 launch swarm_bringup cell.launch.py drivers:=/etc/swarm/drivers.launch.py
 
-The robots' drivers are not ours: `drivers` names a launch file that starts them. They take /<robot>/joint_command and obey
-/safety_monitor/permit. For a simulated cell use sim.launch.py, which includes this file.
+The robots' drivers are not ours: `drivers` names a launch file that starts them. A robot with a `driver:` block gets a shell
+between the gate and its driver (swarm_driver); any other driver takes /<robot>/joint_command and obeys
+/safety_monitor/permit itself. For a simulated cell use sim.launch.py, which includes this file.
 
 What happens when a node dies: the arms stand at once, because they get no fresh permit or no fresh command. The safety
 monitor is never restarted by a machine: its end ends the launch, and a person starts the cell again. Any other node comes
-back after RESPAWN_DELAY_S, RESPAWNS times at most; motion needs a deliberate reset and a new run then.
+back after RESPAWN_DELAY_S, RESPAWNS times at most; motion needs a deliberate reset and a new run then. A driver's shell comes
+back at once, because the first that it says is "stand".
 """
 
 import os
@@ -22,6 +24,7 @@ from launch.launch_description_sources import AnyLaunchDescriptionSource
 from launch_ros.actions import LifecycleNode, Node
 
 SAFETY_MONITOR = 'swarm_safety_monitor'
+DRIVER_SHELL = 'swarm_driver'
 READERS_OF_ARTIFACTS = (SAFETY_MONITOR, 'swarm_skill_runtime')
 RESPAWN_DELAY_S = 2.0
 # A node that has ended this often has a reason that another start does not mend.
@@ -71,6 +74,8 @@ def start_cell(context):
     simulation = argument['simulation'] == 'true'
     overrides = yaml.safe_load(argument['overrides']) or {}
     declared = [node for node in cell['nodes'] if simulation or not node.get('simulation_only', False)]
+    if not simulation:
+        declared += [driver_shell(robot) for robot in cell['robots'] if 'driver' in robot]
     unknown = sorted(set(overrides) - {node['name'] for node in declared})
     if unknown:
         raise RuntimeError(f"overrides: no node of this launch is named {', '.join(unknown)}")
@@ -115,10 +120,18 @@ def start_node(node, parameters, argument):
         prefix=on_core(node['schedule']['cpu']),
         output='screen',
         respawn=not guards,
-        respawn_delay=RESPAWN_DELAY_S,
+        respawn_delay=0.0 if node['package'] == DRIVER_SHELL else RESPAWN_DELAY_S,
         respawn_max_retries=RESPAWNS,
         on_exit=end_launch if guards else None,
     )
+
+
+def driver_shell(robot):
+    """The node between the gate and the driver of a robot that declares one: a process for each robot."""
+    priority = robot['driver'].get('priority', 0)
+    return {'name': f"{robot['name']}_driver", 'package': DRIVER_SHELL, 'executable': 'swarm_driver', 'lifecycle': 'managed',
+            'schedule': {'policy': 'fifo' if priority else 'other', 'priority': priority, 'cpu': 'any'},
+            'parameters': {'robot': robot['name']}}
 
 
 def places_of_artifacts(node, argument):

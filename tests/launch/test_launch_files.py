@@ -171,6 +171,37 @@ def test_the_middlewares_profile_is_named_and_installed_unless_the_user_has_one(
     assert not kinds(run(source, name), "SetEnvironmentVariable")
 
 
+@pytest.fixture
+def with_driver(tmp_path):
+    """The declaration of a cell in which one robot has a driver."""
+    cell = yaml.safe_load((REPOSITORY / "config/cell.yaml").read_text())
+    cell["robots"][2]["driver"] = {"kind": "forward_velocity", "controller": "/panda/velocity_controller", "period_us": 4000, "priority": 70}
+    (tmp_path / "cell.yaml").write_text(yaml.safe_dump(cell))
+    return str(tmp_path / "cell.yaml")
+
+
+def test_a_robot_that_declares_a_driver_gets_a_shell_of_its_own(source, with_driver):
+    nodes = nodes_of(run(source, "cell.launch.py", cell_config=with_driver, overrides="{panda_driver: {permit_timeout_us: 10000}}"))
+    assert set(nodes) - set(NODES) == {"panda_driver"}
+    shell = nodes["panda_driver"]
+    assert (shell.kind, shell.package, shell.executable) == ("LifecycleNode", "swarm_driver", "swarm_driver")
+    [parameters] = shell.parameters
+    assert parameters == {"cell_config": with_driver, "robot": "panda", "autostart": True, "permit_timeout_us": 10000}
+    assert shell.respawn is True and shell.respawn_delay == 0.0, "what comes back says zeros"
+
+
+def test_a_shells_priority_that_is_not_permitted_is_told(source, tmp_path, monkeypatch, with_driver):
+    tools(tmp_path, monkeypatch, chrt="exit 1")
+    with pytest.raises(RuntimeError, match="SCHED_FIFO priority"):
+        run(source, "cell.launch.py", cell_config=with_driver, real_time="required")
+    notes = [action.msg for action in kinds(run(source, "cell.launch.py", cell_config=with_driver), "LogInfo")]
+    assert any(note.startswith("panda_driver: this user may not use SCHED_FIFO priority 70") for note in notes)
+
+
+def test_a_simulated_robot_needs_no_shell(source, with_driver):
+    assert set(nodes_of(run(source, "sim.launch.py", cell_config=with_driver))) == set(NODES)
+
+
 def test_without_drivers_the_operator_is_told(source):
     notes = [action.msg for action in kinds(run(source, "cell.launch.py"), "LogInfo")]
     assert any(note.startswith("No robot drivers are started here") for note in notes)

@@ -38,6 +38,46 @@ pub struct RobotConfig {
     pub home_rad: Vec<f64>,
     pub gripper: GripperConfig,
     pub payload: PayloadConfig,
+    /// How `swarm_driver` reaches the real arm; absent where the simulator or a driver of one's own obeys the gate.
+    pub driver: Option<DriverConfig>,
+}
+
+/// What an arm's ROS 2 driver offers. Names of services and actions are absolute.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DriverConfig {
+    pub controller_kind: ControllerKind,
+    /// The controller's node; its topics lie below.
+    pub controller: String,
+    /// Time between two messages to the controller.
+    pub period_us: u64,
+    /// Of `SCHED_FIFO`, for the thread that tells the controller; none = the system's fair time sharing.
+    pub priority: Option<u8>,
+    /// With which a stop brakes. A forward-velocity controller without one hears zeros at once.
+    pub deceleration_rad_s2: Option<f64>,
+    pub speed_slider: Option<SpeedSlider>,
+    /// `std_srvs/Trigger`, called on a protective stop.
+    pub protective_stop: Option<String>,
+    /// `std_srvs/Trigger`, called on the stops after faults and `/emergency_stop`.
+    pub stop: Option<String>,
+    /// `franka_msgs/ErrorRecovery`, an action: called on a reset.
+    pub error_recovery: Option<String>,
+}
+
+/// The controller that takes the commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ControllerKind {
+    /// Velocities as `std_msgs/Float64MultiArray`.
+    ForwardVelocity,
+    /// `trajectory_msgs/JointTrajectory`.
+    JointTrajectory,
+}
+
+/// The speed slider of a UR arm, `ur_msgs/SetSpeedSliderFraction`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SpeedSlider {
+    pub service: String,
+    /// Where a reset puts it, 0.01 to 1.
+    pub fraction: f64,
 }
 
 /// Position and orientation (fixed-axis roll, pitch, yaw as in URDF).

@@ -14,6 +14,7 @@ use crate::declaration::{
     ArtifactPaths, CellConfig, Cpu, GripperConfig, Lifecycle, NodeConfig, PayloadConfig, PoseConfig,
     RobotConfig, RoleMap, SafetyFile, Schedule, SchedulePolicy,
 };
+use crate::driver_reader::read_driver;
 use crate::mistake::ConfigError;
 use crate::model::Model;
 
@@ -73,16 +74,18 @@ fn read_robot(
     names: &mut Names,
     lines: &mut BTreeMap<String, usize>,
 ) -> Option<RobotConfig> {
-    let [name, model, urdf, gripper_urdf, base_in_world, home_rad, gripper, payload] = at.fields([
-        "name",
-        "model",
-        "urdf",
-        "gripper_urdf",
-        "base_in_world",
-        "home_rad",
-        "gripper",
-        "payload",
-    ])?;
+    let [name, model, urdf, gripper_urdf, base_in_world, home_rad, gripper, payload, driver] =
+        at.fields([
+            "name",
+            "model",
+            "urdf",
+            "gripper_urdf",
+            "base_in_world",
+            "home_rad",
+            "gripper",
+            "payload",
+            "driver",
+        ])?;
     let name = name.required("the robot's name", |at| unique(at, lower_case_name(at)?, lines));
     names.0.extend(name.clone());
     let model =
@@ -93,6 +96,7 @@ fn read_robot(
     let home_rad = home_rad.required("the joint positions of the rest pose", |at| read_home(at, model));
     let gripper = gripper.required("the gripper", read_gripper);
     let payload = payload.required("the payload", |at| read_payload(at, model, gripper.as_ref()));
+    let driver = driver.optional(None, |at| read_driver(at).map(Some));
     Some(RobotConfig {
         name: name?,
         model: model?,
@@ -102,6 +106,7 @@ fn read_robot(
         home_rad: home_rad?,
         gripper: gripper?,
         payload: payload?,
+        driver: driver?,
     })
 }
 
@@ -373,7 +378,7 @@ fn relative_path(at: &Cursor<'_>) -> Option<String> {
     at.text_that(good, "a path below the folder that holds config/, without '..'")
 }
 
-fn is_ros_name(text: &str) -> bool {
+pub(crate) fn is_ros_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }

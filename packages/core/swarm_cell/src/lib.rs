@@ -14,6 +14,7 @@
 mod arms;
 mod declaration;
 mod declaration_reader;
+mod driver_reader;
 mod mistake;
 mod model;
 
@@ -21,8 +22,8 @@ use std::path::{Path, PathBuf};
 
 pub use arms::{ArmError, arm_models};
 pub use declaration::{
-    ArtifactPaths, CellConfig, Cpu, GripperConfig, Lifecycle, NodeConfig, PayloadConfig, PoseConfig,
-    RobotConfig, RoleMap, SafetyFile, Schedule, SchedulePolicy,
+    ArtifactPaths, CellConfig, ControllerKind, Cpu, DriverConfig, GripperConfig, Lifecycle, NodeConfig,
+    PayloadConfig, PoseConfig, RobotConfig, RoleMap, SafetyFile, Schedule, SchedulePolicy, SpeedSlider,
 };
 pub use mistake::ConfigError;
 pub use model::Model;

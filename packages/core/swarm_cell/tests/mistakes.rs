@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 use swarm_base::Role;
-use swarm_cell::{CellConfig, Cpu, Lifecycle, SchedulePolicy};
+use swarm_cell::{CellConfig, ControllerKind, Cpu, Lifecycle, SchedulePolicy};
 
 const SHIPPED: &str = include_str!("../../../../config/cell.yaml");
 
@@ -444,4 +444,46 @@ proptest! {
             }
         }
     }
+}
+
+/// The shipped declaration with a `driver:` block for the first robot.
+fn with_driver(block: &str) -> String {
+    spoilt("\n  - name: ur5e_right", &format!("\n    driver: {block}\n  - name: ur5e_right"))
+}
+
+#[test]
+fn a_driver_is_read_and_nobody_has_to_have_one() {
+    let text = with_driver(
+        "{kind: joint_trajectory, controller: /left/scaled_joint_trajectory_controller, period_us: 8000, priority: 70, \
+         deceleration_rad_s2: 6.0, stop: /left/dashboard_client/stop, \
+         speed_slider: {service: /left/io_and_status_controller/set_speed_slider, fraction: 0.5}}",
+    );
+    let cell = CellConfig::parse(&text).unwrap();
+    let driver = cell.robots[0].driver.as_ref().unwrap();
+    assert_eq!(driver.controller_kind, ControllerKind::JointTrajectory);
+    assert_eq!(driver.controller, "/left/scaled_joint_trajectory_controller");
+    assert_eq!((driver.period_us, driver.deceleration_rad_s2, driver.priority), (8_000, Some(6.0), Some(70)));
+    assert_eq!(driver.speed_slider.as_ref().unwrap().fraction, 0.5);
+    assert_eq!(driver.stop.as_deref(), Some("/left/dashboard_client/stop"));
+    assert_eq!((&driver.protective_stop, &driver.error_recovery), (&None, &None));
+    assert!(cell.robots[1].driver.is_none());
+}
+
+#[test]
+fn every_mistake_in_a_driver_is_named() {
+    let text = with_driver(
+        "{kind: joint_trajectory, controller: velocity_controller, period_us: 10, stop: /a b, \
+         speed_slider: {service: /slider, fraction: 0.0}, slider: 1}",
+    );
+    assert_eq!(
+        mistakes(&text),
+        [
+            "robots[0].driver.deceleration_rad_s2: missing; expected the deceleration of a stop (rad/s^2): a trajectory ends with it",
+            "robots[0].driver.controller: expected a name that begins with /: ROS names joined by /, found 'velocity_controller'",
+            "robots[0].driver.period_us: expected a whole number from 1000 to 100000, found the number 10",
+            "robots[0].driver.stop: expected a name that begins with /: ROS names joined by /, found '/a b'",
+            "robots[0].driver.speed_slider.fraction: expected a number from 0.01 to 1 of full speed, found the number 0.0",
+            "robots[0].driver.slider: unknown field; known: kind, controller, period_us, priority, deceleration_rad_s2, speed_slider, protective_stop, stop, error_recovery",
+        ]
+    );
 }

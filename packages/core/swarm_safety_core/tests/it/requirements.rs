@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../..");
 const MANUAL: &str = "packages/nodes/swarm_safety_monitor/SAFETY.md";
 /// Where requirements are met, and where they are tested; a file of the first kind tests from its `mod tests` on.
-const SOURCES: [&str; 3] = [
+const SOURCES: [&str; 4] = [
     "packages/core/swarm_safety_core/src",
     "packages/nodes/swarm_safety_monitor/src",
     "packages/adapters/swarm_rt/src",
+    "packages/core/swarm_driver_core/src",
 ];
 const TESTS: [&str; 3] =
     ["packages/core/swarm_safety_core/tests", "packages/adapters/swarm_rt/tests", "tests/ros"];

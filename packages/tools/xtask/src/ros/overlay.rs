@@ -19,7 +19,7 @@ use crate::ui::Task;
 const REVISION: &str = "1";
 
 /// Message packages that the nodes use; what these need is added by [`close_under_dependencies`].
-const USED_BY_NODES: [&str; 11] = [
+const USED_BY_NODES: [&str; 12] = [
     "builtin_interfaces",
     "diagnostic_msgs",
     "geometry_msgs",
@@ -31,7 +31,11 @@ const USED_BY_NODES: [&str; 11] = [
     "std_srvs",
     "swarm_msgs",
     "tf2_msgs",
+    "trajectory_msgs",
 ];
+
+/// Of vendors; a node that was built without one says so when it is asked for what needs it.
+const USED_WHERE_INSTALLED: [&str; 2] = ["franka_msgs", "ur_msgs"];
 
 /// What every service and action is made of, though no package.xml says so.
 const BEHIND_SERVICES: [&str; 4] =
@@ -80,7 +84,7 @@ impl Plan {
     }
 }
 
-/// The message packages that r2r has to know: [`USED_BY_NODES`] and whatever their package.xml files need.
+/// The message packages that r2r has to know: [`USED_BY_NODES`], [`USED_WHERE_INSTALLED`], and whatever their package.xml files need.
 pub fn idl_packages(overlay: &Path, underlay: &Underlay) -> Result<Vec<String>> {
     let prefixes: Vec<&Path> =
         std::iter::once(overlay).chain(underlay.prefixes().iter().map(PathBuf::as_path)).collect();
@@ -98,7 +102,9 @@ pub fn idl_packages(overlay: &Path, underlay: &Underlay) -> Result<Vec<String>> 
 }
 
 fn close_under_dependencies(needs: &BTreeMap<String, BTreeSet<String>>) -> Result<Vec<String>> {
-    let mut left: Vec<&str> = USED_BY_NODES.iter().chain(&BEHIND_SERVICES).copied().collect();
+    let installed = USED_WHERE_INSTALLED.iter().filter(|name| needs.contains_key(**name));
+    let mut left: Vec<&str> =
+        USED_BY_NODES.iter().chain(&BEHIND_SERVICES).chain(installed).copied().collect();
     let mut closed = BTreeSet::new();
     while let Some(name) = left.pop() {
         let Some(more) = needs.get(name) else {
@@ -145,12 +151,15 @@ mod tests {
             .chain(&BEHIND_SERVICES)
             .map(|name| ((*name).to_owned(), BTreeSet::new()))
             .collect();
-        needs.insert("swarm_msgs".into(), ["trajectory_msgs".into(), "ament_cmake".into()].into());
-        needs.insert("trajectory_msgs".into(), BTreeSet::new());
+        needs.insert("swarm_msgs".into(), ["shape_msgs".into(), "ament_cmake".into()].into());
+        needs.insert("shape_msgs".into(), BTreeSet::new());
         needs.insert("nav_msgs".into(), BTreeSet::new());
         let closed = close_under_dependencies(&needs).unwrap();
-        assert!(closed.contains(&"trajectory_msgs".to_owned()));
+        assert!(closed.contains(&"shape_msgs".to_owned()));
         assert!(!closed.contains(&"ament_cmake".to_owned()) && !closed.contains(&"nav_msgs".to_owned()));
+        assert!(!closed.contains(&"ur_msgs".to_owned()), "a vendor's, and not installed");
+        needs.insert("ur_msgs".into(), BTreeSet::new());
+        assert!(close_under_dependencies(&needs).unwrap().contains(&"ur_msgs".to_owned()));
     }
 
     #[test]

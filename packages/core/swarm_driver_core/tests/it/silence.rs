@@ -1,0 +1,282 @@
+//! SR-16: silence means stop, and so does everything else that is not a fresh leave.
+
+use proptest::prelude::*;
+use swarm_base::Duration;
+use swarm_driver_core::{Doing, MonitorState, Output, StopCause};
+
+use crate::bench::{Bench, ROBOT, assert_stands};
+
+const V: [f64; 2] = [0.5, -0.25];
+
+#[test]
+fn a_fresh_leave_passes_the_command_on() {
+    let mut bench = Bench::velocity().running(V);
+    assert_eq!(bench.good(V).output, Output::Velocity(V.to_vec()));
+}
+
+#[test]
+fn twenty_milliseconds_without_permits_and_no_longer() {
+    let mut bench = Bench::velocity().running(V);
+    let mut followed = 0;
+    let said = loop {
+        bench.status(MonitorState::Run);
+        bench.command(&V);
+        let said = bench.cycle();
+        if said.doing != Doing::Following {
+            break said;
+        }
+        followed += 1;
+    };
+    // Ages 4, 8, .. 20 ms pass.
+    assert_eq!(followed, 5);
+    assert_stands(&said, StopCause::PermitOld);
+    for _ in 0..1000 {
+        bench.status(MonitorState::Run);
+        bench.command(&V);
+        assert_eq!(bench.cycle().output, Output::Velocity(vec![0.0, 0.0]), "zeros do not end");
+    }
+}
+
+/// What is wrong, and what the shell makes of it in the cycle in which it hears it.
+type Wrong = (&'static str, fn(&mut Bench), StopCause);
+
+const NS_PER_MS: i64 = 1_000_000;
+
+/// A permit that is off by so much: epoch, sequence against the next, and the stamp.
+fn off_by(bench: &mut Bench, epoch: i64, sequence: i64, stamp_ms: i64) {
+    let (epoch, sequence) =
+        (bench.epoch.strict_add_signed(epoch), (bench.sequence + 1).strict_add_signed(sequence));
+    let sent = bench.wall_ns().strict_add_signed(stamp_ms * NS_PER_MS);
+    bench.permit_of(epoch, sequence, &[ROBOT], &[1.0], sent);
+}
+
+/// The next permit, for `robots` with `scales`.
+fn naming(bench: &mut Bench, robots: &[&str], scales: &[f64]) {
+    let (epoch, sequence, sent) = (bench.epoch, bench.sequence + 1, bench.wall_ns());
+    bench.permit_of(epoch, sequence, robots, scales, sent);
+}
+
+#[test]
+fn every_wrong_message_stops_in_the_cycle_that_hears_it() {
+    use StopCause as Cause;
+    let wrongs: [Wrong; 16] = [
+        ("a permit of zero", |b| b.permit(0.0), Cause::PermitZero),
+        ("a permit for others", |b| naming(b, &["right"], &[1.0]), Cause::PermitNamesOthers),
+        ("named twice", |b| naming(b, &[ROBOT, ROBOT], &[1.0, 1.0]), Cause::PermitMalformed),
+        ("lists of unlike length", |b| naming(b, &["right", ROBOT], &[1.0]), Cause::PermitMalformed),
+        ("a scale that is no number", |b| b.permit(f64::NAN), Cause::PermitMalformed),
+        ("a scale above one", |b| b.permit(1.5), Cause::PermitMalformed),
+        ("a negative scale", |b| b.permit(-0.5), Cause::PermitMalformed),
+        ("an older sequence", |b| off_by(b, 0, -2, 0), Cause::PermitBackwards),
+        ("an older epoch", |b| off_by(b, -1, 8, 0), Cause::PermitBackwards),
+        ("a newer epoch than the status", |b| off_by(b, 1, 0, 0), Cause::EpochDiffers),
+        ("a stamp from the future", |b| off_by(b, 0, 0, 6), Cause::PermitStamp),
+        ("a stamp of long ago", |b| off_by(b, 0, 0, -26), Cause::PermitStamp),
+        ("a monitor that has stopped", |b| b.status(MonitorState::Stop2), Cause::MonitorStopped),
+        ("a command of wrong length", |b| b.command(&[0.1]), Cause::CommandRefused),
+        ("a command that is no number", |b| b.command(&[f64::NAN, 0.0]), Cause::CommandRefused),
+        ("a command beyond the joint's limit", |b| b.command(&[3.1, 0.0]), Cause::CommandRefused),
+    ];
+    for (name, wrong, cause) in wrongs {
+        let mut bench = Bench::velocity().running(V);
+        wrong(&mut bench);
+        let said = bench.cycle();
+        assert_eq!(
+            (said.doing, said.output),
+            (Doing::Standing(cause), Output::Velocity(vec![0.0; 2])),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_repeated_permit_does_not_stay_young() {
+    let mut bench = Bench::velocity().running(V);
+    let (epoch, sequence) = (bench.epoch, bench.sequence);
+    let mut last = Doing::Following;
+    for _ in 0..6 {
+        bench.status(MonitorState::Run);
+        bench.command(&V);
+        let wall = bench.wall_ns();
+        bench.permit_of(epoch, sequence, &[ROBOT], &[1.0], wall);
+        last = bench.cycle().doing;
+    }
+    assert_eq!(last, Doing::Standing(StopCause::PermitOld));
+}
+
+#[test]
+fn a_shell_that_comes_back_in_the_middle_of_a_run_waits_for_a_reset() {
+    let mut bench = Bench::velocity();
+    for _ in 0..50 {
+        assert_stands(&bench.good(V), StopCause::NoReset);
+    }
+    bench.running(V);
+}
+
+#[test]
+fn a_stop_ends_the_run_until_a_reset_whatever_the_permits_say() {
+    for state in [MonitorState::Deny, MonitorState::Stop1, MonitorState::Estop] {
+        let mut bench = Bench::velocity().running(V);
+        bench.status(state);
+        bench.cycle();
+        for _ in 0..50 {
+            assert_stands(&bench.good(V), StopCause::NoReset);
+        }
+        bench.running(V);
+    }
+}
+
+#[test]
+fn a_command_from_before_the_reset_is_forgotten() {
+    let mut bench = Bench::velocity().running(V);
+    bench.reset();
+    bench.permit(1.0);
+    // Past the time that an arm without means takes to settle, and the command would still be young enough.
+    for _ in 0..40 {
+        bench.permit(1.0);
+        bench.status(MonitorState::Ready);
+        bench.cycle();
+    }
+    assert_eq!(bench.driver.doing(), Doing::Standing(StopCause::NoCommand));
+}
+
+#[test]
+fn a_silent_commander_and_a_silent_monitor_stop_the_arm() {
+    let mut bench = Bench::velocity().running(V);
+    for _ in 0..30 {
+        bench.permit(1.0);
+        bench.status(MonitorState::Run);
+        bench.cycle();
+    }
+    assert_eq!(bench.driver.doing(), Doing::Standing(StopCause::CommandOld));
+
+    let mut bench = Bench::velocity().running(V);
+    bench.now = bench.now + Duration::from_millis(501);
+    bench.permit(1.0);
+    bench.command(&V);
+    assert_stands(&bench.cycle(), StopCause::StatusOld);
+    assert_stands(&bench.good(V), StopCause::NoReset);
+}
+
+#[test]
+fn a_node_that_is_not_active_says_zeros() {
+    let mut bench = Bench::velocity().running(V);
+    bench.driver.set_active(false);
+    assert_stands(&bench.good(V), StopCause::Inactive);
+    bench.driver.set_active(true);
+    assert_stands(&bench.good(V), StopCause::NoReset);
+}
+
+#[test]
+fn a_smaller_scale_bounds_every_joint_and_keeps_the_direction() {
+    let mut bench = Bench::velocity().running([3.0, 1.0]);
+    bench.permit(0.5);
+    bench.command(&[3.0, 1.0]);
+    assert_eq!(bench.cycle().output, Output::Velocity(vec![1.5, 0.5]));
+}
+
+/// Anything that may arrive, or not.
+#[derive(Clone, Debug)]
+enum Event {
+    Permit { epoch: u64, sequence: u64, named: bool, scale: f64, skew_ms: i64 },
+    Status { state: u8, epoch: u64 },
+    Command([f64; 2]),
+    ShortCommand,
+    Measured,
+    Cycle { after_ms: u64 },
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let scale =
+        prop_oneof![5 => Just(1.0), 1 => Just(0.0), 1 => Just(f64::NAN), 1 => Just(2.0), 2 => 0.0..1.0f64];
+    let skew = prop_oneof![6 => Just(0i64), 1 => -60..60i64];
+    let velocity =
+        prop_oneof![8 => -1.0..1.0f64, 1 => Just(f64::NAN), 1 => Just(f64::INFINITY), 1 => Just(99.0)];
+    prop_oneof![
+        4 => (7..10u64, 1..60u64, prop::bool::weighted(0.9), scale, skew).prop_map(
+            |(epoch, sequence, named, scale, skew_ms)| Event::Permit { epoch, sequence, named, scale, skew_ms }
+        ),
+        4 => (prop_oneof![6 => 1..4u8, 2 => 0..8u8], 7..10u64).prop_map(|(state, epoch)| Event::Status { state, epoch }),
+        3 => [velocity.clone(), velocity].prop_map(Event::Command),
+        1 => Just(Event::ShortCommand),
+        1 => Just(Event::Measured),
+        4 => (0..40u64).prop_map(|after_ms| Event::Cycle { after_ms }),
+    ]
+}
+
+/// An account of what a leave takes, kept apart from the code under test and as plainly as it can be said.
+#[derive(Default)]
+struct Account {
+    /// Epoch, sequence, scale, and arrival of the newest good permit; and whether a bad one came after it.
+    permit: Option<(u64, u64, f64, u64)>,
+    spoilt: bool,
+    status: Option<(u8, u64, u64)>,
+    stopped_in: Option<u64>,
+    reset_seen: bool,
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    /// In whatever order whatever messages arrive: the arm moves only under a permit that is good, newest and at most 20 ms
+    /// old, in the epoch of a moving status, after a reset; and what it is told are numbers within its limits.
+    #[test]
+    fn nothing_moves_without_a_fresh_leave(events in prop::collection::vec(event(), 1..250)) {
+        let mut bench = Bench::velocity();
+        let mut account = Account::default();
+        for event in events {
+            let now_ms = bench.now.0 / 1_000_000;
+            match event {
+                Event::Permit { epoch, sequence, named, scale, skew_ms } => {
+                    let sent = bench.wall_ns().saturating_add_signed(skew_ms * 1_000_000);
+                    let name = if named { ROBOT } else { "right" };
+                    bench.permit_of(epoch, sequence, &[name], &[scale], sent);
+                    let order = account.permit.map(|(e, s, _, _)| (epoch, sequence).cmp(&(e, s)));
+                    let good = named && (0.0..=1.0).contains(&scale) && (-25..=5).contains(&skew_ms);
+                    if good && order.is_none_or(std::cmp::Ordering::is_gt) {
+                        account.permit = Some((epoch, sequence, scale, now_ms));
+                        account.spoilt = false;
+                    } else if !good || order.is_some_and(std::cmp::Ordering::is_lt) {
+                        account.spoilt = true;
+                    }
+                }
+                Event::Status { state, epoch } => {
+                    let Some(monitor) = MonitorState::from_number(state) else { continue };
+                    bench.driver.hear_status(swarm_driver_core::StatusHeard { arrival: bench.now, state: monitor, epoch });
+                    account.status = Some((state, epoch, now_ms));
+                    if (1..=3).contains(&state) {
+                        match account.stopped_in {
+                            Some(before) if epoch > before => (account.stopped_in, account.reset_seen) = (Some(epoch), true),
+                            Some(before) if epoch < before => account.reset_seen = false,
+                            Some(_) => {}
+                            None => account.stopped_in = Some(epoch),
+                        }
+                    } else {
+                        account.stopped_in = Some(epoch);
+                        account.reset_seen &= state == 4;
+                    }
+                }
+                Event::Command(velocity) => bench.command(&velocity),
+                Event::ShortCommand => bench.command(&[0.1]),
+                Event::Measured => bench.measure([0.0; 2]),
+                Event::Cycle { after_ms } => {
+                    bench.now = bench.now + Duration::from_millis(after_ms);
+                    let now_ms = bench.now.0 / 1_000_000;
+                    let said = bench.cycle();
+                    let Output::Velocity(velocity) = said.output else { panic!("velocities") };
+                    let scale = account.permit.map_or(0.0, |permit| permit.2);
+                    let leave = !account.spoilt
+                        && account.reset_seen
+                        && account.permit.is_some_and(|(_, _, _, arrival)| now_ms - arrival <= 20)
+                        && account.status.is_some_and(|(state, epoch, arrival)| {
+                            (1..=3).contains(&state) && now_ms - arrival <= 500 && Some(epoch) == account.permit.map(|p| p.0)
+                        });
+                    for (v, limit) in velocity.iter().zip([3.0, 2.0]) {
+                        prop_assert!(v.is_finite() && v.abs() <= limit * scale.max(0.0) + 1e-12, "{v} of {limit} x {scale}");
+                        prop_assert!(leave || *v == 0.0, "moves without leave: {:?}", said.doing);
+                    }
+                }
+            }
+        }
+    }
+}
