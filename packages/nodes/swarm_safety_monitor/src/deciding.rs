@@ -23,7 +23,6 @@ const STACK_BYTES: usize = 1 << 20;
 const RESIDENT_STACK_BYTES: usize = 256 << 10;
 
 /// What the deciding thread says.
-#[expect(clippy::large_enum_variant, reason = "a box would take memory; nearly every one is a cycle")]
 #[derive(Clone, Copy, Debug)]
 pub enum Said {
     Cycle(Cycle),

@@ -72,15 +72,12 @@ fn run() -> anyhow::Result<()> {
 
     let (config, first_epoch) = (Arc::new(config), first_epoch());
     let board = Arc::new(Board::new(Arc::clone(&config), first_epoch));
-    let recording = match parameters.black_box()? {
-        Some((folder, options)) => {
-            let session = recording::session(sources, timing, tolerances, first_epoch);
-            Some(Recording::start(folder, options, session)?)
-        }
-        None => {
-            tracing::warn!("no black box: the parameter black_box.folder is empty, stops leave no recording");
-            None
-        }
+    let recording = if let Some((folder, options)) = parameters.black_box()? {
+        let session = recording::session(sources, timing, tolerances, first_epoch);
+        Some(Recording::start(folder, options, session)?)
+    } else {
+        tracing::warn!("no black box: the parameter black_box.folder is empty, stops leave no recording");
+        None
     };
     let (entries, announce, health, recording) = match recording {
         Some(Recording { entries, announce, health, thread }) => {
