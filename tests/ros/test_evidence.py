@@ -1,10 +1,10 @@
 """A short form of each measurement about safety: it runs to its end, gives what its figures are documented to be called, and what
-holds on any machine holds. How fast this machine is, only the long form says: `cargo xtask evidence NAME`."""
+holds on any machine holds. How fast this machine is, only the long form says: `cargo xtask evidence NAME`. (`safety-cost` compiles its
+C++ reference for two minutes; what it measures is tested where it lies, against the same reference's Python.)"""
 
 import json
 import os
 import subprocess
-import sys
 
 import pytest
 from harness import bin_dir, repository
@@ -29,12 +29,6 @@ MEASUREMENTS = {
         {"cycles", "allocations", "locks", "page_faults", "involuntary_switches"},
         lambda f: f["cycles"] > 900_000 and f["allocations"] == f["locks"] == f["page_faults"] == 0,
     ),
-    "safety-cost": (
-        ["cell", "evidence-kinematics", "--configurations=2000", "--turns=11", "--out"],
-        True,
-        {"fk_jacobian_ratio", "fk_max_error"},
-        lambda f: f["fk_max_error"] <= 1e-12,
-    ),
     "safety-faults": (
         ["safety_check", "faults", "--phases=3", "--out"],
         True,
@@ -48,7 +42,7 @@ MEASUREMENTS = {
         lambda f: f["transitions"] > 100_000 and f["invariants"] >= 12,
     ),
     "safety-proof, mutants": (
-        ["safety_check", "mutants", "--out"],
+        ["safety_check", "mutants", "--seed=1", "--out"],
         True,
         {"mutants", "mutants_killed"},
         lambda f: f["mutants_killed"] == f["mutants"] > 0,
@@ -67,8 +61,7 @@ def test_a_measurement_gives_what_it_is_documented_to_give(name, domain, tmp_pat
     command, writes_a_file, keys, holds = MEASUREMENTS[name]
     result = tmp_path / "result.json"
     command = [bin_dir() / command[0], *command[1:], *([result] if writes_a_file else [])]
-    environment = {**domain.environment, "SWARM_TEST_PYTHON": sys.executable}
-    done = subprocess.run(command, cwd=repository(), env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=repository(), env=domain.environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     measured = json.loads(result.read_text() if writes_a_file else done.stdout.splitlines()[-1])
     figures = {**measured["figures"], **measured.get("ratios", {})}
