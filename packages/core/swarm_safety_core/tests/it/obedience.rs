@@ -1,9 +1,9 @@
 //! Robots that do otherwise than they are told, and joint states that contradict themselves.
 
 use swarm_kinematics::JointVector;
-use swarm_safety_core::{CauseKind, Input, Measures, SafetyState, Verdict};
+use swarm_safety_core::{CauseKind, Input, Measures, SafetyState, Tolerances, Verdict};
 
-use crate::bench::{Bench, LEFT, PANDA_ARM, RIGHT, joint};
+use crate::bench::{Bench, CEILING, LEFT, PANDA_ARM, RIGHT, config_of, joint};
 
 /// Cycles in which the robots' real motion is `act`'s; the monitor sees it with the next sample.
 fn cycles_while(bench: &mut Bench, count: usize, mut act: impl FnMut(&mut Bench)) -> Verdict {
@@ -161,6 +161,22 @@ fn after_a_silence_a_robot_may_be_elsewhere() {
     bench.mute_joints[LEFT] = false;
     bench.cycle();
     assert_eq!(bench.reset().state, SafetyState::Ready, "{:?}", bench.state.cause());
+}
+
+#[test]
+fn a_joint_that_speeds_up_while_messages_are_lost_contradicts_nothing() {
+    let patient = CEILING.replace("joint_state_s: 0.02", "joint_state_s: 0.5");
+    assert_ne!(patient, CEILING);
+    let mut bench = Bench::with(config_of(&patient, Tolerances::default()));
+    bench.cycle();
+    assert_eq!(bench.reset().state, SafetyState::Ready);
+    bench.wish[LEFT] = Some(joint(0, 0.6));
+    bench.mute_joints[LEFT] = true;
+    // Up to 0.6 rad/s in less than half of the gap: 0.04 rad farther than a straight line from 0.
+    assert_eq!(bench.cycles(100).state, SafetyState::Run);
+    bench.mute_joints[LEFT] = false;
+    let verdict = bench.cycle();
+    assert_eq!(verdict.state, SafetyState::Run, "{:?}", verdict.cause);
 }
 
 #[test]
