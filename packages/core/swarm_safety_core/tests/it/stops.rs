@@ -263,6 +263,24 @@ fn a_protective_stop_releases_itself_only_where_it_is_configured_so_and_then_to_
 }
 
 #[test]
+fn a_protective_stop_is_not_released_while_its_cause_is_there() {
+    let mut bench = Bench::with(config_of(&releasing_after("0.5"), Tolerances::default()));
+    bench.cycle();
+    bench.reset();
+    bench.wish[LEFT] = Some(slow(LEFT));
+    bench.cycles(50);
+    bench.inputs.not_recorded = true;
+    for cycle in 0..800 {
+        assert_eq!(bench.cycle().state, SafetyState::Stop2, "in cycle {cycle}");
+    }
+    // The time begins when nothing is wrong any more.
+    bench.inputs.not_recorded = false;
+    bench.wish[LEFT] = None;
+    assert_eq!(bench.cycles(240).state, SafetyState::Stop2, "too early");
+    assert_eq!(bench.cycles(20).state, SafetyState::Ready);
+}
+
+#[test]
 fn no_other_stop_releases_itself() {
     let mut bench = Bench::with(config_of(&releasing_after("0.0"), Tolerances::default()));
     bench.cycle();
