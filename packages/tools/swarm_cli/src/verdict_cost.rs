@@ -257,7 +257,7 @@ mod tests {
         let states: Vec<SafetyState> = (0..20_000).map(|_| work.cycle().unwrap().1).collect();
         let share = |of| states.iter().filter(|state| **state == of).count();
         // Both at work and slowed down by the person; a stop would have ended it.
-        assert!(share(SafetyState::Run) > 1_000 && share(SafetyState::Slow) > 1_000, "{states:?}");
+        assert!(share(SafetyState::Run) > 1_000 && share(SafetyState::Slow) > 500, "{states:?}");
         assert!(work.config.arms().iter().all(|arm| arm.model.link_capsules().len() >= 8));
     }
 }
