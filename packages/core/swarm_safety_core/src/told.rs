@@ -103,13 +103,13 @@ impl Told {
     pub(crate) fn contradiction(
         &mut self,
         config: &Config,
-        robot: usize,
         before: &JointSample,
         after: &JointSample,
     ) -> Option<(usize, f64)> {
         // Time constant with which old differences fade, s.
         const FADING_S: f64 = 1.0;
-        // Longer than the time-outs of cells with arms in them; cells with patient ones, as simulated on busy machines, stall.
+        // Longer than the time-outs of cells with real arms. Between two samples as far apart a joint may have sped up and gone far from
+        // a straight line; a cell with patient time-outs, as simulated on a busy machine, must not stop for that.
         const SILENCE_S: f64 = 0.025;
         let dt = after.stamp_ns.saturating_sub(before.stamp_ns) as f64 * 1e-9;
         if dt > config.in_force().cell.joint_state_timeout_s.min(SILENCE_S) {
@@ -117,14 +117,7 @@ impl Told {
             self.residual = STILL;
             return None;
         }
-        // Between two samples the velocity need not have been a straight line: within the acceleration limit a, the way differs from
-        // that line's by a dt^2 / 4 at most. In a stream without gaps that is next to nothing.
-        let acceleration = &config.in_force().robots[robot].joints.acceleration;
-        let seen = after.q - before.q - (before.qd + after.qd) * (dt / 2.0);
-        let difference = seen.zip_map(acceleration, |seen, acceleration| {
-            let room = acceleration * dt * dt / 4.0;
-            if seen.abs() <= room { 0.0 } else { seen - room.copysign(seen) }
-        });
+        let difference = after.q - before.q - (before.qd + after.qd) * (dt / 2.0);
         self.residual = self.residual * (-dt / FADING_S).exp() + difference;
         let joint = self.residual.iamax();
         let most = self.residual[joint].abs();

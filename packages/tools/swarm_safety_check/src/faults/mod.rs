@@ -21,7 +21,6 @@ use std::sync::{Mutex, PoisonError};
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use swarm_kinematics::JointVector;
 use swarm_safety_core::{CauseKind, MAX_ROBOTS, SafetyState, Verdict};
 
 pub use rig::{PERIOD, Rig, Said};
@@ -66,8 +65,7 @@ pub enum Observable {
     After(u32),
     /// When the last healthy message is older than this, s.
     Overdue(f64),
-    /// When positions differ from the sum of the velocities by more than the tolerance, 0.03 rad, less what the acceleration limit
-    /// explains between two samples; older differences fade in 1 s.
+    /// When positions differ from the sum of the velocities by more than the tolerance, 0.03 rad; older differences fade in 1 s.
     Contradiction,
     /// When a joint is 0.1 rad/s faster than, or turns otherwise than, it was told within 0.1 s.
     Disobedience,
@@ -186,7 +184,7 @@ fn watched(rig: &mut Rig, watches: &mut [Watch; MAX_ROBOTS]) -> Verdict {
     rig.hear(&said);
     let verdict = rig.decide();
     for (arm, watch) in watches.iter_mut().enumerate() {
-        watch.hears(&said, arm, &rig.config.in_force().robots[arm].joints.acceleration);
+        watch.hears(&said, arm);
         watch.told(&verdict, arm);
     }
     rig.pass();
@@ -247,7 +245,7 @@ fn episode(
         let mut said = rig.say();
         (fault.inject)(&mut Moment { rig: &mut rig, said: &mut said, arm, age, first: &first, chance });
         rig.hear(&said);
-        watch.hears(&said, arm, &rig.config.in_force().robots[arm].joints.acceleration);
+        watch.hears(&said, arm);
         if seen.is_none() && watch.sees(fault.observable, &said, arm, age) {
             seen = Some(age);
         }
@@ -329,19 +327,15 @@ impl Watch {
     }
 
     /// Sums up positions against velocities; of several messages in one cycle the last one is what is seen.
-    fn hears(&mut self, said: &Said, arm: usize, acceleration: &JointVector) {
+    fn hears(&mut self, said: &Said, arm: usize) {
         let Some(message) = said.joints[arm].last() else { return };
         let now = (message.position.clone(), message.velocity.clone(), message.sent_ns);
         if let Some((position, velocity, sent_ns)) = &self.before {
             let dt = message.sent_ns.saturating_sub(*sent_ns) as f64 * 1e-9;
             // Arrays of a malformed message may differ in length.
             let values = position.iter().zip(velocity).zip(now.0.iter().zip(&now.1));
-            for ((sum, acceleration), ((q, qd), (q_now, qd_now))) in
-                self.sum.iter_mut().zip(acceleration).zip(values)
-            {
-                let off = q_now - q - (qd + qd_now) / 2.0 * dt;
-                let explained = (acceleration * dt * dt / 4.0).min(off.abs());
-                *sum = *sum * (1.0 - dt) + off - explained.copysign(off);
+            for (sum, ((q, qd), (q_now, qd_now))) in self.sum.iter_mut().zip(values) {
+                *sum = *sum * (1.0 - dt) + q_now - q - (qd + qd_now) / 2.0 * dt;
             }
         }
         self.before = Some(now);
