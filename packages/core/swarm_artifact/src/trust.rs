@@ -25,8 +25,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use ed25519_dalek::VerifyingKey;
 use swarm_yaml::{Cursor, Mistakes, quoted};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::keys::KeyId;
 
@@ -132,20 +130,13 @@ impl Trust {
             let _ = writeln!(text, "  roles: [{}]", roles.join(", "));
             for (name, limit) in [("not_before", key.not_before_unix), ("not_after", key.not_after_unix)] {
                 if let Some(unix) = limit {
-                    let _ = writeln!(text, "  {name}: {}", format_time(unix));
+                    let _ = writeln!(text, "  {name}: {}", swarm_yaml::moment(unix));
                 }
             }
             let _ = writeln!(text, "  revoked: {}", key.revoked);
         }
         text
     }
-}
-
-/// `unix` seconds as RFC 3339 in UTC.
-pub(crate) fn format_time(unix: i64) -> String {
-    let formatted =
-        OffsetDateTime::from_unix_timestamp(unix).ok().and_then(|time| time.format(&Rfc3339).ok());
-    formatted.unwrap_or_else(|| format!("{unix} s after 1970-01-01"))
 }
 
 /// A number of signers that the keys can reach.

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use swarm_yaml::moment;
+
 use crate::canonical::ArchiveDigest;
 use crate::keys::KeyId;
 use crate::signature::{SignatureEntry, SignatureFile};
 use crate::sum::ArtifactId;
-use crate::trust::{KeyRole, Trust, TrustedKey, format_time};
+use crate::trust::{KeyRole, Trust, TrustedKey};
 
 /// Proof that an archive is believed; only [`verify`] makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,11 +57,11 @@ impl fmt::Display for Rejection {
                 write!(f, "key {key_id} of {signer} has no role 'artifact' in the trust file")
             }
             Self::NotYetValid { key_id, signer, not_before_unix, now_unix } => {
-                let (start, now) = (format_time(*not_before_unix), format_time(*now_unix));
+                let (start, now) = (moment(*not_before_unix), moment(*now_unix));
                 write!(f, "key {key_id} of {signer} is valid from {start}, and it is {now}")
             }
             Self::Expired { key_id, signer, not_after_unix, now_unix } => {
-                let (end, now) = (format_time(*not_after_unix), format_time(*now_unix));
+                let (end, now) = (moment(*not_after_unix), moment(*now_unix));
                 write!(f, "key {key_id} of {signer} expired at {end}, and it is {now}")
             }
             Self::Revoked { key_id, signer } => write!(f, "key {key_id} of {signer} is revoked"),

@@ -1,8 +1,6 @@
 //! For which cells an envelope is meant, and until when.
 
-use swarm_yaml::Cursor;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use swarm_yaml::{Cursor, moment};
 
 use crate::file::EnvelopeError;
 
@@ -37,13 +35,8 @@ impl Validity {
             return Err(EnvelopeError::OtherCell { cells: self.cells.clone(), cell: cell.to_owned() });
         }
         match self.until_unix {
-            Some(until) if now_unix > until => Err(EnvelopeError::Expired { until: in_words(until) }),
+            Some(until) if now_unix > until => Err(EnvelopeError::Expired { until: moment(until) }),
             _ => Ok(()),
         }
     }
-}
-
-fn in_words(unix: i64) -> String {
-    let time = OffsetDateTime::from_unix_timestamp(unix).ok();
-    time.and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_else(|| format!("{unix} s after 1970-01-01"))
 }

@@ -25,11 +25,19 @@ mod scalar;
 mod tree;
 
 use mistake::Notes;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 pub use cursor::{Cursor, Field};
 pub use mistake::{MAX_LISTED, Mistake, Mistakes};
 pub use quoted::quoted;
 pub use tree::{Entry, MAX_DEPTH, MAX_SIZE, Node, Value};
+
+/// Seconds since 1970 as RFC 3339 in UTC, as [`Cursor::moment`] reads them.
+pub fn moment(unix: i64) -> String {
+    let time = OffsetDateTime::from_unix_timestamp(unix).ok();
+    time.and_then(|time| time.format(&Rfc3339).ok()).unwrap_or_else(|| format!("{unix} s after 1970-01-01"))
+}
 
 /// A text that is YAML; nothing else is known of it yet.
 #[derive(Clone, Debug, PartialEq)]

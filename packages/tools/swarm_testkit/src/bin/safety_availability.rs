@@ -81,7 +81,6 @@ fn main() -> Result<()> {
             "runs": recordings.len(),
         },
         "ratios": {
-            "graded_to_stop_only": stopped.duration_s / graded.duration_s,
             "cpu_per_simulated_time": cpu_s / (work.hours() * 3600.0),
         },
     });
