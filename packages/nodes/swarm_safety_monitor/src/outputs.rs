@@ -52,14 +52,6 @@ pub struct Outputs {
     failures: u64,
 }
 
-/// Whether it is the joint commands' turn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Occasion {
-    Due,
-    Urgent,
-    Between,
-}
-
 #[derive(Debug)]
 struct RobotOutputs {
     name: String,
@@ -105,30 +97,18 @@ impl Outputs {
         self.failures
     }
 
-    /// Publishes a verdict that was made at `now`: commands first, because they are waited for. `urgent`: something arrived that must not wait for the
-    /// commands' next turn.
-    pub fn publish(
-        &mut self,
-        config: &Config,
-        verdict: &Verdict,
-        context: &Context,
-        urgent: bool,
-        now: Time,
-    ) {
+    /// Publishes a verdict that was made at `now`: commands first, because they are waited for; each at once when it has changed.
+    pub fn publish(&mut self, config: &Config, verdict: &Verdict, context: &Context, now: Time) {
         let failures = &mut self.failures;
         // SR-23
         let fresh = KernelClock.now().since(now) <= OLDEST_GRANT;
-        let occasion = if now >= self.command_due {
+        let due = now >= self.command_due;
+        if due {
             self.command_due = now + self.command_period;
-            Occasion::Due
-        } else if urgent || verdict.changed {
-            Occasion::Urgent
-        } else {
-            Occasion::Between
-        };
+        }
         if fresh {
             for (robot, told) in self.robots.iter_mut().zip(&verdict.robots) {
-                robot.publish(told, verdict.epoch, &context.artifact, occasion, &self.clock, failures);
+                robot.publish(told, verdict.epoch, &context.artifact, due, &self.clock, failures);
             }
         }
         let scales: Vec<f64> =
@@ -170,12 +150,13 @@ impl RobotOutputs {
         told: &RobotVerdict,
         epoch: u64,
         artifact: &str,
-        occasion: Occasion,
+        due: bool,
         clock: &RosClock,
         failures: &mut u64,
     ) {
         let velocity = &told.velocity.as_slice()[..self.dof];
-        if occasion == Occasion::Due || (occasion == Occasion::Urgent && velocity != self.sent) {
+        // The last of a ramp, too, must not wait for a turn.
+        if due || velocity != self.sent {
             let message = Float64MultiArray { data: velocity.to_vec(), ..Float64MultiArray::default() };
             send(&self.joints, &message, failures);
             self.sent = message.data;
