@@ -202,7 +202,7 @@ impl Worker {
             Said::Silence { .. } => return,
         };
         // The recorder sees a gap by the cycles' numbers, counts it and records it.
-        let _ = recorder.send(entry);
+        recorder.send_copy(&entry);
     }
 
     fn tell(&mut self, cycle: &Cycle) {
@@ -221,7 +221,7 @@ impl Worker {
         self.context.artifact.clone_from(&in_force.artifact);
         self.context.trace_id.clone_from(&self.trace);
         let (config, outputs) = (&in_force.config, &mut self.publisher.outputs);
-        outputs.publish(config, verdict, &self.context, cycle.occasion == Occasion::Event, cycle.now);
+        outputs.publish(config, verdict, &self.context, cycle.now);
         self.answer(&in_force, cycle);
         self.log(config, verdict);
         self.note(config, cycle);
