@@ -29,6 +29,7 @@ mod motion;
 mod policy;
 mod role_io;
 mod run;
+mod shadow;
 mod skill;
 
 pub use cooperation::{Cooperation, CooperationConfig, Entry, Leave, PhaseError, Receipt, Timing};
@@ -50,4 +51,5 @@ pub use role_io::{
     GripperSample, GripperTarget, JointSample, PartSighting, RoleInputs, RoleOutputs, WrenchSample,
 };
 pub use run::{Outcome, REST_RAD_PER_S, Run, RunState, SafetyView};
+pub use shadow::{Departure, Difference, Shadow, Told};
 pub use skill::{CellRobot, Material, Skill, SkillProblem, SkillProblems};

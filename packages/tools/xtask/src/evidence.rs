@@ -53,7 +53,7 @@ enum Oracle {
     Python,
 }
 
-const EVIDENCES: [Evidence; 11] = [
+const EVIDENCES: [Evidence; 12] = [
     Evidence {
         name: "demo",
         about: "20 perturbed assemblies; emergency stops in motion; deploying and rolling back",
@@ -73,6 +73,11 @@ const EVIDENCES: [Evidence; 11] = [
         name: "gate",
         about: "a command's way through the safety gate against a bare echo node",
         workload: Workload::RosProgram { executable: "gate_latency", arguments: &[], tools: &[] },
+    },
+    Evidence {
+        name: "swap",
+        about: "deployments and rollbacks beside a running skill, with kills at random moments",
+        workload: Workload::RosProgram { executable: "swap_evidence", arguments: &[], tools: &[] },
     },
     Evidence {
         name: "safety-jitter",
