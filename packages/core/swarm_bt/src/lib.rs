@@ -90,5 +90,5 @@ pub use script::{ScriptError, ScriptErrorKind, SyntaxError};
 pub use state::{SlotId, State};
 pub use status::{NodeStatus, Observer, Ring, Status, Transition};
 pub use tick::{TickError, TickErrorKind, halt, tick, tick_observed, tick_until_settled};
-pub use tree::{NodeInfo, Tree};
+pub use tree::{Mode, NodeInfo, Tree};
 pub use value::{ConvertError, FromValue, PortType, Value};

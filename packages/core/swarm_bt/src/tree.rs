@@ -8,6 +8,17 @@ use crate::script::Script;
 use crate::state::SlotId;
 use crate::value::{PortType, Value};
 
+/// Whose rules a tree goes by where BehaviorTree.CPP 4.10 has a defect. The differences are listed in the crate's
+/// documentation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// As the original, to the transition; where it throws, the tick is an error.
+    Compat,
+    /// Without its defects.
+    #[default]
+    Strict,
+}
+
 /// A behaviour tree, ready to tick. See [`crate::Loader`].
 #[derive(Debug)]
 pub struct Tree {
@@ -25,6 +36,7 @@ pub struct Tree {
     /// Sorted by name.
     pub(crate) enums: Box<[(Box<str>, i64)]>,
     pub(crate) main: Box<str>,
+    pub(crate) mode: Mode,
     pub(crate) timers: u32,
     pub(crate) done_words: u32,
 }
@@ -52,6 +64,8 @@ pub(crate) enum Kind {
     ReactiveSequence,
     ReactiveFallback,
     Parallel { success_count: Int, failure_count: Int, done: u32 },
+    IfThenElse,
+    WhileDoElse,
     Inverter,
     ForceSuccess,
     ForceFailure,
@@ -144,6 +158,11 @@ impl Tree {
     /// The id of the main tree.
     pub fn main(&self) -> &str {
         &self.main
+    }
+
+    /// Whose rules it goes by.
+    pub fn mode(&self) -> Mode {
+        self.mode
     }
 
     /// All nodes in order of their uid.

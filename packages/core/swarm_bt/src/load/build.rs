@@ -11,7 +11,7 @@ use super::{MAX_DEPTH, MAX_NODES, nearest};
 use crate::model::Registry;
 use crate::script::Script;
 use crate::state::SlotId;
-use crate::tree::{Hooks, Kind, Leaf, NO_HOOKS, Node, NodeInfo, Tree};
+use crate::tree::{Hooks, Kind, Leaf, Mode, NO_HOOKS, Node, NodeInfo, Tree};
 use crate::value::Value;
 
 pub(super) type Checked<T> = Result<T, LoadErrorKind>;
@@ -20,6 +20,7 @@ pub(super) type Checked<T> = Result<T, LoadErrorKind>;
 pub(super) struct Builder<'s, 'd> {
     pub(super) registry: &'s Registry,
     pub(super) source: &'s Source<'d>,
+    pub(super) mode: Mode,
     pub(super) boards: Blackboards,
     /// Literals given to SubTrees: where, and under which attribute.
     pub(super) given: Vec<(SlotId, Place, String)>,
@@ -61,10 +62,11 @@ enum Meaning<'d> {
 }
 
 impl<'s, 'd> Builder<'s, 'd> {
-    pub(super) fn new(registry: &'s Registry, source: &'s Source<'d>) -> Self {
+    pub(super) fn new(registry: &'s Registry, source: &'s Source<'d>, mode: Mode) -> Self {
         Builder {
             registry,
             source,
+            mode,
             boards: Blackboards::default(),
             given: Vec::new(),
             nodes: Vec::new(),
@@ -130,6 +132,7 @@ impl<'s, 'd> Builder<'s, 'd> {
             info: self.info.into(),
             enums: self.registry.enums.iter().map(|(name, value)| (name.as_str().into(), *value)).collect(),
             main: main.into(),
+            mode: self.mode,
             timers: self.timers,
             done_words: self.done_words,
         }
@@ -253,6 +256,7 @@ impl<'s, 'd> Builder<'s, 'd> {
         let children = element.children().count();
         let (fits, expected) = match family {
             Family::Control => (children > 0, "at least one"),
+            Family::Branch => ((2..=3).contains(&children), "two or three"),
             Family::Decorator => (children == 1, "exactly one"),
             Family::Leaf => (children == 0, "none"),
         };

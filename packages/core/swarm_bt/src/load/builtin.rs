@@ -5,6 +5,8 @@
 pub(super) enum Family {
     /// One or more.
     Control,
+    /// A condition and one or two branches.
+    Branch,
     /// Exactly one.
     Decorator,
     /// None.
@@ -23,7 +25,7 @@ const fn node(id: &'static str, family: Family, ports: &'static [&'static str]) 
     Builtin { id, family, ports }
 }
 
-pub(super) const BUILTINS: [Builtin; 23] = [
+pub(super) const BUILTINS: [Builtin; 25] = [
     node("Sequence", Family::Control, &[]),
     node("AsyncSequence", Family::Control, &[]),
     node("SequenceWithMemory", Family::Control, &[]),
@@ -32,6 +34,8 @@ pub(super) const BUILTINS: [Builtin; 23] = [
     node("ReactiveSequence", Family::Control, &[]),
     node("ReactiveFallback", Family::Control, &[]),
     node("Parallel", Family::Control, &["success_count", "failure_count"]),
+    node("IfThenElse", Family::Branch, &[]),
+    node("WhileDoElse", Family::Branch, &[]),
     node("Inverter", Family::Decorator, &[]),
     node("ForceSuccess", Family::Decorator, &[]),
     node("ForceFailure", Family::Decorator, &[]),

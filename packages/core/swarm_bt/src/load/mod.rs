@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 pub use error::{LoadError, LoadErrorKind, LoadErrors};
 
 use crate::model::Registry;
-use crate::tree::Tree;
+use crate::tree::{Mode, Tree};
 use build::Builder;
 use source::{Source, Text};
 
@@ -47,11 +47,12 @@ pub struct Loader<'a> {
     registry: &'a Registry,
     documents: Vec<(String, &'a str)>,
     main: Option<String>,
+    mode: Mode,
 }
 
 impl<'a> Loader<'a> {
     pub fn new(registry: &'a Registry) -> Self {
-        Loader { registry, documents: Vec::new(), main: None }
+        Loader { registry, documents: Vec::new(), main: None, mode: Mode::default() }
     }
 
     /// Adds a document. The first one says which tree is the main one; the others may hold trees that it uses.
@@ -66,6 +67,14 @@ impl<'a> Loader<'a> {
     #[must_use]
     pub fn main_tree(mut self, id: impl Into<String>) -> Self {
         self.main = Some(id.into());
+        self
+    }
+
+    /// Whose rules the tree goes by, unless the first document says so itself: `<root BTCPP_format="4" mode="compat">`.
+    /// Without either it is [`Mode::Strict`].
+    #[must_use]
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.mode = mode;
         self
     }
 
@@ -90,11 +99,12 @@ impl<'a> Loader<'a> {
             return Err(LoadErrors(errors));
         };
 
+        let mode = source.mode(&mut errors).unwrap_or(self.mode);
         let mut seen = BTreeSet::new();
-        let tree = Builder::new(self.registry, &source).build(main, &mut seen, &mut errors);
+        let tree = Builder::new(self.registry, &source, mode).build(main, &mut seen, &mut errors);
         for id in source.trees.keys() {
             if !seen.contains(*id) {
-                Builder::new(self.registry, &source).check(id, &mut seen, &mut errors);
+                Builder::new(self.registry, &source, mode).check(id, &mut seen, &mut errors);
             }
         }
         match tree {

@@ -33,6 +33,8 @@ impl<'d> Builder<'_, 'd> {
             "ReactiveSequence" => Kind::ReactiveSequence,
             "ReactiveFallback" => Kind::ReactiveFallback,
             "Parallel" => self.parallel(element, scope)?,
+            "IfThenElse" => Kind::IfThenElse,
+            "WhileDoElse" => Kind::WhileDoElse,
             "Inverter" => Kind::Inverter,
             "ForceSuccess" => Kind::ForceSuccess,
             "ForceFailure" => Kind::ForceFailure,

@@ -7,6 +7,7 @@ use roxmltree::{Document, Node, ParsingOptions};
 use super::error::{LoadError, LoadErrorKind};
 use super::{MAX_NODES, builtin, check_name};
 use crate::model::Registry;
+use crate::tree::Mode;
 
 /// An XML document and its lines.
 #[derive(Debug)]
@@ -171,6 +172,22 @@ impl<'d> Source<'d> {
         let suffix = format!("/{path}");
         let known = self.texts.iter().any(|text| text.name == path || text.name.ends_with(&suffix));
         if known { Ok(()) } else { Err(LoadErrorKind::Include { path: path.to_owned() }) }
+    }
+
+    /// What the first document says, if it says anything.
+    pub(super) fn mode(&self, errors: &mut Vec<LoadError>) -> Option<Mode> {
+        let root = Element { xml: self.texts.first()?.xml.root_element(), document: 0 };
+        match root.attribute("mode")? {
+            "compat" => Some(Mode::Compat),
+            "strict" => Some(Mode::Strict),
+            other => {
+                let (attribute, value) = ("mode".to_owned(), other.to_owned());
+                let expected = "compat or strict".to_owned();
+                let kind = LoadErrorKind::Value { attribute, value, expected };
+                errors.push(self.error(root.place(), "", kind));
+                None
+            }
+        }
     }
 
     /// What the first document names, else the only tree there is.

@@ -4,12 +4,13 @@
 //!
 //! 1. Pre-conditions. While the node is idle `_failureIf`, `_successIf`, `_skipIf` and `_while` are looked at in this
 //!    order; while it runs only `_while`, which halts it.
-//! 2. The node itself: [`controls`], [`decorators`] and [`leaves`] (built-in and outside ones).
+//! 2. The node itself: [`controls`], [`branches`], [`decorators`] and [`leaves`] (built-in and outside ones).
 //! 3. Post-conditions, if the answer is SUCCESS or FAILURE.
 //! 4. The answer becomes the kept status, unless it is SKIPPED.
 //!
 //! The original has a fifth step, a decorator's reset of a child that has completed. Every decorator here does that itself.
 
+mod branches;
 mod controls;
 mod decorators;
 mod leaves;
@@ -46,6 +47,10 @@ pub enum TickErrorKind {
     Number { attribute: &'static str, key: String, found: String },
     #[error("Parallel needs {threshold} children for its {attribute} but has {children}")]
     Threshold { attribute: &'static str, threshold: i64, children: u16 },
+    #[error(
+        "the condition of {node} was skipped, which BehaviorTree.CPP does not allow (mode=\"strict\" skips the node)"
+    )]
+    SkippedCondition { node: &'static str },
     #[error("a condition answered RUNNING; only an action may")]
     ConditionRunning,
     #[error("SetBlackboard cannot store {value} in entry '{key}', which is {}", .ty.with_article())]
@@ -243,6 +248,8 @@ impl<'a, O: Observer> Exec<'a, O> {
             Kind::Parallel { success_count, failure_count, done } => {
                 self.parallel(id, node, success_count, failure_count, done)
             }
+            Kind::IfThenElse => self.if_then_else(id, node),
+            Kind::WhileDoElse => self.while_do_else(id, node),
             Kind::Inverter => self.mapped(id, node, |answer| match answer {
                 Status::Success => Status::Failure,
                 _ => Status::Success,
