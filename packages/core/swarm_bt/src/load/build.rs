@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use swarm_base::Duration;
+
 use super::builtin::{self, BUILTINS, Family};
 use super::error::{LoadError, LoadErrorKind};
 use super::scope::{Blackboards, Scope, ScopeId};
@@ -11,7 +13,7 @@ use super::{MAX_DEPTH, MAX_NODES, nearest};
 use crate::model::Registry;
 use crate::script::Script;
 use crate::state::SlotId;
-use crate::tree::{Hooks, Kind, Leaf, Mode, NO_HOOKS, Node, NodeInfo, Tree};
+use crate::tree::{Hooks, Kind, Leaf, Loop, Mode, NO_HOOKS, Node, NodeInfo, Switch, Tree};
 use crate::value::Value;
 
 pub(super) type Checked<T> = Result<T, LoadErrorKind>;
@@ -32,8 +34,11 @@ pub(super) struct Builder<'s, 'd> {
     pub(super) hooks: Vec<Hooks>,
     pub(super) leaves: Vec<Leaf>,
     pub(super) literals: Vec<Value>,
+    pub(super) switches: Vec<Switch>,
+    pub(super) loops: Vec<Loop>,
     pub(super) timers: u32,
-    pub(super) done_words: u32,
+    pub(super) words: u32,
+    pub(super) halt_timeout: Option<Duration>,
     /// Ids of the trees that are being expanded, outermost first.
     expanding: Vec<&'d str>,
     /// Tree and elements down to the current one, for messages.
@@ -62,7 +67,12 @@ enum Meaning<'d> {
 }
 
 impl<'s, 'd> Builder<'s, 'd> {
-    pub(super) fn new(registry: &'s Registry, source: &'s Source<'d>, mode: Mode) -> Self {
+    pub(super) fn new(
+        registry: &'s Registry,
+        source: &'s Source<'d>,
+        mode: Mode,
+        halt_timeout: Option<Duration>,
+    ) -> Self {
         Builder {
             registry,
             source,
@@ -76,8 +86,11 @@ impl<'s, 'd> Builder<'s, 'd> {
             hooks: Vec::new(),
             leaves: Vec::new(),
             literals: Vec::new(),
+            switches: Vec::new(),
+            loops: Vec::new(),
             timers: 0,
-            done_words: 0,
+            words: 0,
+            halt_timeout,
             expanding: Vec::new(),
             path: Vec::new(),
             errors: Vec::new(),
@@ -120,12 +133,15 @@ impl<'s, 'd> Builder<'s, 'd> {
             node.child_count = family.len() as u16;
             children.extend_from_slice(family);
         }
+        let max_visits = max_visits(&nodes, &children);
         Tree {
             nodes: nodes.into(),
             children: children.into(),
             scripts: self.scripts.into(),
             hooks: self.hooks.into(),
             leaves: self.leaves.into(),
+            switches: self.switches.into(),
+            loops: self.loops.into(),
             models: self.registry.leaves.as_slice().into(),
             slots: self.boards.slots.into(),
             literals: self.literals.into(),
@@ -134,7 +150,8 @@ impl<'s, 'd> Builder<'s, 'd> {
             main: main.into(),
             mode: self.mode,
             timers: self.timers,
-            done_words: self.done_words,
+            words: self.words,
+            max_visits,
         }
     }
 
@@ -220,6 +237,9 @@ impl<'s, 'd> Builder<'s, 'd> {
         if self.source.trees.contains_key(id) {
             return Err(LoadErrorKind::TreeAsNode { id: id.to_owned() });
         }
+        if let Some(why) = builtin::unsupported(id) {
+            return Err(LoadErrorKind::Unsupported { id: id.to_owned(), why });
+        }
         let known = BUILTINS.iter().map(|b| b.id).chain(self.registry.leaves.iter().map(|l| l.id.as_str()));
         Err(LoadErrorKind::UnknownNode { id: id.to_owned(), nearest: nearest(id, known) })
     }
@@ -256,6 +276,7 @@ impl<'s, 'd> Builder<'s, 'd> {
         let children = element.children().count();
         let (fits, expected) = match family {
             Family::Control => (children > 0, "at least one"),
+            Family::Try => (children > 1, "at least two"),
             Family::Branch => ((2..=3).contains(&children), "two or three"),
             Family::Decorator => (children == 1, "exactly one"),
             Family::Leaf => (children == 0, "none"),
@@ -263,6 +284,9 @@ impl<'s, 'd> Builder<'s, 'd> {
         if !fits {
             let kind = LoadErrorKind::Children { id: id.to_owned(), found: children, expected };
             self.report(element.place(), kind);
+        }
+        if id == "ReactiveSequence" && element.children().filter(|c| c.tag() == "AsyncSequence").count() > 1 {
+            self.report(element.place(), LoadErrorKind::TwoAsync);
         }
         let inside = Context { parent: Some(index), depth: context.depth + 1, ..context };
         if let Meaning::SubTree(tree) = *meaning {
@@ -303,8 +327,40 @@ impl<'s, 'd> Builder<'s, 'd> {
         path
     }
 
+    /// Index of the node that is being added.
+    pub(super) fn current(&self) -> u16 {
+        (self.nodes.len() - 1) as u16
+    }
+
     pub(super) fn report(&mut self, at: Place, kind: LoadErrorKind) {
         let error = self.source.error(at, &self.path.join("/"), kind);
         self.errors.push(error);
     }
+}
+
+/// See [`Tree::max_visits`]. Children come behind their parents in the arena.
+fn max_visits(nodes: &[Node], children: &[u16]) -> u64 {
+    // What ticking each node visits at most, and what halting it does.
+    let mut ticked = vec![0_u64; nodes.len()];
+    let mut halted = vec![0_u64; nodes.len()];
+    for (id, node) in nodes.iter().enumerate().rev() {
+        let first = node.first_child as usize;
+        let below = &children[first..first + usize::from(node.child_count)];
+        let sum =
+            |of: &[u64]| below.iter().fold(0_u64, |sum, child| sum.saturating_add(of[usize::from(*child)]));
+        let (mut tick, mut halt) = (sum(&ticked), sum(&halted));
+        match node.kind {
+            // A round that was under way, and one from its beginning.
+            Kind::Repeat { .. } | Kind::Retry { .. } => tick = tick.saturating_mul(2),
+            Kind::TryCatch { .. } => {
+                let catch = below.last().map_or(0, |child| ticked[usize::from(*child)]);
+                halt = halt.saturating_add(catch);
+            }
+            _ => {}
+        }
+        halted[id] = halt.saturating_add(1);
+        // Each child may be ticked, and then halted.
+        ticked[id] = tick.saturating_add(sum(&halted)).saturating_add(1);
+    }
+    ticked.first().copied().unwrap_or(0)
 }

@@ -12,10 +12,13 @@ mod build;
 mod builtin;
 mod error;
 mod nodes;
+mod options;
 mod scope;
 mod source;
 
 use std::collections::BTreeSet;
+
+use swarm_base::Duration;
 
 pub use error::{LoadError, LoadErrorKind, LoadErrors};
 
@@ -48,11 +51,12 @@ pub struct Loader<'a> {
     documents: Vec<(String, &'a str)>,
     main: Option<String>,
     mode: Mode,
+    halt_timeout: Option<Duration>,
 }
 
 impl<'a> Loader<'a> {
     pub fn new(registry: &'a Registry) -> Self {
-        Loader { registry, documents: Vec::new(), main: None, mode: Mode::default() }
+        Loader { registry, documents: Vec::new(), main: None, mode: Mode::default(), halt_timeout: None }
     }
 
     /// Adds a document. The first one says which tree is the main one; the others may hold trees that it uses.
@@ -78,6 +82,14 @@ impl<'a> Loader<'a> {
         self
     }
 
+    /// How long each leaf may take to stop before [`State::overdue`](crate::State::overdue) reports it; an attribute
+    /// `_halt_timeout_ms` of a leaf overrides it. Only in [`Mode::Strict`]; without either a leaf may take for ever.
+    #[must_use]
+    pub fn halt_timeout(mut self, timeout: Duration) -> Self {
+        self.halt_timeout = Some(timeout);
+        self
+    }
+
     /// Builds the tree, or says everything that is wrong.
     pub fn load(self) -> Result<Tree, LoadErrors> {
         let mut errors = self.check_registry();
@@ -100,11 +112,12 @@ impl<'a> Loader<'a> {
         };
 
         let mode = source.mode(&mut errors).unwrap_or(self.mode);
+        let builder = || Builder::new(self.registry, &source, mode, self.halt_timeout);
         let mut seen = BTreeSet::new();
-        let tree = Builder::new(self.registry, &source, mode).build(main, &mut seen, &mut errors);
+        let tree = builder().build(main, &mut seen, &mut errors);
         for id in source.trees.keys() {
             if !seen.contains(*id) {
-                Builder::new(self.registry, &source, mode).check(id, &mut seen, &mut errors);
+                builder().check(id, &mut seen, &mut errors);
             }
         }
         match tree {
