@@ -87,7 +87,7 @@ mod tree;
 mod value;
 
 pub use leaf::{Halt, LeafCall, Leaves, PortError};
-pub use load::{LoadError, LoadErrorKind, LoadErrors, Loader, MAX_DEPTH, MAX_NODES};
+pub use load::{LoadError, LoadErrorKind, LoadErrors, Loader, MAX_DEPTH, MAX_NODES, is_builtin};
 pub use model::{Direction, LeafKind, LeafModel, Port, Registry};
 pub use script::{ScriptError, ScriptErrorKind, SyntaxError};
 pub use state::{Halting, SlotId, State};

@@ -148,6 +148,11 @@ fn sorted_once(mut errors: Vec<LoadError>) -> Vec<LoadError> {
     errors
 }
 
+/// Whether trees may use a node of that id without a registry.
+pub fn is_builtin(id: &str) -> bool {
+    builtin::find(id).is_some()
+}
+
 /// Names of nodes and trees, as BehaviorTree.CPP has them (`findForbiddenChar`).
 fn check_name(name: &str) -> Result<(), String> {
     const FORBIDDEN: &str = " <>&\"'/\\:*?|.";
