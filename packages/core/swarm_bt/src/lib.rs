@@ -16,7 +16,7 @@
 //!
 //! # Differences from BehaviorTree.CPP
 //!
-//! The rules are those of BehaviorTree.CPP 4.10, to the transition; `tests/oracle.rs` replays recorded traces of the original.
+//! The rules are those of BehaviorTree.CPP 4.10, to the transition; `swarm_bt_script` replays recorded traces of the original.
 //! On purpose different, each with a test:
 //!
 //! | here | there |

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::Deserialize;
 use swarm_base::Time;
-use swarm_bt::{Loader, NodeStatus, PortType, Registry, Status, Tree, Value};
+use swarm_bt::{Loader, Mode, NodeStatus, PortType, Registry, Status, Tree, Value};
 
 use crate::declare::declare;
 use crate::run::{Call, Event, Run};
@@ -85,7 +85,7 @@ impl Vector {
         let scripts = Scripts::from_letters(leaves).map_err(|error| at_load(error.to_string()))?;
         let documents = [("vector.xml".to_owned(), self.xml.clone())];
         let registry = declare(Registry::new(), &documents, &scripts);
-        let tree = Loader::new(&registry).document("vector.xml", &self.xml).load();
+        let tree = Loader::new(&registry).mode(Mode::Compat).document("vector.xml", &self.xml).load();
         let tree = tree.map_err(|errors| at_load(errors.to_string()))?;
         let mut run = Run::new(tree, scripts).map_err(|error| at_load(error.to_string()))?;
 

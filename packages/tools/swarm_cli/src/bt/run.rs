@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 use swarm_base::Time;
-use swarm_bt::{Loader, Registry, Tree};
+use swarm_bt::{Loader, Mode, Registry, Tree};
 use swarm_bt_script::{Event, Run, Scripts, declare, included, json_line, tree_line};
 
 use crate::Outcome;
@@ -56,6 +56,9 @@ pub(crate) struct Args {
     /// Halt the tree after this tick, before the next; repeat for several.
     #[arg(long, value_name = "TICK")]
     halt_after: Vec<u64>,
+    /// Without the defects of BehaviorTree.CPP, instead of as it to the transition; a document that says `mode` itself decides.
+    #[arg(long)]
+    strict: bool,
     /// Which tree to tick, where the file does not say it.
     #[arg(long, value_name = "ID")]
     main_tree: Option<String>,
@@ -66,7 +69,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
         Scripts::parse(&read(&args.leaves)?).with_context(|| format!("'{}'", args.leaves.display()))?;
     let documents = documents(&args.tree)?;
     let registry = declare(Registry::new(), &documents, &scripts);
-    let mut loader = Loader::new(&registry);
+    let mode = if args.strict { Mode::Strict } else { Mode::Compat };
+    let mut loader = Loader::new(&registry).mode(mode);
     for (name, text) in &documents {
         loader = loader.document(name, text);
     }
