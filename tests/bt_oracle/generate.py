@@ -21,7 +21,7 @@ the run ends), the leaf calls of each step (s = start, r = running, h = halt, wi
 status, I for IDLE), and the main tree's blackboard at the end.
 
 Deliberately not generated, because 4.8.2 differs from 4.10 or runs on the wall clock: operators of equal precedence
-in a row without brackets, numeric literals as SubTree ports, Timeout, Delay, Sleep, TryCatch, SkipUnlessUpdated and
+in a row without brackets, numeric literals as SubTree ports, fractions in a Switch, Timeout, Delay, Sleep, TryCatch, SkipUnlessUpdated and
 WaitValueUpdate. Those are written by hand in packages/core/swarm_bt/tests.
 """
 
@@ -166,9 +166,10 @@ class Generator:
                 count = self.rng.choice([2, 3, 3])
             if name.startswith("Switch"):
                 count = int(name[-1]) + 1
-                attributes["variable"] = "{%s}" % self.rng.choice(names + (["s"] if "a" in names else []))
+                # Whole numbers and text: 4.8.2 takes 2.5 for 2, because it ignores what follows the digits.
+                attributes["variable"] = "{%s}" % self.rng.choice(["a", "c", "k", "s"] if "a" in names else ["z"])
                 for case in range(1, count):
-                    attributes[f"case_{case}"] = self.rng.choice(["0", "1", "2", "2.5", "3", "p", "q", "pq"])
+                    attributes[f"case_{case}"] = self.rng.choice(["0", "1", "2", "3", "p", "q", "pq"])
             children = [self.node(names, depth + 1, subtrees) for _ in range(count)]
             if name == "Parallel":
                 n = len(children)
