@@ -4,7 +4,7 @@ use swarm_base::Time;
 
 use crate::board::Board;
 use crate::model::{Direction, LeafModel};
-use crate::state::State;
+use crate::state::{SlotId, State};
 use crate::status::Status;
 use crate::tree::{Binding, Leaf, Tree};
 use crate::value::{ConvertError, FromValue, PortType, Value};
@@ -146,6 +146,32 @@ impl LeafCall<'_> {
             }
             Binding::Unset | Binding::Literal(_) => PortError::NotGiven { leaf, port },
         }
+    }
+
+    /// The entries that the leaf can write, those that the tree connects to its outputs. For who records a run.
+    pub fn outputs(&self) -> impl Iterator<Item = SlotId> + Clone + use<'_> {
+        let ports = self.model.ports.iter().zip(&self.leaf.ports);
+        ports.filter(|(port, _)| port.direction != Direction::Input).filter_map(
+            |(_, binding)| match binding {
+                Binding::Slot(slot) => Some(*slot),
+                Binding::Unset | Binding::Literal(_) => None,
+            },
+        )
+    }
+
+    /// The tree that is being ticked.
+    pub fn tree(&self) -> &Tree {
+        self.tree
+    }
+
+    /// The state of the tree, as it is in the middle of this tick.
+    pub fn state(&self) -> &State {
+        self.state
+    }
+
+    /// Writes an entry as the leaf did in a recorded run, `times` times.
+    pub fn restore(&mut self, slot: SlotId, value: Value, times: u64) {
+        self.state.restore(slot, value, times);
     }
 
     /// Writes an output port. An output that the tree does not connect is dropped.

@@ -125,6 +125,11 @@ impl Registry {
         self.leaves.iter().position(|leaf| leaf.id == id)
     }
 
+    /// The names that scripts read as numbers, sorted.
+    pub fn constants(&self) -> impl Iterator<Item = (&str, i64)> {
+        self.enums.iter().map(|(name, value)| (name.as_str(), *value))
+    }
+
     pub fn leaves(&self) -> &[LeafModel] {
         &self.leaves
     }

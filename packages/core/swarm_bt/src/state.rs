@@ -13,6 +13,13 @@ use crate::value::{ConvertError, PortType, Value};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SlotId(pub(crate) u32);
 
+impl SlotId {
+    /// Its place among [`Tree::slots`].
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// The mutable half of a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
@@ -191,6 +198,16 @@ impl State {
         let value = value.convert(to)?;
         self.put(slot, value);
         Ok(())
+    }
+
+    /// Writes an entry as it was written in a recorded run: as it is, `times` times.
+    pub fn restore(&mut self, slot: SlotId, value: Value, times: u64) {
+        if times > 0 {
+            self.put(slot, value);
+            if let Some(slot) = self.slots.get_mut(slot.0 as usize) {
+                slot.writes = slot.writes.wrapping_add(times - 1);
+            }
+        }
     }
 
     #[inline]

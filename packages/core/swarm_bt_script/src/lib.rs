@@ -40,7 +40,7 @@ mod trace;
 mod vector;
 
 pub use declare::{declare, included};
-pub use run::{Call, Event, Run, Sink};
+pub use run::{Call, Event, Heard, Run, Sink};
 pub use scripts::{Scripts, ScriptsError};
 pub use trace::{json_line, tree_line};
 pub use vector::{Batch, Compared, Difference, Entry, Vector};

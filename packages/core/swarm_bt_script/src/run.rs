@@ -70,20 +70,36 @@ impl Run {
 
     /// Ticks once; `sink` hears everything that happens.
     pub fn tick(&mut self, now: Time, sink: &mut Sink<'_>) -> Result<Status, TickError> {
-        let Run { tree, state, scripts } = self;
-        let shared = Shared { tree, sink: RefCell::new(sink) };
-        let mut leaves = Scripted { scripts, shared: &shared };
-        let answer = tick_observed(tree, state, now, &mut leaves, &mut Heard(&shared));
-        shared.say(Event::Ticked(&answer));
-        answer
+        self.tick_by(sink, |tree, state, leaves, observer| tick_observed(tree, state, now, leaves, observer))
     }
 
     /// Halts the tree.
     pub fn halt(&mut self, now: Time, sink: &mut Sink<'_>) -> Result<(), TickError> {
+        self.halt_by(sink, |tree, state, leaves, observer| halt(tree, state, now, leaves, observer))
+    }
+
+    /// As [`Run::tick`], carried out by something that stands around the engine's tick, such as a recorder.
+    pub fn tick_by(
+        &mut self,
+        sink: &mut Sink<'_>,
+        how: impl FnOnce(&Tree, &mut State, &mut dyn Leaves, &mut Heard<'_, '_>) -> Result<Status, TickError>,
+    ) -> Result<Status, TickError> {
         let Run { tree, state, scripts } = self;
         let shared = Shared { tree, sink: RefCell::new(sink) };
-        let mut leaves = Scripted { scripts, shared: &shared };
-        let answer = halt(tree, state, now, &mut leaves, &mut Heard(&shared));
+        let answer = how(tree, state, &mut Scripted { scripts, shared: &shared }, &mut Heard(&shared));
+        shared.say(Event::Ticked(&answer));
+        answer
+    }
+
+    /// As [`Run::halt`].
+    pub fn halt_by(
+        &mut self,
+        sink: &mut Sink<'_>,
+        how: impl FnOnce(&Tree, &mut State, &mut dyn Leaves, &mut Heard<'_, '_>) -> Result<(), TickError>,
+    ) -> Result<(), TickError> {
+        let Run { tree, state, scripts } = self;
+        let shared = Shared { tree, sink: RefCell::new(sink) };
+        let answer = how(tree, state, &mut Scripted { scripts, shared: &shared }, &mut Heard(&shared));
         shared.say(Event::Halted(&answer));
         answer
     }
@@ -148,7 +164,14 @@ impl Leaves for Scripted<'_, '_> {
     }
 }
 
-struct Heard<'a, 'b>(&'a Shared<'a, 'b>);
+/// Hands transitions to a [`Sink`].
+pub struct Heard<'a, 'b>(&'a Shared<'a, 'b>);
+
+impl std::fmt::Debug for Heard<'_, '_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Heard")
+    }
+}
 
 impl Observer for Heard<'_, '_> {
     fn begin(&mut self, step: u64, now: Time) {
