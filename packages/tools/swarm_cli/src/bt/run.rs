@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 use swarm_base::Time;
-use swarm_bt::{Loader, Mode, Registry, Tree};
+use swarm_bt::{Mode, Registry, Tree, halt, tick_observed};
+use swarm_bt_log::{Recipe, Recorder};
+use swarm_bt_log_file::{RunFile, Sync};
 use swarm_bt_script::{Event, Run, Scripts, declare, included, json_line, tree_line};
 
 use crate::Outcome;
@@ -51,6 +53,9 @@ pub(crate) struct Args {
     /// Where the trace goes; `-` is standard output.
     #[arg(long, value_name = "OUT.jsonl")]
     trace: PathBuf,
+    /// Record the run, for `cell bt replay`.
+    #[arg(long, value_name = "RUN")]
+    record: Option<PathBuf>,
     /// Virtual time between two ticks; the first is at 0.
     #[arg(long, value_name = "MS", default_value_t = 10)]
     period_ms: u64,
@@ -70,15 +75,18 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
         Scripts::parse(&read(&args.leaves)?).with_context(|| format!("'{}'", args.leaves.display()))?;
     let documents = documents(&args.tree)?;
     let registry = declare(Registry::new(), &documents, &scripts);
-    let mode = if args.strict { Mode::Strict } else { Mode::Compat };
-    let mut loader = Loader::new(&registry).mode(mode);
-    for (name, text) in &documents {
-        loader = loader.document(name, text);
-    }
-    if let Some(id) = &args.main_tree {
-        loader = loader.main_tree(id);
-    }
-    let tree = loader.load().map_err(|errors| anyhow!("the tree does not load:\n{errors}"))?;
+    let recipe = Recipe {
+        documents,
+        main_tree: args.main_tree.clone(),
+        mode: if args.strict { Mode::Strict } else { Mode::Compat },
+        leaves: registry.leaves().to_vec(),
+        constants: Vec::new(),
+    };
+    let tree = recipe.load().map_err(|errors| anyhow!("the tree does not load:\n{errors}"))?;
+    let mut recorder = match &args.record {
+        Some(path) => Some(begin(path, &recipe, &tree)?),
+        None => None,
+    };
     let mut run = Run::new(tree, scripts).with_context(|| format!("'{}'", args.leaves.display()))?;
 
     let mut trace = Trace::create(&args.trace)?;
@@ -87,9 +95,17 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
     for tick in 1..=args.ticks {
         let now = Time::from_millis((tick - 1).saturating_mul(args.period_ms));
         let mut sink = |tree: &Tree, event: Event<'_>| trace.add(tree, &event);
-        let mut ended = run.tick(now, &mut sink).map(|_| ());
+        let mut ended = run
+            .tick_by(&mut sink, |tree, state, leaves, seen| match &mut recorder {
+                Some(recorder) => recorder.tick(tree, state, now, leaves, seen),
+                None => tick_observed(tree, state, now, leaves, seen),
+            })
+            .map(|_| ());
         if ended.is_ok() && args.halt_after.contains(&tick) {
-            ended = run.halt(now, &mut sink);
+            ended = run.halt_by(&mut sink, |tree, state, leaves, seen| match &mut recorder {
+                Some(recorder) => recorder.halt(tree, state, now, leaves, seen),
+                None => halt(tree, state, now, leaves, seen),
+            });
         }
         if let Err(error) = ended {
             eprintln!("tick {tick}: {error}");
@@ -98,7 +114,16 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
         }
     }
     trace.finish()?;
+    if let (Some(recorder), Some(path)) = (recorder, &args.record) {
+        recorder.finish().with_context(|| format!("cannot write '{}'", path.display()))?;
+    }
     Ok(outcome)
+}
+
+fn begin(path: &Path, recipe: &Recipe, tree: &Tree) -> anyhow::Result<Recorder<RunFile>> {
+    let file = RunFile::create(path, Sync::default());
+    let begun = file.and_then(|file| Recorder::begin(file, recipe, tree));
+    begun.with_context(|| format!("cannot create '{}'", path.display()))
 }
 
 /// The tree's document, and those that are included, wherever below it they are included.
