@@ -84,7 +84,9 @@ mod tree;
 mod value;
 
 pub use leaf::{LeafCall, Leaves, PortError};
-pub use load::{LoadError, LoadErrorKind, LoadErrors, Loader, MAX_DEPTH, MAX_NODES};
+pub use load::{
+    Include, IncludeProblem, LoadError, LoadErrorKind, LoadErrors, Loader, MAX_DEPTH, MAX_NODES, Resolve,
+};
 pub use model::{Direction, LeafKind, LeafModel, Port, Registry};
 pub use script::{ScriptError, ScriptErrorKind, SyntaxError};
 pub use state::{SlotId, State};

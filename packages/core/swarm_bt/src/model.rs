@@ -1,6 +1,7 @@
 //! Which leaves a tree may use: the registry given to the loader.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use crate::value::PortType;
 
@@ -21,13 +22,23 @@ pub enum Direction {
     InOut,
 }
 
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Direction::Input => "input",
+            Direction::Output => "output",
+            Direction::InOut => "inout",
+        })
+    }
+}
+
 /// One port of a leaf.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Port {
     pub name: String,
     pub direction: Direction,
     pub ty: PortType,
-    /// What is used where the XML does not mention the port: a literal or `{entry}`.
+    /// What is used where the XML does not mention the port: a literal, `{entry}`, or `{=}` for the entry of the port's name.
     pub default: Option<String>,
 }
 
@@ -64,9 +75,21 @@ impl LeafModel {
         self.port(Direction::Output, name, ty, None)
     }
 
+    /// An output that goes to `{entry}` where the tree does not say anything else.
+    #[must_use]
+    pub fn output_or(self, name: impl Into<String>, ty: PortType, default: impl Into<String>) -> Self {
+        self.port(Direction::Output, name, ty, Some(default.into()))
+    }
+
     #[must_use]
     pub fn inout(self, name: impl Into<String>, ty: PortType) -> Self {
         self.port(Direction::InOut, name, ty, None)
+    }
+
+    /// As [`LeafModel::output_or`] for a port that goes both ways.
+    #[must_use]
+    pub fn inout_or(self, name: impl Into<String>, ty: PortType, default: impl Into<String>) -> Self {
+        self.port(Direction::InOut, name, ty, Some(default.into()))
     }
 
     fn port(

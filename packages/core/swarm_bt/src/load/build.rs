@@ -34,6 +34,8 @@ pub(super) struct Builder<'s, 'd> {
     pub(super) literals: Vec<Value>,
     pub(super) timers: u32,
     pub(super) done_words: u32,
+    /// Paths of the SubTrees so far.
+    subtree_paths: BTreeSet<String>,
     /// Ids of the trees that are being expanded, outermost first.
     expanding: Vec<&'d str>,
     /// Tree and elements down to the current one, for messages.
@@ -78,6 +80,7 @@ impl<'s, 'd> Builder<'s, 'd> {
             literals: Vec::new(),
             timers: 0,
             done_words: 0,
+            subtree_paths: BTreeSet::new(),
             expanding: Vec::new(),
             path: Vec::new(),
             errors: Vec::new(),
@@ -266,6 +269,9 @@ impl<'s, 'd> Builder<'s, 'd> {
         }
         let inside = Context { parent: Some(index), depth: context.depth + 1, ..context };
         if let Meaning::SubTree(tree) = *meaning {
+            if !self.subtree_paths.insert(path.clone()) {
+                self.report(element.place(), LoadErrorKind::DuplicatePath { path: path.clone() });
+            }
             let scope = self.subtree_scope(element, tree, context.scope, path);
             self.expand(tree, Context { scope, ..inside }, Some(element.place()), seen);
         } else {
@@ -282,6 +288,9 @@ impl<'s, 'd> Builder<'s, 'd> {
     /// Notes down what a person knows the node by; returns its path.
     fn describe(&mut self, element: Element<'d>, id: &str, index: u16, context: Context) -> String {
         let name = element.attribute("name").unwrap_or(id);
+        if name.contains(|c: char| c.is_ascii_control() && !matches!(c, '\t' | '\n' | '\r')) {
+            self.report(element.place(), LoadErrorKind::InstanceName { name: name.to_owned() });
+        }
         let mut path = self.boards.scopes[context.scope].path.clone();
         if !path.is_empty() {
             path.push('/');

@@ -3,9 +3,9 @@
 use super::build::{Builder, Checked};
 use super::builtin::Builtin;
 use super::error::LoadErrorKind;
-use super::nearest;
 use super::scope::{Scope, ScopeId};
 use super::source::{Element, Place};
+use super::{check_port_name, nearest};
 use crate::model::{Direction, Port};
 use crate::script::{Name, compile};
 use crate::state::SlotId;
@@ -192,11 +192,16 @@ impl<'d> Builder<'_, 'd> {
         let is_port = |name: &str| !name.starts_with('_') && !matches!(name, "name" | "ID");
         let attributes = element.attributes().filter(|(name, ..)| is_port(name));
         let mut given: Vec<(&str, &str)> = attributes.map(|(name, value, _)| (name, value)).collect();
-        for &(port, default) in self.source.models.get(id).map(Vec::as_slice).unwrap_or_default() {
+        for (port, _) in &given {
+            if let Err(why) = check_port_name(port) {
+                self.report(at, LoadErrorKind::PortName { port: (*port).to_owned(), why });
+            }
+        }
+        for (&port, &default) in self.source.models.get(id).into_iter().flatten() {
             if autoremap || given.iter().any(|(name, _)| *name == port) {
                 continue;
             }
-            if let Some(default) = default {
+            if let Some(default) = default.filter(|default| !default.is_empty()) {
                 given.push((port, default));
             } else {
                 self.report(at, LoadErrorKind::MissingRemap { id: id.to_owned(), port: port.to_owned() });
