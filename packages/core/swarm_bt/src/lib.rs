@@ -79,6 +79,7 @@ mod model;
 mod script;
 mod state;
 mod status;
+mod substitute;
 mod tick;
 mod tree;
 mod value;
@@ -87,10 +88,11 @@ pub use leaf::{LeafCall, Leaves, PortError};
 pub use load::{
     Include, IncludeProblem, LoadError, LoadErrorKind, LoadErrors, Loader, MAX_DEPTH, MAX_NODES, Resolve,
 };
-pub use model::{Direction, LeafKind, LeafModel, Port, Registry};
+pub use model::{Direction, LeafKind, LeafModel, Port, PortId, PortKey, Registry};
 pub use script::{ScriptError, ScriptErrorKind, SyntaxError};
 pub use state::{SlotId, State};
 pub use status::{NodeStatus, Observer, Ring, Status, Transition};
+pub use substitute::{Replacement, SubstitutionError, Substitutions, TestAnswer, TestNode};
 pub use tick::{TickError, TickErrorKind, halt, tick, tick_observed, tick_until_settled};
 pub use tree::{Mode, NodeInfo, Tree};
 pub use value::{ConvertError, FromValue, PortType, Value};

@@ -5,6 +5,53 @@ use std::fmt;
 
 use crate::value::PortType;
 
+/// A port of a leaf, found once by name with [`LeafModel::port_id`] and then used in every tick without looking for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PortId(u16);
+
+/// How a leaf's code says which port it means: by name, or by [`PortId`].
+pub trait PortKey: Copy {
+    /// The place of the port in the model, if it has such a port.
+    fn place(self, model: &LeafModel) -> Option<usize>;
+
+    /// For messages.
+    fn describe(self, model: &LeafModel) -> String;
+}
+
+impl PortKey for &str {
+    #[inline]
+    fn place(self, model: &LeafModel) -> Option<usize> {
+        model.ports.iter().position(|port| port.name == self)
+    }
+
+    fn describe(self, _: &LeafModel) -> String {
+        self.to_owned()
+    }
+}
+
+impl PortKey for &String {
+    #[inline]
+    fn place(self, model: &LeafModel) -> Option<usize> {
+        self.as_str().place(model)
+    }
+
+    fn describe(self, _: &LeafModel) -> String {
+        self.clone()
+    }
+}
+
+impl PortKey for PortId {
+    #[inline]
+    fn place(self, model: &LeafModel) -> Option<usize> {
+        let place = usize::from(self.0);
+        (place < model.ports.len()).then_some(place)
+    }
+
+    fn describe(self, model: &LeafModel) -> String {
+        model.ports.get(usize::from(self.0)).map_or_else(|| format!("#{}", self.0), |port| port.name.clone())
+    }
+}
+
 /// What kind of leaf.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LeafKind {
@@ -57,6 +104,11 @@ impl LeafModel {
 
     pub fn condition(id: impl Into<String>) -> Self {
         LeafModel { id: id.into(), kind: LeafKind::Condition, ports: Vec::new() }
+    }
+
+    /// A handle on one of the ports, good for every leaf of this model. `None` if there is no such port.
+    pub fn port_id(&self, name: &str) -> Option<PortId> {
+        self.ports.iter().position(|port| port.name == name).map(|place| PortId(place as u16))
     }
 
     #[must_use]

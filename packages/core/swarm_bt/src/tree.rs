@@ -6,6 +6,7 @@
 use crate::model::{LeafKind, LeafModel};
 use crate::script::Script;
 use crate::state::SlotId;
+use crate::status::Status;
 use crate::value::{PortType, Value};
 
 /// Whose rules a tree goes by where BehaviorTree.CPP 4.10 has a defect. The differences are listed in the crate's
@@ -29,6 +30,7 @@ pub struct Tree {
     /// Pre- and post-conditions of the nodes that have any.
     pub(crate) hooks: Box<[Hooks]>,
     pub(crate) leaves: Box<[Leaf]>,
+    pub(crate) tests: Box<[TestLeaf]>,
     pub(crate) models: Box<[LeafModel]>,
     pub(crate) slots: Box<[SlotInfo]>,
     pub(crate) literals: Box<[Value]>,
@@ -58,30 +60,62 @@ pub(crate) type ScriptId = u32;
 /// What a node does. Numbers that XML may take from the blackboard are [`Int`]s.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {
-    Sequence { yields: bool },
+    Sequence {
+        yields: bool,
+    },
     SequenceWithMemory,
-    Fallback { yields: bool },
+    Fallback {
+        yields: bool,
+    },
     ReactiveSequence,
     ReactiveFallback,
-    Parallel { success_count: Int, failure_count: Int, done: u32 },
+    Parallel {
+        success_count: Int,
+        failure_count: Int,
+        done: u32,
+    },
     IfThenElse,
     WhileDoElse,
     Inverter,
     ForceSuccess,
     ForceFailure,
     KeepRunningUntilFailure,
-    Repeat { cycles: Int },
-    Retry { attempts: Int },
-    Timeout { msec: Int, timer: u32 },
-    Delay { msec: Int, timer: u32 },
+    Repeat {
+        cycles: Int,
+    },
+    Retry {
+        attempts: Int,
+    },
+    Timeout {
+        msec: Int,
+        timer: u32,
+    },
+    Delay {
+        msec: Int,
+        timer: u32,
+    },
     SubTree,
-    Leaf { leaf: u16, kind: LeafKind },
+    Leaf {
+        leaf: u16,
+        kind: LeafKind,
+    },
     AlwaysSuccess,
     AlwaysFailure,
     Script(ScriptId),
     ScriptCondition(ScriptId),
-    SetBlackboard { value: Source, target: SlotId },
-    Sleep { msec: Int, timer: u32 },
+    SetBlackboard {
+        value: Source,
+        target: SlotId,
+    },
+    Sleep {
+        msec: Int,
+        timer: u32,
+    },
+    /// What a substitution rule put here: index into [`Tree::tests`].
+    Test {
+        test: u16,
+        timer: u32,
+    },
 }
 
 /// A whole number: given in XML, or read from the blackboard at each tick.
@@ -109,6 +143,22 @@ pub(crate) struct Hooks {
     pub(crate) on_failure: Option<ScriptId>,
     pub(crate) on_success: Option<ScriptId>,
     pub(crate) post: Option<ScriptId>,
+}
+
+/// A [`crate::TestNode`], its scripts compiled.
+#[derive(Debug)]
+pub(crate) struct TestLeaf {
+    pub(crate) answer: Answer,
+    pub(crate) delay_ms: i64,
+    pub(crate) on_success: Option<ScriptId>,
+    pub(crate) on_failure: Option<ScriptId>,
+    pub(crate) post: Option<ScriptId>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Answer {
+    Always(Status),
+    Script(ScriptId),
 }
 
 #[derive(Debug)]

@@ -11,7 +11,8 @@ use super::{MAX_DEPTH, MAX_NODES, nearest};
 use crate::model::Registry;
 use crate::script::Script;
 use crate::state::SlotId;
-use crate::tree::{Hooks, Kind, Leaf, Mode, NO_HOOKS, Node, NodeInfo, Tree};
+use crate::substitute::{Replacement, Substitutions};
+use crate::tree::{Hooks, Kind, Leaf, Mode, NO_HOOKS, Node, NodeInfo, TestLeaf, Tree};
 use crate::value::Value;
 
 pub(super) type Checked<T> = Result<T, LoadErrorKind>;
@@ -21,6 +22,9 @@ pub(super) struct Builder<'s, 'd> {
     pub(super) registry: &'s Registry,
     pub(super) source: &'s Source<'d>,
     pub(super) mode: Mode,
+    substitutions: &'s Substitutions,
+    /// The attributes of the current element are another node's: it was replaced.
+    pub(super) foreign_ports: bool,
     pub(super) boards: Blackboards,
     /// Literals given to SubTrees: where, and under which attribute.
     pub(super) given: Vec<(SlotId, Place, String)>,
@@ -31,6 +35,7 @@ pub(super) struct Builder<'s, 'd> {
     pub(super) scripts: Vec<Script>,
     pub(super) hooks: Vec<Hooks>,
     pub(super) leaves: Vec<Leaf>,
+    pub(super) tests: Vec<TestLeaf>,
     pub(super) literals: Vec<Value>,
     pub(super) timers: u32,
     pub(super) done_words: u32,
@@ -56,6 +61,7 @@ struct Context {
 }
 
 /// The node that an element stands for.
+#[derive(Clone, Copy)]
 enum Meaning<'d> {
     Builtin(&'static builtin::Builtin),
     /// A leaf, by its place in the registry.
@@ -64,11 +70,18 @@ enum Meaning<'d> {
 }
 
 impl<'s, 'd> Builder<'s, 'd> {
-    pub(super) fn new(registry: &'s Registry, source: &'s Source<'d>, mode: Mode) -> Self {
+    pub(super) fn new(
+        registry: &'s Registry,
+        source: &'s Source<'d>,
+        mode: Mode,
+        substitutions: &'s Substitutions,
+    ) -> Self {
         Builder {
             registry,
             source,
             mode,
+            substitutions,
+            foreign_ports: false,
             boards: Blackboards::default(),
             given: Vec::new(),
             nodes: Vec::new(),
@@ -77,6 +90,7 @@ impl<'s, 'd> Builder<'s, 'd> {
             scripts: Vec::new(),
             hooks: Vec::new(),
             leaves: Vec::new(),
+            tests: Vec::new(),
             literals: Vec::new(),
             timers: 0,
             done_words: 0,
@@ -129,6 +143,7 @@ impl<'s, 'd> Builder<'s, 'd> {
             scripts: self.scripts.into(),
             hooks: self.hooks.into(),
             leaves: self.leaves.into(),
+            tests: self.tests.into(),
             models: self.registry.leaves.as_slice().into(),
             slots: self.boards.slots.into(),
             literals: self.literals.into(),
@@ -245,16 +260,31 @@ impl<'s, 'd> Builder<'s, 'd> {
         }
 
         let hooks = self.hooks_of(element, context.scope);
-        let (kind, family) = match *meaning {
-            Meaning::Builtin(builtin) => (self.builtin(builtin, element, context.scope), builtin.family),
-            Meaning::Leaf(model) => (Ok(self.leaf(model, element, context.scope)), Family::Leaf),
-            Meaning::SubTree(_) => (Ok(Kind::SubTree), Family::Leaf),
+        let replacement = self.replacement_of(element, id, meaning, &path);
+        let scope = context.scope;
+        let (kind, family) = match (*meaning, replacement) {
+            (_, Some(replacement)) => match self.replacement(replacement, element, scope) {
+                Ok((kind, family)) => (Ok(kind), family),
+                Err(kind) => (Err(kind), Family::Leaf),
+            },
+            (Meaning::Builtin(builtin), None) => (self.builtin(builtin, element, scope), builtin.family),
+            (Meaning::Leaf(model), None) => {
+                let leaf = &self.registry.leaves[model];
+                let names: Vec<&str> = leaf.ports.iter().map(|port| port.name.as_str()).collect();
+                self.check_ports(element, &leaf.id, &names);
+                (Ok(self.leaf(model, element, scope)), Family::Leaf)
+            }
+            (Meaning::SubTree(_), None) => (Ok(Kind::SubTree), Family::Leaf),
         };
         match kind {
             Ok(kind) => self.nodes[usize::from(index)].kind = kind,
             Err(kind) => self.report(element.place(), kind),
         }
         self.nodes[usize::from(index)].hooks = hooks;
+        if replacement.is_some() && family == Family::Leaf {
+            // What is below the original is left out with it.
+            return;
+        }
 
         let children = element.children().count();
         let (fits, expected) = match family {
@@ -277,6 +307,20 @@ impl<'s, 'd> Builder<'s, 'd> {
         } else {
             self.below(element, inside, seen);
         }
+    }
+
+    /// What a substitution rule puts in the place of a node.
+    fn replacement_of(
+        &self,
+        element: Element<'d>,
+        id: &str,
+        meaning: &Meaning<'d>,
+        path: &str,
+    ) -> Option<&'s Replacement> {
+        let name = element.attribute("name").unwrap_or(id);
+        // As in the original, the id of a SubTree node is SubTree; the tree's is its name unless it has another.
+        let id = if matches!(meaning, Meaning::SubTree(_)) { "SubTree" } else { id };
+        self.substitutions.find(name, id, path)
     }
 
     fn below(&mut self, element: Element<'d>, context: Context, seen: &mut BTreeSet<&'d str>) {

@@ -73,6 +73,8 @@ pub enum LoadErrorKind {
     UnknownNode { id: String, nearest: Option<String> },
     #[error("node '{id}' has no port '{port}'{}", did_you_mean(.nearest.as_deref()))]
     UnknownPort { id: String, port: String, nearest: Option<String> },
+    #[error("a substitution rule puts unknown node '{id}' here{}", did_you_mean(.nearest.as_deref()))]
+    UnknownReplacement { id: String, nearest: Option<String> },
     #[error("unknown attribute '{attribute}'{}", did_you_mean(Some(.nearest)))]
     UnknownAttribute { attribute: String, nearest: String },
     #[error("attribute ID is not allowed in <{element}>: use name, or the form <Action ID=\"{element}\">")]

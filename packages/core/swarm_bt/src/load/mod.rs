@@ -17,6 +17,7 @@ mod models;
 mod nodes;
 mod scope;
 mod source;
+mod substitute;
 
 use std::collections::BTreeSet;
 
@@ -24,6 +25,7 @@ pub use error::{IncludeProblem, LoadError, LoadErrorKind, LoadErrors};
 pub use include::{Include, Resolve};
 
 use crate::model::Registry;
+use crate::substitute::Substitutions;
 use crate::tree::{Mode, Tree};
 use build::Builder;
 use source::{Source, Text};
@@ -53,11 +55,19 @@ pub struct Loader<'a> {
     includes: Option<&'a dyn Resolve>,
     main: Option<String>,
     mode: Mode,
+    substitutions: Substitutions,
 }
 
 impl<'a> Loader<'a> {
     pub fn new(registry: &'a Registry) -> Self {
-        Loader { registry, documents: Vec::new(), includes: None, main: None, mode: Mode::default() }
+        Loader {
+            registry,
+            documents: Vec::new(),
+            includes: None,
+            main: None,
+            mode: Mode::default(),
+            substitutions: Substitutions::default(),
+        }
     }
 
     /// Adds a document. The first one says which tree is the main one; the others may hold trees that it uses.
@@ -107,6 +117,13 @@ impl<'a> Loader<'a> {
         self
     }
 
+    /// Replaces nodes, for tests.
+    #[must_use]
+    pub fn substitute(mut self, substitutions: Substitutions) -> Self {
+        self.substitutions = substitutions;
+        self
+    }
+
     /// Builds the tree, or says everything that is wrong.
     pub fn load(self) -> Result<Tree, LoadErrors> {
         let mut errors = self.check_registry();
@@ -136,10 +153,18 @@ impl<'a> Loader<'a> {
 
         let mode = source.mode(&mut errors).unwrap_or(self.mode);
         let mut seen = BTreeSet::new();
-        let tree = Builder::new(self.registry, &source, mode).build(main, &mut seen, &mut errors);
+        let tree = Builder::new(self.registry, &source, mode, &self.substitutions).build(
+            main,
+            &mut seen,
+            &mut errors,
+        );
         for id in source.trees.keys() {
             if !seen.contains(*id) {
-                Builder::new(self.registry, &source, mode).check(id, &mut seen, &mut errors);
+                Builder::new(self.registry, &source, mode, &self.substitutions).check(
+                    id,
+                    &mut seen,
+                    &mut errors,
+                );
             }
         }
         match tree {

@@ -14,6 +14,7 @@ mod branches;
 mod controls;
 mod decorators;
 mod leaves;
+mod test_node;
 
 use swarm_base::Time;
 
@@ -55,6 +56,8 @@ pub enum TickErrorKind {
     ConditionRunning,
     #[error("SetBlackboard cannot store {value} in entry '{key}', which is {}", .ty.with_article())]
     Store { key: String, value: String, ty: PortType },
+    #[error("return_status_script gives {found}, expected RUNNING, SUCCESS, FAILURE or SKIPPED")]
+    Answer { found: String },
     #[error("the state was made for another tree")]
     ForeignState,
 }
@@ -272,6 +275,7 @@ impl<'a, O: Observer> Exec<'a, O> {
             }
             Kind::SetBlackboard { value, target } => self.set_blackboard(id, value, target),
             Kind::Sleep { msec, timer } => self.sleep(id, msec, timer),
+            Kind::Test { test, timer } => self.test_node(id, test, timer),
         }
     }
 
@@ -293,9 +297,10 @@ impl<'a, O: Observer> Exec<'a, O> {
             // Keeps its place on purpose: that is its memory.
             Kind::SequenceWithMemory => {}
             Kind::Parallel { done, .. } => self.parallel_clear(id, node, done),
-            Kind::Timeout { timer, .. } | Kind::Delay { timer, .. } | Kind::Sleep { timer, .. } => {
-                self.stop_timer(timer);
-            }
+            Kind::Timeout { timer, .. }
+            | Kind::Delay { timer, .. }
+            | Kind::Sleep { timer, .. }
+            | Kind::Test { timer, .. } => self.stop_timer(timer),
             Kind::Leaf { leaf, .. } => self.halt_leaf(id, leaf),
             _ => self.state.memory[usize::from(id)] = Memory::default(),
         }
