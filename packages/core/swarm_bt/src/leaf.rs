@@ -3,7 +3,7 @@
 use swarm_base::Time;
 
 use crate::board::Board;
-use crate::model::{Direction, LeafModel};
+use crate::model::{Direction, LeafModel, PortKey};
 use crate::state::State;
 use crate::status::Status;
 use crate::tree::{Binding, Leaf, Tree};
@@ -101,7 +101,8 @@ impl LeafCall<'_> {
     }
 
     /// Reads an input port in the type asked for.
-    pub fn get<T: FromValue>(&self, port: &str) -> Result<T, PortError> {
+    #[inline]
+    pub fn get<T: FromValue>(&self, port: impl PortKey) -> Result<T, PortError> {
         let at = self.find(port, Direction::Output)?;
         match self.value(at) {
             Some(value) => self.read(at, value),
@@ -110,11 +111,12 @@ impl LeafCall<'_> {
     }
 
     /// As [`LeafCall::get`], but `None` where the tree does not give the port or nothing has been written.
-    pub fn get_opt<T: FromValue>(&self, port: &str) -> Result<Option<T>, PortError> {
+    pub fn get_opt<T: FromValue>(&self, port: impl PortKey) -> Result<Option<T>, PortError> {
         let at = self.find(port, Direction::Output)?;
         self.value(at).map(|value| self.read(at, value)).transpose()
     }
 
+    #[inline]
     fn value(&self, at: usize) -> Option<&Value> {
         match &self.leaf.ports[at] {
             Binding::Unset => None,
@@ -123,11 +125,22 @@ impl LeafCall<'_> {
         }
     }
 
+    #[inline]
     fn read<T: FromValue>(&self, at: usize, value: &Value) -> Result<T, PortError> {
+        match T::peek(value) {
+            Some(value) => Ok(value),
+            None => self.convert(at, value),
+        }
+    }
+
+    fn convert<T: FromValue>(&self, at: usize, value: &Value) -> Result<T, PortError> {
         let port = &self.model.ports[at];
         // Text is read as the port's type first: `"1"` on a port of type bool is `true`, whoever asks.
         let value = match value {
-            Value::Str(_) => value.convert(port.ty),
+            Value::Str(text) => value.convert(port.ty).or_else(|error| {
+                let constant = self.tree.enum_value(text).filter(|_| port.ty == PortType::Int);
+                constant.map(Value::Int).ok_or(error)
+            }),
             other => Ok(other.clone()),
         };
         let converted =
@@ -149,36 +162,45 @@ impl LeafCall<'_> {
     }
 
     /// Writes an output port. An output that the tree does not connect is dropped.
-    pub fn set(&mut self, port: &str, value: impl Into<Value>) -> Result<(), PortError> {
+    pub fn set(&mut self, port: impl PortKey, value: impl Into<Value>) -> Result<(), PortError> {
         let at = self.find(port, Direction::Input)?;
+        let name = &self.model.ports[at].name;
         let slot = match &self.leaf.ports[at] {
             Binding::Unset => return Ok(()),
             Binding::Literal(_) => {
-                return Err(PortError::OutputToLiteral {
-                    leaf: self.model.id.clone(),
-                    port: port.to_owned(),
-                });
+                let (leaf, port) = (self.model.id.clone(), name.clone());
+                return Err(PortError::OutputToLiteral { leaf, port });
             }
             Binding::Slot(slot) => *slot,
         };
-        let board = Board { tree: self.tree, state: self.state };
-        let declared = board.declared(slot);
+        let declared = Board { tree: self.tree, state: self.state }.declared(slot);
         let value = value
             .into()
             .convert(self.model.ports[at].ty)
-            .and_then(|value| value.convert(declared))
-            .map_err(|source| self.type_error(port, source))?;
+            .and_then(|value| fit(value, declared))
+            .map_err(|source| self.type_error(name, source))?;
         self.state.put(slot, value);
         Ok(())
     }
 
     /// The port, unless it goes only the other way.
-    fn find(&self, port: &str, not: Direction) -> Result<usize, PortError> {
-        let at = self.model.ports.iter().position(|p| p.name == port && p.direction != not);
-        at.ok_or_else(|| PortError::Unknown { leaf: self.model.id.clone(), port: port.to_owned() })
+    #[inline]
+    fn find(&self, port: impl PortKey, not: Direction) -> Result<usize, PortError> {
+        let at = port.place(self.model).filter(|&at| self.model.ports[at].direction != not);
+        at.ok_or_else(|| PortError::Unknown { leaf: self.model.id.clone(), port: port.describe(self.model) })
     }
 
     fn type_error(&self, port: &str, source: ConvertError) -> PortError {
         PortError::Type { leaf: self.model.id.clone(), port: port.to_owned(), source }
     }
+}
+
+/// What is written into an entry of a declared type. Text may become anything, but only text becomes text: an entry of type
+/// string is no place for numbers.
+fn fit(value: Value, declared: PortType) -> Result<Value, ConvertError> {
+    let from = value.port_type();
+    if declared == PortType::Str && from != PortType::Str {
+        return Err(ConvertError { value: value.to_string(), from, to: declared });
+    }
+    value.convert(declared)
 }

@@ -34,6 +34,7 @@ pub struct Tree {
     pub(crate) leaves: Box<[Leaf]>,
     pub(crate) switches: Box<[Switch]>,
     pub(crate) loops: Box<[Loop]>,
+    pub(crate) tests: Box<[TestLeaf]>,
     pub(crate) models: Box<[LeafModel]>,
     pub(crate) slots: Box<[SlotInfo]>,
     pub(crate) literals: Box<[Value]>,
@@ -145,6 +146,11 @@ pub(crate) enum Kind {
         msec: Int,
         timer: u32,
     },
+    /// What a substitution rule put here: index into [`Tree::tests`].
+    Test {
+        test: u16,
+        timer: u32,
+    },
 }
 
 /// A whole number: given in XML, or read from the blackboard at each tick.
@@ -202,6 +208,22 @@ pub(crate) struct Hooks {
     pub(crate) on_failure: Option<ScriptId>,
     pub(crate) on_success: Option<ScriptId>,
     pub(crate) post: Option<ScriptId>,
+}
+
+/// A [`crate::TestNode`], its scripts compiled.
+#[derive(Debug)]
+pub(crate) struct TestLeaf {
+    pub(crate) answer: Answer,
+    pub(crate) delay_ms: i64,
+    pub(crate) on_success: Option<ScriptId>,
+    pub(crate) on_failure: Option<ScriptId>,
+    pub(crate) post: Option<ScriptId>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Answer {
+    Always(Status),
+    Script(ScriptId),
 }
 
 #[derive(Debug)]

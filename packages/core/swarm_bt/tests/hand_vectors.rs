@@ -12,13 +12,15 @@
 //! | `main` | the main tree, where the document does not say |
 //! | `leaves` | leaf id to its script, see below |
 //! | `constants` | names that scripts read as numbers |
+//! | `substitutions` | substitution rules in BehaviorTree.CPP's JSON; with `substitution_error` they are refused |
 //! | `load_error` | loading fails with a message that contains this; there are no ticks |
 //! | `ticks` | what happens, in order |
 //!
 //! A leaf's script is its answers (`R`, `S`, `F`, `K` for SKIPPED), given in a cycle: `"RS"` or `["R", "S"]`, or an object with
 //! `answers`, `kind` (`action`, `condition`), `ports` (name to `in|out|inout:any|bool|int|float|string|vector`, with
-//! `=default` behind it where there is one), `writes` (port to the value written with each SUCCESS) and `reads` (ports whose
-//! values are noted in `calls`).
+//! `=default` behind it where there is one), `writes` (port to the value written with each SUCCESS), `copies` and `doubles`
+//! (output port to the input port whose value, or twice the value, is written with each SUCCESS), `needs` (ports without whose
+//! values the answer is FAILURE) and `reads` (ports whose values are noted in `calls`).
 //!
 //! A tick, all fields but `status` optional:
 //!
@@ -43,8 +45,9 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 use swarm_base::Time;
 use swarm_bt::{
-    Direction, Halt, LeafCall, LeafKind, LeafModel, Leaves, Loader, Mode, NodeInfo, PortType, Registry,
-    SlotId, State, Status, TickError, Transition, Tree, Value, halt, tick_observed, tick_until_settled,
+    Direction, Halt, LeafCall, LeafKind, LeafModel, Leaves, Loader, Mode, NodeInfo, PortError, PortType,
+    Registry, SlotId, State, Status, Substitutions, TickError, Transition, Tree, Value, halt, tick_observed,
+    tick_until_settled,
 };
 
 #[derive(Deserialize)]
@@ -62,6 +65,8 @@ struct Vector {
     leaves: BTreeMap<String, LeafScript>,
     #[serde(default)]
     constants: BTreeMap<String, i64>,
+    substitutions: Option<Json>,
+    substitution_error: Option<String>,
     load_error: Option<String>,
     #[serde(default)]
     ticks: Vec<Step>,
@@ -86,6 +91,12 @@ struct Leaf {
     ports: BTreeMap<String, String>,
     #[serde(default)]
     writes: BTreeMap<String, Json>,
+    #[serde(default)]
+    copies: BTreeMap<String, String>,
+    #[serde(default)]
+    doubles: BTreeMap<String, String>,
+    #[serde(default)]
+    needs: Vec<String>,
     #[serde(default)]
     reads: Vec<String>,
 }
@@ -140,12 +151,30 @@ impl Cast {
             other => panic!("leaf {} has no answer {other:?}", call.id()),
         };
         *at += 1;
-        if answer == Status::Success {
-            for (port, json) in &leaf.writes {
-                call.set(port, value(json)).unwrap_or_else(|e| panic!("a leaf's output: {e}"));
-            }
+        if leaf.needs.iter().any(|port| call.get::<Value>(port).is_err()) {
+            return Status::Failure;
+        }
+        if answer == Status::Success && leaf.write(call).is_err() {
+            return Status::Failure;
         }
         answer
+    }
+}
+
+impl Leaf {
+    fn write(&self, call: &mut LeafCall<'_>) -> Result<(), PortError> {
+        for (port, json) in &self.writes {
+            call.set(port, value(json))?;
+        }
+        for (port, from) in &self.copies {
+            let value: Value = call.get(from)?;
+            call.set(port, value)?;
+        }
+        for (port, from) in &self.doubles {
+            let value: f64 = call.get(from)?;
+            call.set(port, 2.0 * value)?;
+        }
+        Ok(())
     }
 }
 
@@ -246,6 +275,13 @@ fn run(vector: Vector) -> Checked {
     let mut loader = Loader::new(&registry).mode(mode).document("vector.xml", &xml);
     for (name, xml) in &vector.documents {
         loader = loader.document(name, xml);
+    }
+    if let Some(json) = vector.substitutions {
+        match (Substitutions::from_json(&json.to_string()), vector.substitution_error) {
+            (Ok(substitutions), None) => loader = loader.substitute(substitutions),
+            (Err(error), Some(expected)) if error.to_string().contains(&expected) => return Ok(()),
+            (found, expected) => return Err(format!("rules: {found:?}, expected error {expected:?}")),
+        }
     }
     if let Some(main) = vector.main {
         loader = loader.main_tree(main);

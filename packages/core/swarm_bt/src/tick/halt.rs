@@ -44,9 +44,10 @@ impl<O: Observer> Exec<'_, O> {
                 self.parallel_clear(id, node, done)
             }
             Kind::TryCatch { catch_on_halt } => self.try_catch_halted(id, node, catch_on_halt)?,
-            Kind::Timeout { timer, .. } | Kind::Delay { timer, .. } | Kind::Sleep { timer, .. } => {
-                self.stop_timer(timer);
-            }
+            Kind::Timeout { timer, .. }
+            | Kind::Delay { timer, .. }
+            | Kind::Sleep { timer, .. }
+            | Kind::Test { timer, .. } => self.stop_timer(timer),
             Kind::Leaf { leaf, .. } => self.halt_leaf(id, leaf),
             _ => self.keep(id, Memory::default()),
         }
