@@ -177,7 +177,7 @@ impl LeafCall<'_> {
         let value = value
             .into()
             .convert(self.model.ports[at].ty)
-            .and_then(|value| fit(value, declared))
+            .and_then(|value| fit(&value, declared))
             .map_err(|source| self.type_error(name, source))?;
         self.state.put(slot, value);
         Ok(())
@@ -197,7 +197,7 @@ impl LeafCall<'_> {
 
 /// What is written into an entry of a declared type. Text may become anything, but only text becomes text: an entry of type
 /// string is no place for numbers.
-fn fit(value: Value, declared: PortType) -> Result<Value, ConvertError> {
+fn fit(value: &Value, declared: PortType) -> Result<Value, ConvertError> {
     let from = value.port_type();
     if declared == PortType::Str && from != PortType::Str {
         return Err(ConvertError { value: value.to_string(), from, to: declared });

@@ -133,7 +133,7 @@ pub fn halt<O: Observer>(
     observer: &mut O,
 ) -> Result<(), TickError> {
     let mut exec = Exec::begin(tree, state, now, leaves, observer)?;
-    let answer = exec.halt_all().map(|()| Status::Skipped);
+    let answer = exec.halt_tree().map(|()| Status::Skipped);
     exec.end(answer).map(|_| ())
 }
 
