@@ -48,7 +48,7 @@ impl Leaves for Turns {
 const TREE: &str = r#"<root BTCPP_format="4" main_tree_to_execute="T">
 <BehaviorTree ID="T"><Sequence>
   <Script code="n := 0; s := 'p'; pose := 1" _skipIf="false"/>
-  <Parallel success_count="9" failure_count="-1">
+  <Parallel success_count="6" failure_count="-1">
     <ReactiveSequence><C/><A in="{n}" out="{n2}" pose="1;2;3"/></ReactiveSequence>
     <ReactiveFallback><C/><Inverter><A/></Inverter></ReactiveFallback>
     <SequenceWithMemory><A _while="n &lt; 1000"/><ForceSuccess><A/></ForceSuccess></SequenceWithMemory>
