@@ -13,6 +13,11 @@ use crate::value::{ConvertError, FromValue, PortType, Value};
 ///
 /// An action that answered RUNNING is ticked through [`Leaves::running`] until it answers otherwise, or interrupted
 /// once through [`Leaves::halt`]. A condition is only ever started.
+///
+/// Stopping may take time: a goal that has not been accepted yet cannot be cancelled, a robot has to brake. An action that
+/// answers a halt with [`Halt::Pending`] is *halting*, whatever its node shows: it is asked through [`Leaves::halting`] at the
+/// beginning of every tick and of every [`halt`](crate::halt()) until it is [`Halt::Done`], and not started again before. A node
+/// whose action is still halting from the time before answers RUNNING.
 pub trait Leaves {
     /// The leaf is ticked while idle. Must not block.
     fn start(&mut self, leaf: &mut LeafCall<'_>) -> Status;
@@ -20,8 +25,23 @@ pub trait Leaves {
     /// An action that is under way is ticked again.
     fn running(&mut self, leaf: &mut LeafCall<'_>) -> Status;
 
-    /// An action that is under way must stop. It counts as stopped when this returns.
-    fn halt(&mut self, leaf: &mut LeafCall<'_>);
+    /// An action that is under way must stop. Must not block.
+    fn halt(&mut self, leaf: &mut LeafCall<'_>) -> Halt;
+
+    /// Has the action stopped meanwhile? Only asked of leaves that answered [`Halt::Pending`].
+    fn halting(&mut self, leaf: &mut LeafCall<'_>) -> Halt {
+        let _ = leaf;
+        Halt::Done
+    }
+}
+
+/// Whether an action that was told to stop has stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Halt {
+    /// It does nothing any more, and no result of it can come.
+    Done,
+    /// Not yet. [`Leaves::halting`] is asked from the next tick on.
+    Pending,
 }
 
 /// Which leaf is called, and its ports.

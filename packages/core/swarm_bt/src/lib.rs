@@ -34,7 +34,7 @@
 //!
 //! ```
 //! use swarm_base::Time;
-//! use swarm_bt::{LeafCall, LeafModel, Leaves, Loader, PortType, Registry, State, Status, tick};
+//! use swarm_bt::{Halt, LeafCall, LeafModel, Leaves, Loader, PortType, Registry, State, Status, tick};
 //!
 //! struct Arm;
 //! impl Leaves for Arm {
@@ -50,7 +50,9 @@
 //!             Err(_) => Status::Failure,
 //!         }
 //!     }
-//!     fn halt(&mut self, _: &mut LeafCall<'_>) {}
+//!     fn halt(&mut self, _: &mut LeafCall<'_>) -> Halt {
+//!         Halt::Done
+//!     }
 //! }
 //!
 //! let registry = Registry::new()
@@ -73,6 +75,7 @@
 //! ```
 
 mod board;
+mod digest;
 mod leaf;
 mod load;
 mod model;
@@ -84,13 +87,13 @@ mod tick;
 mod tree;
 mod value;
 
-pub use leaf::{LeafCall, Leaves, PortError};
+pub use leaf::{Halt, LeafCall, Leaves, PortError};
 pub use load::{
     Include, IncludeProblem, LoadError, LoadErrorKind, LoadErrors, Loader, MAX_DEPTH, MAX_NODES, Resolve,
 };
 pub use model::{Direction, LeafKind, LeafModel, Port, PortId, PortKey, Registry};
 pub use script::{ScriptError, ScriptErrorKind, SyntaxError};
-pub use state::{SlotId, State};
+pub use state::{Halting, SlotId, State};
 pub use status::{NodeStatus, Observer, Ring, Status, Transition};
 pub use substitute::{Replacement, SubstitutionError, Substitutions, TestAnswer, TestNode};
 pub use tick::{TickError, TickErrorKind, halt, tick, tick_observed, tick_until_settled};

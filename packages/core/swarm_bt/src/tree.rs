@@ -3,6 +3,8 @@
 //! Nodes are numbered in pre-order over the expanded tree; a node's uid is its index + 1, which is also what
 //! BehaviorTree.CPP gives it. SubTrees are expanded at load: one SubTree node, then a copy of the tree it names.
 
+use swarm_base::Duration;
+
 use crate::model::{LeafKind, LeafModel};
 use crate::script::Script;
 use crate::state::SlotId;
@@ -31,6 +33,8 @@ pub struct Tree {
     pub(crate) hooks: Box<[Hooks]>,
     pub(crate) leaves: Box<[Leaf]>,
     pub(crate) tests: Box<[TestLeaf]>,
+    pub(crate) switches: Box<[Switch]>,
+    pub(crate) loops: Box<[Loop]>,
     pub(crate) models: Box<[LeafModel]>,
     pub(crate) slots: Box<[SlotInfo]>,
     pub(crate) literals: Box<[Value]>,
@@ -40,7 +44,8 @@ pub struct Tree {
     pub(crate) main: Box<str>,
     pub(crate) mode: Mode,
     pub(crate) timers: u32,
-    pub(crate) done_words: u32,
+    pub(crate) words: u32,
+    pub(crate) max_visits: u64,
 }
 
 /// What the tick needs of a node; the rest is in [`NodeInfo`].
@@ -74,8 +79,17 @@ pub(crate) enum Kind {
         failure_count: Int,
         done: u32,
     },
+    ParallelAll {
+        max_failures: Int,
+        done: u32,
+    },
     IfThenElse,
     WhileDoElse,
+    /// Index into [`Tree::switches`].
+    Switch(u32),
+    TryCatch {
+        catch_on_halt: Flag,
+    },
     Inverter,
     ForceSuccess,
     ForceFailure,
@@ -94,6 +108,21 @@ pub(crate) enum Kind {
         msec: Int,
         timer: u32,
     },
+    RunOnce {
+        then_skip: Flag,
+    },
+    Precondition {
+        condition: ScriptId,
+        otherwise: Status,
+    },
+    /// Index into [`Tree::loops`].
+    Loop(u32),
+    /// SkipUnlessUpdated and WaitValueUpdate; `seen` is a word of the state.
+    IfUpdated {
+        entry: SlotId,
+        otherwise: Status,
+        seen: u32,
+    },
     SubTree,
     Leaf {
         leaf: u16,
@@ -106,6 +135,12 @@ pub(crate) enum Kind {
     SetBlackboard {
         value: Source,
         target: SlotId,
+    },
+    /// `None` for an entry that is not the SubTree's own, which the original does not touch.
+    UnsetBlackboard(Option<SlotId>),
+    WasEntryUpdated {
+        entry: SlotId,
+        seen: u32,
     },
     Sleep {
         msec: Int,
@@ -121,8 +156,38 @@ pub(crate) enum Kind {
 /// A whole number: given in XML, or read from the blackboard at each tick.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Int {
-    Is(i64),
+    Is(i32),
     At(SlotId),
+}
+
+/// True or false: given in XML, or read from the blackboard at each tick.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Flag {
+    Is(bool),
+    At(SlotId),
+}
+
+/// What a Switch compares.
+#[derive(Debug)]
+pub(crate) struct Switch {
+    pub(crate) variable: Binding,
+    pub(crate) cases: Box<[Binding]>,
+}
+
+/// What a Loop goes through, and where each item goes.
+#[derive(Debug)]
+pub(crate) struct Loop {
+    pub(crate) queue: Items,
+    /// What the items are.
+    pub(crate) ty: PortType,
+    pub(crate) item: Option<SlotId>,
+    pub(crate) if_empty: Status,
+}
+
+#[derive(Debug)]
+pub(crate) enum Items {
+    Literal(Box<[Value]>),
+    Entry(SlotId),
 }
 
 /// What SetBlackboard writes: a literal (index into [`Tree::literals`]) or a copy of an entry.
@@ -163,8 +228,12 @@ pub(crate) enum Answer {
 
 #[derive(Debug)]
 pub(crate) struct Leaf {
+    /// Index into [`Tree::nodes`].
+    pub(crate) node: u16,
     /// Index into [`Tree::models`].
     pub(crate) model: u32,
+    /// How long it may take to stop.
+    pub(crate) halt_timeout: Option<Duration>,
     /// As many as the model has ports, in its order.
     pub(crate) ports: Box<[Binding]>,
 }
@@ -213,6 +282,13 @@ impl Tree {
     /// Whose rules it goes by.
     pub fn mode(&self) -> Mode {
         self.mode
+    }
+
+    /// How many nodes one tick visits at most, a node that is ticked twice counted twice. Whatever the leaves answer and the
+    /// blackboard holds, a tick does no more: a Repeat or a RetryUntilSuccessful ticks its child at most twice, because a round
+    /// that completes at once ends the tick. Halting a node adds a visit for each node below it.
+    pub fn max_visits(&self) -> u64 {
+        self.max_visits
     }
 
     /// All nodes in order of their uid.

@@ -46,8 +46,8 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 use swarm_base::Time;
 use swarm_bt::{
-    Direction, LeafCall, LeafKind, LeafModel, Leaves, Loader, Mode, NodeInfo, PortError, PortType, Registry,
-    SlotId, State, Status, Substitutions, TickError, Transition, Tree, Value, halt, tick_observed,
+    Direction, Halt, LeafCall, LeafKind, LeafModel, Leaves, Loader, Mode, NodeInfo, PortError, PortType,
+    Registry, SlotId, State, Status, Substitutions, TickError, Transition, Tree, Value, halt, tick_observed,
     tick_until_settled,
 };
 
@@ -189,8 +189,9 @@ impl Leaves for Cast {
         self.answer("running", call)
     }
 
-    fn halt(&mut self, call: &mut LeafCall<'_>) {
+    fn halt(&mut self, call: &mut LeafCall<'_>) -> Halt {
         self.calls.push(Json::from(vec!["halt", call.name()]));
+        Halt::Done
     }
 }
 

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use swarm_base::Duration;
+
 use super::builtin::{self, BUILTINS, Family};
 use super::error::{LoadError, LoadErrorKind};
 use super::scope::{Blackboards, Scope, ScopeId};
@@ -12,7 +14,7 @@ use crate::model::Registry;
 use crate::script::Script;
 use crate::state::SlotId;
 use crate::substitute::{Replacement, Substitutions};
-use crate::tree::{Hooks, Kind, Leaf, Mode, NO_HOOKS, Node, NodeInfo, TestLeaf, Tree};
+use crate::tree::{Hooks, Kind, Leaf, Loop, Mode, NO_HOOKS, Node, NodeInfo, Switch, TestLeaf, Tree};
 use crate::value::Value;
 
 pub(super) type Checked<T> = Result<T, LoadErrorKind>;
@@ -37,8 +39,11 @@ pub(super) struct Builder<'s, 'd> {
     pub(super) leaves: Vec<Leaf>,
     pub(super) tests: Vec<TestLeaf>,
     pub(super) literals: Vec<Value>,
+    pub(super) switches: Vec<Switch>,
+    pub(super) loops: Vec<Loop>,
     pub(super) timers: u32,
-    pub(super) done_words: u32,
+    pub(super) words: u32,
+    pub(super) halt_timeout: Option<Duration>,
     /// Paths of the SubTrees so far.
     subtree_paths: BTreeSet<String>,
     /// Ids of the trees that are being expanded, outermost first.
@@ -75,6 +80,7 @@ impl<'s, 'd> Builder<'s, 'd> {
         source: &'s Source<'d>,
         mode: Mode,
         substitutions: &'s Substitutions,
+        halt_timeout: Option<Duration>,
     ) -> Self {
         Builder {
             registry,
@@ -92,8 +98,11 @@ impl<'s, 'd> Builder<'s, 'd> {
             leaves: Vec::new(),
             tests: Vec::new(),
             literals: Vec::new(),
+            switches: Vec::new(),
+            loops: Vec::new(),
             timers: 0,
-            done_words: 0,
+            words: 0,
+            halt_timeout,
             subtree_paths: BTreeSet::new(),
             expanding: Vec::new(),
             path: Vec::new(),
@@ -137,6 +146,7 @@ impl<'s, 'd> Builder<'s, 'd> {
             node.child_count = family.len() as u16;
             children.extend_from_slice(family);
         }
+        let max_visits = max_visits(&nodes, &children);
         Tree {
             nodes: nodes.into(),
             children: children.into(),
@@ -144,6 +154,8 @@ impl<'s, 'd> Builder<'s, 'd> {
             hooks: self.hooks.into(),
             leaves: self.leaves.into(),
             tests: self.tests.into(),
+            switches: self.switches.into(),
+            loops: self.loops.into(),
             models: self.registry.leaves.as_slice().into(),
             slots: self.boards.slots.into(),
             literals: self.literals.into(),
@@ -152,7 +164,8 @@ impl<'s, 'd> Builder<'s, 'd> {
             main: main.into(),
             mode: self.mode,
             timers: self.timers,
-            done_words: self.done_words,
+            words: self.words,
+            max_visits,
         }
     }
 
@@ -238,6 +251,9 @@ impl<'s, 'd> Builder<'s, 'd> {
         if self.source.trees.contains_key(id) {
             return Err(LoadErrorKind::TreeAsNode { id: id.to_owned() });
         }
+        if let Some(why) = builtin::unsupported(id) {
+            return Err(LoadErrorKind::Unsupported { id: id.to_owned(), why });
+        }
         let known = BUILTINS.iter().map(|b| b.id).chain(self.registry.leaves.iter().map(|l| l.id.as_str()));
         Err(LoadErrorKind::UnknownNode { id: id.to_owned(), nearest: nearest(id, known) })
     }
@@ -289,6 +305,7 @@ impl<'s, 'd> Builder<'s, 'd> {
         let children = element.children().count();
         let (fits, expected) = match family {
             Family::Control => (children > 0, "at least one"),
+            Family::Try => (children > 1, "at least two"),
             Family::Branch => ((2..=3).contains(&children), "two or three"),
             Family::Decorator => (children == 1, "exactly one"),
             Family::Leaf => (children == 0, "none"),
@@ -296,6 +313,9 @@ impl<'s, 'd> Builder<'s, 'd> {
         if !fits {
             let kind = LoadErrorKind::Children { id: id.to_owned(), found: children, expected };
             self.report(element.place(), kind);
+        }
+        if id == "ReactiveSequence" && element.children().filter(|c| c.tag() == "AsyncSequence").count() > 1 {
+            self.report(element.place(), LoadErrorKind::TwoAsync);
         }
         let inside = Context { parent: Some(index), depth: context.depth + 1, ..context };
         if let Meaning::SubTree(tree) = *meaning {
@@ -356,8 +376,40 @@ impl<'s, 'd> Builder<'s, 'd> {
         path
     }
 
+    /// Index of the node that is being added.
+    pub(super) fn current(&self) -> u16 {
+        (self.nodes.len() - 1) as u16
+    }
+
     pub(super) fn report(&mut self, at: Place, kind: LoadErrorKind) {
         let error = self.source.error(at, &self.path.join("/"), kind);
         self.errors.push(error);
     }
+}
+
+/// See [`Tree::max_visits`]. Children come behind their parents in the arena.
+fn max_visits(nodes: &[Node], children: &[u16]) -> u64 {
+    // What ticking each node visits at most, and what halting it does.
+    let mut ticked = vec![0_u64; nodes.len()];
+    let mut halted = vec![0_u64; nodes.len()];
+    for (id, node) in nodes.iter().enumerate().rev() {
+        let first = node.first_child as usize;
+        let below = &children[first..first + usize::from(node.child_count)];
+        let sum =
+            |of: &[u64]| below.iter().fold(0_u64, |sum, child| sum.saturating_add(of[usize::from(*child)]));
+        let (mut tick, mut halt) = (sum(&ticked), sum(&halted));
+        match node.kind {
+            // A round that was under way, and one from its beginning.
+            Kind::Repeat { .. } | Kind::Retry { .. } => tick = tick.saturating_mul(2),
+            Kind::TryCatch { .. } => {
+                let catch = below.last().map_or(0, |child| ticked[usize::from(*child)]);
+                halt = halt.saturating_add(catch);
+            }
+            _ => {}
+        }
+        halted[id] = halt.saturating_add(1);
+        // Each child may be ticked, and then halted.
+        ticked[id] = tick.saturating_add(sum(&halted)).saturating_add(1);
+    }
+    ticked.first().copied().unwrap_or(0)
 }

@@ -71,6 +71,8 @@ pub enum LoadErrorKind {
     TreeAsNode { id: String },
     #[error("unknown node '{id}'{}", did_you_mean(.nearest.as_deref()))]
     UnknownNode { id: String, nearest: Option<String> },
+    #[error("node '{id}' is not supported: {why}")]
+    Unsupported { id: String, why: &'static str },
     #[error("node '{id}' has no port '{port}'{}", did_you_mean(.nearest.as_deref()))]
     UnknownPort { id: String, port: String, nearest: Option<String> },
     #[error("a substitution rule puts unknown node '{id}' here{}", did_you_mean(.nearest.as_deref()))]
@@ -81,6 +83,10 @@ pub enum LoadErrorKind {
     IdNotAllowed { element: String },
     #[error("'{id}' has {found} children, expected {expected}")]
     Children { id: String, found: usize, expected: &'static str },
+    #[error(
+        "a ReactiveSequence cannot have more than one AsyncSequence: the first that yields halts the others"
+    )]
+    TwoAsync,
     #[error("tree '{id}' is not defined{}", did_you_mean(.nearest.as_deref()))]
     UnknownTree { id: String, nearest: Option<String> },
     #[error("tree '{id}' is defined twice; the first is at {first}")]
@@ -124,8 +130,8 @@ pub enum LoadErrorKind {
         "SubTree '{id}' declares port '{port}' in TreeNodesModel without a default, but it is not remapped here"
     )]
     MissingRemap { id: String, port: String },
-    #[error("Parallel has {children} children, so {attribute}={threshold} can never be reached")]
-    Threshold { attribute: &'static str, threshold: i64, children: usize },
+    #[error("{id} has {children} children, so {attribute}={threshold} can never be reached")]
+    Threshold { id: String, attribute: &'static str, threshold: i64, children: usize },
     #[error("<include path=\"{path}\">: {why}")]
     Include { path: String, why: IncludeProblem },
     #[error("the documents of this tree have more than {limit} bytes together")]

@@ -15,11 +15,14 @@ mod error;
 mod include;
 mod models;
 mod nodes;
+mod options;
 mod scope;
 mod source;
 mod substitute;
 
 use std::collections::BTreeSet;
+
+use swarm_base::Duration;
 
 pub use error::{IncludeProblem, LoadError, LoadErrorKind, LoadErrors};
 pub use include::{Include, Resolve};
@@ -55,6 +58,7 @@ pub struct Loader<'a> {
     includes: Option<&'a dyn Resolve>,
     main: Option<String>,
     mode: Mode,
+    halt_timeout: Option<Duration>,
     substitutions: Substitutions,
 }
 
@@ -66,6 +70,7 @@ impl<'a> Loader<'a> {
             includes: None,
             main: None,
             mode: Mode::default(),
+            halt_timeout: None,
             substitutions: Substitutions::default(),
         }
     }
@@ -117,6 +122,14 @@ impl<'a> Loader<'a> {
         self
     }
 
+    /// How long each leaf may take to stop before [`State::overdue`](crate::State::overdue) reports it; an attribute
+    /// `_halt_timeout_ms` of a leaf overrides it. Only in [`Mode::Strict`]; without either a leaf may take for ever.
+    #[must_use]
+    pub fn halt_timeout(mut self, timeout: Duration) -> Self {
+        self.halt_timeout = Some(timeout);
+        self
+    }
+
     /// Replaces nodes, for tests.
     #[must_use]
     pub fn substitute(mut self, substitutions: Substitutions) -> Self {
@@ -152,19 +165,12 @@ impl<'a> Loader<'a> {
         };
 
         let mode = source.mode(&mut errors).unwrap_or(self.mode);
+        let builder = || Builder::new(self.registry, &source, mode, &self.substitutions, self.halt_timeout);
         let mut seen = BTreeSet::new();
-        let tree = Builder::new(self.registry, &source, mode, &self.substitutions).build(
-            main,
-            &mut seen,
-            &mut errors,
-        );
+        let tree = builder().build(main, &mut seen, &mut errors);
         for id in source.trees.keys() {
             if !seen.contains(*id) {
-                Builder::new(self.registry, &source, mode, &self.substitutions).check(
-                    id,
-                    &mut seen,
-                    &mut errors,
-                );
+                builder().check(id, &mut seen, &mut errors);
             }
         }
         match tree {

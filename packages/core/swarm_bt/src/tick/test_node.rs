@@ -5,15 +5,16 @@ use crate::board::Board;
 use crate::state::Timer;
 use crate::status::{NodeStatus, Observer, Status};
 use crate::substitute::status;
-use crate::tree::Answer;
+use crate::tree::{Answer, TestLeaf};
 use crate::value::{PortType, Value};
 
 impl<O: Observer> Exec<'_, O> {
     pub(super) fn test_node(&mut self, id: NodeId, test: u16, timer: u32) -> Ticked {
-        let delay_ms = self.tree.tests[usize::from(test)].delay_ms;
-        match (self.status(id), self.state.timers[timer as usize]) {
-            (NodeStatus::Idle, _) if delay_ms > 0 => {
-                self.state.timers[timer as usize] = Timer::Until(self.after(delay_ms));
+        let tree = self.tree;
+        let Some(test) = tree.tests.get(usize::from(test)) else { return self.broken(id) };
+        match (self.status(id), self.timer(timer)) {
+            (NodeStatus::Idle, _) if test.delay_ms > 0 => {
+                self.set_timer(timer, Timer::Until(self.after(test.delay_ms)));
                 return Ok(Status::Running);
             }
             (NodeStatus::Idle, _) => {}
@@ -31,14 +32,13 @@ impl<O: Observer> Exec<'_, O> {
         Ok(answer)
     }
 
-    fn complete_test(&mut self, id: NodeId, test: u16) -> Ticked {
+    fn complete_test(&mut self, id: NodeId, test: &TestLeaf) -> Ticked {
         let tree = self.tree;
-        let test = &tree.tests[usize::from(test)];
         let answer = match test.answer {
             Answer::Always(status) => status,
             Answer::Script(script) => {
-                let mut board = Board { tree, state: self.state };
-                match tree.scripts[script as usize].run(&mut board) {
+                let Some(script) = tree.scripts.get(script as usize) else { return self.broken(id) };
+                match script.run(&mut Board { tree, state: self.state }) {
                     Ok(value) => match meant(&value) {
                         Some(answer) => answer,
                         None => return self.fail(id, TickErrorKind::Answer { found: value.to_string() }),

@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 
 use swarm_base::Time;
 use swarm_bt::{
-    LeafCall, LeafModel, Leaves, Loader, Mode, NodeStatus, Registry, State, Status, TickError, Transition,
-    Tree, halt, tick_observed,
+    Halt, LeafCall, LeafModel, Leaves, Loader, Mode, NodeStatus, Registry, State, Status, TickError,
+    Transition, Tree, halt, tick_observed,
 };
 
 /// Answers per leaf id, given in a cycle, and the calls so far: `s5` start, `r5` running, `h5` halt of node 5.
@@ -47,8 +47,9 @@ impl Leaves for Script {
         self.answer('r', leaf)
     }
 
-    fn halt(&mut self, leaf: &mut LeafCall<'_>) {
+    fn halt(&mut self, leaf: &mut LeafCall<'_>) -> Halt {
         self.calls.push(format!("h{}", leaf.uid()));
+        Halt::Done
     }
 }
 
