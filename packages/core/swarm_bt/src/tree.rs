@@ -342,6 +342,6 @@ impl Tree {
 
     pub(crate) fn enum_value(&self, name: &str) -> Option<i64> {
         let at = self.enums.binary_search_by(|(n, _)| (**n).cmp(name)).ok()?;
-        Some(self.enums[at].1)
+        self.enums.get(at).map(|(_, value)| *value)
     }
 }
