@@ -54,7 +54,11 @@ impl<O: Observer> Exec<'_, O> {
         }
         let answer = match (decision, otherwise.first()) {
             (Status::Running, _) => return Ok(Status::Running),
-            (Status::Skipped, _) => return self.skipped_condition(id, node, "WhileDoElse"),
+            (Status::Skipped, _) => {
+                // The original resets, and throws then.
+                self.reset_children(node)?;
+                return self.skipped_condition(id, node, "WhileDoElse");
+            }
             (Status::Success, otherwise) => {
                 if let Some(&otherwise) = otherwise {
                     self.reset(otherwise)?;

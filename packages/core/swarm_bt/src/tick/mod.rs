@@ -307,7 +307,7 @@ impl<'a, O: Observer> Exec<'a, O> {
             Kind::Delay { msec, timer } => self.delay(id, node, msec, timer),
             Kind::Loop(at) => self.looped(id, node, at),
             Kind::IfUpdated { entry, otherwise, seen } => self.if_updated(id, node, entry, otherwise, seen),
-            Kind::SubTree => self.mapped(id, node, |answer| answer),
+            Kind::SubTree => self.subtree(id, node),
             Kind::Leaf { leaf, kind } => self.leaf(id, leaf, kind),
             Kind::AlwaysSuccess => Ok(Status::Success),
             Kind::AlwaysFailure => Ok(Status::Failure),
