@@ -82,16 +82,21 @@ mod model;
 mod script;
 mod state;
 mod status;
+mod substitute;
 mod tick;
 mod tree;
 mod value;
 
 pub use leaf::{Halt, LeafCall, Leaves, PortError};
-pub use load::{LoadError, LoadErrorKind, LoadErrors, Loader, MAX_DEPTH, MAX_NODES, is_builtin};
-pub use model::{Direction, LeafKind, LeafModel, Port, Registry};
+pub use load::{
+    Include, IncludeProblem, LoadError, LoadErrorKind, LoadErrors, Loader, MAX_DEPTH, MAX_NODES, Resolve,
+    is_builtin,
+};
+pub use model::{Direction, LeafKind, LeafModel, Port, PortId, PortKey, Registry};
 pub use script::{ScriptError, ScriptErrorKind, SyntaxError};
 pub use state::{Halting, SlotId, State};
 pub use status::{NodeStatus, Observer, Ring, Status, Transition};
+pub use substitute::{Replacement, SubstitutionError, Substitutions, TestAnswer, TestNode};
 pub use tick::{TickError, TickErrorKind, halt, tick, tick_observed, tick_until_settled};
 pub use tree::{Mode, NodeInfo, Tree};
 pub use value::{ConvertError, FromValue, PortType, Value};

@@ -32,6 +32,7 @@ pub struct Tree {
     /// Pre- and post-conditions of the nodes that have any.
     pub(crate) hooks: Box<[Hooks]>,
     pub(crate) leaves: Box<[Leaf]>,
+    pub(crate) tests: Box<[TestLeaf]>,
     pub(crate) switches: Box<[Switch]>,
     pub(crate) loops: Box<[Loop]>,
     pub(crate) models: Box<[LeafModel]>,
@@ -145,6 +146,11 @@ pub(crate) enum Kind {
         msec: Int,
         timer: u32,
     },
+    /// What a substitution rule put here: index into [`Tree::tests`].
+    Test {
+        test: u16,
+        timer: u32,
+    },
 }
 
 /// A whole number: given in XML, or read from the blackboard at each tick.
@@ -202,6 +208,22 @@ pub(crate) struct Hooks {
     pub(crate) on_failure: Option<ScriptId>,
     pub(crate) on_success: Option<ScriptId>,
     pub(crate) post: Option<ScriptId>,
+}
+
+/// A [`crate::TestNode`], its scripts compiled.
+#[derive(Debug)]
+pub(crate) struct TestLeaf {
+    pub(crate) answer: Answer,
+    pub(crate) delay_ms: i64,
+    pub(crate) on_success: Option<ScriptId>,
+    pub(crate) on_failure: Option<ScriptId>,
+    pub(crate) post: Option<ScriptId>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Answer {
+    Always(Status),
+    Script(ScriptId),
 }
 
 #[derive(Debug)]
@@ -320,6 +342,6 @@ impl Tree {
 
     pub(crate) fn enum_value(&self, name: &str) -> Option<i64> {
         let at = self.enums.binary_search_by(|(n, _)| (**n).cmp(name)).ok()?;
-        Some(self.enums[at].1)
+        self.enums.get(at).map(|(_, value)| *value)
     }
 }

@@ -12,13 +12,15 @@
 //! | `main` | the main tree, where the document does not say |
 //! | `leaves` | leaf id to its script, see below |
 //! | `constants` | names that scripts read as numbers |
+//! | `substitutions` | substitution rules in BehaviorTree.CPP's JSON; with `substitution_error` they are refused |
 //! | `load_error` | loading fails with a message that contains this; there are no ticks |
 //! | `ticks` | what happens, in order |
 //!
 //! A leaf's script is its answers (`R`, `S`, `F`, `K` for SKIPPED), given in a cycle: `"RS"` or `["R", "S"]`, or an object with
 //! `answers`, `kind` (`action`, `condition`), `ports` (name to `in|out|inout:any|bool|int|float|string|vector`, with
-//! `=default` behind it where there is one), `writes` (port to the value written with each SUCCESS) and `reads` (ports whose
-//! values are noted in `calls`).
+//! `=default` behind it where there is one), `writes` (port to the value written with each SUCCESS), `copies` and `doubles`
+//! (output port to the input port whose value, or twice the value, is written with each SUCCESS), `needs` (ports without whose
+//! values the answer is FAILURE) and `reads` (ports whose values are noted in `calls`).
 //!
 //! A tick, all fields but `status` optional:
 //!
@@ -34,17 +36,19 @@
 //! | `starts` | how often each leaf (by name) has been started since the beginning |
 //! | `nodes` | what nodes (by name, or path) keep: IDLE, RUNNING, SUCCESS, FAILURE |
 //! | `transitions` | all of them, as `[name or path, from, to]` |
+//! | `writes` | how often entries have been written |
 //! | `board` | entries after it; null for an empty one |
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::Value as Json;
 use swarm_base::Time;
 use swarm_bt::{
-    Direction, Halt, LeafCall, LeafKind, LeafModel, Leaves, Loader, Mode, NodeInfo, PortType, Registry,
-    SlotId, State, Status, TickError, Transition, Tree, Value, halt, tick_observed, tick_until_settled,
+    Direction, Halt, LeafCall, LeafKind, LeafModel, Leaves, Loader, Mode, NodeInfo, PortError, PortType,
+    Registry, SlotId, State, Status, Substitutions, TickError, Transition, Tree, Value, halt, tick_observed,
+    tick_until_settled,
 };
 
 #[derive(Deserialize)]
@@ -62,6 +66,8 @@ struct Vector {
     leaves: BTreeMap<String, LeafScript>,
     #[serde(default)]
     constants: BTreeMap<String, i64>,
+    substitutions: Option<Json>,
+    substitution_error: Option<String>,
     load_error: Option<String>,
     #[serde(default)]
     ticks: Vec<Step>,
@@ -87,6 +93,12 @@ struct Leaf {
     #[serde(default)]
     writes: BTreeMap<String, Json>,
     #[serde(default)]
+    copies: BTreeMap<String, String>,
+    #[serde(default)]
+    doubles: BTreeMap<String, String>,
+    #[serde(default)]
+    needs: Vec<String>,
+    #[serde(default)]
     reads: Vec<String>,
 }
 
@@ -109,6 +121,7 @@ struct Step {
     starts: Option<BTreeMap<String, usize>>,
     nodes: Option<BTreeMap<String, String>>,
     transitions: Option<Vec<[String; 3]>>,
+    writes: Option<BTreeMap<String, u64>>,
     board: Option<BTreeMap<String, Json>>,
 }
 
@@ -140,12 +153,30 @@ impl Cast {
             other => panic!("leaf {} has no answer {other:?}", call.id()),
         };
         *at += 1;
-        if answer == Status::Success {
-            for (port, json) in &leaf.writes {
-                call.set(port, value(json)).unwrap_or_else(|e| panic!("a leaf's output: {e}"));
-            }
+        if leaf.needs.iter().any(|port| call.get::<Value>(port).is_err()) {
+            return Status::Failure;
+        }
+        if answer == Status::Success && leaf.write(call).is_err() {
+            return Status::Failure;
         }
         answer
+    }
+}
+
+impl Leaf {
+    fn write(&self, call: &mut LeafCall<'_>) -> Result<(), PortError> {
+        for (port, json) in &self.writes {
+            call.set(port, value(json))?;
+        }
+        for (port, from) in &self.copies {
+            let value: Value = call.get(from)?;
+            call.set(port, value)?;
+        }
+        for (port, from) in &self.doubles {
+            let value: f64 = call.get(from)?;
+            call.set(port, 2.0 * value)?;
+        }
+        Ok(())
     }
 }
 
@@ -247,6 +278,13 @@ fn run(vector: Vector) -> Checked {
     for (name, xml) in &vector.documents {
         loader = loader.document(name, xml);
     }
+    if let Some(json) = vector.substitutions {
+        match (Substitutions::from_json(&json.to_string()), vector.substitution_error) {
+            (Ok(substitutions), None) => loader = loader.substitute(substitutions),
+            (Err(error), Some(expected)) if error.to_string().contains(&expected) => return Ok(()),
+            (found, expected) => return Err(format!("rules: {found:?}, expected error {expected:?}")),
+        }
+    }
     if let Some(main) = vector.main {
         loader = loader.main_tree(main);
     }
@@ -310,6 +348,9 @@ fn carry_out(tree: &Tree, state: &mut State, cast: &mut Cast, now: &mut Time, st
             .zip(expected.iter().map(|[name, ..]| Some(name)).chain(std::iter::repeat(None)));
         let ours: Vec<[String; 3]> = named.map(|(t, name)| describe(tree, *t, name)).collect();
         same("transitions", &ours, expected)?;
+    }
+    for (key, expected) in step.writes.iter().flatten() {
+        same(&format!("writes of {key}"), &state.writes(slot(tree, key)?), expected)?;
     }
     for (key, expected) in step.board.iter().flatten() {
         let held = state.get(slot(tree, key)?);
@@ -380,16 +421,46 @@ fn same<T: PartialEq + std::fmt::Debug>(what: &str, ours: &T, expected: &T) -> C
     if ours == expected { Ok(()) } else { Err(format!("{what}: {ours:?}, expected {expected:?}")) }
 }
 
-#[test]
-fn behaves_as_the_tests_of_behaviortree_cpp_say() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/hand");
-    let (mut different, mut count) = (Vec::new(), 0);
-    for entry in std::fs::read_dir(&folder).expect("the folder of the vectors is there") {
-        let path = entry.expect("can be listed").path();
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/hand");
+
+/// All vectors, by the name of their file.
+fn files() -> BTreeMap<String, Vec<Vector>> {
+    let entries = std::fs::read_dir(FOLDER).expect("the folder of the vectors is there");
+    let paths = entries.map(|entry| entry.expect("can be listed").path());
+    let paths = paths.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
+    let read = |path: PathBuf| {
         let file = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("reading {file}: {e}"));
-        let vectors: Vec<Vector> =
-            serde_json::from_str(&text).unwrap_or_else(|e| panic!("parsing {file}: {e}"));
+        let vectors = serde_json::from_str(&text).unwrap_or_else(|e| panic!("parsing {file}: {e}"));
+        (file, vectors)
+    };
+    paths.map(read).collect()
+}
+
+#[test]
+fn the_readme_counts_the_tests_of_the_original_as_the_files_do() {
+    let readme = std::fs::read_to_string(Path::new(FOLDER).join("README.md")).expect("the readme is there");
+    let files = files();
+    for row in readme.lines().filter(|line| line.contains("_test") || line.starts_with("| gtest_")) {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let [file, counts @ ..] = &cells[..] else { continue };
+        let counts: Vec<usize> = counts.iter().filter_map(|count| count.parse().ok()).collect();
+        let [tests, covered, left_out] = counts[..] else { continue };
+        let vectors = files.get(*file).unwrap_or_else(|| panic!("there is no {file}.json"));
+        let names: BTreeSet<&str> = vectors.iter().map(|vector| vector.upstream.as_str()).collect();
+        assert_eq!(names.len(), covered, "{file}: tests of the original that have a vector");
+        assert_eq!(covered + left_out, tests, "{file}: covered and left out");
+        let listed = readme.lines().filter_map(|line| line.strip_prefix(&format!("| {file}: ")));
+        let listed: usize =
+            listed.filter_map(|rest| Some(rest.split_once(" |")?.0.split(", ").count())).sum();
+        assert_eq!(listed, left_out, "{file}: tests named as left out");
+    }
+}
+
+#[test]
+fn behaves_as_the_tests_of_behaviortree_cpp_say() {
+    let (mut different, mut count) = (Vec::new(), 0);
+    for (file, vectors) in files() {
         assert!(!vectors.is_empty(), "{file} holds no vectors");
         count += vectors.len();
         for vector in vectors {

@@ -13,7 +13,8 @@ use super::{MAX_DEPTH, MAX_NODES, nearest};
 use crate::model::Registry;
 use crate::script::Script;
 use crate::state::SlotId;
-use crate::tree::{Hooks, Kind, Leaf, Loop, Mode, NO_HOOKS, Node, NodeInfo, Switch, Tree};
+use crate::substitute::{Replacement, Substitutions};
+use crate::tree::{Hooks, Kind, Leaf, Loop, Mode, NO_HOOKS, Node, NodeInfo, Switch, TestLeaf, Tree};
 use crate::value::Value;
 
 pub(super) type Checked<T> = Result<T, LoadErrorKind>;
@@ -23,6 +24,9 @@ pub(super) struct Builder<'s, 'd> {
     pub(super) registry: &'s Registry,
     pub(super) source: &'s Source<'d>,
     pub(super) mode: Mode,
+    substitutions: &'s Substitutions,
+    /// The attributes of the current element are another node's: it was replaced.
+    pub(super) foreign_ports: bool,
     pub(super) boards: Blackboards,
     /// Literals given to SubTrees: where, and under which attribute.
     pub(super) given: Vec<(SlotId, Place, String)>,
@@ -33,12 +37,15 @@ pub(super) struct Builder<'s, 'd> {
     pub(super) scripts: Vec<Script>,
     pub(super) hooks: Vec<Hooks>,
     pub(super) leaves: Vec<Leaf>,
+    pub(super) tests: Vec<TestLeaf>,
     pub(super) literals: Vec<Value>,
     pub(super) switches: Vec<Switch>,
     pub(super) loops: Vec<Loop>,
     pub(super) timers: u32,
     pub(super) words: u32,
     pub(super) halt_timeout: Option<Duration>,
+    /// Paths of the SubTrees so far.
+    subtree_paths: BTreeSet<String>,
     /// Ids of the trees that are being expanded, outermost first.
     expanding: Vec<&'d str>,
     /// Tree and elements down to the current one, for messages.
@@ -59,6 +66,7 @@ struct Context {
 }
 
 /// The node that an element stands for.
+#[derive(Clone, Copy)]
 enum Meaning<'d> {
     Builtin(&'static builtin::Builtin),
     /// A leaf, by its place in the registry.
@@ -71,12 +79,15 @@ impl<'s, 'd> Builder<'s, 'd> {
         registry: &'s Registry,
         source: &'s Source<'d>,
         mode: Mode,
+        substitutions: &'s Substitutions,
         halt_timeout: Option<Duration>,
     ) -> Self {
         Builder {
             registry,
             source,
             mode,
+            substitutions,
+            foreign_ports: false,
             boards: Blackboards::default(),
             given: Vec::new(),
             nodes: Vec::new(),
@@ -85,12 +96,14 @@ impl<'s, 'd> Builder<'s, 'd> {
             scripts: Vec::new(),
             hooks: Vec::new(),
             leaves: Vec::new(),
+            tests: Vec::new(),
             literals: Vec::new(),
             switches: Vec::new(),
             loops: Vec::new(),
             timers: 0,
             words: 0,
             halt_timeout,
+            subtree_paths: BTreeSet::new(),
             expanding: Vec::new(),
             path: Vec::new(),
             errors: Vec::new(),
@@ -140,6 +153,7 @@ impl<'s, 'd> Builder<'s, 'd> {
             scripts: self.scripts.into(),
             hooks: self.hooks.into(),
             leaves: self.leaves.into(),
+            tests: self.tests.into(),
             switches: self.switches.into(),
             loops: self.loops.into(),
             models: self.registry.leaves.as_slice().into(),
@@ -262,16 +276,31 @@ impl<'s, 'd> Builder<'s, 'd> {
         }
 
         let hooks = self.hooks_of(element, context.scope);
-        let (kind, family) = match *meaning {
-            Meaning::Builtin(builtin) => (self.builtin(builtin, element, context.scope), builtin.family),
-            Meaning::Leaf(model) => (Ok(self.leaf(model, element, context.scope)), Family::Leaf),
-            Meaning::SubTree(_) => (Ok(Kind::SubTree), Family::Leaf),
+        let replacement = self.replacement_of(element, id, meaning, &path);
+        let scope = context.scope;
+        let (kind, family) = match (*meaning, replacement) {
+            (_, Some(replacement)) => match self.replacement(replacement, element, scope) {
+                Ok((kind, family)) => (Ok(kind), family),
+                Err(kind) => (Err(kind), Family::Leaf),
+            },
+            (Meaning::Builtin(builtin), None) => (self.builtin(builtin, element, scope), builtin.family),
+            (Meaning::Leaf(model), None) => {
+                let leaf = &self.registry.leaves[model];
+                let names: Vec<&str> = leaf.ports.iter().map(|port| port.name.as_str()).collect();
+                self.check_ports(element, &leaf.id, &names);
+                (Ok(self.leaf(model, element, scope)), Family::Leaf)
+            }
+            (Meaning::SubTree(_), None) => (Ok(Kind::SubTree), Family::Leaf),
         };
         match kind {
             Ok(kind) => self.nodes[usize::from(index)].kind = kind,
             Err(kind) => self.report(element.place(), kind),
         }
         self.nodes[usize::from(index)].hooks = hooks;
+        if replacement.is_some() && family == Family::Leaf {
+            // What is below the original is left out with it.
+            return;
+        }
 
         let children = element.children().count();
         let (fits, expected) = match family {
@@ -290,11 +319,28 @@ impl<'s, 'd> Builder<'s, 'd> {
         }
         let inside = Context { parent: Some(index), depth: context.depth + 1, ..context };
         if let Meaning::SubTree(tree) = *meaning {
+            if !self.subtree_paths.insert(path.clone()) {
+                self.report(element.place(), LoadErrorKind::DuplicatePath { path: path.clone() });
+            }
             let scope = self.subtree_scope(element, tree, context.scope, path);
             self.expand(tree, Context { scope, ..inside }, Some(element.place()), seen);
         } else {
             self.below(element, inside, seen);
         }
+    }
+
+    /// What a substitution rule puts in the place of a node.
+    fn replacement_of(
+        &self,
+        element: Element<'d>,
+        id: &str,
+        meaning: &Meaning<'d>,
+        path: &str,
+    ) -> Option<&'s Replacement> {
+        let name = element.attribute("name").unwrap_or(id);
+        // As in the original, the id of a SubTree node is SubTree; the tree's is its name unless it has another.
+        let id = if matches!(meaning, Meaning::SubTree(_)) { "SubTree" } else { id };
+        self.substitutions.find(name, id, path)
     }
 
     fn below(&mut self, element: Element<'d>, context: Context, seen: &mut BTreeSet<&'d str>) {
@@ -306,6 +352,9 @@ impl<'s, 'd> Builder<'s, 'd> {
     /// Notes down what a person knows the node by; returns its path.
     fn describe(&mut self, element: Element<'d>, id: &str, index: u16, context: Context) -> String {
         let name = element.attribute("name").unwrap_or(id);
+        if name.contains(|c: char| c.is_ascii_control() && !matches!(c, '\t' | '\n' | '\r')) {
+            self.report(element.place(), LoadErrorKind::InstanceName { name: name.to_owned() });
+        }
         let mut path = self.boards.scopes[context.scope].path.clone();
         if !path.is_empty() {
             path.push('/');

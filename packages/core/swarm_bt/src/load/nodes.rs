@@ -5,9 +5,9 @@ use swarm_base::Duration;
 use super::build::{Builder, Checked};
 use super::builtin::Builtin;
 use super::error::LoadErrorKind;
-use super::nearest;
 use super::scope::{Scope, ScopeId};
 use super::source::{Element, Place};
+use super::{check_port_name, nearest};
 use crate::model::{Direction, Port};
 use crate::script::{Name, compile};
 use crate::state::SlotId;
@@ -168,11 +168,9 @@ impl<'d> Builder<'_, 'd> {
         Ok(Kind::SetBlackboard { value, target: self.boards.resolve(scope, key) })
     }
 
-    /// A leaf of the registry, by its place there.
+    /// A leaf of the registry, by its place there. That the element has no other ports is checked by the caller.
     pub(super) fn leaf(&mut self, model: usize, element: Element<'d>, scope: ScopeId) -> Kind {
         let leaf = &self.registry.leaves[model];
-        let names: Vec<&str> = leaf.ports.iter().map(|port| port.name.as_str()).collect();
-        self.check_ports(element, &leaf.id, &names);
         let mut bindings = Vec::with_capacity(leaf.ports.len());
         for port in &leaf.ports {
             bindings.push(self.bind(port, element, scope).unwrap_or_else(|kind| {
@@ -207,12 +205,15 @@ impl<'d> Builder<'_, 'd> {
         if let Some(key) = pointer(&port.name, text) {
             let slot = self.boards.resolve(scope, key);
             self.declare(slot, port.ty, &port.name, element.place())?;
+            self.check_writer(slot, port)?;
             return Ok(Binding::Slot(slot));
         }
         if port.direction == Direction::Output {
             return Err(LoadErrorKind::OutputLiteral { port: port.name.clone(), value: text.to_owned() });
         }
-        let literal = parse(text, port.ty).map(Binding::Literal);
+        let constant = || self.registry.enums.get(text.trim()).filter(|_| port.ty == PortType::Int);
+        let literal = parse(text, port.ty).or_else(|| constant().map(|value| Value::Int(*value)));
+        let literal = literal.map(Binding::Literal);
         literal.ok_or_else(|| bad_value(&port.name, text, port.ty.with_article().to_owned()))
     }
 
@@ -237,11 +238,16 @@ impl<'d> Builder<'_, 'd> {
         let is_port = |name: &str| !name.starts_with('_') && !matches!(name, "name" | "ID");
         let attributes = element.attributes().filter(|(name, ..)| is_port(name));
         let mut given: Vec<(&str, &str)> = attributes.map(|(name, value, _)| (name, value)).collect();
-        for &(port, default) in self.source.models.get(id).map(Vec::as_slice).unwrap_or_default() {
+        for (port, _) in &given {
+            if let Err(why) = check_port_name(port) {
+                self.report(at, LoadErrorKind::PortName { port: (*port).to_owned(), why });
+            }
+        }
+        for (&port, &default) in self.source.models.get(id).into_iter().flatten() {
             if autoremap || given.iter().any(|(name, _)| *name == port) {
                 continue;
             }
-            if let Some(default) = default {
+            if let Some(default) = default.filter(|default| !default.is_empty()) {
                 given.push((port, default));
             } else {
                 self.report(at, LoadErrorKind::MissingRemap { id: id.to_owned(), port: port.to_owned() });
@@ -306,14 +312,31 @@ impl<'d> Builder<'_, 'd> {
         (self.hooks.len() - 1) as u16
     }
 
-    fn check_ports(&mut self, element: Element<'d>, id: &str, ports: &[&str]) {
-        let any = id == "SubTree";
+    pub(super) fn check_ports(&mut self, element: Element<'d>, id: &str, ports: &[&str]) {
+        let any = id == "SubTree" || self.foreign_ports;
         for (name, _, at) in element.attributes() {
             if any || name.starts_with('_') || matches!(name, "name" | "ID") || ports.contains(&name) {
                 continue;
             }
             let nearest = nearest(name, ports.iter().copied());
             self.report(at, LoadErrorKind::UnknownPort { id: id.to_owned(), port: name.to_owned(), nearest });
+        }
+    }
+
+    /// A string may be read as any other type, but an entry that holds strings takes nothing else. In the original that is
+    /// an error of the first write.
+    fn check_writer(&self, slot: SlotId, port: &Port) -> Checked<()> {
+        let strict = self.mode == Mode::Strict;
+        let writes = port.direction != Direction::Input && !matches!(port.ty, PortType::Any | PortType::Str);
+        match self.boards.declared(slot) {
+            (PortType::Str, first) if strict && writes => Err(LoadErrorKind::TypeClash {
+                key: self.boards.slots[slot.0 as usize].key.to_string(),
+                declared: PortType::Str,
+                first: first.to_owned(),
+                port: port.name.clone(),
+                wanted: port.ty,
+            }),
+            _ => Ok(()),
         }
     }
 

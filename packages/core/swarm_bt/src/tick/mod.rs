@@ -28,6 +28,7 @@ mod decorators;
 mod halt;
 mod leaves;
 mod queues;
+mod test_node;
 mod timed;
 
 use swarm_base::Time;
@@ -72,6 +73,8 @@ pub enum TickErrorKind {
     Store { node: &'static str, key: String, value: String, ty: PortType },
     #[error("queue '{key}' holds {found} instead of a list in which each item is {}", .ty.with_article())]
     Queue { key: String, found: String, ty: PortType },
+    #[error("return_status_script gives {found}, expected RUNNING, SUCCESS, FAILURE or SKIPPED")]
+    Answer { found: String },
     #[error("the state was made for another tree")]
     ForeignState,
 }
@@ -130,7 +133,7 @@ pub fn halt<O: Observer>(
     observer: &mut O,
 ) -> Result<(), TickError> {
     let mut exec = Exec::begin(tree, state, now, leaves, observer)?;
-    let answer = exec.halt_all().map(|()| Status::Skipped);
+    let answer = exec.halt_tree().map(|()| Status::Skipped);
     exec.end(answer).map(|_| ())
 }
 
@@ -319,6 +322,7 @@ impl<'a, O: Observer> Exec<'a, O> {
                 Ok(if self.updated(entry, seen) { Status::Success } else { Status::Failure })
             }
             Kind::Sleep { msec, timer } => self.sleep(id, msec, timer),
+            Kind::Test { test, timer } => self.test_node(id, test, timer),
         }
     }
 
@@ -372,10 +376,14 @@ impl<'a, O: Observer> Exec<'a, O> {
 
     fn script(&mut self, id: NodeId, script: Option<ScriptId>) -> Done {
         let Some(script) = script else { return Ok(()) };
+        self.value_of(id, script).map(|_| ())
+    }
+
+    fn value_of(&mut self, id: NodeId, script: ScriptId) -> Result<Value, Faulted> {
         let tree = self.tree;
         let Some(script) = tree.scripts.get(script as usize) else { return self.broken(id) };
         match script.run(&mut Board { tree, state: self.state }) {
-            Ok(_) => Ok(()),
+            Ok(value) => Ok(value),
             Err(error) => self.fail(id, error.into()),
         }
     }

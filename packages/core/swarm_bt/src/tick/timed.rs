@@ -75,7 +75,7 @@ impl<O: Observer> Exec<'_, O> {
     }
 
     /// `msec` from now. Negative counts as none, and a time beyond the clock's end as never.
-    fn after(&self, msec: i64) -> Time {
+    pub(super) fn after(&self, msec: i64) -> Time {
         let wait = Duration(u64::try_from(msec).unwrap_or(0).saturating_mul(1_000_000));
         Time(self.now.0.saturating_add(wait.0))
     }
@@ -84,11 +84,11 @@ impl<O: Observer> Exec<'_, O> {
         matches!(self.timer(timer), Timer::Until(end) if self.now < end)
     }
 
-    fn timer(&self, timer: u32) -> Timer {
+    pub(super) fn timer(&self, timer: u32) -> Timer {
         self.state.timers.get(timer as usize).copied().unwrap_or_default()
     }
 
-    fn set_timer(&mut self, timer: u32, to: Timer) {
+    pub(super) fn set_timer(&mut self, timer: u32, to: Timer) {
         if let Some(timer) = self.state.timers.get_mut(timer as usize) {
             *timer = to;
         }
