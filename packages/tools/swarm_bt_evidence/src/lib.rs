@@ -1,10 +1,12 @@
 //! Evidence about the behaviour-tree engine, each figure beside a reference in the same run.
 //!
 //! - [`oracle`]: random trees, done by BehaviorTree.CPP and here; every transition compared.
+//! - [`replay`]: random runs recorded and replayed; recorders killed while they record.
 //!
 //! BehaviorTree.CPP comes through its Python package `behaviortreepy`; the interpreter is the one that `SWARM_TEST_PYTHON` names.
 
 pub mod oracle;
+pub mod replay;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

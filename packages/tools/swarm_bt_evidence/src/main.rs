@@ -4,12 +4,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use serde_json::{Map, Value, json};
-use swarm_bt_evidence::oracle;
+use swarm_bt_evidence::{oracle, replay};
 
 #[derive(Debug, Parser)]
 #[command(about = "Evidence about the behaviour-tree engine")]
@@ -32,6 +32,26 @@ enum What {
         seed: Option<u64>,
         #[arg(long)]
         out: Option<PathBuf>,
+    },
+    /// Random runs recorded and replayed bit for bit; recorders killed while they record.
+    Replay {
+        #[arg(long, default_value_t = 1_000)]
+        runs: u64,
+        /// Of these, in processes that are killed.
+        #[arg(long, default_value_t = 200)]
+        killed: u64,
+        /// Random where absent, and printed.
+        #[arg(long)]
+        seed: Option<u64>,
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
+    /// In a child process: record into this file until killed.
+    #[command(hide = true)]
+    RecordUntilKilled {
+        #[arg(long)]
+        seed: u64,
+        file: PathBuf,
     },
 }
 
@@ -70,6 +90,30 @@ fn run(what: &What) -> anyhow::Result<bool> {
             figures.extend(hand.into_iter().map(|(file, count)| (format!("hand_{file}"), json!(count))));
             write(out.as_deref(), &json!({"figures": figures}))?;
             Ok(found.mismatches.is_empty())
+        }
+        What::Replay { runs, killed, seed, out } => {
+            let seed = seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
+            println!("seed {seed}");
+            let folder = tempfile::tempdir()?;
+            let this = std::env::current_exe().context("cannot find this program")?;
+            let found = replay::replay(seed, *runs, *killed, folder.path(), |seed, file| {
+                let mut command = Command::new(&this);
+                command.args(["record-until-killed", "--seed", &seed.to_string()]).arg(file);
+                command
+            })?;
+            for difference in found.differences.iter().take(5) {
+                println!("differs: {difference}");
+            }
+            let figures = json!({
+                "runs": found.runs, "killed": found.killed, "bit_exact": found.bit_exact, "steps": found.steps,
+                "ticks_lost_max": found.ticks_lost_max, "seed": seed,
+            });
+            write(out.as_deref(), &json!({"figures": figures}))?;
+            Ok(found.differences.is_empty() && found.ticks_lost_max <= 1)
+        }
+        What::RecordUntilKilled { seed, file } => {
+            replay::record_until_killed(*seed, file)?;
+            Ok(true)
         }
     }
 }
