@@ -2,11 +2,13 @@
 //!
 //! - [`oracle`]: random trees, done by BehaviorTree.CPP and here; every transition compared.
 //! - [`replay`]: random runs recorded and replayed; recorders killed while they record.
+//! - [`speed`]: ticks, logs, scripts and loading, in turns with BehaviorTree.CPP.
 //!
 //! BehaviorTree.CPP comes through its Python package `behaviortreepy`; the interpreter is the one that `SWARM_TEST_PYTHON` names.
 
 pub mod oracle;
 pub mod replay;
+pub mod speed;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -9,7 +9,13 @@ use std::process::{Command, ExitCode};
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use serde_json::{Map, Value, json};
+use swarm_bt_evidence::speed::{self, Size, Speed};
 use swarm_bt_evidence::{oracle, replay};
+use swarm_rt::purity::allocation::TrapAllocator;
+
+/// Counts what a tick takes.
+#[global_allocator]
+static ALLOCATOR: TrapAllocator = TrapAllocator;
 
 #[derive(Debug, Parser)]
 #[command(about = "Evidence about the behaviour-tree engine")]
@@ -43,6 +49,16 @@ enum What {
         /// Random where absent, and printed.
         #[arg(long)]
         seed: Option<u64>,
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
+    /// Ticks, logs, scripts and loading in turns with BehaviorTree.CPP. Use a release build.
+    Speed {
+        #[arg(long, default_value_t = 15)]
+        rounds: usize,
+        /// Of the tree with 1,001 nodes, per round.
+        #[arg(long, default_value_t = 1_000)]
+        ticks: u32,
         #[arg(long)]
         out: Option<PathBuf>,
     },
@@ -110,6 +126,33 @@ fn run(what: &What) -> anyhow::Result<bool> {
             });
             write(out.as_deref(), &json!({"figures": figures}))?;
             Ok(found.differences.is_empty() && found.ticks_lost_max <= 1)
+        }
+        What::Speed { rounds, ticks, out } => {
+            let folder = tempfile::tempdir()?;
+            let size = Size { rounds: *rounds, ticks: *ticks, distribution: 20_000 };
+            let speed = speed::measure(size, folder.path())?;
+            print!("{}", speed::table(&speed));
+            let Speed { tick, tick_seq, logged, script, skip_if, load_ms, .. } = speed;
+            let measured = json!({
+                "figures": {
+                    "nodes": speed.nodes, "tick_ns": tick.ours, "tick_seq_ns": tick_seq.ours, "logged_ns": logged.ours,
+                    "script_ns": script.ours, "port_ns": speed.port_ns, "skip_if_ns": skip_if.ours,
+                    "load_ms": load_ms.ours, "allocations_per_tick": speed.allocations_per_tick,
+                    "allocations_per_logged_tick": speed.allocations_per_logged_tick,
+                    "p999_to_p50": speed.p999_to_p50, "p999_to_p50_cpu_time": speed.p999_to_p50_cpu,
+                },
+                "reference": {
+                    "tick_ns": tick.theirs, "tick_seq_ns": tick_seq.theirs, "logged_ns": logged.theirs,
+                    "script_ns": script.theirs, "skip_if_ns": skip_if.theirs, "load_ms": load_ms.theirs,
+                    "python_call_ns_taken_off_each_tick": speed.python_call_ns,
+                },
+                "ratios": {
+                    "ratio_tick": tick.ratio(), "ratio_tick_seq": tick_seq.ratio(), "ratio_logged": logged.ratio(),
+                    "ratio_script": script.ratio(), "ratio_skip_if": skip_if.ratio(), "ratio_load": load_ms.ratio(),
+                },
+            });
+            write(out.as_deref(), &measured)?;
+            Ok(true)
         }
         What::RecordUntilKilled { seed, file } => {
             replay::record_until_killed(*seed, file)?;

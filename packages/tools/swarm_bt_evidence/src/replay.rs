@@ -180,11 +180,6 @@ pub fn replay(
             let begun = kill(recorder(run_seed, &file), wait)?;
             let bytes = fs::read(&file).with_context(|| format!("reading '{}'", file.display()))?;
             fs::remove_file(&file)?;
-            if begun == 0 {
-                // Killed before its first tick: there is nothing to lose.
-                found.bit_exact += 1;
-                continue;
-            }
             let recording = Recording::read(bytes)?;
             let recorded = recording.len() as u64;
             // A child that is killed has said which step begins before it begins it, and never after.
@@ -221,11 +216,12 @@ fn again(recording: &Recording, transitions: Option<&[Transition]>) -> anyhow::R
     Ok(recording.len() as u64)
 }
 
-/// Starts the recorder, kills it after `wait`; gives the number of the step that had begun last.
+/// Starts the recorder, kills it `wait` after its first step has begun; gives the number of the step that had begun last.
 fn kill(mut command: Command, wait: Duration) -> anyhow::Result<u64> {
     let mut child =
         command.stdout(Stdio::piped()).stdin(Stdio::null()).spawn().context("starting a recorder")?;
     let mut pipe = child.stdout.take().context("the recorder has no output")?;
+    let (begun, first) = std::sync::mpsc::channel();
     // Its output is read all the time: a full pipe would stop it.
     let reader = std::thread::spawn(move || -> std::io::Result<Vec<u8>> {
         let mut last = Vec::new();
@@ -235,14 +231,17 @@ fn kill(mut command: Command, wait: Duration) -> anyhow::Result<u64> {
             if count == 0 {
                 return Ok(last);
             }
+            let _ = begun.send(());
             last.extend_from_slice(&chunk[..count]);
             let whole = last.len() / 8 * 8;
             last.drain(..whole.saturating_sub(8));
         }
     });
+    let started = first.recv_timeout(Duration::from_secs(60));
     std::thread::sleep(wait);
     child.kill().context("killing a recorder")?;
     let status = child.wait()?;
+    ensure!(started.is_ok(), "the recorder began no step within a minute");
     let last = reader.join().map_err(|_| anyhow!("the reader panicked"))??;
     ensure!(!status.success(), "the recorder had ended before it was killed");
     Ok(last.get(..8).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes))
