@@ -284,37 +284,47 @@ fn stopped(answer: Halt) -> u8 {
     }
 }
 
-/// What carries out the ticks of a run for somebody who does not know where they are recorded.
+/// Carries out the ticks of a run for somebody who does not know where they are recorded.
 pub trait TickRecorder: fmt::Debug + Send {
-    fn tick(
+    /// As [`Recorder::tick_until_settled`].
+    fn tick_until_settled(
         &mut self,
         tree: &Tree,
         state: &mut State,
         now: Time,
         leaves: &mut dyn Leaves,
+        observer: &mut dyn Observer,
+        limit: u32,
     ) -> Result<Status, TickError>;
 
+    /// As [`Recorder::halt`].
     fn halt(
         &mut self,
         tree: &Tree,
         state: &mut State,
         now: Time,
         leaves: &mut dyn Leaves,
+        observer: &mut dyn Observer,
     ) -> Result<(), TickError>;
 
-    /// The run ends here on purpose.
+    /// As [`Recorder::health`].
+    fn health(&self) -> Health<'_>;
+
+    /// As [`Recorder::finish`].
     fn finish(self: Box<Self>) -> io::Result<()>;
 }
 
 impl<W: Write + Send> TickRecorder for Recorder<W> {
-    fn tick(
+    fn tick_until_settled(
         &mut self,
         tree: &Tree,
         state: &mut State,
         now: Time,
         leaves: &mut dyn Leaves,
+        mut observer: &mut dyn Observer,
+        limit: u32,
     ) -> Result<Status, TickError> {
-        Recorder::tick(self, tree, state, now, leaves, &mut ())
+        Recorder::tick_until_settled(self, tree, state, now, leaves, &mut observer, limit)
     }
 
     fn halt(
@@ -323,8 +333,13 @@ impl<W: Write + Send> TickRecorder for Recorder<W> {
         state: &mut State,
         now: Time,
         leaves: &mut dyn Leaves,
+        mut observer: &mut dyn Observer,
     ) -> Result<(), TickError> {
-        Recorder::halt(self, tree, state, now, leaves, &mut ())
+        Recorder::halt(self, tree, state, now, leaves, &mut observer)
+    }
+
+    fn health(&self) -> Health<'_> {
+        Recorder::health(self)
     }
 
     fn finish(self: Box<Self>) -> io::Result<()> {

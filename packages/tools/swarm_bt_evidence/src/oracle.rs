@@ -62,6 +62,9 @@ pub fn hand_vectors() -> anyhow::Result<BTreeMap<String, usize>> {
     let mut counts = BTreeMap::new();
     for entry in fs::read_dir(&folder).with_context(|| format!("cannot read '{}'", folder.display()))? {
         let path = entry?.path();
+        if path.extension().is_none_or(|extension| extension != "json") {
+            continue;
+        }
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read '{}'", path.display()))?;
         let vectors: Vec<serde_json::Value> = serde_json::from_str(&text)
             .with_context(|| format!("'{}' is no list of vectors", path.display()))?;
