@@ -133,7 +133,7 @@ pub fn halt<O: Observer>(
     observer: &mut O,
 ) -> Result<(), TickError> {
     let mut exec = Exec::begin(tree, state, now, leaves, observer)?;
-    let answer = exec.halt_all().map(|()| Status::Skipped);
+    let answer = exec.halt_tree().map(|()| Status::Skipped);
     exec.end(answer).map(|_| ())
 }
 
@@ -307,7 +307,7 @@ impl<'a, O: Observer> Exec<'a, O> {
             Kind::Delay { msec, timer } => self.delay(id, node, msec, timer),
             Kind::Loop(at) => self.looped(id, node, at),
             Kind::IfUpdated { entry, otherwise, seen } => self.if_updated(id, node, entry, otherwise, seen),
-            Kind::SubTree => self.mapped(id, node, |answer| answer),
+            Kind::SubTree => self.subtree(id, node),
             Kind::Leaf { leaf, kind } => self.leaf(id, leaf, kind),
             Kind::AlwaysSuccess => Ok(Status::Success),
             Kind::AlwaysFailure => Ok(Status::Failure),
@@ -376,10 +376,14 @@ impl<'a, O: Observer> Exec<'a, O> {
 
     fn script(&mut self, id: NodeId, script: Option<ScriptId>) -> Done {
         let Some(script) = script else { return Ok(()) };
+        self.value_of(id, script).map(|_| ())
+    }
+
+    fn value_of(&mut self, id: NodeId, script: ScriptId) -> Result<Value, Faulted> {
         let tree = self.tree;
         let Some(script) = tree.scripts.get(script as usize) else { return self.broken(id) };
         match script.run(&mut Board { tree, state: self.state }) {
-            Ok(_) => Ok(()),
+            Ok(value) => Ok(value),
             Err(error) => self.fail(id, error.into()),
         }
     }

@@ -1,7 +1,6 @@
 //! Test nodes: what substitution rules put in the place of others.
 
 use super::{Exec, NodeId, TickErrorKind, Ticked};
-use crate::board::Board;
 use crate::state::Timer;
 use crate::status::{NodeStatus, Observer, Status};
 use crate::substitute::status;
@@ -33,17 +32,13 @@ impl<O: Observer> Exec<'_, O> {
     }
 
     fn complete_test(&mut self, id: NodeId, test: &TestLeaf) -> Ticked {
-        let tree = self.tree;
         let answer = match test.answer {
             Answer::Always(status) => status,
             Answer::Script(script) => {
-                let Some(script) = tree.scripts.get(script as usize) else { return self.broken(id) };
-                match script.run(&mut Board { tree, state: self.state }) {
-                    Ok(value) => match meant(&value) {
-                        Some(answer) => answer,
-                        None => return self.fail(id, TickErrorKind::Answer { found: value.to_string() }),
-                    },
-                    Err(error) => return self.fail(id, error.into()),
+                let value = self.value_of(id, script)?;
+                match meant(&value) {
+                    Some(answer) => answer,
+                    None => return self.fail(id, TickErrorKind::Answer { found: value.to_string() }),
                 }
             }
         };

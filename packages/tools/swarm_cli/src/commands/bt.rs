@@ -1,0 +1,15 @@
+//! `cell bt`: behaviour trees.
+
+use crate::{Outcome, bt};
+
+/// Behaviour trees: run them with scripted leaves.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Bt {
+    Run(bt::run::Args),
+}
+
+pub(crate) fn run(command: &Bt) -> anyhow::Result<Outcome> {
+    match command {
+        Bt::Run(args) => bt::run::run(args),
+    }
+}
