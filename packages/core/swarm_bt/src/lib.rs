@@ -30,6 +30,16 @@
 //! | SetBlackboard writes text over an entry that a script has made | empties the entry |
 //! | an entry has the type of any port connected to it | only of a port met before the entry was made |
 //! | mistakes found at load: a Parallel threshold above the number of children, a tree id used twice, a misspelt `_skipIf`, no `BTCPP_format` | when ticked, or never |
+//! | an entry that no port has typed takes every value | the type of the first write stays |
+//! | a port of whole numbers reads the name of a constant | only a port whose C++ type is that enum |
+//! | an output of another type on an entry of strings is found at load (strict) | at the first write |
+//! | a script that gives no finite number is an error (strict) | goes on with infinity or NaN |
+//! | NaN is below and above nothing (strict) | below and above everything |
+//! | `<TreeNodesModel>` must agree with the registry about ports | only SubTree models are read |
+//! | what stands below a node that a substitution rule has replaced is left out | is built and never ticked |
+//! | of several substitution rules that fit, the alphabetically first counts | any |
+//! | an included document is read once, and from nowhere but below the place of the first | read again each time, from anywhere |
+//! | control and decorator nodes cannot be added | registered from C++ |
 //! | scripts and keys that would themselves be read from the blackboard (`code="{x}"`, `output_key="{x}"`) are refused | allowed |
 //!
 //! ```
