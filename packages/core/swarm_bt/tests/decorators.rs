@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::fmt::Write as _;
+
 use common::Bench;
 
 #[test]
@@ -178,7 +180,8 @@ fn a_loop_takes_one_item_in_a_tick_and_waits_for_a_child_that_runs() {
     let mut b = Bench::new(body, &[("A", "SRKSS")]);
     let mut seen = String::new();
     for _ in 0..4 {
-        seen += &format!("{}{} ", b.tick(), b.entry("v"));
+        let answer = b.tick();
+        let _ = write!(seen, "{answer}{} ", b.entry("v"));
     }
     assert_eq!(seen, "R5 R6 R6 F6 ", "a child that answers SKIPPED lets the next item come");
     assert_eq!(b.calls(), "s2 s2 r2");
