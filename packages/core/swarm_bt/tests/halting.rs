@@ -3,6 +3,7 @@
 mod common;
 
 use std::collections::HashSet;
+use std::fmt::Write as _;
 
 use common::Bench;
 use swarm_base::{Duration, Time};
@@ -35,7 +36,7 @@ impl Slow {
 
     fn note(&mut self, what: char, leaf: &LeafCall<'_>) {
         let gap = if self.calls.is_empty() { "" } else { " " };
-        self.calls += &format!("{gap}{what}{}", leaf.uid());
+        let _ = write!(self.calls, "{gap}{what}{}", leaf.uid());
     }
 
     fn calls(&mut self) -> String {

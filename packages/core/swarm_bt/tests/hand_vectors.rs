@@ -70,7 +70,7 @@ struct Vector {
     substitution_error: Option<String>,
     load_error: Option<String>,
     #[serde(default)]
-    ticks: Vec<Step>,
+    ticks: Vec<Tick>,
 }
 
 #[derive(Deserialize)]
@@ -104,7 +104,7 @@ struct Leaf {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Step {
+struct Tick {
     now_ms: Option<u64>,
     #[serde(default)]
     set: BTreeMap<String, Json>,
@@ -307,7 +307,7 @@ fn run(vector: Vector) -> Checked {
     Ok(())
 }
 
-fn carry_out(tree: &Tree, state: &mut State, cast: &mut Cast, now: &mut Time, step: &Step) -> Checked {
+fn carry_out(tree: &Tree, state: &mut State, cast: &mut Cast, now: &mut Time, step: &Tick) -> Checked {
     *now = step.now_ms.map_or(*now, Time::from_millis);
     for (key, json) in &step.set {
         let slot = slot(tree, key)?;
@@ -376,7 +376,7 @@ fn perform(
     state: &mut State,
     cast: &mut Cast,
     now: &mut Time,
-    step: &Step,
+    step: &Tick,
     transitions: &mut Vec<Transition>,
 ) -> Result<Status, TickError> {
     const LIMIT: u32 = 10_000;

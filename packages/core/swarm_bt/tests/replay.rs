@@ -37,8 +37,11 @@ fn body() -> impl Strategy<Value = String> {
             ("KeepRunningUntilFailure", ""),
         ]);
         prop_oneof![
-            (control, prop::collection::vec(inner.clone(), 1..4))
-                .prop_map(|(tag, children)| format!("<{tag}>{}</{tag}>", children.concat())),
+            (control, prop::collection::vec(inner.clone(), 1..4)).prop_map(|(tag, children)| match tag {
+                // A ReactiveSequence may not have two of them as children.
+                "AsyncSequence" => format!("<Inverter><{tag}>{}</{tag}></Inverter>", children.concat()),
+                _ => format!("<{tag}>{}</{tag}>", children.concat()),
+            }),
             (decorator, inner)
                 .prop_map(|((tag, attributes), child)| format!("<{tag}{attributes}>{child}</{tag}>")),
         ]

@@ -64,7 +64,7 @@ fn a_condition_that_failed_is_asked_again() {
 
 #[test]
 fn a_node_that_answers_skipped_is_idle() {
-    let body = r#"<Fallback><Inverter><A/></Inverter><B/></Fallback>"#;
+    let body = "<Fallback><Inverter><A/></Inverter><B/></Fallback>";
     let (mut theirs, mut ours) = both(body, &[("A", "K"), ("B", "R")]);
     assert_eq!((theirs.tick(), ours.tick()), ('R', 'R'));
     assert_eq!(theirs.state.status(2), Some(NodeStatus::Running));

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::error::{IncludeProblem, LoadError, LoadErrorKind};
+use super::lenient::mend;
 use super::source::{Element, Text};
 
 /// How deep documents may include each other.
@@ -101,7 +102,8 @@ fn includes(document: &Found<'_>) -> Vec<((u32, u32), Result<Asked, LoadErrorKin
     if !document.text.contains("<include") {
         return Vec::new();
     }
-    let Ok(text) = Text::parse(&document.name, &document.text) else {
+    let mended = mend(&document.text);
+    let Ok(text) = Text::parse(&document.name, &document.text, &mended) else {
         return Vec::new();
     };
     let asked = |element: Element<'_>| {

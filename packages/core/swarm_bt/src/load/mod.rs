@@ -1,7 +1,7 @@
 //! BehaviorTree.CPP v4 XML to a [`Tree`].
 //!
 //! 1. [`include`]: the documents given, and those they include.
-//! 2. [`source`]: parse every document, note where each `<BehaviorTree>` stands; [`models`]: what `<TreeNodesModel>` says.
+//! 2. [`lenient`]: what BehaviorTree.CPP reads and XML does not allow; [`source`]: parse every document, note where each `<BehaviorTree>` stands; [`models`]: what `<TreeNodesModel>` says.
 //! 3. Choose the main tree.
 //! 4. [`build`] expands it: nodes in pre-order, SubTrees in place; [`nodes`] says what each node is, its scripts compiled;
 //!    [`scope`] turns blackboard keys into slots.
@@ -13,6 +13,7 @@ mod build;
 mod builtin;
 mod error;
 mod include;
+mod lenient;
 mod models;
 mod nodes;
 mod options;
@@ -143,11 +144,12 @@ impl<'a> Loader<'a> {
         let mut missing = Vec::new();
         let documents = include::gather(&self.documents, self.includes, &mut missing);
         let mut texts = Vec::new();
-        for (name, xml) in &documents {
+        let mended: Vec<_> = documents.iter().map(|(_, xml)| lenient::mend(xml)).collect();
+        for ((name, xml), mended) in documents.iter().zip(&mended) {
             if xml.len() > include::MAX_BYTES {
                 continue;
             }
-            match Text::parse(name, xml) {
+            match Text::parse(name, xml, mended) {
                 Ok(text) => texts.push(text),
                 Err(error) => missing.push(*error),
             }

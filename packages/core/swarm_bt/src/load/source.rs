@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use roxmltree::{Document, Node, ParsingOptions};
 
 use super::error::{LoadError, LoadErrorKind};
+use super::lenient::Mended;
 use super::models::SubTreePorts;
 use super::{MAX_NODES, builtin, check_name};
 use crate::model::Registry;
@@ -14,18 +15,24 @@ use crate::tree::Mode;
 #[derive(Debug)]
 pub(super) struct Text<'d> {
     name: &'d str,
+    source: &'d Mended<'d>,
     lines: LineIndex,
     xml: Document<'d>,
 }
 
 impl<'d> Text<'d> {
     /// Document type definitions, and with them entities, are refused: they can make a small file arbitrarily large.
-    pub(super) fn parse(name: &'d str, text: &'d str) -> Result<Self, Box<LoadError>> {
+    /// `original` is the text as it came, `source` what is parsed.
+    pub(super) fn parse(
+        name: &'d str,
+        original: &str,
+        source: &'d Mended<'d>,
+    ) -> Result<Self, Box<LoadError>> {
         // Elements, texts and comments: a tree of the largest size with comments passes.
         let nodes_limit = 4 * MAX_NODES as u32;
         let options = ParsingOptions { allow_dtd: false, nodes_limit, ..ParsingOptions::default() };
-        match Document::parse_with_options(text, options) {
-            Ok(xml) => Ok(Text { name, lines: LineIndex::new(text), xml }),
+        match Document::parse_with_options(&source.text, options) {
+            Ok(xml) => Ok(Text { name, source, lines: LineIndex::new(original), xml }),
             Err(error) => {
                 let at = error.pos();
                 let message = error.to_string();
@@ -50,7 +57,7 @@ impl<'d> Text<'d> {
     }
 
     pub(super) fn line_and_column(&self, at: Place) -> (u32, u32) {
-        self.lines.at(at.offset)
+        self.lines.at(self.source.original(at.offset))
     }
 }
 
@@ -227,7 +234,7 @@ impl<'d> Source<'d> {
     /// Document, line and column.
     pub(super) fn locate(&self, at: Place) -> (&'d str, u32, u32) {
         let text = &self.texts[at.document];
-        let (line, column) = text.lines.at(at.offset);
+        let (line, column) = text.line_and_column(at);
         (text.name, line, column)
     }
 }
