@@ -262,7 +262,8 @@ impl RoleExecutor {
     }
 
     fn tick_tree(&mut self, inputs: &RoleInputs, dt: f64, velocity: &mut JointVector) {
-        let Self { spec, body, cooperation, tree_state, recorder, active, tree_time, last_failure, .. } = self;
+        let Self { spec, body, cooperation, tree_state, recorder, active, tree_time, last_failure, .. } =
+            self;
         let context = Context { now: *tree_time, dt, inputs, body, cooperation, velocity };
         let mut carrier = Carrier { context, active, last_failure };
         let (tree, now) = (&*spec.tree, *tree_time);
@@ -270,9 +271,7 @@ impl RoleExecutor {
             Some(recorder) => {
                 recorder.tick_until_settled(tree, tree_state, now, &mut carrier, &mut (), TREE_TICKS)
             }
-            None => {
-                swarm_bt::tick_until_settled(tree, tree_state, now, &mut carrier, &mut (), TREE_TICKS)
-            }
+            None => swarm_bt::tick_until_settled(tree, tree_state, now, &mut carrier, &mut (), TREE_TICKS),
         };
         match answer {
             Ok(Status::Running) => {}
@@ -291,7 +290,8 @@ impl RoleExecutor {
         }
         self.halted = true;
         let mut unused = JointVector::zeros();
-        let Self { spec, body, cooperation, tree_state, recorder, active, tree_time, last_failure, .. } = self;
+        let Self { spec, body, cooperation, tree_state, recorder, active, tree_time, last_failure, .. } =
+            self;
         let context = Context { now: *tree_time, dt, inputs, body, cooperation, velocity: &mut unused };
         let mut carrier = Carrier { context, active, last_failure };
         // The only error is that of an `_onHalted` script; every leaf has been halted by then.
