@@ -114,7 +114,7 @@ mod tests {
     fn what_is_written_is_in_the_file_at_once() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run");
-        let mut file = RunFile::create(&path, Sync { every: Duration::from_secs(3600) }).unwrap();
+        let mut file = RunFile::create(&path, Sync { every: Duration::from_hours(1) }).unwrap();
         file.write_all(b"one").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"one");
         assert_eq!(file.syncs(), (0, 0));
@@ -126,7 +126,7 @@ mod tests {
     fn the_last_writes_are_synced_when_the_run_ends() {
         let folder = tempfile::tempdir().unwrap();
         let mut file =
-            RunFile::create(&folder.path().join("run"), Sync { every: Duration::from_secs(3600) }).unwrap();
+            RunFile::create(&folder.path().join("run"), Sync { every: Duration::from_hours(1) }).unwrap();
         file.write_all(b"one").unwrap();
         let shared = Arc::clone(&file.shared);
         drop(file);

@@ -23,7 +23,9 @@ pub fn write_btlog(
     let xml = tree_xml(replay.tree());
     out.write_all(BTLOG_MAGIC.as_bytes())?;
     out.write_all(&[1])?;
-    out.write_all(&(xml.len() as i32).to_le_bytes())?;
+    let length =
+        i32::try_from(xml.len()).map_err(|_| io::Error::other("the tree's XML has more than 2 GiB"))?;
+    out.write_all(&length.to_le_bytes())?;
     out.write_all(xml.as_bytes())?;
     out.write_all(&first_us.to_le_bytes())?;
     let mut timed = Timed::default();

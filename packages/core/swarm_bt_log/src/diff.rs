@@ -31,7 +31,7 @@ impl<'r> Narrator<'r> {
 
     /// Carries out the next step, and what happened in it: inputs, transitions, outcome, entries that it changed. `None` behind
     /// the last.
-    pub fn next(&mut self) -> Option<Result<Vec<String>, Parted>> {
+    pub fn advance(&mut self) -> Option<Result<Vec<String>, Parted>> {
         let number = self.replay.done() + 1;
         let step = self.recording.step(number)?;
         let mut transitions: Vec<Transition> = Vec::new();
@@ -84,7 +84,7 @@ pub fn first_difference(
 ) -> Result<Option<Difference>, Parted> {
     loop {
         let step = left.replay.done() + 1;
-        let (a, b) = match (left.next(), right.next()) {
+        let (a, b) = match (left.advance(), right.advance()) {
             (None, None) => return Ok(None),
             (a, b) => (a.transpose()?, b.transpose()),
         };

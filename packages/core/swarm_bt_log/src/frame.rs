@@ -49,17 +49,13 @@ pub(crate) fn frames(bytes: &[u8]) -> Frames {
     let mut at = MAGIC.len();
     while at < bytes.len() {
         let rest = &bytes[at..];
-        match whole(rest) {
-            Some(length) => {
-                found.records.push(at + HEAD..at + HEAD + length);
-                at += HEAD + length;
-            }
-            None => {
-                found.cut = rest.len();
-                found.damaged = resumes(rest).then_some(at);
-                break;
-            }
-        }
+        let Some(length) = whole(rest) else {
+            found.cut = rest.len();
+            found.damaged = resumes(rest).then_some(at);
+            break;
+        };
+        found.records.push(at + HEAD..at + HEAD + length);
+        at += HEAD + length;
     }
     found
 }

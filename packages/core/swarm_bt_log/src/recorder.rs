@@ -155,7 +155,7 @@ impl<W: Write> Recorder<W> {
         self.record.clear();
         let at = frame::open(&mut self.record, kind);
         // The difference of two times, whichever is later: replay adds it again.
-        put_signed(&mut self.record, now.0.wrapping_sub(self.last.0) as i64);
+        put_signed(&mut self.record, now.0.wrapping_sub(self.last.0).cast_signed());
         self.last = now;
         put_written(&mut self.record, &mut self.known, state, self.slots.iter().copied());
         at

@@ -87,7 +87,7 @@ impl<'a> Cursor<'a> {
 
     pub(crate) fn signed(&mut self) -> Result<i64, Malformed> {
         let number = self.number()?;
-        Ok((number >> 1) as i64 ^ -((number & 1) as i64))
+        Ok((number >> 1).cast_signed() ^ -(number & 1).cast_signed())
     }
 
     pub(crate) fn fixed(&mut self) -> Result<u64, Malformed> {

@@ -39,7 +39,7 @@ fn record(xml: &str, scripts: Scripts, steps: &str) -> Recorded {
     for (i, step) in steps.chars().enumerate() {
         let now = Time::from_millis(7 * i as u64);
         if let (4, Some(slot)) = (i % 5, run.tree.slot("a")) {
-            run.state.set(&run.tree, slot, i as i64).expect("a is a number");
+            run.state.set(&run.tree, slot, i64::try_from(i).expect("small")).expect("a is a number");
         }
         let mut sink = |_: &swarm_bt::Tree, event: Event<'_>| {
             if let Event::Transition(t) = event {
@@ -132,7 +132,7 @@ fn a_recording_that_is_cut_anywhere_holds_every_step_before_the_cut() {
                 Replay::new(&recording).expect("replays").seek(recording.len()).expect("bit for bit");
             }
             Err(error) => {
-                assert!(matches!(error, ReadError::NoHeader) && cut < first, "cut at {cut}: {error}")
+                assert!(matches!(error, ReadError::NoHeader) && cut < first, "cut at {cut}: {error}");
             }
         }
     }
@@ -203,7 +203,7 @@ fn a_step_is_told_with_its_inputs_transitions_and_entries() {
     let recording = Recording::read(record(TREE, scripts("S"), "TTTTTT").bytes).expect("whole");
     let mut narrator = Narrator::new(&recording, Replay::new(&recording).expect("replays"));
     narrator.seek(4).expect("replays");
-    let lines = narrator.next().expect("a fifth step").expect("replays");
+    let lines = narrator.advance().expect("a fifth step").expect("replays");
     assert_eq!(
         lines,
         [

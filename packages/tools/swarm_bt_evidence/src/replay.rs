@@ -51,6 +51,26 @@ pub fn draw(rng: &mut StdRng) -> anyhow::Result<Drawn> {
     Ok(Drawn { recipe: Recipe { mode, ..Recipe::new("random.xml", xml, &registry) }, scripts })
 }
 
+const DECORATORS: [(&str, &str); 8] = [
+    ("Inverter", ""),
+    ("ForceSuccess", ""),
+    ("KeepRunningUntilFailure", ""),
+    ("Repeat", " num_cycles=\"3\""),
+    ("RetryUntilSuccessful", " num_attempts=\"3\""),
+    ("Timeout", " msec=\"35\""),
+    ("Delay", " delay_msec=\"15\""),
+    ("RunOnce", ""),
+];
+const CONTROLS: [&str; 7] = [
+    "Sequence",
+    "Fallback",
+    "ReactiveSequence",
+    "ReactiveFallback",
+    "Parallel",
+    "SequenceWithMemory",
+    "Sequence",
+];
+
 fn node(rng: &mut StdRng, depth: u32, leaves: &mut BTreeMap<String, serde_json::Value>) -> String {
     let hook = match rng.random_range(0..12) {
         0 => r#" _skipIf="n == 2""#.to_owned(),
@@ -78,25 +98,6 @@ fn node(rng: &mut StdRng, depth: u32, leaves: &mut BTreeMap<String, serde_json::
             }
         };
     }
-    const DECORATORS: [(&str, &str); 8] = [
-        ("Inverter", ""),
-        ("ForceSuccess", ""),
-        ("KeepRunningUntilFailure", ""),
-        ("Repeat", " num_cycles=\"3\""),
-        ("RetryUntilSuccessful", " num_attempts=\"3\""),
-        ("Timeout", " msec=\"35\""),
-        ("Delay", " delay_msec=\"15\""),
-        ("RunOnce", ""),
-    ];
-    const CONTROLS: [&str; 7] = [
-        "Sequence",
-        "Fallback",
-        "ReactiveSequence",
-        "ReactiveFallback",
-        "Parallel",
-        "SequenceWithMemory",
-        "Sequence",
-    ];
     if rng.random_bool(0.3) {
         let (name, attributes) = DECORATORS[rng.random_range(0..DECORATORS.len())];
         let child = node(rng, depth + 1, leaves);
@@ -225,7 +226,7 @@ fn kill(mut command: Command, wait: Duration) -> anyhow::Result<u64> {
     // Its output is read all the time: a full pipe would stop it.
     let reader = std::thread::spawn(move || -> std::io::Result<Vec<u8>> {
         let mut last = Vec::new();
-        let mut chunk = [0; 1 << 16];
+        let mut chunk = [0; 1 << 12];
         loop {
             let count = pipe.read(&mut chunk)?;
             if count == 0 {
@@ -237,7 +238,7 @@ fn kill(mut command: Command, wait: Duration) -> anyhow::Result<u64> {
             last.drain(..whole.saturating_sub(8));
         }
     });
-    let started = first.recv_timeout(Duration::from_secs(60));
+    let started = first.recv_timeout(Duration::from_mins(1));
     std::thread::sleep(wait);
     child.kill().context("killing a recorder")?;
     let status = child.wait()?;

@@ -43,7 +43,7 @@ pub(crate) fn mcap(recording: &Recording, file: File) -> anyhow::Result<u64> {
         let Some(step) = recording.step(number) else { break };
         let mut seen: Vec<Transition> = Vec::new();
         replay.forward(&mut seen).transpose()?;
-        let lines = narrator.next().transpose()?.unwrap_or_default();
+        let lines = narrator.advance().transpose()?.unwrap_or_default();
         let tree = replay.tree();
         let messages = seen.iter().map(|t| {
             let path = tree.node(t.uid).map(|node| node.path.as_str());

@@ -104,7 +104,7 @@ fn show(recording: &Recording, step: usize, back: bool) -> anyhow::Result<Outcom
     for number in (first..=step).rev() {
         narrator.seek(number - 1)?;
         println!("\nstep {number}");
-        for line in narrator.next().transpose()?.unwrap_or_default() {
+        for line in narrator.advance().transpose()?.unwrap_or_default() {
             println!("  {line}");
         }
         if number == step {
