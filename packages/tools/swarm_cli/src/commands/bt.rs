@@ -1,0 +1,17 @@
+//! `cell bt`: behaviour trees.
+
+use crate::{Outcome, bt};
+
+/// Behaviour trees: run them with scripted leaves, replay recorded runs.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Bt {
+    Run(bt::run::Args),
+    Replay(bt::replay::Args),
+}
+
+pub(crate) fn run(command: &Bt) -> anyhow::Result<Outcome> {
+    match command {
+        Bt::Run(args) => bt::run::run(args),
+        Bt::Replay(args) => bt::replay::run(args),
+    }
+}
