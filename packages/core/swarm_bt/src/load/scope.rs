@@ -5,6 +5,7 @@
 //! unless it begins with `_`; else an entry of its own.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use crate::state::SlotId;
 use crate::tree::SlotInfo;
@@ -14,7 +15,7 @@ pub(super) type ScopeId = usize;
 
 #[derive(Debug, Default)]
 pub(super) struct Scope {
-    pub(super) path: String,
+    pub(super) path: Arc<str>,
     pub(super) parent: Option<ScopeId>,
     pub(super) remap: BTreeMap<String, String>,
     pub(super) autoremap: bool,
@@ -68,7 +69,7 @@ impl Blackboards {
         let id = SlotId(self.slots.len() as u32);
         self.slots.push(SlotInfo {
             key: key.into(),
-            scope: self.scopes[scope].path.as_str().into(),
+            scope: Arc::clone(&self.scopes[scope].path),
             ty: PortType::Any,
             exists: initial.is_some(),
             initial,
