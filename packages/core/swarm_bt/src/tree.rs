@@ -174,6 +174,8 @@ pub(crate) enum Flag {
 pub(crate) struct Switch {
     pub(crate) variable: Binding,
     pub(crate) cases: Box<[Binding]>,
+    /// Of each case that is a literal, the number that it stands for, as [`case_number`] has it.
+    pub(crate) numbers: Box<[Option<f64>]>,
 }
 
 /// What a Loop goes through, and where each item goes.
@@ -184,6 +186,15 @@ pub(crate) struct Loop {
     pub(crate) ty: PortType,
     pub(crate) item: Option<SlotId>,
     pub(crate) if_empty: Status,
+}
+
+/// The number that a text stands for in a Switch: an enum's, or what is one from the first character to the last.
+pub(crate) fn case_number(text: &str, enum_value: impl Fn(&str) -> Option<i64>) -> Option<f64> {
+    match enum_value(text) {
+        Some(value) => Some(value as f64),
+        // Rust reads `+1` as a number, `std::from_chars` does not.
+        None => text.parse().ok().filter(|_| !text.starts_with('+')),
+    }
 }
 
 #[derive(Debug)]

@@ -292,3 +292,42 @@ fn nodes_know_their_path_and_line() {
     ];
     assert_eq!(nodes, expected);
 }
+
+#[test]
+fn options_of_built_in_nodes_are_checked() {
+    let cases = [
+        (
+            r#"<LoopInt queue="1;x" value="{v}"><PartSeen/></LoopInt>"#,
+            r#"queue="1;x" is not a list in which each item is an int"#,
+        ),
+        (
+            r#"<LoopInt queue="1" value="v"><PartSeen/></LoopInt>"#,
+            "output port 'value' needs a blackboard entry in braces",
+        ),
+        (
+            r#"<LoopInt queue="1" if_empty="IDLE"><PartSeen/></LoopInt>"#,
+            r#"if_empty="IDLE" is not SUCCESS, FAILURE"#,
+        ),
+        (r#"<RunOnce then_skip="maybe"><PartSeen/></RunOnce>"#, r#"then_skip="maybe" is not a bool"#),
+        (r#"<WasEntryUpdated entry=""/>"#, "is not the name of a blackboard entry"),
+        (r#"<UnsetBlackboard key="{x}"/>"#, "is not the plain name of an entry"),
+        (r#"<Precondition if="{x}"><PartSeen/></Precondition>"#, "is not a script"),
+        (
+            "<Switch2><PartSeen/><PartSeen/></Switch2>",
+            "'Switch2' has 2 children, expected one for each case, and the default",
+        ),
+        (
+            r#"<ParallelAll max_failures="3"><PartSeen/></ParallelAll>"#,
+            "ParallelAll has 1 children, so max_failures=3",
+        ),
+        (
+            "<ManualSelector><PartSeen/></ManualSelector>",
+            "node 'ManualSelector' is not supported: it asks a person",
+        ),
+        ("<SequenceStar><PartSeen/></SequenceStar>", "write SequenceWithMemory"),
+    ];
+    for (body, expected) in cases {
+        let error = of_body(body);
+        assert!(error.contains(expected), "{body}: {error}");
+    }
+}

@@ -7,7 +7,7 @@ use super::scope::ScopeId;
 use super::source::Element;
 use crate::state::SlotId;
 use crate::status::Status;
-use crate::tree::{Binding, Flag, Int, Items, Kind, Loop, Mode, Switch};
+use crate::tree::{Binding, Flag, Int, Items, Kind, Loop, Mode, Switch, case_number};
 use crate::value::{PortType, Value, parse};
 
 impl<'d> Builder<'_, 'd> {
@@ -117,8 +117,16 @@ impl<'d> Builder<'_, 'd> {
             return Err(LoadErrorKind::Children { id, found: children, expected });
         }
         let variable = self.text(element, scope, "variable")?;
-        let cases = cases.iter().map(|case| self.text(element, scope, case)).collect::<Checked<_>>()?;
-        self.switches.push(Switch { variable, cases });
+        let cases =
+            cases.iter().map(|case| self.text(element, scope, case)).collect::<Checked<Box<[_]>>>()?;
+        let number = |case: &Binding| match case {
+            Binding::Literal(Value::Str(text)) => {
+                case_number(text, |name| self.registry.enums.get(name).copied())
+            }
+            _ => None,
+        };
+        let numbers = cases.iter().map(number).collect();
+        self.switches.push(Switch { variable, cases, numbers });
         Ok(Kind::Switch((self.switches.len() - 1) as u32))
     }
 

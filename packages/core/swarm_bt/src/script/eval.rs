@@ -1,8 +1,6 @@
 //! Running a compiled script against the blackboard.
 //!
-//! Most scripts are arithmetic and comparisons of numbers. Those are evaluated on bare floats ([`Script::number`]), which is
-//! several times faster than on [`Value`]s; as soon as an entry holds anything else, the general way is taken from the start,
-//! which nobody notices because plain expressions change nothing.
+//! This is the general way, taken for a statement for which [`fast`](super::fast) is of no use.
 //!
 //! Part of the tick: nothing here panics, and the lints below keep it so.
 #![deny(
@@ -16,7 +14,7 @@
 
 use smol_str::{SmolStrBuilder, ToSmolStr};
 
-use super::{AssignOp, BinaryOp, CompareOp, Expr, ExprId, Script, UnaryOp};
+use super::{AssignOp, BinaryOp, CompareOp, EQUAL_WITHIN, Expr, ExprId, Script, UnaryOp};
 use crate::board::Board;
 use crate::state::SlotId;
 use crate::value::{PortType, Value, exact_int, parse};
@@ -57,21 +55,42 @@ impl From<ScriptErrorKind> for Refused {
 
 type Eval<T> = Result<T, Refused>;
 
-/// Two numbers are equal in a script when they differ by no more than this (`std::numeric_limits<float>::epsilon()`).
-const EQUAL_WITHIN: f64 = f32::EPSILON as f64;
-
 impl Script {
     /// The value of the last statement.
     pub(crate) fn run(&self, board: &mut Board<'_>) -> Result<Value, Box<ScriptError>> {
         let mut last = Value::Bool(false);
-        for &statement in &*self.statements {
-            last = self.eval(statement, board).map_err(|refused| Box::new(self.error(refused)))?;
+        for (&statement, fast) in self.statements.iter().zip(&self.fast) {
+            last = match fast.as_ref().and_then(|fast| fast.run(board)) {
+                Some(number) => number.into(),
+                None => self.eval(statement, board).map_err(|refused| Box::new(self.error(refused)))?,
+            };
         }
         Ok(last)
     }
 
+    /// As [`Script::run`], when nobody asks for the value.
+    #[inline]
+    pub(crate) fn run_unit(&self, board: &mut Board<'_>) -> Result<(), Box<ScriptError>> {
+        if let [Some(only)] = &*self.fast
+            && only.run(board).is_some()
+        {
+            return Ok(());
+        }
+        self.run(board).map(|_| ())
+    }
+
     /// The value of the last statement as a condition.
+    #[inline]
     pub(crate) fn run_bool(&self, board: &mut Board<'_>) -> Result<bool, Box<ScriptError>> {
+        if let [Some(only)] = &*self.fast
+            && let Some(holds) = only.holds(board)
+        {
+            return Ok(holds);
+        }
+        self.run_any_bool(board)
+    }
+
+    fn run_any_bool(&self, board: &mut Board<'_>) -> Result<bool, Box<ScriptError>> {
         let value = self.run(board)?;
         truth(&value).map_err(|refused| Box::new(self.error(refused)))
     }
@@ -101,20 +120,6 @@ impl Script {
                 };
                 self.eval(if holds { *then } else { *otherwise }, board)
             }
-            operation => {
-                if self.plain.get(id as usize) == Some(&true)
-                    && let Some(number) = self.number(id, board)
-                {
-                    return Ok(Value::Float(number));
-                }
-                self.operate(operation, board)
-            }
-        }
-    }
-
-    /// The general way.
-    fn operate(&self, operation: &Expr, board: &mut Board<'_>) -> Eval<Value> {
-        match operation {
             Expr::Unary(op, operand) => unary(*op, &self.eval(*operand, board)?),
             Expr::Binary(op, left, right) => {
                 let left = self.eval(*left, board)?;
@@ -132,45 +137,6 @@ impl Script {
                 }
                 Ok(Value::Float(1.0))
             }
-            // `eval` has taken these.
-            Expr::Literal(_) | Expr::Slot(_) | Expr::If { .. } | Expr::Assign(..) => Ok(Value::Bool(false)),
-        }
-    }
-
-    /// The fast way, for plain expressions. `None` if the general way would find a fault or text.
-    fn number(&self, id: ExprId, board: &Board<'_>) -> Option<f64> {
-        let truth = |holds: bool| f64::from(u8::from(holds));
-        match self.expr(id) {
-            Expr::Literal(value) => value.number(),
-            Expr::Slot(slot) => board.get(*slot)?.number(),
-            Expr::Unary(UnaryOp::Negate, operand) => Some(-self.number(*operand, board)?),
-            Expr::Unary(UnaryOp::Not, operand) => Some(truth(self.number(*operand, board)? == 0.0)),
-            Expr::Binary(op, left, right) => {
-                let (a, b) = (self.number(*left, board)?, self.number(*right, board)?);
-                let result = match op {
-                    BinaryOp::Add => Some(a + b),
-                    BinaryOp::Subtract => Some(a - b),
-                    BinaryOp::Multiply => Some(a * b),
-                    BinaryOp::Divide => Some(a / b),
-                    BinaryOp::And | BinaryOp::Or if a < 0.0 || b < 0.0 => None,
-                    BinaryOp::And => Some(truth(a != 0.0 && b != 0.0)),
-                    BinaryOp::Or => Some(truth(a != 0.0 || b != 0.0)),
-                    BinaryOp::Concat | BinaryOp::BitAnd | BinaryOp::BitOr | BinaryOp::BitXor => None,
-                };
-                result.filter(|result| result.is_finite() || !board.strict())
-            }
-            Expr::Compare(first, links) => {
-                let mut left = self.number(*first, board)?;
-                for (op, operand) in links {
-                    let right = self.number(*operand, board)?;
-                    if !compare_numbers(*op, left, right, board.strict()) {
-                        return Some(0.0);
-                    }
-                    left = right;
-                }
-                Some(1.0)
-            }
-            Expr::Unary(UnaryOp::Complement, _) | Expr::If { .. } | Expr::Assign(..) => None,
         }
     }
 

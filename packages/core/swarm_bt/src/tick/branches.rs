@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::{Done, Exec, NodeId, TickErrorKind, Ticked};
 use crate::state::Memory;
 use crate::status::{NodeStatus, Observer, Status};
-use crate::tree::{Binding, Flag, Mode, Node, Switch, Tree};
+use crate::tree::{Binding, Flag, Mode, Node, Switch, Tree, case_number};
 use crate::value::Value;
 
 /// In [`Memory::index`] of a TryCatch: something has failed, and the last child has its turn.
@@ -13,6 +13,7 @@ const CATCHING: u32 = u32::MAX;
 
 impl<O: Observer> Exec<'_, O> {
     /// The first child decides once; then the second is ticked until it completes, or the third.
+    #[inline(never)]
     pub(super) fn if_then_else(&mut self, id: NodeId, node: &Node) -> Ticked {
         let &[condition, then, ref otherwise @ ..] = self.children(node) else { return self.broken(id) };
         self.set_status(id, NodeStatus::Running);
@@ -44,6 +45,7 @@ impl<O: Observer> Exec<'_, O> {
     }
 
     /// As IfThenElse, but the condition is looked at in every tick, and a branch that is no longer wanted halts.
+    #[inline(never)]
     pub(super) fn while_do_else(&mut self, id: NodeId, node: &Node) -> Ticked {
         let &[condition, then, ref otherwise @ ..] = self.children(node) else { return self.broken(id) };
         self.set_status(id, NodeStatus::Running);
@@ -90,6 +92,7 @@ impl<O: Observer> Exec<'_, O> {
     }
 
     /// The child of the first case that equals the variable, else the last child; looked at in every tick.
+    #[inline(never)]
     pub(super) fn switch(&mut self, id: NodeId, node: &Node, at: u32) -> Ticked {
         let tree = self.tree;
         let Some(switch) = tree.switches.get(at as usize) else { return self.broken(id) };
@@ -123,16 +126,25 @@ impl<O: Observer> Exec<'_, O> {
     fn chosen_case(&self, switch: &Switch) -> usize {
         let default = switch.cases.len();
         let Some(variable) = self.bound(&switch.variable) else { return default };
-        let Some(variable) = Text::of(variable) else { return default };
-        let number = variable.number(self.tree);
-        let equals = |case: &Binding| {
-            let Some(case) = self.bound(case).and_then(Text::of) else { return false };
-            // Numbers are equal as in scripts.
-            case.as_str() == variable.as_str()
-                || matches!((number, case.number(self.tree)), (Some(a), Some(b))
-                    if (a - b).abs() <= f64::from(f32::EPSILON))
+        let mut cases = switch.cases.iter().zip(&switch.numbers);
+        let chosen = match whole(variable) {
+            // A whole number has the text of no case that is not the same number.
+            Some(x) => cases.position(|(case, number)| match (number, case) {
+                (Some(number), _) => same(x, *number),
+                (None, Binding::Literal(_)) => false,
+                (None, _) => self.equals(variable, case),
+            }),
+            None => cases.position(|(case, _)| self.equals(variable, case)),
         };
-        switch.cases.iter().position(equals).unwrap_or(default)
+        chosen.unwrap_or(default)
+    }
+
+    /// As the original: equal as text, or both are numbers and these are equal.
+    fn equals(&self, variable: &Value, case: &Binding) -> bool {
+        let Some(case) = self.bound(case) else { return false };
+        let (Some(variable), Some(case)) = (Text::of(variable), Text::of(case)) else { return false };
+        variable.as_str() == case.as_str()
+            || matches!((variable.number(self.tree), case.number(self.tree)), (Some(a), Some(b)) if same(a, b))
     }
 
     fn bound<'b>(&'b self, binding: &'b Binding) -> Option<&'b Value> {
@@ -144,6 +156,7 @@ impl<O: Observer> Exec<'_, O> {
     }
 
     /// A Sequence of all children but the last, which is ticked when one of them fails. FAILURE in any case then.
+    #[inline(never)]
     pub(super) fn try_catch(&mut self, id: NodeId, node: &Node) -> Ticked {
         let Some(&catch) = self.children(node).last() else { return self.broken(id) };
         let mut memory = self.memory(id);
@@ -209,6 +222,18 @@ impl<O: Observer> Exec<'_, O> {
     }
 }
 
+/// A number without fraction, whose text stands for itself.
+fn whole(value: &Value) -> Option<f64> {
+    // Up to here a float and its text with six decimals are the same number.
+    const LIMIT: f64 = 1e15;
+    value.number().filter(|x| x.fract() == 0.0 && x.abs() < LIMIT)
+}
+
+/// Numbers are equal as in scripts.
+fn same(a: f64, b: f64) -> bool {
+    (a - b).abs() <= f64::from(f32::EPSILON)
+}
+
 /// A value as the text that BehaviorTree.CPP compares, without allocating.
 struct Text<'v> {
     borrowed: Option<&'v str>,
@@ -234,14 +259,8 @@ impl<'v> Text<'v> {
         self.borrowed.or_else(written).unwrap_or_default()
     }
 
-    /// The number that it stands for: an enum's, or what is one from the first character to the last.
     fn number(&self, tree: &Tree) -> Option<f64> {
-        let text = self.as_str();
-        match tree.enum_value(text) {
-            Some(value) => Some(value as f64),
-            // Rust reads `+1` as a number, `std::from_chars` does not.
-            None => text.parse().ok().filter(|_| !text.starts_with('+')),
-        }
+        case_number(self.as_str(), |name| tree.enum_value(name))
     }
 }
 

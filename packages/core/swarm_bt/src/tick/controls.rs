@@ -9,6 +9,7 @@ use crate::tree::{Int, Mode, Node};
 impl<O: Observer> Exec<'_, O> {
     /// Sequence (`go_on` = SUCCESS) and Fallback (`go_on` = FAILURE): the answer with which the next child gets its
     /// turn. With `yields` (the Async forms) a child that completed at once ends the tick.
+    #[inline(never)]
     pub(super) fn sequence(&mut self, id: NodeId, node: &Node, go_on: Status, yields: bool) -> Ticked {
         let mut memory = self.memory(id);
         if self.status(id) == NodeStatus::Idle {
@@ -49,6 +50,7 @@ impl<O: Observer> Exec<'_, O> {
     }
 
     /// Goes on after a failure, after a halt and after an error with the child that it had come to.
+    #[inline(never)]
     pub(super) fn sequence_with_memory(&mut self, id: NodeId, node: &Node) -> Ticked {
         let mut memory = self.memory(id);
         if self.status(id) == NodeStatus::Idle {
@@ -88,6 +90,7 @@ impl<O: Observer> Exec<'_, O> {
     }
 
     /// ReactiveSequence (`go_on` = SUCCESS) and ReactiveFallback (`go_on` = FAILURE): from the first child in every tick.
+    #[inline(never)]
     pub(super) fn reactive(&mut self, id: NodeId, node: &Node, go_on: Status) -> Ticked {
         self.set_status(id, NodeStatus::Running);
         let mut all_skipped = true;
@@ -117,6 +120,7 @@ impl<O: Observer> Exec<'_, O> {
 
     /// All children in every tick, until enough have succeeded or failed. Negative thresholds count from the end:
     /// -1 is all children.
+    #[inline(never)]
     pub(super) fn parallel(
         &mut self,
         id: NodeId,
@@ -164,6 +168,7 @@ impl<O: Observer> Exec<'_, O> {
     }
 
     /// All children until each has completed; then FAILURE if so many have failed.
+    #[inline(never)]
     pub(super) fn parallel_all(&mut self, id: NodeId, node: &Node, failures: Int, done: u32) -> Ticked {
         let failures = self.int(id, "max_failures", failures)?;
         let fatal = self.threshold(id, node, "ParallelAll", "max_failures", failures)?;

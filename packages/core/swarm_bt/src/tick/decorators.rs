@@ -7,12 +7,14 @@ use crate::tree::{Flag, Int, Mode, Node, ScriptId};
 
 impl<O: Observer> Exec<'_, O> {
     /// Inverter, ForceSuccess, ForceFailure: another answer once the child has completed.
+    #[inline(never)]
     pub(super) fn mapped(&mut self, id: NodeId, node: &Node, completed: fn(Status) -> Status) -> Ticked {
         self.set_status(id, NodeStatus::Running);
         self.pass_on(id, node, completed)
     }
 
     /// One that has completed and not been reset (a condition of IfThenElse, of WhileDoElse) does not become RUNNING first.
+    #[inline(never)]
     pub(super) fn subtree(&mut self, id: NodeId, node: &Node) -> Ticked {
         if self.status(id) == NodeStatus::Idle {
             self.set_status(id, NodeStatus::Running);
@@ -30,6 +32,7 @@ impl<O: Observer> Exec<'_, O> {
         Ok(completed(answer))
     }
 
+    #[inline(never)]
     pub(super) fn keep_running_until_failure(&mut self, id: NodeId, node: &Node) -> Ticked {
         let child = self.child(id, node)?;
         self.set_status(id, NodeStatus::Running);
@@ -42,6 +45,7 @@ impl<O: Observer> Exec<'_, O> {
     }
 
     /// The child again as long as it succeeds, `cycles` times (-1: for ever).
+    #[inline(never)]
     pub(super) fn repeat(&mut self, id: NodeId, node: &Node, cycles: Int) -> Ticked {
         let cycles = self.int(id, "num_cycles", cycles)?;
         let child = self.child(id, node)?;
@@ -78,6 +82,7 @@ impl<O: Observer> Exec<'_, O> {
     }
 
     /// The child again as long as it fails, `attempts` times (-1: for ever).
+    #[inline(never)]
     pub(super) fn retry(&mut self, id: NodeId, node: &Node, attempts: Int) -> Ticked {
         let mut max = self.int(id, "num_attempts", attempts)?;
         let child = self.child(id, node)?;
@@ -114,6 +119,7 @@ impl<O: Observer> Exec<'_, O> {
     }
 
     /// The child until it has completed once in the life of the tree; then SKIPPED, or what it answered.
+    #[inline(never)]
     pub(super) fn run_once(&mut self, id: NodeId, node: &Node, then_skip: Flag) -> Ticked {
         const SUCCEEDED: u32 = 1;
         const FAILED: u32 = 2;
@@ -136,6 +142,7 @@ impl<O: Observer> Exec<'_, O> {
     }
 
     /// The child if the condition holds when it begins, else another answer.
+    #[inline(never)]
     pub(super) fn precondition(
         &mut self,
         id: NodeId,
@@ -163,6 +170,7 @@ impl<O: Observer> Exec<'_, O> {
     }
 
     /// SkipUnlessUpdated, WaitValueUpdate: the child if the entry has been written since the last look.
+    #[inline(never)]
     pub(super) fn if_updated(
         &mut self,
         id: NodeId,
@@ -187,8 +195,13 @@ impl<O: Observer> Exec<'_, O> {
         Ok(answer)
     }
 
+    #[inline(never)]
+    pub(super) fn was_entry_updated(&mut self, entry: SlotId, seen: u32) -> Status {
+        if self.updated(entry, seen) { Status::Success } else { Status::Failure }
+    }
+
     /// Whether an entry exists and has been written since this was asked last.
-    pub(super) fn updated(&mut self, entry: SlotId, seen: u32) -> bool {
+    fn updated(&mut self, entry: SlotId, seen: u32) -> bool {
         let slot = self.state.slots.get(entry.0 as usize).filter(|slot| slot.exists);
         let (Some(slot), Some(seen)) = (slot, self.state.words.get_mut(seen as usize)) else { return false };
         std::mem::replace(seen, slot.writes) != slot.writes

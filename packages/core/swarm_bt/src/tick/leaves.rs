@@ -11,6 +11,7 @@ use crate::status::{NodeStatus, Observer, Status};
 use crate::tree::{Mode, Source, Tree};
 
 impl<O: Observer> Exec<'_, O> {
+    #[inline(never)]
     pub(super) fn leaf(&mut self, id: NodeId, leaf: u16, kind: LeafKind) -> Ticked {
         let mut kept = self.status(id);
         if self.state.unsettled > 0 {
@@ -35,6 +36,7 @@ impl<O: Observer> Exec<'_, O> {
     }
 
     /// Copies an entry, or stores a literal as text (or as what the target's ports declare).
+    #[inline(never)]
     pub(super) fn set_blackboard(&mut self, id: NodeId, source: Source, target: SlotId) -> Ticked {
         let tree = self.tree;
         let value = match source {
@@ -48,6 +50,7 @@ impl<O: Observer> Exec<'_, O> {
 
     /// Makes an entry as if nothing had ever written it. The original counts its writes from the beginning then, so that a
     /// node that looks for updates may miss the next one.
+    #[inline(never)]
     pub(super) fn unset_blackboard(&mut self, entry: Option<SlotId>) -> Status {
         if let Some(slot) = entry.and_then(|entry| self.state.slots.get_mut(entry.0 as usize)) {
             slot.value = None;

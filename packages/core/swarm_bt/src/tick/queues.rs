@@ -11,6 +11,7 @@ use crate::value::{PortType, Value, parse};
 impl<O: Observer> Exec<'_, O> {
     /// The child once for each item of a queue, one item in a tick at most, until it fails. What an entry holds when the
     /// loop begins is gone through, whatever is written to the entry meanwhile.
+    #[inline(never)]
     pub(super) fn looped(&mut self, id: NodeId, node: &Node, at: u32) -> Ticked {
         let tree = self.tree;
         let Some(looped) = tree.loops.get(at as usize) else { return self.broken(id) };

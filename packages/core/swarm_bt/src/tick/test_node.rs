@@ -8,6 +8,7 @@ use crate::tree::{Answer, TestLeaf};
 use crate::value::{PortType, Value};
 
 impl<O: Observer> Exec<'_, O> {
+    #[inline(never)]
     pub(super) fn test_node(&mut self, id: NodeId, test: u16, timer: u32) -> Ticked {
         let tree = self.tree;
         let Some(test) = tree.tests.get(usize::from(test)) else { return self.broken(id) };

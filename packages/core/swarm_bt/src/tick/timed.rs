@@ -9,6 +9,7 @@ use crate::tree::{Int, Node};
 
 impl<O: Observer> Exec<'_, O> {
     /// Halts a child that still runs after `msec` (0: never) and answers FAILURE.
+    #[inline(never)]
     pub(super) fn timeout(&mut self, id: NodeId, node: &Node, msec: Int, timer: u32) -> Ticked {
         let msec = self.int(id, "msec", msec)?;
         let child = self.child(id, node)?;
@@ -38,6 +39,7 @@ impl<O: Observer> Exec<'_, O> {
     }
 
     /// Ticks the child from `msec` after the first tick on.
+    #[inline(never)]
     pub(super) fn delay(&mut self, id: NodeId, node: &Node, msec: Int, timer: u32) -> Ticked {
         let msec = self.int(id, "delay_msec", msec)?;
         let child = self.child(id, node)?;
@@ -58,6 +60,7 @@ impl<O: Observer> Exec<'_, O> {
     }
 
     /// A leaf that runs for `msec`.
+    #[inline(never)]
     pub(super) fn sleep(&mut self, id: NodeId, msec: Int, timer: u32) -> Ticked {
         if self.status(id) != NodeStatus::Running {
             let msec = self.int(id, "msec", msec)?;
