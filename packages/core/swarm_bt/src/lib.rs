@@ -9,9 +9,11 @@
 //!   node keeps ([`NodeStatus`]), an *answer* is what its tick returned ([`Status`]).
 //! - Flow: 1. [`Registry`] names the leaves. 2. [`Loader`] reads XML, reports every mistake with its line, gives a [`Tree`].
 //!   3. [`State::new`]. 4. Per cycle: [`State::set`] what came from outside, then [`tick_observed`].
-//! - Nodes: Sequence, AsyncSequence, SequenceWithMemory, Fallback, AsyncFallback, ReactiveSequence, ReactiveFallback, Parallel;
-//!   Inverter, ForceSuccess, ForceFailure, KeepRunningUntilFailure, Repeat, RetryUntilSuccessful, Timeout, Delay; SubTree;
-//!   AlwaysSuccess, AlwaysFailure, Script, ScriptCondition, SetBlackboard, Sleep; pre- and post-conditions on all of them.
+//! - Nodes: all that BehaviorTree.CPP 4.10 has built in, but ManualSelector, which asks a person at a terminal; pre- and
+//!   post-conditions on all of them.
+//! - Documents: a tree may be spread over several, by `<include>`; [`Resolve`] reads them, the engine no file. XML that only the
+//!   original's parser takes (`code="a && b"`) is taken too. What a document can cost is bounded.
+//! - Tests of trees: [`Substitutions`] put other nodes, or [`TestNode`]s, in the place of leaves.
 //! - A tick recurses as deep as the tree, at most [`MAX_DEPTH`] levels.
 //!
 //! # Differences from BehaviorTree.CPP

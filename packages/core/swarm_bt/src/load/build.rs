@@ -319,6 +319,9 @@ impl<'s, 'd> Builder<'s, 'd> {
             Err(kind) => self.report(element.place(), kind),
         }
         self.nodes[usize::from(index)].hooks = hooks;
+        for key in std::mem::take(&mut self.boards.doubtful) {
+            self.report(element.place(), LoadErrorKind::Key { key });
+        }
         if replacement.is_some() && family == Family::Leaf {
             // What is below the original is left out with it.
             return;

@@ -27,6 +27,8 @@ pub(super) struct Scope {
 pub(super) struct Blackboards {
     pub(super) scopes: Vec<Scope>,
     pub(super) slots: Vec<SlotInfo>,
+    /// Keys with more than one `@`, until they are reported.
+    pub(super) doubtful: Vec<String>,
     /// Where a slot's type comes from, for messages: document and line.
     origins: Vec<String>,
 }
@@ -39,6 +41,9 @@ impl Blackboards {
 
     /// The slot that `key` stands for in `scope`, created if it is new.
     pub(super) fn resolve(&mut self, scope: ScopeId, key: &str) -> SlotId {
+        if key.bytes().skip(1).any(|byte| byte == b'@') {
+            self.doubtful.push(key.to_owned());
+        }
         let (mut scope, mut key) = (scope, key.to_owned());
         loop {
             if let Some(rest) = key.strip_prefix('@') {
