@@ -82,6 +82,7 @@ mod status;
 mod tick;
 mod tree;
 mod value;
+mod view;
 
 pub use leaf::{LeafCall, Leaves, PortError};
 pub use load::{LoadError, LoadErrorKind, LoadErrors, Loader, MAX_DEPTH, MAX_NODES};
@@ -92,3 +93,4 @@ pub use status::{NodeStatus, Observer, Ring, Status, Transition};
 pub use tick::{TickError, TickErrorKind, halt, tick, tick_observed, tick_until_settled};
 pub use tree::{NodeInfo, Tree};
 pub use value::{ConvertError, FromValue, PortType, Value};
+pub use view::{Access, Hook, NodeView, Number, ScriptView};
