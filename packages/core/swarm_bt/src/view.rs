@@ -6,7 +6,7 @@
 use swarm_base::Time;
 
 use crate::board::Board;
-use crate::model::{Direction, LeafModel};
+use crate::model::{Direction, LeafModel, Port};
 use crate::script::Script;
 use crate::state::{SlotId, State, Timer};
 use crate::tree::{Binding, Int, Kind, NO_HOOKS, Node, ScriptId, Source, Tree};
@@ -36,6 +36,14 @@ pub enum Access {
     MayWrite(SlotId),
 }
 
+impl Access {
+    pub fn slot(self) -> SlotId {
+        match self {
+            Access::Read(slot) | Access::Write(slot) | Access::MayWrite(slot) => slot,
+        }
+    }
+}
+
 /// When a condition script of a node is looked at, in this order; see [`crate::tick`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hook {
@@ -49,11 +57,31 @@ pub enum Hook {
     Post,
 }
 
+impl Hook {
+    pub const ALL: [Hook; 8] = [
+        Hook::FailureIf,
+        Hook::SuccessIf,
+        Hook::SkipIf,
+        Hook::While,
+        Hook::OnHalted,
+        Hook::OnFailure,
+        Hook::OnSuccess,
+        Hook::Post,
+    ];
+}
+
 /// A compiled script.
 #[derive(Clone, Copy, Debug)]
 pub struct ScriptView<'t> {
     tree: &'t Tree,
     script: &'t Script,
+}
+
+impl SlotId {
+    /// Its place among [`Tree::slots`].
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
 }
 
 impl Tree {
@@ -99,6 +127,15 @@ impl<'t> NodeView<'t> {
     /// The model, if it is a leaf of the registry.
     pub fn leaf(&self) -> Option<&'t LeafModel> {
         self.tree.leaf_model(self.uid)
+    }
+
+    /// The entry that a port of the leaf is connected to.
+    pub fn entry(&self, port: &str) -> Option<SlotId> {
+        let mut ports = self.bindings().filter_map(|(known, binding)| match binding {
+            Binding::Slot(slot) if known.name == port => Some(*slot),
+            _ => None,
+        });
+        ports.next()
     }
 
     /// A whole number that XML gives under this name, or its default.
@@ -175,6 +212,14 @@ impl<'t> NodeView<'t> {
 
     /// Ports that are connected to entries and go not only that way.
     fn ports(&self, not: Direction) -> impl Iterator<Item = (&'t str, SlotId)> + use<'t> {
+        self.bindings().filter_map(move |(port, binding)| match binding {
+            Binding::Slot(slot) if port.direction != not => Some((port.name.as_str(), *slot)),
+            _ => None,
+        })
+    }
+
+    /// The leaf's ports and what XML connects them to.
+    fn bindings(&self) -> impl Iterator<Item = (&'t Port, &'t Binding)> + use<'t> {
         let leaf = match self.node.kind {
             Kind::Leaf { leaf, .. } => self.tree.leaves.get(usize::from(leaf)),
             _ => None,
@@ -183,10 +228,7 @@ impl<'t> NodeView<'t> {
             let ports = self.tree.models.get(leaf.model as usize).map(|model| &*model.ports);
             ports.unwrap_or_default().iter().zip(&leaf.ports)
         });
-        bound.into_iter().flatten().filter_map(move |(port, binding)| match binding {
-            Binding::Slot(slot) if port.direction != not => Some((port.name.as_str(), *slot)),
-            _ => None,
-        })
+        bound.into_iter().flatten()
     }
 
     fn compiled(&self, id: ScriptId) -> Option<ScriptView<'t>> {
@@ -233,9 +275,14 @@ impl State {
         due.min()
     }
 
-    /// Makes `now` time zero and forgets how many ticks and writes there were, so that two states that go on alike from here
-    /// are equal. Not to be used with nodes that look at how often an entry was written.
-    pub fn forget_history(&mut self, now: Time) {
+    /// Makes `now` time zero and forgets how many ticks, writes and unbounded rounds there were, so that two states that go on
+    /// alike from here are equal. Not to be used with nodes that look at how often an entry was written.
+    pub fn forget_history(&mut self, tree: &Tree, now: Time) {
+        for (node, memory) in tree.nodes.iter().zip(&mut self.memory) {
+            if let Kind::Repeat { cycles: Int::Is(-1) } | Kind::Retry { attempts: Int::Is(-1) } = node.kind {
+                memory.index = 0;
+            }
+        }
         for timer in &mut self.timers {
             if let Timer::Until(end) = timer {
                 *timer = Timer::Until(Time(end.0.saturating_sub(now.0)));
