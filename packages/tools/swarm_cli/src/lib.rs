@@ -11,6 +11,7 @@ pub mod black_box;
 mod box_bag;
 mod box_files;
 mod box_verify;
+mod bt_check;
 pub mod cases;
 mod cell_file;
 mod commands;
@@ -61,6 +62,8 @@ enum Command {
     #[command(subcommand)]
     Blackbox(commands::blackbox::Blackbox),
     Incident(commands::incident::Args),
+    #[command(subcommand)]
+    Bt(commands::bt::Bt),
     #[command(hide = true)]
     EvidenceArtifact(commands::evidence_artifact::Args),
     #[command(hide = true)]
@@ -92,6 +95,7 @@ pub fn run() -> ExitCode {
         Command::Safety(command) => commands::safety::run(&command),
         Command::Blackbox(command) => commands::blackbox::run(&command),
         Command::Incident(args) => commands::incident::run(&args),
+        Command::Bt(command) => commands::bt::run(&command),
         Command::EvidenceArtifact(args) => commands::evidence_artifact::run(&args),
         Command::EvidenceKinematics(args) => commands::evidence_kinematics::run(&args),
         Command::EvidenceBlackBox(args) => commands::evidence_black_box::run(&args),
