@@ -1,7 +1,7 @@
 //! The blackboard as scripts and leaves see it: the entries of a state with what the tree knows of them.
 
 use crate::state::{SlotId, State};
-use crate::tree::Tree;
+use crate::tree::{Mode, Tree};
 use crate::value::{PortType, Value};
 
 pub(crate) struct Board<'a> {
@@ -29,6 +29,12 @@ impl Board<'_> {
     #[inline]
     pub(crate) fn declared(&self, slot: SlotId) -> PortType {
         self.tree.slots[slot.0 as usize].ty
+    }
+
+    /// Whether the tree's rules are the strict ones.
+    #[inline]
+    pub(crate) fn strict(&self) -> bool {
+        self.tree.mode == Mode::Strict
     }
 
     pub(crate) fn key(&self, slot: SlotId) -> &str {

@@ -3,7 +3,7 @@
 use swarm_base::Time;
 
 use crate::board::Board;
-use crate::model::{Direction, LeafModel};
+use crate::model::{Direction, LeafModel, PortKey};
 use crate::state::State;
 use crate::status::Status;
 use crate::tree::{Binding, Leaf, Tree};
@@ -13,6 +13,11 @@ use crate::value::{ConvertError, FromValue, PortType, Value};
 ///
 /// An action that answered RUNNING is ticked through [`Leaves::running`] until it answers otherwise, or interrupted
 /// once through [`Leaves::halt`]. A condition is only ever started.
+///
+/// Stopping may take time: a goal that has not been accepted yet cannot be cancelled, a robot has to brake. An action that
+/// answers a halt with [`Halt::Pending`] is *halting*, whatever its node shows: it is asked through [`Leaves::halting`] at the
+/// beginning of every tick and of every [`halt`](crate::halt()) until it is [`Halt::Done`], and not started again before. A node
+/// whose action is still halting from the time before answers RUNNING.
 pub trait Leaves {
     /// The leaf is ticked while idle. Must not block.
     fn start(&mut self, leaf: &mut LeafCall<'_>) -> Status;
@@ -20,8 +25,23 @@ pub trait Leaves {
     /// An action that is under way is ticked again.
     fn running(&mut self, leaf: &mut LeafCall<'_>) -> Status;
 
-    /// An action that is under way must stop. It counts as stopped when this returns.
-    fn halt(&mut self, leaf: &mut LeafCall<'_>);
+    /// An action that is under way must stop. Must not block.
+    fn halt(&mut self, leaf: &mut LeafCall<'_>) -> Halt;
+
+    /// Has the action stopped meanwhile? Only asked of leaves that answered [`Halt::Pending`].
+    fn halting(&mut self, leaf: &mut LeafCall<'_>) -> Halt {
+        let _ = leaf;
+        Halt::Done
+    }
+}
+
+/// Whether an action that was told to stop has stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Halt {
+    /// It does nothing any more, and no result of it can come.
+    Done,
+    /// Not yet. [`Leaves::halting`] is asked from the next tick on.
+    Pending,
 }
 
 /// Which leaf is called, and its ports.
@@ -81,7 +101,8 @@ impl LeafCall<'_> {
     }
 
     /// Reads an input port in the type asked for.
-    pub fn get<T: FromValue>(&self, port: &str) -> Result<T, PortError> {
+    #[inline]
+    pub fn get<T: FromValue>(&self, port: impl PortKey) -> Result<T, PortError> {
         let at = self.find(port, Direction::Output)?;
         match self.value(at) {
             Some(value) => self.read(at, value),
@@ -90,11 +111,12 @@ impl LeafCall<'_> {
     }
 
     /// As [`LeafCall::get`], but `None` where the tree does not give the port or nothing has been written.
-    pub fn get_opt<T: FromValue>(&self, port: &str) -> Result<Option<T>, PortError> {
+    pub fn get_opt<T: FromValue>(&self, port: impl PortKey) -> Result<Option<T>, PortError> {
         let at = self.find(port, Direction::Output)?;
         self.value(at).map(|value| self.read(at, value)).transpose()
     }
 
+    #[inline]
     fn value(&self, at: usize) -> Option<&Value> {
         match &self.leaf.ports[at] {
             Binding::Unset => None,
@@ -103,11 +125,22 @@ impl LeafCall<'_> {
         }
     }
 
+    #[inline]
     fn read<T: FromValue>(&self, at: usize, value: &Value) -> Result<T, PortError> {
+        match T::peek(value) {
+            Some(value) => Ok(value),
+            None => self.convert(at, value),
+        }
+    }
+
+    fn convert<T: FromValue>(&self, at: usize, value: &Value) -> Result<T, PortError> {
         let port = &self.model.ports[at];
         // Text is read as the port's type first: `"1"` on a port of type bool is `true`, whoever asks.
         let value = match value {
-            Value::Str(_) => value.convert(port.ty),
+            Value::Str(text) => value.convert(port.ty).or_else(|error| {
+                let constant = self.tree.enum_value(text).filter(|_| port.ty == PortType::Int);
+                constant.map(Value::Int).ok_or(error)
+            }),
             other => Ok(other.clone()),
         };
         let converted =
@@ -129,36 +162,45 @@ impl LeafCall<'_> {
     }
 
     /// Writes an output port. An output that the tree does not connect is dropped.
-    pub fn set(&mut self, port: &str, value: impl Into<Value>) -> Result<(), PortError> {
+    pub fn set(&mut self, port: impl PortKey, value: impl Into<Value>) -> Result<(), PortError> {
         let at = self.find(port, Direction::Input)?;
+        let name = &self.model.ports[at].name;
         let slot = match &self.leaf.ports[at] {
             Binding::Unset => return Ok(()),
             Binding::Literal(_) => {
-                return Err(PortError::OutputToLiteral {
-                    leaf: self.model.id.clone(),
-                    port: port.to_owned(),
-                });
+                let (leaf, port) = (self.model.id.clone(), name.clone());
+                return Err(PortError::OutputToLiteral { leaf, port });
             }
             Binding::Slot(slot) => *slot,
         };
-        let board = Board { tree: self.tree, state: self.state };
-        let declared = board.declared(slot);
+        let declared = Board { tree: self.tree, state: self.state }.declared(slot);
         let value = value
             .into()
             .convert(self.model.ports[at].ty)
-            .and_then(|value| value.convert(declared))
-            .map_err(|source| self.type_error(port, source))?;
+            .and_then(|value| fit(value, declared))
+            .map_err(|source| self.type_error(name, source))?;
         self.state.put(slot, value);
         Ok(())
     }
 
     /// The port, unless it goes only the other way.
-    fn find(&self, port: &str, not: Direction) -> Result<usize, PortError> {
-        let at = self.model.ports.iter().position(|p| p.name == port && p.direction != not);
-        at.ok_or_else(|| PortError::Unknown { leaf: self.model.id.clone(), port: port.to_owned() })
+    #[inline]
+    fn find(&self, port: impl PortKey, not: Direction) -> Result<usize, PortError> {
+        let at = port.place(self.model).filter(|&at| self.model.ports[at].direction != not);
+        at.ok_or_else(|| PortError::Unknown { leaf: self.model.id.clone(), port: port.describe(self.model) })
     }
 
     fn type_error(&self, port: &str, source: ConvertError) -> PortError {
         PortError::Type { leaf: self.model.id.clone(), port: port.to_owned(), source }
     }
+}
+
+/// What is written into an entry of a declared type. Text may become anything, but only text becomes text: an entry of type
+/// string is no place for numbers.
+fn fit(value: Value, declared: PortType) -> Result<Value, ConvertError> {
+    let from = value.port_type();
+    if declared == PortType::Str && from != PortType::Str {
+        return Err(ConvertError { value: value.to_string(), from, to: declared });
+    }
+    value.convert(declared)
 }

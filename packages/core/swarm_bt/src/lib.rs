@@ -34,7 +34,7 @@
 //!
 //! ```
 //! use swarm_base::Time;
-//! use swarm_bt::{LeafCall, LeafModel, Leaves, Loader, PortType, Registry, State, Status, tick};
+//! use swarm_bt::{Halt, LeafCall, LeafModel, Leaves, Loader, PortType, Registry, State, Status, tick};
 //!
 //! struct Arm;
 //! impl Leaves for Arm {
@@ -50,7 +50,9 @@
 //!             Err(_) => Status::Failure,
 //!         }
 //!     }
-//!     fn halt(&mut self, _: &mut LeafCall<'_>) {}
+//!     fn halt(&mut self, _: &mut LeafCall<'_>) -> Halt {
+//!         Halt::Done
+//!     }
 //! }
 //!
 //! let registry = Registry::new()
@@ -73,24 +75,29 @@
 //! ```
 
 mod board;
+mod digest;
 mod leaf;
 mod load;
 mod model;
 mod script;
 mod state;
 mod status;
+mod substitute;
 mod tick;
 mod tree;
 mod value;
 mod view;
 
-pub use leaf::{LeafCall, Leaves, PortError};
-pub use load::{LoadError, LoadErrorKind, LoadErrors, Loader, MAX_DEPTH, MAX_NODES};
-pub use model::{Direction, LeafKind, LeafModel, Port, Registry};
+pub use leaf::{Halt, LeafCall, Leaves, PortError};
+pub use load::{
+    Include, IncludeProblem, LoadError, LoadErrorKind, LoadErrors, Loader, MAX_DEPTH, MAX_NODES, Resolve,
+};
+pub use model::{Direction, LeafKind, LeafModel, Port, PortId, PortKey, Registry};
 pub use script::{ScriptError, ScriptErrorKind, SyntaxError};
-pub use state::{SlotId, State};
+pub use state::{Halting, SlotId, State};
 pub use status::{NodeStatus, Observer, Ring, Status, Transition};
+pub use substitute::{Replacement, SubstitutionError, Substitutions, TestAnswer, TestNode};
 pub use tick::{TickError, TickErrorKind, halt, tick, tick_observed, tick_until_settled};
-pub use tree::{NodeInfo, Tree};
+pub use tree::{Mode, NodeInfo, Tree};
 pub use value::{ConvertError, FromValue, PortType, Value};
 pub use view::{Access, Hook, NodeView, Number, ScriptView};

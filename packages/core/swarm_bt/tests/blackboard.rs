@@ -31,7 +31,9 @@ impl Leaves for Ports {
         Status::Failure
     }
 
-    fn halt(&mut self, _: &mut LeafCall<'_>) {}
+    fn halt(&mut self, _: &mut LeafCall<'_>) -> swarm_bt::Halt {
+        swarm_bt::Halt::Done
+    }
 }
 
 fn registry(input: PortType, output: PortType) -> Registry {
@@ -135,7 +137,9 @@ fn a_leaf_has_no_ports_but_its_own_and_each_goes_one_way() {
         fn running(&mut self, _: &mut LeafCall<'_>) -> Status {
             Status::Failure
         }
-        fn halt(&mut self, _: &mut LeafCall<'_>) {}
+        fn halt(&mut self, _: &mut LeafCall<'_>) -> swarm_bt::Halt {
+            swarm_bt::Halt::Done
+        }
     }
     let both = LeafModel::action("Both").input("in", PortType::Int).output("out", PortType::Int);
     let tree = load(

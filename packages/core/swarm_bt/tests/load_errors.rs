@@ -121,7 +121,7 @@ fn mistakes_around_the_trees() {
             "t.xml:1:24: <Sequence> is not allowed here; expected <BehaviorTree>, <TreeNodesModel> or <include>",
         ),
         (
-            "<root BTCPP_format=\"4\"><BehaviorTree><MoveTo/></BehaviorTree></root>",
+            "<root BTCPP_format=\"4\"><BehaviorTree><MoveTo/></BehaviorTree><BehaviorTree ID=\"B\"><MoveTo/></BehaviorTree></root>",
             "t.xml:1:24: <BehaviorTree> needs attribute ID",
         ),
         (
@@ -134,7 +134,7 @@ fn mistakes_around_the_trees() {
         ),
         (
             "<root BTCPP_format=\"4\"><include path=\"x.xml\"/></root>",
-            "t.xml:1:24: <include path=\"x.xml\"> names a document that was not given to the loader",
+            "t.xml:1:24: <include path=\"x.xml\">: 'x.xml' was not given to the loader",
         ),
     ];
     for (xml, message) in rows {
@@ -191,7 +191,7 @@ fn all_mistakes_of_all_trees_are_reported_once_and_in_order() {
 
 #[test]
 fn mistakes_name_the_document_they_are_in() {
-    let main = r#"<root BTCPP_format="4" main_tree_to_execute="A"><include path="lib.xml"/><BehaviorTree ID="A"><SubTree ID="B"/></BehaviorTree></root>"#;
+    let main = r#"<root BTCPP_format="4" main_tree_to_execute="A"><include path="trees/lib.xml"/><BehaviorTree ID="A"><SubTree ID="B"/></BehaviorTree></root>"#;
     let good = r#"<root BTCPP_format="4"><BehaviorTree ID="B"><MoveTo/></BehaviorTree></root>"#;
     let bad = "<root BTCPP_format=\"4\">\n\n<BehaviorTree ID=\"B\"><Bad/></BehaviorTree></root>";
     let registry = registry();

@@ -6,7 +6,9 @@ use std::process::Command;
 
 use assert_no_alloc::{AllocDisabler, assert_no_alloc};
 use swarm_base::Time;
-use swarm_bt::{LeafCall, LeafModel, Leaves, Loader, PortType, Registry, Ring, State, Status, tick_observed};
+use swarm_bt::{
+    Halt, LeafCall, LeafModel, Leaves, Loader, PortType, Registry, Ring, State, Status, tick_observed,
+};
 
 #[global_allocator]
 static ALLOCATOR: AllocDisabler = AllocDisabler;
@@ -31,7 +33,9 @@ impl Leaves for Turns {
         self.start(leaf)
     }
 
-    fn halt(&mut self, _: &mut LeafCall<'_>) {}
+    fn halt(&mut self, _: &mut LeafCall<'_>) -> Halt {
+        Halt::Done
+    }
 }
 
 /// Every kind of node, conditions, scripts with numbers and short text, remapping.
@@ -98,7 +102,9 @@ fn the_check_would_notice_an_allocation() {
         fn running(&mut self, leaf: &mut LeafCall<'_>) -> Status {
             self.start(leaf)
         }
-        fn halt(&mut self, _: &mut LeafCall<'_>) {}
+        fn halt(&mut self, _: &mut LeafCall<'_>) -> Halt {
+            Halt::Done
+        }
     }
     if std::env::var_os(CHILD).is_some() {
         return tick_for_a_while(&mut Allocates);

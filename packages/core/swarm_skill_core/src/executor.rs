@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use swarm_base::{Duration, Role, Time};
-use swarm_bt::{LeafCall, Leaves, State, Status, Tree};
+use swarm_bt::{Halt, LeafCall, Leaves, State, Status, Tree};
 use swarm_kinematics::{ArmModel, JointVector, Load};
 
 use crate::body::{Body, Memory};
@@ -332,8 +332,10 @@ impl Leaves for Carrier<'_> {
         self.answer(call, result)
     }
 
-    fn halt(&mut self, call: &mut LeafCall<'_>) {
+    /// What a leaf wants is wanted for one tick only, so that nothing is left of it.
+    fn halt(&mut self, call: &mut LeafCall<'_>) -> Halt {
         self.active.remove(&call.uid());
+        Halt::Done
     }
 }
 

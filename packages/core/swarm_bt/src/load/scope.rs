@@ -78,6 +78,11 @@ impl Blackboards {
         id
     }
 
+    /// The type of an entry and where it comes from.
+    pub(super) fn declared(&self, slot: SlotId) -> (PortType, &str) {
+        (self.slots[slot.0 as usize].ty, &self.origins[slot.0 as usize])
+    }
+
     /// A port of type `ty` is connected to the slot. The first type stays; text may be read as any other type
     /// (`docs/PORT_CONNECTION_RULES.md` of BehaviorTree.CPP). Gives the clashing type and where it was first used.
     pub(super) fn declare(

@@ -26,6 +26,8 @@ pub enum ScriptErrorKind {
     Missing(String),
     #[error("operator `{op}` cannot be applied to {operands}")]
     Operands { op: &'static str, operands: String },
+    #[error("operator `{op}` on {left} and {right} gives {value}")]
+    NotFinite { op: &'static str, left: f64, right: f64, value: f64 },
     #[error("{value} is not an integer that fits into 64 bits, as operator `{op}` needs")]
     NotInteger { op: &'static str, value: f64 },
     #[error("{value} is neither true nor false")]
@@ -100,7 +102,7 @@ impl Script {
             Expr::Binary(op, left, right) => {
                 let left = self.eval(*left, board)?;
                 let right = self.eval(*right, board)?;
-                binary(*op, &left, &right)
+                binary(*op, symbol(*op), &left, &right, board.strict())
             }
             Expr::Compare(first, links) => {
                 let mut left = self.eval(*first, board)?;
@@ -128,7 +130,7 @@ impl Script {
             Expr::Unary(UnaryOp::Not, operand) => Some(truth(self.number(*operand, board)? == 0.0)),
             Expr::Binary(op, left, right) => {
                 let (a, b) = (self.number(*left, board)?, self.number(*right, board)?);
-                match op {
+                let result = match op {
                     BinaryOp::Add => Some(a + b),
                     BinaryOp::Subtract => Some(a - b),
                     BinaryOp::Multiply => Some(a * b),
@@ -137,13 +139,14 @@ impl Script {
                     BinaryOp::And => Some(truth(a != 0.0 && b != 0.0)),
                     BinaryOp::Or => Some(truth(a != 0.0 || b != 0.0)),
                     BinaryOp::Concat | BinaryOp::BitAnd | BinaryOp::BitOr | BinaryOp::BitXor => None,
-                }
+                };
+                result.filter(|result| result.is_finite() || !board.strict())
             }
             Expr::Compare(first, links) => {
                 let mut left = self.number(*first, board)?;
                 for (op, operand) in links {
                     let right = self.number(*operand, board)?;
-                    if !compare_numbers(*op, left, right) {
+                    if !compare_numbers(*op, left, right, board.strict()) {
                         return Some(0.0);
                     }
                     left = right;
@@ -162,7 +165,10 @@ impl Script {
         let value = self.eval(right, board)?;
         let combined = match op {
             AssignOp::Create | AssignOp::Set => value,
-            _ => combine(op, board.get(slot).ok_or_else(|| missing(slot, board))?, &value)?,
+            _ => {
+                let held = board.get(slot).ok_or_else(|| missing(slot, board))?;
+                combine(op, held, &value, board.strict())?
+            }
         };
         let stored = fit(combined, slot, board)?;
         board.put(slot, stored.clone());
@@ -215,14 +221,14 @@ fn fit(value: Value, slot: SlotId, board: &Board<'_>) -> Eval<Value> {
     fitting.ok_or_else(|| refused().into())
 }
 
-fn combine(op: AssignOp, held: &Value, value: &Value) -> Eval<Value> {
+fn combine(op: AssignOp, held: &Value, value: &Value, strict: bool) -> Eval<Value> {
     let (binary_op, symbol) = match op {
         AssignOp::Add | AssignOp::Create | AssignOp::Set => (BinaryOp::Add, "+="),
         AssignOp::Subtract => (BinaryOp::Subtract, "-="),
         AssignOp::Multiply => (BinaryOp::Multiply, "*="),
         AssignOp::Divide => (BinaryOp::Divide, "/="),
     };
-    binary(binary_op, held, value).map_err(|_| operands(symbol, held, value))
+    binary(binary_op, symbol, held, value, strict)
 }
 
 fn unary(op: UnaryOp, operand: &Value) -> Eval<Value> {
@@ -241,8 +247,8 @@ fn unary(op: UnaryOp, operand: &Value) -> Eval<Value> {
     }))
 }
 
-fn binary(op: BinaryOp, left: &Value, right: &Value) -> Eval<Value> {
-    let symbol = symbol(op);
+/// `symbol` is how the operator is written, for messages. A strict script stops where finite numbers give none.
+fn binary(op: BinaryOp, symbol: &'static str, left: &Value, right: &Value, strict: bool) -> Eval<Value> {
     let text = matches!(left, Value::Str(_)) || matches!(right, Value::Str(_));
     let both_text = matches!((left, right), (Value::Str(_), Value::Str(_)));
     if both_text && op == BinaryOp::Add || text && op == BinaryOp::Concat {
@@ -260,7 +266,7 @@ fn binary(op: BinaryOp, left: &Value, right: &Value) -> Eval<Value> {
         return Err(operands(symbol, left, right));
     };
     let integer = |x: f64| exact_int(x).ok_or_else(|| not_integer(symbol, x));
-    Ok(Value::Float(match op {
+    let value = match op {
         BinaryOp::Add => a + b,
         BinaryOp::Subtract => a - b,
         BinaryOp::Multiply => a * b,
@@ -273,7 +279,11 @@ fn binary(op: BinaryOp, left: &Value, right: &Value) -> Eval<Value> {
             f64::from(u8::from(if op == BinaryOp::And { a && b } else { a || b }))
         }
         BinaryOp::Concat => return Err(operands(symbol, left, right)),
-    }))
+    };
+    if strict && !value.is_finite() && a.is_finite() && b.is_finite() {
+        return Err(ScriptErrorKind::NotFinite { op: symbol, left: a, right: b, value }.into());
+    }
+    Ok(Value::Float(value))
 }
 
 fn compare(op: CompareOp, left: &Value, right: &Value, board: &Board<'_>) -> Eval<bool> {
@@ -303,12 +313,16 @@ fn compare(op: CompareOp, left: &Value, right: &Value, board: &Board<'_>) -> Eva
     let (Some(a), Some(b)) = (number(left), number(right)) else {
         return Err(operands(symbol, left, right));
     };
-    Ok(compare_numbers(op, a, b))
+    Ok(compare_numbers(op, a, b, board.strict()))
 }
 
-/// Written as BehaviorTree.CPP has it, which decides what NaN gives: `<` is "not >=", equality is "within epsilon".
+/// Written as BehaviorTree.CPP has it, which decides what NaN gives there: `<` is "not >=", equality is "within epsilon", so
+/// that NaN is below and above everything. In strict mode NaN is only different.
 #[allow(clippy::neg_cmp_op_on_partial_ord)]
-fn compare_numbers(op: CompareOp, a: f64, b: f64) -> bool {
+fn compare_numbers(op: CompareOp, a: f64, b: f64, strict: bool) -> bool {
+    if strict && (a.is_nan() || b.is_nan()) {
+        return op == CompareOp::NotEqual;
+    }
     match op {
         CompareOp::Equal => (a - b).abs() <= EQUAL_WITHIN,
         CompareOp::NotEqual => !((a - b).abs() <= EQUAL_WITHIN),
