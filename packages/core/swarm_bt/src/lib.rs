@@ -16,7 +16,7 @@
 //!
 //! # Differences from BehaviorTree.CPP
 //!
-//! The rules are those of BehaviorTree.CPP 4.10, to the transition; `tests/oracle.rs` replays recorded traces of the original.
+//! The rules are those of BehaviorTree.CPP 4.10, to the transition; `swarm_bt_script` replays recorded traces of the original.
 //! On purpose different, each with a test:
 //!
 //! | here | there |
@@ -91,6 +91,7 @@ mod view;
 pub use leaf::{Halt, LeafCall, Leaves, PortError};
 pub use load::{
     Include, IncludeProblem, LoadError, LoadErrorKind, LoadErrors, Loader, MAX_DEPTH, MAX_NODES, Resolve,
+    is_builtin,
 };
 pub use model::{Direction, LeafKind, LeafModel, Port, PortId, PortKey, Registry};
 pub use script::{ScriptError, ScriptErrorKind, SyntaxError};

@@ -9,7 +9,9 @@ use crate::board::Board;
 use crate::model::{Direction, LeafModel, Port};
 use crate::script::Script;
 use crate::state::{SlotId, State, Timer};
-use crate::tree::{Binding, Int, Kind, NO_HOOKS, Node, ScriptId, Source, Tree};
+use crate::status::Status;
+use crate::tick::Variable;
+use crate::tree::{Binding, Flag, Int, Items, Kind, NO_HOOKS, Node, ScriptId, Source, Switch, Tree};
 use crate::value::Value;
 
 /// One node, with everything that XML says of it.
@@ -143,6 +145,7 @@ impl<'t> NodeView<'t> {
         let int = match (self.node.kind, attribute) {
             (Kind::Parallel { success_count, .. }, "success_count") => success_count,
             (Kind::Parallel { failure_count, .. }, "failure_count") => failure_count,
+            (Kind::ParallelAll { max_failures, .. }, "max_failures") => max_failures,
             (Kind::Repeat { cycles }, "num_cycles") => cycles,
             (Kind::Retry { attempts }, "num_attempts") => attempts,
             (Kind::Timeout { msec, .. } | Kind::Sleep { msec, .. }, "msec") => msec,
@@ -150,15 +153,79 @@ impl<'t> NodeView<'t> {
             _ => return None,
         };
         Some(match int {
-            Int::Is(number) => Number::Is(number),
+            Int::Is(number) => Number::Is(number.into()),
             Int::At(slot) => Number::At(slot),
         })
     }
 
-    /// The node's own script: that of Script and ScriptCondition.
+    /// The node's own script: that of Script, ScriptCondition and Precondition.
     pub fn script(&self) -> Option<ScriptView<'t>> {
         match self.node.kind {
-            Kind::Script(id) | Kind::ScriptCondition(id) => self.compiled(id),
+            Kind::Script(id) | Kind::ScriptCondition(id) | Kind::Precondition { condition: id, .. } => {
+                self.compiled(id)
+            }
+            _ => None,
+        }
+    }
+
+    /// What a Precondition, a Loop, SkipUnlessUpdated or WaitValueUpdate answers where it does not tick its child.
+    pub fn otherwise(&self) -> Option<Status> {
+        match self.node.kind {
+            Kind::Precondition { otherwise, .. } | Kind::IfUpdated { otherwise, .. } => Some(otherwise),
+            Kind::Loop(at) => self.tree.loops.get(at as usize).map(|looped| looped.if_empty),
+            _ => None,
+        }
+    }
+
+    /// The entry that a Loop writes each item to.
+    pub fn item(&self) -> Option<SlotId> {
+        match self.node.kind {
+            Kind::Loop(at) => self.tree.loops.get(at as usize)?.item,
+            _ => None,
+        }
+    }
+
+    /// How many items a Loop goes through, if XML lists them.
+    pub fn items(&self) -> Option<usize> {
+        match self.node.kind {
+            Kind::Loop(at) => match &self.tree.loops.get(at as usize)?.queue {
+                Items::Literal(items) => Some(items.len()),
+                Items::Entry(_) => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// The child that a Switch always ticks, where its variable is a literal and so are the cases up to the one that it equals.
+    pub fn constant_case(&self) -> Option<usize> {
+        let Kind::Switch(at) = self.node.kind else { return None };
+        let Switch { variable, cases } = self.tree.switches.get(at as usize)?;
+        let Binding::Literal(variable) = variable else { return None };
+        let Some(variable) = Variable::of(self.tree, variable) else { return Some(cases.len()) };
+        for (place, case) in cases.iter().enumerate() {
+            match case {
+                Binding::Unset => {}
+                Binding::Literal(case) if variable.equals(self.tree, case) => return Some(place),
+                Binding::Literal(_) => {}
+                Binding::Slot(_) => return None,
+            }
+        }
+        Some(cases.len())
+    }
+
+    /// What XML says under this name, or its default; `None` where the blackboard does.
+    pub fn flag(&self, attribute: &str) -> Option<bool> {
+        match (self.node.kind, attribute) {
+            (Kind::TryCatch { catch_on_halt: Flag::Is(flag) }, "catch_on_halt")
+            | (Kind::RunOnce { then_skip: Flag::Is(flag) }, "then_skip") => Some(flag),
+            _ => None,
+        }
+    }
+
+    /// The entry that the node empties.
+    pub fn empties(&self) -> Option<SlotId> {
+        match self.node.kind {
+            Kind::UnsetBlackboard(entry) => entry,
             _ => None,
         }
     }
@@ -187,7 +254,7 @@ impl<'t> NodeView<'t> {
     }
 
     /// The entries that the node itself reads each time it is started, before anything else, with the port or attribute.
-    /// Entries of its script and its conditions are theirs.
+    /// Entries of its script and its conditions are theirs; a port that goes both ways may as well be written first.
     pub fn reads(&self) -> Vec<(&'t str, SlotId)> {
         let attributes =
             ["success_count", "failure_count", "num_cycles", "num_attempts", "msec", "delay_msec"];
@@ -197,23 +264,36 @@ impl<'t> NodeView<'t> {
         });
         let copied = match self.node.kind {
             Kind::SetBlackboard { value: Source::Entry(slot), .. } => Some(("value", slot)),
+            Kind::Loop(at) => match self.tree.loops.get(at as usize).map(|looped| &looped.queue) {
+                Some(Items::Entry(slot)) => Some(("queue", *slot)),
+                _ => None,
+            },
+            Kind::Switch(at) => match self.tree.switches.get(at as usize).map(|switch| &switch.variable) {
+                Some(Binding::Slot(slot)) => Some(("variable", *slot)),
+                _ => None,
+            },
             _ => None,
         };
-        numbers.chain(copied).chain(self.ports(Direction::Output)).collect()
+        numbers.chain(copied).chain(self.ports(&[Direction::Input])).collect()
     }
 
     /// The entries that the node itself has written once it has succeeded.
     pub fn writes(&self) -> Vec<SlotId> {
         match self.node.kind {
             Kind::SetBlackboard { target, .. } => vec![target],
-            _ => self.ports(Direction::Input).map(|(_, slot)| slot).collect(),
+            _ => self.ports(&[Direction::Output, Direction::InOut]).map(|(_, slot)| slot).collect(),
         }
     }
 
-    /// Ports that are connected to entries and go not only that way.
-    fn ports(&self, not: Direction) -> impl Iterator<Item = (&'t str, SlotId)> + use<'t> {
+    /// Entries that the node may have written by the time it has failed.
+    pub fn writes_in_failure(&self) -> Vec<SlotId> {
+        self.ports(&[Direction::InOut]).map(|(_, slot)| slot).collect()
+    }
+
+    /// Ports of these directions that are connected to entries.
+    fn ports(&self, directions: &'static [Direction]) -> impl Iterator<Item = (&'t str, SlotId)> + use<'t> {
         self.bindings().filter_map(move |(port, binding)| match binding {
-            Binding::Slot(slot) if port.direction != not => Some((port.name.as_str(), *slot)),
+            Binding::Slot(slot) if directions.contains(&port.direction) => Some((port.name.as_str(), *slot)),
             _ => None,
         })
     }
@@ -276,20 +356,34 @@ impl State {
     }
 
     /// Makes `now` time zero and forgets how many ticks, writes and unbounded rounds there were, so that two states that go on
-    /// alike from here are equal. Not to be used with nodes that look at how often an entry was written.
+    /// alike from here are equal.
     pub fn forget_history(&mut self, tree: &Tree, now: Time) {
+        let mut looked_at = Vec::new();
         for (node, memory) in tree.nodes.iter().zip(&mut self.memory) {
-            if let Kind::Repeat { cycles: Int::Is(-1) } | Kind::Retry { attempts: Int::Is(-1) } = node.kind {
-                memory.index = 0;
+            match node.kind {
+                Kind::Repeat { cycles: Int::Is(-1) } | Kind::Retry { attempts: Int::Is(-1) } => {
+                    memory.index = 0
+                }
+                Kind::IfUpdated { entry, seen, .. } | Kind::WasEntryUpdated { entry, seen } => {
+                    looked_at.push((entry, seen));
+                }
+                _ => {}
             }
+        }
+        // Of the writes that a node has seen it only matters whether there were more since.
+        for (entry, seen) in looked_at {
+            let writes = self.writes(entry);
+            if let Some(seen) = self.words.get_mut(seen as usize) {
+                *seen = u64::from(*seen == writes);
+            }
+        }
+        for slot in &mut self.slots {
+            slot.writes = 1;
         }
         for timer in &mut self.timers {
             if let Timer::Until(end) = timer {
                 *timer = Timer::Until(Time(end.0.saturating_sub(now.0)));
             }
-        }
-        for slot in &mut self.slots {
-            slot.writes = 0;
         }
         self.ticks = 0;
         self.wake = false;

@@ -8,7 +8,6 @@ use crate::explore::{Explored, Limits, common_phases, explore};
 use crate::finding::{Code, Finding, Severity};
 use crate::leaves::LeafTable;
 use crate::linear;
-use crate::visits::worst_case_visits;
 
 /// Keys of the main blackboard that are written from outside before the first tick.
 pub type Given = BTreeSet<String>;
@@ -26,7 +25,7 @@ pub struct RoleTree<'t> {
 pub struct Report {
     /// Errors first, then in the order of the trees and their lines.
     pub findings: Vec<Finding>,
-    /// By role: executions of nodes in one tick, in the worst case.
+    /// By role: see [`Tree::max_visits`].
     pub visits: Vec<(String, u64)>,
     pub explored: Vec<Explored>,
 }
@@ -50,7 +49,7 @@ pub fn check_tree(role: RoleTree<'_>, table: &LeafTable, given: &Given) -> Vec<F
 /// All checks of the trees that run together.
 pub fn check(roles: &[RoleTree<'_>], table: &LeafTable, given: &Given, limits: Limits) -> Report {
     let mut findings: Vec<Finding> = roles.iter().flat_map(|role| check_tree(*role, table, given)).collect();
-    let visits = roles.iter().map(|role| (role.role.to_owned(), worst_case_visits(role.tree))).collect();
+    let visits = roles.iter().map(|role| (role.role.to_owned(), role.tree.max_visits())).collect();
     let pairs: Vec<(&str, &Tree)> = roles.iter().map(|role| (role.role, role.tree)).collect();
     let phases = common_phases(&pairs, table, &mut findings);
     let explored = explore(&pairs, phases, table, limits, &mut findings);

@@ -5,7 +5,8 @@
 //! all (`None`), so that the same walk finds children that are never ticked. Entries are never emptied but by UnsetBlackboard, so
 //! what holds when a node is first ticked holds whenever it is ticked again.
 //!
-//! A leaf that succeeds is taken to have written all its outputs, one that does not none of them.
+//! A leaf that succeeds is taken to have written all its outputs, one that fails none but those that are inputs as well: of such a
+//! port it is not known which way it is used.
 
 use swarm_bt::{Access, Hook, NodeView, Number, ScriptView, SlotId, Status, Tree};
 
@@ -156,6 +157,10 @@ impl<'t> Walk<'t, '_> {
             "Fallback" | "ReactiveFallback" => self.sequence(view, start, Status::Failure, false),
             "AsyncFallback" => self.sequence(view, start, Status::Failure, true),
             "Parallel" => self.parallel(view, start),
+            "ParallelAll" => self.parallel_all(view, start),
+            "IfThenElse" | "WhileDoElse" => self.branch(view, start),
+            "TryCatch" => self.try_catch(view, start),
+            id if id.starts_with("Switch") => self.switch(view, start),
             "Inverter" => {
                 let Ways { running, success, failure, skipped } = self.only_child(view, start);
                 Ways { running, success: failure, failure: success, skipped }
@@ -208,6 +213,29 @@ impl<'t> Walk<'t, '_> {
                 ways.running = join(ways.running.take(), start);
                 ways
             }
+            "RunOnce" => {
+                let mut ways = self.only_child(view, start.clone());
+                // Later ticks answer without the child: with what it has written, if it has completed.
+                ways.skipped = join(join(ways.skipped.take(), ways.success.clone()), ways.failure.clone());
+                ways
+            }
+            "Precondition" => self.precondition(view, start),
+            "LoopInt" | "LoopBool" | "LoopDouble" | "LoopString" => self.looped(view, start),
+            "SkipUnlessUpdated" | "WaitValueUpdate" => {
+                let mut ways = self.only_child(view, start.clone());
+                if let Some(otherwise) = view.otherwise() {
+                    ways.join_into(otherwise, start);
+                }
+                ways
+            }
+            "WasEntryUpdated" => Ways { success: start.clone(), failure: start, ..Ways::default() },
+            "UnsetBlackboard" => {
+                let mut success = start;
+                if let (Some(entry), Some(way)) = (view.empties(), &mut success) {
+                    way.remove(entry);
+                }
+                Ways { success, ..Ways::default() }
+            }
             "SubTree" => self.only_child(view, start),
             "AlwaysSuccess" => Ways { success: start, ..Ways::default() },
             "AlwaysFailure" => Ways { failure: start, ..Ways::default() },
@@ -232,7 +260,7 @@ impl<'t> Walk<'t, '_> {
                 }
             }
             // Copying an entry fails where that is empty, which has been looked at.
-            "SetBlackboard" => Ways { success: written(view, start), ..Ways::default() },
+            "SetBlackboard" => Ways { success: written(&view.writes(), start), ..Ways::default() },
             _ => self.unknown(view, start),
         }
     }
@@ -250,8 +278,8 @@ impl<'t> Walk<'t, '_> {
         let only = |answer| start.clone().filter(|_| answers.any(answer));
         Ways {
             running: only(Answers::RUNNING),
-            success: written(view, only(Answers::SUCCESS)),
-            failure: only(Answers::FAILURE),
+            success: written(&view.writes(), only(Answers::SUCCESS)),
+            failure: written(&view.writes_in_failure(), only(Answers::FAILURE)),
             skipped: only(Answers::SKIPPED),
         }
     }
@@ -284,6 +312,126 @@ impl<'t> Walk<'t, '_> {
         out.join_into(go_on, at.clone().filter(|_| some_done));
         out.join_into(Status::Skipped, at.filter(|_| all_skipped));
         out
+    }
+
+    /// IfThenElse, WhileDoElse: the first child decides.
+    fn branch(&mut self, view: &NodeView<'t>, start: Way) -> Ways {
+        let mut children = view.children();
+        let condition = children.next().map(|child| self.follow(child, start)).unwrap_or_default();
+        let then = children.next().map(|child| self.follow(child, condition.success)).unwrap_or_default();
+        let otherwise = match children.next() {
+            Some(child) => self.follow(child, condition.failure),
+            None => Ways { failure: condition.failure, ..Ways::default() },
+        };
+        let mut ways = then;
+        ways.join_all(otherwise);
+        ways.join_into(Status::Running, condition.running);
+        ways.join_into(Status::Skipped, condition.skipped);
+        ways
+    }
+
+    /// One of the children.
+    fn switch(&mut self, view: &NodeView<'t>, start: Way) -> Ways {
+        let constant = view.constant_case();
+        let mut out = Ways::default();
+        for (place, child) in view.children().enumerate() {
+            let taken = constant.is_none_or(|case| case == place);
+            let ways = self.follow(child, start.clone().filter(|_| taken));
+            out.join_all(ways);
+        }
+        out
+    }
+
+    /// All children but the last in a row; the last where one of them fails.
+    fn try_catch(&mut self, view: &NodeView<'t>, start: Way) -> Ways {
+        let mut out = Ways::default();
+        let mut failed = None;
+        let mut at = start.clone();
+        let (mut all_skipped, mut some_done) = (true, false);
+        let tries = view.children().len().saturating_sub(1);
+        for child in view.children().take(tries) {
+            let Ways { running, success, failure, skipped } = self.follow(child, at.take());
+            out.join_into(Status::Running, running);
+            failed = join(failed, failure);
+            some_done |= success.is_some();
+            all_skipped &= skipped.is_some();
+            at = join(success, skipped);
+        }
+        out.join_into(Status::Success, at.clone().filter(|_| some_done));
+        out.join_into(Status::Skipped, at.filter(|_| all_skipped));
+        if let Some(catch) = view.children().next_back() {
+            // It may also be ticked when the node is halted, at whatever has been reached then.
+            let halted = out.running.clone().filter(|_| view.flag("catch_on_halt") != Some(false));
+            let ways = self.follow(catch, join(failed.clone(), halted));
+            if failed.is_some() {
+                out.join_into(Status::Running, ways.running);
+                out.join_into(Status::Failure, join(join(ways.success, ways.failure), ways.skipped));
+            }
+        }
+        out
+    }
+
+    fn precondition(&mut self, view: &NodeView<'t>, start: Way) -> Ways {
+        let (script, mut start) = (view.script(), start);
+        if let (Some(script), Some(way)) = (&script, &mut start) {
+            self.script(view.uid(), "if", script, way);
+        }
+        let constant = script.and_then(|script| script.constant());
+        let mut ways = self.only_child(view, start.clone().filter(|_| constant != Some(false)));
+        if let Some(otherwise) = view.otherwise() {
+            ways.join_into(otherwise, start.filter(|_| constant != Some(true)));
+        }
+        ways
+    }
+
+    /// The child once for each item, then the answer for an empty queue.
+    fn looped(&mut self, view: &NodeView<'t>, start: Way) -> Ways {
+        let mut inside = start.clone().filter(|_| view.items() != Some(0));
+        if let (Some(item), Some(way)) = (view.item(), &mut inside) {
+            way.insert(item);
+        }
+        let Ways { running, success, failure, skipped } = self.only_child(view, inside);
+        let round = join(success, skipped);
+        let mut ways = Ways { running: join(running, round.clone()), failure, ..Ways::default() };
+        // Without items it is empty at once.
+        let empty = if view.items().is_some_and(|items| items > 0) { round } else { join(round, start) };
+        if let Some(otherwise) = view.otherwise() {
+            ways.join_into(otherwise, empty);
+        }
+        ways
+    }
+
+    /// All children until each has completed.
+    fn parallel_all(&mut self, view: &NodeView<'t>, start: Way) -> Ways {
+        let mut at = start;
+        let (mut all_skipped, mut some_fail, mut some_run, mut ends) = (true, false, false, true);
+        // What is certain once every child has completed or was skipped, and once none of them has failed.
+        let (mut done, mut succeeded) = (at.clone(), at.clone());
+        for child in view.children() {
+            let Ways { running, success, failure, skipped } = self.follow(child, at.take());
+            match (&mut succeeded, join(success.clone(), skipped.clone())) {
+                (Some(sum), Some(way)) => sum.unite(&way),
+                (sum, _) => *sum = None,
+            }
+            all_skipped &= skipped.is_some();
+            some_fail |= failure.is_some();
+            some_run |= running.is_some() || skipped.is_some();
+            let completed = join(join(success, failure), skipped);
+            ends &= completed.is_some();
+            if let (Some(sum), Some(way)) = (&mut done, &completed) {
+                sum.unite(way);
+            }
+            at = join(completed, running);
+        }
+        let fatal = view.number("max_failures");
+        let fatal_by_none = fatal == Some(Number::Is(0));
+        let success = if fatal == Some(Number::Is(1)) { succeeded } else { done.clone() };
+        Ways {
+            running: at.clone().filter(|_| some_run),
+            success: success.filter(|_| ends && !fatal_by_none),
+            failure: done.filter(|_| ends && (some_fail || fatal_by_none)),
+            skipped: at.filter(|_| all_skipped),
+        }
     }
 
     /// All children in a row, whatever they answer; an answer may come after any of them.
@@ -354,6 +502,12 @@ impl Ways {
         self.way(status).take()
     }
 
+    fn join_all(&mut self, mut other: Ways) {
+        for status in Answers::ACTION.or(Answers::SKIPPED).iter() {
+            self.join_into(status, other.take(status));
+        }
+    }
+
     fn join_into(&mut self, status: Status, other: Way) {
         let way = self.way(status);
         *way = join(way.take(), other);
@@ -372,10 +526,10 @@ fn join(a: Way, b: Way) -> Way {
 }
 
 /// With what the node itself writes.
-fn written(view: &NodeView<'_>, way: Way) -> Way {
+fn written(slots: &[SlotId], way: Way) -> Way {
     way.map(|mut way| {
-        for slot in view.writes() {
-            way.insert(slot);
+        for slot in slots {
+            way.insert(*slot);
         }
         way
     })

@@ -59,27 +59,29 @@ fn written_anywhere(tree: &Tree) -> BTreeSet<SlotId> {
 fn unreachable(tree: &Tree, flow: &Flow<'_>, findings: &mut Vec<Finding>) {
     let ticked = |uid: u16| flow.answers.get(usize::from(uid - 1)).is_some_and(|answers| !answers.is_empty());
     for view in tree.nodes().iter().filter_map(|info| tree.view(info.uid)).filter(|view| ticked(view.uid())) {
-        let mut before = None;
+        let (mut before, mut told) = (None, false);
         for child in view.children() {
             if ticked(child) {
-                before = Some(child);
+                (before, told) = (Some(child), false);
+                continue;
+            }
+            if std::mem::replace(&mut told, true) {
                 continue;
             }
             let why = match before.and_then(|uid| Some((uid, tree.node(uid)?))) {
-                Some((uid, sibling)) => format!(
+                Some((uid, sibling)) if !view.id().starts_with("Switch") => format!(
                     "is never ticked: '{}' (line {}) before it only answers {}",
                     sibling.name,
                     sibling.line,
                     flow.answers[usize::from(uid - 1)]
                 ),
-                None => "is never ticked: a condition or a count of its parent always keeps it from being"
+                _ => "is never ticked: a condition or a number of its parent always keeps it from being"
                     .to_owned(),
             };
             findings.push(
                 Finding::at(tree, child, Code::Unreachable, Severity::Warning)
                     .says(why, "take it out, or mend what stands before it"),
             );
-            break;
         }
     }
 }

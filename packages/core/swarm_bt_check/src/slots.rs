@@ -24,6 +24,13 @@ impl Slots {
         }
     }
 
+    pub(crate) fn remove(&mut self, slot: SlotId) {
+        let (word, bit) = place(slot);
+        if let Some(bits) = self.0.get_mut(word) {
+            *bits &= !bit;
+        }
+    }
+
     /// What is in both.
     pub(crate) fn intersect(&mut self, other: &Self) {
         for (bits, others) in self.0.iter_mut().zip(&other.0) {

@@ -89,6 +89,52 @@ fn children_that_are_never_ticked_are_found() {
 }
 
 #[test]
+fn branches_loops_and_switches_are_followed() {
+    let switch = |variable: &str| {
+        format!(r#"<Switch2 variable="{variable}" case_1="1" case_2="2"><Act/><Act/><Act/></Switch2>"#)
+    };
+    finds(&switch("2"), &["BT201", "BT201"]);
+    finds(&format!(r#"<Sequence><Measure value="{{v}}"/>{}</Sequence>"#, switch("{v}")), &[]);
+    let reads_v = r#"<Use value="{v}"/>"#;
+    let branch = |otherwise: &str| {
+        format!(
+            r#"<Sequence><IfThenElse><See/><Script code="v := 1"/>{otherwise}</IfThenElse>{reads_v}</Sequence>"#
+        )
+    };
+    finds(&branch(r#"<Script code="v := 2"/>"#), &[]);
+    finds(&branch("<Blink/>"), &["BT101"]);
+    // Without a third child the condition's failure is the node's.
+    finds(&branch(""), &[]);
+    finds(&format!(r#"<TryCatch><Measure value="{{v}}"/>{reads_v}<Blink/></TryCatch>"#), &[]);
+    finds(&format!(r#"<TryCatch><Measure value="{{v}}"/><Act/>{reads_v}</TryCatch>"#), &["BT101"]);
+    let with_loop = |queue: &str| format!(r#"<LoopInt queue="{queue}" value="{{v}}">{reads_v}</LoopInt>"#);
+    finds(&with_loop("1;2"), &[]);
+    finds(&with_loop(""), &["BT201"]);
+    finds(
+        &format!(r#"<Sequence><Script code="v := 1"/><UnsetBlackboard key="v"/>{reads_v}</Sequence>"#),
+        &["BT101"],
+    );
+    finds(
+        &format!(
+            r#"<Sequence><Precondition if="true" else="SUCCESS"><Script code="v := 1"/></Precondition>{reads_v}</Sequence>"#
+        ),
+        &[],
+    );
+    finds(
+        &format!(
+            r#"<Sequence><Precondition if="1 == 2" else="SUCCESS"><Script code="v := 1"/></Precondition>{reads_v}</Sequence>"#
+        ),
+        &["BT101", "BT201"],
+    );
+    let all = |node: &str| {
+        format!(
+            r#"<Sequence><ParallelAll max_failures="1"><Measure value="{{v}}"/>{node}</ParallelAll>{reads_v}</Sequence>"#
+        )
+    };
+    finds(&all("<Act/>"), &[]);
+}
+
+#[test]
 fn a_tick_that_fails_is_found() {
     finds(r#"<Script code="a := 'text'; a -= 1"/>"#, &["BT202"]);
     finds(r#"<Script code="a := 2; a -= 1"/>"#, &[]);
@@ -110,6 +156,16 @@ fn trees_that_never_end_are_found() {
     finds("<ReactiveSequence><See/><Stay/></ReactiveSequence>", &[]);
     finds(r#"<Timeout msec="100"><Stay/></Timeout>"#, &[]);
     finds(r#"<Sleep msec="100"/>"#, &[]);
+    // Nobody writes the entry while the node waits for that.
+    finds(
+        r#"<Sequence><Script code="v := 1"/><WaitValueUpdate entry="{v}"><Act/></WaitValueUpdate></Sequence>"#,
+        &[],
+    );
+    finds(
+        r#"<Sequence><Script code="v := 1"/><WaitValueUpdate entry="{v}"><AlwaysSuccess/></WaitValueUpdate><WaitValueUpdate entry="{w}"><Act/></WaitValueUpdate></Sequence>"#,
+        &["BT302", "BT201"],
+    );
+    finds(r#"<RetryUntilSuccessful num_attempts="1000"><See/></RetryUntilSuccessful>"#, &[]);
 }
 
 #[test]
@@ -166,12 +222,12 @@ fn resources_taken_in_opposite_orders_are_found() {
 
 #[test]
 fn a_meeting_needs_all_or_enough_of_its_roles() {
-    let meets = r#"<Sequence><Move/><Barrier name="m"/><Move/></Sequence>"#;
+    let meets = r#"<Sequence><Move/><Barrier meeting="m"/><Move/></Sequence>"#;
     finds_together(meets, meets, &[]);
     finds_together(meets, "<Move/>", &["BT503"]);
-    let alone = r#"<Sequence><Move/><Barrier name="m" roles="leader"/><Move/></Sequence>"#;
+    let alone = r#"<Sequence><Move/><Barrier meeting="m" roles="leader"/><Move/></Sequence>"#;
     finds_together(alone, "<Move/>", &[]);
-    let one_is_enough = r#"<Sequence><Quorum name="q" k="1"/><Move/></Sequence>"#;
+    let one_is_enough = r#"<Sequence><Quorum meeting="q" k="1"/><Move/></Sequence>"#;
     finds_together(one_is_enough, "<Move/>", &[]);
     let often = |n: u32| format!(r#"<Repeat num_cycles="{n}">{meets}</Repeat>"#);
     finds_together(&often(3), &often(3), &[]);

@@ -1,16 +1,16 @@
 //! What the static checker is told of a skill's leaves.
 
-use swarm_bt_check::{Answers, LeafTable, Pace};
+use swarm_bt_check::{Answers, LeafTable, Pace, Together};
 
-/// The leaves of [`crate::registry`], as far as they do less than an action or a condition may.
+/// The leaves of [`crate::registry`], as far as they do less than an action or a condition may, or concern the other roles.
 pub fn leaf_table() -> LeafTable {
-    let mut table = LeafTable::new()
-        .leaf("EnterPhase", Answers::ACTION, Pace::UntilFirstSuccess)
-        .leaf("Hold", Answers::RUNNING, Pace::TakesTime)
-        .leaf("RequestHold", Answers::SUCCESS, Pace::AtOnce)
-        .leaf("ReleaseHold", Answers::SUCCESS, Pace::AtOnce)
-        .leaf("AbortRun", Answers::SUCCESS, Pace::AtOnce);
-    for id in [
+    let table = LeafTable::new()
+        .together("EnterPhase", Together::Phase { name: "phase" })
+        .together("RequestHold", Together::Hold)
+        .together("ReleaseHold", Together::ReleaseHold)
+        .together("AbortRun", Together::EndRun)
+        .leaf("Hold", Answers::RUNNING, Pace::TakesTime);
+    let takes_time = [
         "MoveToPose",
         "MoveToPart",
         "MoveHeldPart",
@@ -23,8 +23,6 @@ pub fn leaf_table() -> LeafTable {
         "Release",
         "RunPolicy",
         "WaitForce",
-    ] {
-        table = table.leaf(id, Answers::ACTION, Pace::TakesTime);
-    }
-    table
+    ];
+    takes_time.into_iter().fold(table, |table, id| table.leaf(id, Answers::ACTION, Pace::TakesTime))
 }

@@ -1,143 +1,102 @@
 //! `cell bt check`: what the static checker says of trees, of a skill's folder, or of an artifact.
 
-use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+mod documents;
+mod print;
 
-use anyhow::{Context as _, bail};
-use flate2::read::GzDecoder;
-use serde_json::json;
-use swarm_artifact::{Limits, SkillSource};
-use swarm_bt::Loader;
-use swarm_bt_check::{Finding, Severity, check_tree};
+use std::path::PathBuf;
+
+use swarm_bt::{Loader, Mode, Tree};
+use swarm_bt_check::{Finding, Given, Limits, Report, RoleTree, Severity, check};
+use swarm_bt_script::{Scripts, declare};
 use swarm_skill_core::{leaf_table, registry};
-use swarm_store::{check_contents, hash_archive};
 
 use crate::Outcome;
-use crate::output::{print_json, read};
+use documents::{Document, documents};
 
 /// Find out what can go wrong in behaviour trees, before a robot does.
 ///
-/// Exit codes: 0 no errors (warnings may be there), 1 errors, 2 the trees could not be read.
+/// Several trees are those of the roles of one skill and run together; a role is called as its file. Leaves of skills are known;
+/// of others it is assumed that an action may answer RUNNING, SUCCESS or FAILURE whenever it is ticked, and a condition SUCCESS or
+/// FAILURE. Ports and kinds of unknown leaves are taken from <TreeNodesModel> and from their use.
+///
+/// A finding with an example shows a run that leads to it; --examples writes what `cell bt run` needs to play it.
+///
+/// Exit codes: 0 no errors (there may be warnings), 1 errors, 2 the trees could not be read.
 #[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
 pub(crate) struct Args {
-    /// Trees (.xml), each that of one role, named after the file; or a skill's folder (with skill.yaml); or an artifact (.tar.gz).
-    #[arg(value_name = "TREE.xml | DIR | ARTIFACT", required = true)]
+    /// Trees (.xml), or one folder of a skill (with skill.yaml), or one artifact (.tar.gz).
+    #[arg(value_name = "TREE.xml|DIR|ARTIFACT", required = true)]
     what: Vec<PathBuf>,
-    /// An entry of the main blackboard that is written from outside before the first tick; may be repeated.
+    /// Entry of the main blackboard that is written from outside before the first tick; repeat for several.
     #[arg(long, value_name = "KEY")]
     given: Vec<String>,
+    /// Whose rules the trees go by unless they say so: BehaviorTree.CPP's to the transition, instead of those without its defects.
+    #[arg(long)]
+    compat: bool,
+    /// Writes the examples into this folder: CODE-NUMBER-ROLE.json with the answers of the leaves.
+    #[arg(long, value_name = "DIR")]
+    examples: Option<PathBuf>,
+    /// States that are looked at before giving up, of all trees side by side; a tenth of it for a single one.
+    #[arg(long, value_name = "COUNT", default_value_t = Limits::default().worlds)]
+    states: usize,
     /// Print as JSON.
     #[arg(long)]
     json: bool,
 }
 
-/// One role's tree as it stands on disk.
-struct Document {
-    role: String,
-    name: String,
-    /// Tree to run; that of the document itself where nothing else says so.
-    main: Option<String>,
-    text: String,
-}
-
 pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let documents = documents(&args.what)?;
-    let given: BTreeSet<String> = args.given.iter().cloned().collect();
-    let (registry, table) = (registry(), leaf_table());
-    let mut findings = Vec::new();
-    for document in &documents {
-        let mut loader = Loader::new(&registry).document(&document.name, &document.text);
-        if let Some(main) = &document.main {
-            loader = loader.main_tree(main);
-        }
-        let mut found = match loader.load() {
-            Ok(tree) => check_tree(&tree, &table, &given),
-            Err(errors) => errors.0.iter().map(Finding::of_load_error).collect(),
-        };
-        for finding in &mut found {
-            finding.role.clone_from(&document.role);
-        }
-        findings.append(&mut found);
-    }
-    let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
-    if args.json {
-        print_json(&as_json(&findings))?;
-    } else {
-        for finding in &findings {
-            println!("{finding}");
-        }
-        println!("{} trees, {errors} errors, {} warnings", documents.len(), findings.len() - errors);
-    }
-    Ok(if errors == 0 { Outcome::Done } else { Outcome::Refused })
-}
-
-fn as_json(findings: &[Finding]) -> serde_json::Value {
-    let findings = findings.iter().map(|finding| {
-        json!({
-            "code": finding.code.as_str(), "severity": finding.severity.as_str(), "role": finding.role,
-            "document": finding.document, "line": finding.line, "path": finding.path,
-            "problem": finding.problem, "advice": finding.advice,
-        })
-    });
-    json!({"findings": findings.collect::<Vec<_>>()})
-}
-
-fn documents(what: &[PathBuf]) -> anyhow::Result<Vec<Document>> {
-    if let [one] = what {
-        if one.is_dir() {
-            return of_folder(one);
-        }
-        if one.extension().is_some_and(|extension| extension == "gz") {
-            return of_artifact(one);
-        }
-    }
-    what.iter().map(|path| of_file(path)).collect()
-}
-
-fn of_file(path: &Path) -> anyhow::Result<Document> {
-    if path.is_dir() || path.extension().is_none_or(|extension| extension != "xml") {
-        bail!("'{}' is no tree (.xml); a folder or an artifact is checked by itself", path.display());
-    }
-    let role = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    Ok(Document { role, name: path.display().to_string(), main: None, text: read(path)? })
-}
-
-fn of_folder(folder: &Path) -> anyhow::Result<Vec<Document>> {
-    let file = folder.join("skill.yaml");
-    let source =
-        SkillSource::parse(&read(&file)?).with_context(|| format!("'{}' is no skill", file.display()))?;
-    let document = |(role, entry): (&swarm_base::Role, &swarm_artifact::RoleEntry)| {
-        let path = folder.join(entry.tree.as_str());
-        let text = fs::read_to_string(&path).with_context(|| format!("cannot read '{}'", path.display()))?;
-        let name = path.display().to_string();
-        Ok(Document { role: role.to_string(), name, main: Some(entry.tree_id.clone()), text })
+    let report = checked(&documents, args);
+    let examples = match &args.examples {
+        Some(folder) => print::write_examples(folder, &report)?,
+        None => Vec::new(),
     };
-    source.roles.iter().map(document).collect()
+    if args.json {
+        print::json(&report, &documents)?;
+    } else {
+        print::text(&report, &documents, &examples);
+    }
+    Ok(if report.errors().count() == 0 { Outcome::Done } else { Outcome::Refused })
 }
 
-/// Contents are held against the manifest first; signatures are not looked at.
-fn of_artifact(path: &Path) -> anyhow::Result<Vec<Document>> {
-    let open = || File::open(path).with_context(|| format!("cannot open '{}'", path.display()));
-    let manifest = check_contents(&open()?, &hash_archive(path)?, Limits::default())
-        .with_context(|| format!("'{}' is no artifact", path.display()))?;
-    let mut documents = Vec::new();
-    let mut archive = tar::Archive::new(GzDecoder::new(open()?));
-    for entry in archive.entries()? {
-        let mut entry = entry?;
-        let name = entry.path()?.to_string_lossy().into_owned();
-        let roles = manifest.skill.roles.iter().filter(|(_, role)| role.tree.as_str() == name);
-        let roles: Vec<_> = roles.collect();
-        if roles.is_empty() {
-            continue;
-        }
-        let mut text = String::new();
-        entry.read_to_string(&mut text).with_context(|| format!("{name} in '{}'", path.display()))?;
-        for (role, of_role) in roles {
-            let (role, main) = (role.to_string(), Some(of_role.tree_id.clone()));
-            documents.push(Document { role, name: name.clone(), main, text: text.clone() });
+/// All findings. Trees that do not load are left out of what the others are checked for together.
+fn checked(documents: &[Document], args: &Args) -> Report {
+    let mut not_loaded = Vec::new();
+    let mut trees: Vec<(&str, Tree)> = Vec::new();
+    for document in documents {
+        match load(document, args.compat) {
+            Ok(tree) => trees.push((&document.role, tree)),
+            Err(mut findings) => {
+                for finding in &mut findings {
+                    finding.role.clone_from(&document.role);
+                }
+                not_loaded.append(&mut findings);
+            }
         }
     }
-    Ok(documents)
+    let roles: Vec<RoleTree<'_>> = trees.iter().map(|(role, tree)| RoleTree { role, tree }).collect();
+    let limits = Limits { states: args.states / 10, worlds: args.states, ..Limits::default() };
+    let given: Given = args.given.iter().cloned().collect();
+    let mut report = check(&roles, &leaf_table(), &given, limits);
+    report.findings.splice(0..0, not_loaded);
+    report
+}
+
+fn load(document: &Document, compat: bool) -> Result<Tree, Vec<Finding>> {
+    let registry = declare(registry(), &document.texts, &Scripts::default());
+    let mode = if compat { Mode::Compat } else { Mode::Strict };
+    let mut loader = Loader::new(&registry).mode(mode);
+    for (name, text) in &document.texts {
+        loader = loader.document(name, text);
+    }
+    if let Some(main) = &document.main {
+        loader = loader.main_tree(main);
+    }
+    loader.load().map_err(|errors| errors.0.iter().map(Finding::of_load_error).collect())
+}
+
+/// Number of findings of a severity.
+fn count(report: &Report, severity: Severity) -> usize {
+    report.findings.iter().filter(|finding| finding.severity == severity).count()
 }

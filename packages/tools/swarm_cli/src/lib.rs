@@ -11,6 +11,7 @@ pub mod black_box;
 mod box_bag;
 mod box_files;
 mod box_verify;
+mod bt;
 mod bt_check;
 pub mod cases;
 mod cell_file;

@@ -53,7 +53,7 @@ enum Oracle {
     Python,
 }
 
-const EVIDENCES: [Evidence; 11] = [
+const EVIDENCES: [Evidence; 12] = [
     Evidence {
         name: "demo",
         about: "20 perturbed assemblies; emergency stops in motion; deploying and rolling back",
@@ -136,6 +136,16 @@ const EVIDENCES: [Evidence; 11] = [
             executable: "cell",
             arguments: &["evidence-black-box", "--out"],
             oracle: Oracle::Itself,
+        },
+    },
+    Evidence {
+        name: "bt-oracle",
+        about: "random behaviour trees on BehaviorTree.CPP and here, every transition compared",
+        workload: Workload::Program {
+            package: "swarm_bt_evidence",
+            executable: "bt_evidence",
+            arguments: &["oracle", "--out"],
+            oracle: Oracle::Python,
         },
     },
 ];
@@ -321,7 +331,7 @@ mod tests {
         let error = run(&Layout::at("/nowhere"), "speed").unwrap_err();
         assert_eq!(
             error.to_string(),
-            "no evidence is called `speed`; there are: demo, artifact, gate, safety-jitter, safety-estop, safety-purity, safety-cost, safety-proof, safety-faults, safety-availability, black-box"
+            "no evidence is called `speed`; there are: demo, artifact, gate, safety-jitter, safety-estop, safety-purity, safety-cost, safety-proof, safety-faults, safety-availability, black-box, bt-oracle"
         );
     }
 

@@ -218,6 +218,11 @@ fn sorted_once(mut errors: Vec<LoadError>) -> Vec<LoadError> {
     errors
 }
 
+/// Whether trees may use a node of that id without a registry.
+pub fn is_builtin(id: &str) -> bool {
+    builtin::find(id).is_some()
+}
+
 /// Names of nodes and trees, as BehaviorTree.CPP has them (`docs/name_validation_rules.md`).
 fn check_name(name: &str) -> Result<(), String> {
     if matches!(name, "root" | "Root") {

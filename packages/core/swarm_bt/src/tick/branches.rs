@@ -114,15 +114,8 @@ impl<O: Observer> Exec<'_, O> {
     fn chosen_case(&self, switch: &Switch) -> usize {
         let default = switch.cases.len();
         let Some(variable) = self.bound(&switch.variable) else { return default };
-        let Some(variable) = Text::of(variable) else { return default };
-        let number = variable.number(self.tree);
-        let equals = |case: &Binding| {
-            let Some(case) = self.bound(case).and_then(Text::of) else { return false };
-            // Numbers are equal as in scripts.
-            case.as_str() == variable.as_str()
-                || matches!((number, case.number(self.tree)), (Some(a), Some(b))
-                    if (a - b).abs() <= f64::from(f32::EPSILON))
-        };
+        let Some(variable) = Variable::of(self.tree, variable) else { return default };
+        let equals = |case: &Binding| self.bound(case).is_some_and(|case| variable.equals(self.tree, case));
         switch.cases.iter().position(equals).unwrap_or(default)
     }
 
@@ -197,6 +190,29 @@ impl<O: Observer> Exec<'_, O> {
         }
         self.keep(id, Memory::default());
         Ok(())
+    }
+}
+
+/// What a Switch compares with its cases.
+pub(crate) struct Variable<'v> {
+    text: Text<'v>,
+    number: Option<f64>,
+}
+
+impl<'v> Variable<'v> {
+    /// `None` for a vector, which equals no case.
+    pub(crate) fn of(tree: &Tree, value: &'v Value) -> Option<Self> {
+        let text = Text::of(value)?;
+        let number = text.number(tree);
+        Some(Variable { text, number })
+    }
+
+    /// Equal as text, or as numbers, which are equal as in scripts.
+    pub(crate) fn equals(&self, tree: &Tree, case: &Value) -> bool {
+        let Some(case) = Text::of(case) else { return false };
+        case.as_str() == self.text.as_str()
+            || matches!((self.number, case.number(tree)), (Some(a), Some(b))
+                if (a - b).abs() <= f64::from(f32::EPSILON))
     }
 }
 

@@ -31,6 +31,8 @@ mod queues;
 mod test_node;
 mod timed;
 
+pub(crate) use branches::Variable;
+
 use swarm_base::Time;
 
 use crate::board::Board;

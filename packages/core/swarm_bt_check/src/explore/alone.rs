@@ -126,18 +126,9 @@ impl<'l, 't> Alone<'l, 't> {
     pub(super) fn livelock(&self, findings: &mut Vec<Finding>) {
         let ends = self.can_end();
         let Some(trap) = self.states().find(|id| !ends[*id as usize]) else { return };
-        // All that can be reached from there.
-        let mut inside = BTreeSet::from([trap]);
-        let mut open = vec![trap];
-        while let Some(id) = open.pop() {
-            for edge in self.local.known_edges(id) {
-                if let Target::State(to) = edge.target
-                    && inside.insert(to)
-                {
-                    open.push(to);
-                }
-            }
-        }
+        // The last state found in there is one to which the tree comes back, or stays in.
+        let last = self.reachable(trap).into_iter().next_back().unwrap_or(trap);
+        let inside = self.reachable(last);
         let calls = |id: LocalId| self.local.known_edges(id).iter().any(|edge| !edge.events.is_empty());
         let lives = inside.iter().any(|id| calls(*id) || self.local.state(*id).next_timer().is_some());
         // The innermost node that runs all the while is the one that does not let go.
@@ -166,6 +157,22 @@ impl<'l, 't> Alone<'l, 't> {
         let mut finding = Finding::at(tree, uid, code, Severity::Error).says(problem, advice(tree, uid));
         finding.example = Some(self.example(trap, None));
         findings.push(finding);
+    }
+
+    /// All states that can be reached from one, itself included.
+    fn reachable(&self, from: LocalId) -> BTreeSet<LocalId> {
+        let mut inside = BTreeSet::from([from]);
+        let mut open = vec![from];
+        while let Some(id) = open.pop() {
+            for edge in self.local.known_edges(id) {
+                if let Target::State(to) = edge.target
+                    && inside.insert(to)
+                {
+                    open.push(to);
+                }
+            }
+        }
+        inside
     }
 
     /// By state: whether some answers lead to an end, or to where nobody has looked.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use swarm_bt::{LeafKind, Tree};
+use swarm_bt::{LeafKind, Status, Tree};
 
 use super::local::{Edge, Event, Target};
 use crate::finding::{Example, LeafScript, RoleScript};
@@ -24,6 +24,9 @@ pub(super) fn example(roles: &[Role<'_>], way: &[(usize, &Edge)]) -> Example {
             note(tree, event, &mut scripts[*role]);
         }
     }
+    for ((_, tree), scripts) in roles.iter().zip(&mut scripts) {
+        add_uncalled(tree, scripts);
+    }
     let roles = roles.iter().zip(ticks).zip(scripts);
     let roles = roles.map(|(((role, _), ticks), leaves)| RoleScript {
         role: (*role).to_owned(),
@@ -31,6 +34,21 @@ pub(super) fn example(roles: &[Role<'_>], way: &[(usize, &Edge)]) -> Example {
         leaves: leaves.into_values().collect(),
     });
     Example { steps, roles: roles.collect() }
+}
+
+/// A run needs an answer of every leaf, called or not.
+fn add_uncalled(tree: &Tree, scripts: &mut BTreeMap<String, LeafScript>) {
+    for info in tree.nodes() {
+        let Some(model) = tree.leaf_model(info.uid) else { continue };
+        let condition = model.kind == LeafKind::Condition;
+        let answer = if condition { Status::Failure } else { Status::Running };
+        scripts.entry(info.name.clone()).or_insert_with(|| LeafScript {
+            leaf: info.name.clone(),
+            condition,
+            answers: vec![answer],
+            outputs: BTreeMap::new(),
+        });
+    }
 }
 
 /// Nodes of one name share their script, in the order in which they are called.

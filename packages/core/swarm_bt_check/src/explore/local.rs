@@ -12,8 +12,8 @@ use std::collections::HashMap;
 
 use swarm_base::Time;
 use swarm_bt::{
-    Direction, LeafCall, LeafKind, Leaves, Observer, PortType, State, Status, TickError, Transition, Tree,
-    Value, tick_observed,
+    Direction, Halt, LeafCall, LeafKind, Leaves, Observer, PortType, State, Status, TickError, Transition,
+    Tree, Value, tick_observed,
 };
 
 use super::choices::Choices;
@@ -82,7 +82,6 @@ pub(super) struct Local<'t> {
     pub(super) cut: bool,
     /// By state: whether ticks of it were left out.
     cut_at: Vec<bool>,
-    history_matters: bool,
 }
 
 /// Above so many leaves an action always answers RUNNING first: else the ways that one tick can go are too many.
@@ -115,9 +114,6 @@ impl<'t> Local<'t> {
                 bound.map(|(port, slot)| (port.name.clone(), candidates(tree, slot, port.ty))).collect()
             }
         });
-        let history_matters = views
-            .iter()
-            .any(|view| matches!(view.id(), "SkipUnlessUpdated" | "WaitValueUpdate" | "WasEntryUpdated"));
         let mut local = Local {
             tree,
             bounds,
@@ -129,7 +125,6 @@ impl<'t> Local<'t> {
             ticked: vec![false; views.len()],
             cut: false,
             cut_at: Vec::new(),
-            history_matters,
         };
         local.intern(State::new(tree));
         local
@@ -186,9 +181,7 @@ impl<'t> Local<'t> {
             }
             let target = match answer {
                 Ok(Status::Running) => {
-                    if !self.history_matters {
-                        state.forget_history(self.tree, now);
-                    }
+                    state.forget_history(self.tree, now);
                     match self.intern(state) {
                         Some(id) => Some(Target::State(id)),
                         None => None,
@@ -263,7 +256,7 @@ impl Leaves for World<'_, '_> {
     fn start(&mut self, leaf: &mut LeafCall<'_>) -> Status {
         let uid = leaf.uid();
         if let Some(view) = self.local.tree.view(uid)
-            && view.reads().iter().any(|(port, _)| matches!(leaf.get_opt::<Value>(port), Ok(None)))
+            && view.reads().iter().any(|(port, _)| matches!(leaf.get_opt::<Value>(*port), Ok(None)))
         {
             self.events.push(Event::Empty { uid });
         }
@@ -276,8 +269,9 @@ impl Leaves for World<'_, '_> {
         self.answer(leaf, later)
     }
 
-    fn halt(&mut self, leaf: &mut LeafCall<'_>) {
+    fn halt(&mut self, leaf: &mut LeafCall<'_>) -> Halt {
         self.events.push(Event::Halted { uid: leaf.uid() });
+        Halt::Done
     }
 }
 

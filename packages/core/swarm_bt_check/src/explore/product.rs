@@ -146,12 +146,23 @@ impl<'t> Product<'t> {
     fn take(&self, mut world: World, role: usize, edge: &Edge, disorder: &mut Option<u16>) -> Taken {
         let (mut gives_up, mut over) = (false, false);
         for event in &edge.events {
-            let Event::Answered { uid, answer, .. } = event else { continue };
-            let Some(op) = self.cooperation.op_of(role, *uid) else { continue };
-            match self.cooperation.answer(&mut world.shared, role, op, *answer) {
+            let (uid, claimed) = match event {
+                Event::Answered { uid, answer, .. } => (*uid, Some(*answer)),
+                Event::Halted { uid } => (*uid, None),
+                Event::Empty { .. } => continue,
+            };
+            let Some(op) = self.cooperation.op_of(role, uid) else { continue };
+            let Some(claimed) = claimed else {
+                over |= self.cooperation.leave_wait(&mut world.shared, role, op);
+                continue;
+            };
+            match self.cooperation.answer(&mut world.shared, role, op, claimed) {
                 Answer::Fits => over |= *op == Op::EndRun,
-                Answer::GivesUp => gives_up = true,
-                Answer::OutOfOrder => *disorder = Some(*uid),
+                Answer::GivesUp => {
+                    gives_up = true;
+                    over |= self.cooperation.leave_wait(&mut world.shared, role, op);
+                }
+                Answer::OutOfOrder => *disorder = Some(uid),
                 Answer::Impossible => return Taken::Impossible,
             }
         }

@@ -38,14 +38,22 @@ pub(super) struct Cooperation {
 /// Where everybody is. Small numbers only, so that equal situations are equal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Shared {
-    /// By role: phases that it stands ready for, and that it has entered.
-    phases: Box<[(u8, u8)]>,
+    /// By role.
+    phases: Box<[Phase]>,
     /// By meeting and role: rounds that it stands ready for, and that it has passed.
     meetings: Box<[(u8, u8)]>,
     /// By resource: the role that holds it.
     holders: Box<[Option<u8>]>,
     /// One bit for each role that makes the others stand still.
     holds: u32,
+}
+
+/// Phases that a role stands ready for, that it has entered, and in which it has acted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+struct Phase {
+    ready: u8,
+    entered: u8,
+    acted: u8,
 }
 
 /// Whether a leaf can give an answer where everybody is.
@@ -120,7 +128,7 @@ impl Cooperation {
 
     pub(super) fn start(&self) -> Shared {
         Shared {
-            phases: vec![(0, 0); self.roles].into(),
+            phases: vec![Phase::default(); self.roles].into(),
             meetings: vec![(0, 0); self.roles * self.meetings.len()].into(),
             holders: vec![None; self.resources.len()].into(),
             holds: 0,
@@ -136,7 +144,7 @@ impl Cooperation {
         match op {
             Op::Phase(number) => {
                 let name = self.phases.get(usize::from(*number).wrapping_sub(1)).map_or("?", |name| name);
-                let missing = (0..self.roles).filter(|other| shared.phases[*other].0 < *number).collect();
+                let missing = (0..self.roles).filter(|other| shared.phases[*other].ready < *number).collect();
                 format!("at the barrier of phase '{name}' for {}", list(missing))
             }
             Op::Meet { place, who, .. } => {
@@ -176,17 +184,21 @@ impl Cooperation {
         };
         match *op {
             Op::Phase(number) => {
-                let (_, entered) = shared.phases[role];
+                let entered = shared.phases[role].entered;
                 if number == 0 || number < entered || number > entered + 1 {
                     return if claimed == Status::Failure { Answer::OutOfOrder } else { Answer::Impossible };
                 }
-                shared.phases[role].0 = shared.phases[role].0.max(number);
-                // A role enters what it stands ready for as soon as all do, whether it still waits there or has given up.
-                let all_ready = shared.phases.iter().map(|(ready, _)| *ready).min().unwrap_or(0);
-                for (ready, entered) in &mut shared.phases {
-                    *entered = (*entered).max((*ready).min(all_ready));
+                shared.phases[role].ready = shared.phases[role].ready.max(number);
+                // A role enters what it stands ready for as soon as all do.
+                let all_ready = shared.phases.iter().map(|phase| phase.ready).min().unwrap_or(0);
+                for phase in &mut shared.phases {
+                    phase.entered = phase.entered.max(phase.ready.min(all_ready));
                 }
-                waits(all_ready >= number)
+                let acts = all_ready >= number;
+                if acts {
+                    shared.phases[role].acted = shared.phases[role].acted.max(number);
+                }
+                waits(acts)
             }
             Op::Meet { place, who, enough } => {
                 let at = place * self.roles;
@@ -224,6 +236,29 @@ impl Cooperation {
             }
             Op::EndRun => fits(Status::Success),
         }
+    }
+
+    /// The leaf stops waiting without having got what it waited for. True if that ends the run: the role had entered with the others,
+    /// who may act relying on it.
+    pub(super) fn leave_wait(&self, shared: &mut Shared, role: usize, op: &Op) -> bool {
+        match *op {
+            Op::Phase(number) => {
+                let phase = &mut shared.phases[role];
+                if number <= phase.acted || number != phase.ready {
+                    return false;
+                }
+                if number == phase.entered {
+                    return true;
+                }
+                phase.ready = number - 1;
+            }
+            Op::Meet { place, .. } => {
+                let (ready, passed) = &mut shared.meetings[place * self.roles + role];
+                *ready = *passed;
+            }
+            Op::Acquire(_) | Op::GiveBack(_) | Op::Hold | Op::ReleaseHold | Op::EndRun => {}
+        }
+        false
     }
 
     /// Rounds only matter relative to one another: what all have passed is taken off.

@@ -10,6 +10,15 @@ const AT_MOST: usize = 6;
 /// Values for an entry of this type: the literals of the scripts that use it, the numbers on either side of them, and
 /// one that is none of them.
 pub(super) fn candidates(tree: &Tree, slot: SlotId, ty: PortType) -> Vec<Value> {
+    if !matters(tree, slot) {
+        return vec![match ty {
+            PortType::Bool => Value::Bool(true),
+            PortType::Str => Value::from("any"),
+            PortType::Vector => Value::from(vec![0.0]),
+            PortType::Float => Value::Float(0.0),
+            PortType::Int | PortType::Any => Value::Int(0),
+        }];
+    }
     let literals: Vec<Value> = scripts_using(tree, slot).flat_map(|script| script.literals()).collect();
     let mut values: Vec<Value> = Vec::new();
     let mut add = |value: Value| {
@@ -45,6 +54,14 @@ pub(super) fn candidates(tree: &Tree, slot: SlotId, ty: PortType) -> Vec<Value> 
         }
     }
     values
+}
+
+/// Whether what an entry holds can change what the tree does by itself: a script or a built-in node reads it.
+fn matters(tree: &Tree, slot: SlotId) -> bool {
+    let mut nodes =
+        tree.nodes().iter().filter_map(|info| tree.view(info.uid)).filter(|view| view.leaf().is_none());
+    nodes.any(|view| view.reads().iter().any(|(_, read)| *read == slot))
+        || scripts_using(tree, slot).next().is_some()
 }
 
 fn scripts_using(tree: &Tree, slot: SlotId) -> impl Iterator<Item = ScriptView<'_>> {

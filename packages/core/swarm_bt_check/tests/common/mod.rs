@@ -16,8 +16,8 @@ pub fn registry() -> Registry {
         .leaf(LeafModel::action("Measure").output("value", PortType::Int))
         .leaf(LeafModel::action("Use").input("value", Any))
         .leaf(LeafModel::action("EnterPhase").input("phase", Str))
-        .leaf(LeafModel::action("Barrier").input("name", Str).input_or("roles", Str, ""))
-        .leaf(LeafModel::action("Quorum").input("name", Str).input("k", Str))
+        .leaf(LeafModel::action("Barrier").input("meeting", Str).input_or("roles", Str, ""))
+        .leaf(LeafModel::action("Quorum").input("meeting", Str).input("k", Str))
         .leaf(LeafModel::action("Lock").input("resource", Str))
         .leaf(LeafModel::action("Unlock").input("resource", Str))
         .leaf(LeafModel::action("RequestHold"))
@@ -26,7 +26,7 @@ pub fn registry() -> Registry {
 }
 
 pub fn table() -> LeafTable {
-    let meeting = Meeting { name: "name", roles: &["roles"], enough: None };
+    let meeting = Meeting { name: "meeting", roles: &["roles"], enough: None };
     LeafTable::new()
         .leaf("Move", Answers::ACTION, Pace::TakesTime)
         .leaf("Blink", Answers::COMPLETED, Pace::AtOnce)

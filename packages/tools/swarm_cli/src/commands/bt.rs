@@ -1,15 +1,17 @@
 //! `cell bt`: behaviour trees.
 
-use crate::{Outcome, bt_check};
+use crate::{Outcome, bt, bt_check};
 
-/// Behaviour trees: check them.
+/// Behaviour trees: run them with scripted leaves, check them.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Bt {
+    Run(bt::run::Args),
     Check(bt_check::Args),
 }
 
 pub(crate) fn run(command: &Bt) -> anyhow::Result<Outcome> {
     match command {
+        Bt::Run(args) => bt::run::run(args),
         Bt::Check(args) => bt_check::run(args),
     }
 }
