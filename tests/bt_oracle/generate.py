@@ -166,8 +166,9 @@ class Generator:
                 count = self.rng.choice([2, 3, 3])
             if name.startswith("Switch"):
                 count = int(name[-1]) + 1
-                # Whole numbers and text: 4.8.2 takes 2.5 for 2, because it ignores what follows the digits.
-                attributes["variable"] = "{%s}" % self.rng.choice(["a", "c", "k", "s"] if "a" in names else ["z"])
+                # Whole numbers and text: 4.8.2 takes 2.5 for 2, because it ignores what follows the digits. And no entry that
+                # SetBlackboard copies: the text that this port reads would become the type of the copy.
+                attributes["variable"] = "{%s}" % self.rng.choice(["w", "s"] if "a" in names else ["w"])
                 for case in range(1, count):
                     attributes[f"case_{case}"] = self.rng.choice(["0", "1", "2", "3", "p", "q", "pq"])
             children = [self.node(names, depth + 1, subtrees) for _ in range(count)]
@@ -188,8 +189,8 @@ class Generator:
         trees = []
         for i in range(self.subtrees):
             body = self.node(["x", "z"], 3, [j for j in range(i)])
-            trees.append(f'<BehaviorTree ID="Sub{i}"><Sequence><Script code="z := 1"/>{body}</Sequence></BehaviorTree>')
-        start = "<Script code=\"a := 1; b := 2.5; c := 0; s := 'p'; a += 1; k := 2\"/>"
+            trees.append(f'<BehaviorTree ID="Sub{i}"><Sequence><Script code="z := 1; w := (x &gt; 1 ? 2 : 1)"/>{body}</Sequence></BehaviorTree>')
+        start = "<Script code=\"a := 1; b := 2.5; c := 0; s := 'p'; a += 1; k := 2; w := (c &gt; 1 ? 2 : c)\"/>"
         body = self.node(numbers, 0, list(range(self.subtrees)))
         inner = f"<Sequence>{start}{body}</Sequence>"
         main = f'<BehaviorTree ID="T"><ReactiveSequence><{MARK}/>{inner}</ReactiveSequence></BehaviorTree>'

@@ -1,9 +1,19 @@
 //! The other side of a tick: what the leaves do is an input.
+//!
+//! Part of the tick: nothing here panics, and the lints below keep it so.
+#![deny(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unreachable,
+    clippy::unwrap_used
+)]
 
 use swarm_base::Time;
 
 use crate::board::Board;
-use crate::model::{Direction, LeafModel, PortKey};
+use crate::model::{Direction, LeafModel, Port, PortKey};
 use crate::state::State;
 use crate::status::Status;
 use crate::tree::{Binding, Leaf, Tree};
@@ -70,7 +80,7 @@ pub enum PortError {
     OutputToLiteral { leaf: String, port: String },
 }
 
-impl LeafCall<'_> {
+impl<'a> LeafCall<'a> {
     /// The id of the leaf in the registry, as `MoveTo`.
     pub fn id(&self) -> &str {
         &self.model.id
@@ -103,22 +113,22 @@ impl LeafCall<'_> {
     /// Reads an input port in the type asked for.
     #[inline]
     pub fn get<T: FromValue>(&self, port: impl PortKey) -> Result<T, PortError> {
-        let at = self.find(port, Direction::Output)?;
-        match self.value(at) {
-            Some(value) => self.read(at, value),
-            None => Err(self.empty(at)),
+        let (port, binding) = self.find(port, Direction::Output)?;
+        match self.value(binding) {
+            Some(value) => self.read(port, value),
+            None => Err(self.empty(port, binding)),
         }
     }
 
     /// As [`LeafCall::get`], but `None` where the tree does not give the port or nothing has been written.
     pub fn get_opt<T: FromValue>(&self, port: impl PortKey) -> Result<Option<T>, PortError> {
-        let at = self.find(port, Direction::Output)?;
-        self.value(at).map(|value| self.read(at, value)).transpose()
+        let (port, binding) = self.find(port, Direction::Output)?;
+        self.value(binding).map(|value| self.read(port, value)).transpose()
     }
 
     #[inline]
-    fn value(&self, at: usize) -> Option<&Value> {
-        match &self.leaf.ports[at] {
+    fn value<'v>(&'v self, binding: &'v Binding) -> Option<&'v Value> {
+        match binding {
             Binding::Unset => None,
             Binding::Literal(value) => Some(value),
             Binding::Slot(slot) => self.state.get(*slot),
@@ -126,15 +136,14 @@ impl LeafCall<'_> {
     }
 
     #[inline]
-    fn read<T: FromValue>(&self, at: usize, value: &Value) -> Result<T, PortError> {
+    fn read<T: FromValue>(&self, port: &Port, value: &Value) -> Result<T, PortError> {
         match T::peek(value) {
             Some(value) => Ok(value),
-            None => self.convert(at, value),
+            None => self.convert(port, value),
         }
     }
 
-    fn convert<T: FromValue>(&self, at: usize, value: &Value) -> Result<T, PortError> {
-        let port = &self.model.ports[at];
+    fn convert<T: FromValue>(&self, port: &Port, value: &Value) -> Result<T, PortError> {
         // Text is read as the port's type first: `"1"` on a port of type bool is `true`, whoever asks.
         let value = match value {
             Value::Str(text) => value.convert(port.ty).or_else(|error| {
@@ -145,17 +154,18 @@ impl LeafCall<'_> {
         };
         let converted =
             value.and_then(|v| if T::PORT_TYPE == PortType::Any { Ok(v) } else { v.convert(T::PORT_TYPE) });
-        let converted = converted.map_err(|source| self.type_error(&port.name, source))?;
+        let converted = converted.map_err(|source| self.type_error(port, source))?;
         // `convert` has just made the type right, so that `from_value` finds what it wants.
-        T::from_value(converted).ok_or_else(|| self.empty(at))
+        T::from_value(converted).ok_or_else(|| self.empty(port, &Binding::Unset))
     }
 
     #[cold]
-    fn empty(&self, at: usize) -> PortError {
-        let (leaf, port) = (self.model.id.clone(), self.model.ports[at].name.clone());
-        match &self.leaf.ports[at] {
+    fn empty(&self, port: &Port, binding: &Binding) -> PortError {
+        let (leaf, port) = (self.model.id.clone(), port.name.clone());
+        match binding {
             Binding::Slot(slot) => {
-                PortError::Empty { leaf, port, key: self.tree.slots[slot.0 as usize].key.to_string() }
+                let key = self.tree.slots.get(slot.0 as usize).map_or("", |slot| &*slot.key);
+                PortError::Empty { leaf, port, key: key.to_owned() }
             }
             Binding::Unset | Binding::Literal(_) => PortError::NotGiven { leaf, port },
         }
@@ -163,12 +173,11 @@ impl LeafCall<'_> {
 
     /// Writes an output port. An output that the tree does not connect is dropped.
     pub fn set(&mut self, port: impl PortKey, value: impl Into<Value>) -> Result<(), PortError> {
-        let at = self.find(port, Direction::Input)?;
-        let name = &self.model.ports[at].name;
-        let slot = match &self.leaf.ports[at] {
+        let (port, binding) = self.find(port, Direction::Input)?;
+        let slot = match binding {
             Binding::Unset => return Ok(()),
             Binding::Literal(_) => {
-                let (leaf, port) = (self.model.id.clone(), name.clone());
+                let (leaf, port) = (self.model.id.clone(), port.name.clone());
                 return Err(PortError::OutputToLiteral { leaf, port });
             }
             Binding::Slot(slot) => *slot,
@@ -176,28 +185,31 @@ impl LeafCall<'_> {
         let declared = Board { tree: self.tree, state: self.state }.declared(slot);
         let value = value
             .into()
-            .convert(self.model.ports[at].ty)
-            .and_then(|value| fit(value, declared))
-            .map_err(|source| self.type_error(name, source))?;
+            .convert(port.ty)
+            .and_then(|value| fit(&value, declared))
+            .map_err(|source| self.type_error(port, source))?;
         self.state.put(slot, value);
         Ok(())
     }
 
-    /// The port, unless it goes only the other way.
+    /// The port and what the tree connects it with, unless it goes only the other way.
     #[inline]
-    fn find(&self, port: impl PortKey, not: Direction) -> Result<usize, PortError> {
-        let at = port.place(self.model).filter(|&at| self.model.ports[at].direction != not);
-        at.ok_or_else(|| PortError::Unknown { leaf: self.model.id.clone(), port: port.describe(self.model) })
+    fn find(&self, port: impl PortKey, not: Direction) -> Result<(&'a Port, &'a Binding), PortError> {
+        let (model, leaf) = (self.model, self.leaf);
+        let found = port.place(model).and_then(|at| Some((model.ports.get(at)?, leaf.ports.get(at)?)));
+        found
+            .filter(|(port, _)| port.direction != not)
+            .ok_or_else(|| PortError::Unknown { leaf: model.id.clone(), port: port.describe(model) })
     }
 
-    fn type_error(&self, port: &str, source: ConvertError) -> PortError {
-        PortError::Type { leaf: self.model.id.clone(), port: port.to_owned(), source }
+    fn type_error(&self, port: &Port, source: ConvertError) -> PortError {
+        PortError::Type { leaf: self.model.id.clone(), port: port.name.clone(), source }
     }
 }
 
 /// What is written into an entry of a declared type. Text may become anything, but only text becomes text: an entry of type
 /// string is no place for numbers.
-fn fit(value: Value, declared: PortType) -> Result<Value, ConvertError> {
+fn fit(value: &Value, declared: PortType) -> Result<Value, ConvertError> {
     let from = value.port_type();
     if declared == PortType::Str && from != PortType::Str {
         return Err(ConvertError { value: value.to_string(), from, to: declared });

@@ -32,9 +32,9 @@ pub struct Tree {
     /// Pre- and post-conditions of the nodes that have any.
     pub(crate) hooks: Box<[Hooks]>,
     pub(crate) leaves: Box<[Leaf]>,
+    pub(crate) tests: Box<[TestLeaf]>,
     pub(crate) switches: Box<[Switch]>,
     pub(crate) loops: Box<[Loop]>,
-    pub(crate) tests: Box<[TestLeaf]>,
     pub(crate) models: Box<[LeafModel]>,
     pub(crate) slots: Box<[SlotInfo]>,
     pub(crate) literals: Box<[Value]>,
@@ -342,6 +342,6 @@ impl Tree {
 
     pub(crate) fn enum_value(&self, name: &str) -> Option<i64> {
         let at = self.enums.binary_search_by(|(n, _)| (**n).cmp(name)).ok()?;
-        Some(self.enums[at].1)
+        self.enums.get(at).map(|(_, value)| *value)
     }
 }

@@ -36,10 +36,11 @@
 //! | `starts` | how often each leaf (by name) has been started since the beginning |
 //! | `nodes` | what nodes (by name, or path) keep: IDLE, RUNNING, SUCCESS, FAILURE |
 //! | `transitions` | all of them, as `[name or path, from, to]` |
+//! | `writes` | how often entries have been written |
 //! | `board` | entries after it; null for an empty one |
 
-use std::collections::BTreeMap;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::Value as Json;
@@ -120,6 +121,7 @@ struct Step {
     starts: Option<BTreeMap<String, usize>>,
     nodes: Option<BTreeMap<String, String>>,
     transitions: Option<Vec<[String; 3]>>,
+    writes: Option<BTreeMap<String, u64>>,
     board: Option<BTreeMap<String, Json>>,
 }
 
@@ -347,6 +349,9 @@ fn carry_out(tree: &Tree, state: &mut State, cast: &mut Cast, now: &mut Time, st
         let ours: Vec<[String; 3]> = named.map(|(t, name)| describe(tree, *t, name)).collect();
         same("transitions", &ours, expected)?;
     }
+    for (key, expected) in step.writes.iter().flatten() {
+        same(&format!("writes of {key}"), &state.writes(slot(tree, key)?), expected)?;
+    }
     for (key, expected) in step.board.iter().flatten() {
         let held = state.get(slot(tree, key)?);
         let fits = match (held, expected) {
@@ -416,16 +421,46 @@ fn same<T: PartialEq + std::fmt::Debug>(what: &str, ours: &T, expected: &T) -> C
     if ours == expected { Ok(()) } else { Err(format!("{what}: {ours:?}, expected {expected:?}")) }
 }
 
-#[test]
-fn behaves_as_the_tests_of_behaviortree_cpp_say() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/hand");
-    let (mut different, mut count) = (Vec::new(), 0);
-    for entry in std::fs::read_dir(&folder).expect("the folder of the vectors is there") {
-        let path = entry.expect("can be listed").path();
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/hand");
+
+/// All vectors, by the name of their file.
+fn files() -> BTreeMap<String, Vec<Vector>> {
+    let entries = std::fs::read_dir(FOLDER).expect("the folder of the vectors is there");
+    let paths = entries.map(|entry| entry.expect("can be listed").path());
+    let paths = paths.filter(|path| path.extension().is_some_and(|extension| extension == "json"));
+    let read = |path: PathBuf| {
         let file = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("reading {file}: {e}"));
-        let vectors: Vec<Vector> =
-            serde_json::from_str(&text).unwrap_or_else(|e| panic!("parsing {file}: {e}"));
+        let vectors = serde_json::from_str(&text).unwrap_or_else(|e| panic!("parsing {file}: {e}"));
+        (file, vectors)
+    };
+    paths.map(read).collect()
+}
+
+#[test]
+fn the_readme_counts_the_tests_of_the_original_as_the_files_do() {
+    let readme = std::fs::read_to_string(Path::new(FOLDER).join("README.md")).expect("the readme is there");
+    let files = files();
+    for row in readme.lines().filter(|line| line.contains("_test") || line.starts_with("| gtest_")) {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let [file, counts @ ..] = &cells[..] else { continue };
+        let counts: Vec<usize> = counts.iter().filter_map(|count| count.parse().ok()).collect();
+        let [tests, covered, left_out] = counts[..] else { continue };
+        let vectors = files.get(*file).unwrap_or_else(|| panic!("there is no {file}.json"));
+        let names: BTreeSet<&str> = vectors.iter().map(|vector| vector.upstream.as_str()).collect();
+        assert_eq!(names.len(), covered, "{file}: tests of the original that have a vector");
+        assert_eq!(covered + left_out, tests, "{file}: covered and left out");
+        let listed = readme.lines().filter_map(|line| line.strip_prefix(&format!("| {file}: ")));
+        let listed: usize =
+            listed.filter_map(|rest| Some(rest.split_once(" |")?.0.split(", ").count())).sum();
+        assert_eq!(listed, left_out, "{file}: tests named as left out");
+    }
+}
+
+#[test]
+fn behaves_as_the_tests_of_behaviortree_cpp_say() {
+    let (mut different, mut count) = (Vec::new(), 0);
+    for (file, vectors) in files() {
         assert!(!vectors.is_empty(), "{file} holds no vectors");
         count += vectors.len();
         for vector in vectors {

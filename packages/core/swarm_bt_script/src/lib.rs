@@ -25,7 +25,7 @@
 //! An answer is RUNNING, SUCCESS, FAILURE or SKIPPED, or its letter R, S, F or K. `kind` is
 //! needed only where neither the element (`<Condition ID=..>`) nor `<TreeNodesModel>` says it; without any it is `action`.
 //! `outputs` are written with the answer of the same place in the list: `null` writes nothing, and a list that is shorter
-//! begins again by itself.
+//! begins again by itself. `stops_after` says how often a halted leaf is asked before it has stopped (0: it stops at once).
 //!
 //! # The trace
 //!

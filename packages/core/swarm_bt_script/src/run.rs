@@ -3,9 +3,11 @@
 use std::cell::RefCell;
 
 use swarm_base::Time;
-use swarm_bt::{LeafCall, Leaves, Observer, State, Status, TickError, Transition, Tree, halt, tick_observed};
+use swarm_bt::{
+    Halt, LeafCall, Leaves, Observer, State, Status, TickError, Transition, Tree, halt, tick_observed,
+};
 
-use crate::scripts::{Scripts, ScriptsError};
+use crate::scripts::{Scripts, ScriptsError, StopCall};
 
 /// What happens in a step, in order.
 #[derive(Debug)]
@@ -32,7 +34,10 @@ pub enum Event<'a> {
 pub enum Call {
     Start(Status),
     Running(Status),
-    Halt,
+    /// Told to stop.
+    Halt(Halt),
+    /// Asked whether it has stopped.
+    Halting(Halt),
 }
 
 /// Hears everything that happens in a step.
@@ -50,7 +55,7 @@ impl Run {
     /// Every leaf of the tree needs a script.
     pub fn new(tree: Tree, scripts: Scripts) -> Result<Self, ScriptsError> {
         for node in tree.nodes() {
-            let known = |key: &str| scripts.0.contains_key(key);
+            let known = |key: &str| scripts.by_key.contains_key(key);
             if tree.leaf_model(node.uid).is_some() && !known(&node.name) && !known(&node.id) {
                 let why = format!(
                     "is used at {}:{} but the script file has neither '{}' nor '{}'",
@@ -117,6 +122,14 @@ impl Scripted<'_, '_> {
     }
 }
 
+impl Scripted<'_, '_> {
+    fn stop(&mut self, leaf: &mut LeafCall<'_>, how: StopCall, call: fn(Halt) -> Call) -> Halt {
+        let answer = self.scripts.stop(leaf.name(), leaf.id(), leaf.uid(), how);
+        self.shared.say(Event::Call { uid: leaf.uid(), call: call(answer), problem: None });
+        answer
+    }
+}
+
 impl Leaves for Scripted<'_, '_> {
     fn start(&mut self, leaf: &mut LeafCall<'_>) -> Status {
         self.answer(leaf, Call::Start)
@@ -126,8 +139,12 @@ impl Leaves for Scripted<'_, '_> {
         self.answer(leaf, Call::Running)
     }
 
-    fn halt(&mut self, leaf: &mut LeafCall<'_>) {
-        self.shared.say(Event::Call { uid: leaf.uid(), call: Call::Halt, problem: None });
+    fn halt(&mut self, leaf: &mut LeafCall<'_>) -> Halt {
+        self.stop(leaf, StopCall::Told, Call::Halt)
+    }
+
+    fn halting(&mut self, leaf: &mut LeafCall<'_>) -> Halt {
+        self.stop(leaf, StopCall::Asked, Call::Halting)
     }
 }
 

@@ -4,11 +4,22 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use serde_json::Value as Json;
-use swarm_bt::{LeafKind, Status, Value};
+use swarm_bt::{Halt, LeafKind, Status, Value};
 
 /// What all leaves answer: by node name or registration id.
 #[derive(Clone, Debug, Default)]
-pub struct Scripts(pub(crate) BTreeMap<String, Script>);
+pub struct Scripts {
+    pub(crate) by_key: BTreeMap<String, Script>,
+    /// How many more askings each node that was told to stop takes, by its uid.
+    stopping: BTreeMap<u16, u32>,
+}
+
+/// A leaf is told to stop once, and asked until it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StopCall {
+    Told,
+    Asked,
+}
 
 /// What one leaf answers.
 #[derive(Clone, Debug)]
@@ -18,6 +29,8 @@ pub(crate) struct Script {
     pub(crate) answers: Vec<Status>,
     /// Port and what is written to it; no list is empty.
     pub(crate) outputs: Vec<(String, Vec<Option<Value>>)>,
+    /// How often a halted leaf is asked before it has stopped.
+    pub(crate) stops_after: u32,
     /// Answers given so far.
     pub(crate) position: usize,
 }
@@ -49,6 +62,8 @@ struct Detailed {
     answers: Answers,
     #[serde(default)]
     outputs: BTreeMap<String, Vec<Json>>,
+    #[serde(default)]
+    stops_after: u32,
 }
 
 #[derive(Deserialize)]
@@ -72,7 +87,7 @@ impl Scripts {
         let mut scripts = Scripts::default();
         for (leaf, entry) in entries {
             match Script::of(entry) {
-                Ok(script) => scripts.0.insert(leaf, script),
+                Ok(script) => scripts.by_key.insert(leaf, script),
                 Err(why) => return Err(ScriptsError::Leaf { leaf, why }),
             };
         }
@@ -87,24 +102,41 @@ impl Scripts {
         for (leaf, text) in leaves {
             let answers = letters(text).map_err(|why| ScriptsError::Leaf { leaf: leaf.to_owned(), why })?;
             let kind = Some(if leaf.starts_with('C') { LeafKind::Condition } else { LeafKind::Action });
-            scripts.0.insert(leaf.to_owned(), Script { kind, answers, outputs: Vec::new(), position: 0 });
+            scripts.by_key.insert(
+                leaf.to_owned(),
+                Script { kind, answers, outputs: Vec::new(), stops_after: 0, position: 0 },
+            );
         }
         Ok(scripts)
     }
 
     /// The leaves that the file has a script for.
     pub fn leaves(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
+        self.by_key.keys().map(String::as_str)
     }
 
     pub(crate) fn kind(&self, leaf: &str) -> Option<LeafKind> {
-        self.0.get(leaf)?.kind
+        self.by_key.get(leaf)?.kind
+    }
+
+    /// Whether a node has stopped, told so or asked.
+    pub(crate) fn stop(&mut self, name: &str, id: &str, uid: u16, call: StopCall) -> Halt {
+        let left = match call {
+            StopCall::Told => self.of(name, id).map_or(0, |script| script.stops_after),
+            StopCall::Asked => self.stopping.get(&uid).map_or(0, |left| left.saturating_sub(1)),
+        };
+        self.stopping.insert(uid, left);
+        if left == 0 { Halt::Done } else { Halt::Pending }
+    }
+
+    fn of(&mut self, name: &str, id: &str) -> Option<&mut Script> {
+        let key = if self.by_key.contains_key(name) { name } else { id };
+        self.by_key.get_mut(key)
     }
 
     /// The next answer, and what is written with it. `None` where the leaf has no script.
     pub(crate) fn next(&mut self, name: &str, id: &str) -> Option<(Status, Vec<(String, Value)>)> {
-        let key = if self.0.contains_key(name) { name } else { id };
-        let script = self.0.get_mut(key)?;
+        let script = self.of(name, id)?;
         let at = script.position;
         script.position += 1;
         let written = script.outputs.iter().filter_map(|(port, values)| {
@@ -116,15 +148,15 @@ impl Scripts {
 
 impl Script {
     fn of(entry: Entry) -> Result<Self, String> {
-        let (kind, answers, outputs) = match entry {
-            Entry::Letters(text) => (None, letters(&text)?, BTreeMap::new()),
-            Entry::List(list) => (None, words(&list)?, BTreeMap::new()),
-            Entry::Detailed(Detailed { kind, answers, outputs }) => {
+        let (kind, answers, outputs, stops_after) = match entry {
+            Entry::Letters(text) => (None, letters(&text)?, BTreeMap::new(), 0),
+            Entry::List(list) => (None, words(&list)?, BTreeMap::new(), 0),
+            Entry::Detailed(Detailed { kind, answers, outputs, stops_after }) => {
                 let answers = match answers {
                     Answers::Letters(text) => letters(&text)?,
                     Answers::List(list) => words(&list)?,
                 };
-                (kind, answers, outputs)
+                (kind, answers, outputs, stops_after)
             }
         };
         let kind = kind.map(|kind| match kind {
@@ -139,7 +171,7 @@ impl Script {
             let values: Result<Vec<_>, String> = list.iter().map(value).collect();
             written.push((port, values?));
         }
-        Ok(Script { kind, answers, outputs: written, position: 0 })
+        Ok(Script { kind, answers, outputs: written, stops_after, position: 0 })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 use swarm_base::Time;
-use swarm_bt::{Status, TickError, Tree};
+use swarm_bt::{Halt, Status, TickError, Tree};
 
 use crate::run::{Call, Event};
 
@@ -28,7 +28,7 @@ pub fn tree_line(tree: &Tree) -> String {
 /// | `event` | fields |
 /// |---|---|
 /// | `begin` | `step`, `t_ns` |
-/// | `call` | `step`, `uid`, `path`, `call` (`start`, `running`, `halt`), `answer` (not of `halt`), `problem` (an output that could not be written) |
+/// | `call` | `step`, `uid`, `path`, `call` (`start`, `running`, `halt`, `halting`), `answer` (of the last two `DONE` or `PENDING`), `problem` (an output that could not be written) |
 /// | `transition` | `step`, `uid`, `path`, `from`, `to` (`IDLE`, `RUNNING`, `SUCCESS`, `FAILURE`) |
 /// | `ticked` | `step`, `answer`, or `error` with the `uid` and `path` of the node |
 /// | `halted` | `step`, and `error` as above |
@@ -38,12 +38,13 @@ pub fn json_line(tree: &Tree, step: u64, event: &Event<'_>) -> String {
         Event::Begin { step, now: Time(t_ns) } => json!({"event": "begin", "step": step, "t_ns": t_ns}),
         Event::Call { uid, call, problem } => {
             let (call, answer) = match call {
-                Call::Start(answer) => ("start", Some(answer)),
-                Call::Running(answer) => ("running", Some(answer)),
-                Call::Halt => ("halt", None),
+                Call::Start(answer) => ("start", answer.as_str()),
+                Call::Running(answer) => ("running", answer.as_str()),
+                Call::Halt(answer) => ("halt", stopped(*answer)),
+                Call::Halting(answer) => ("halting", stopped(*answer)),
             };
             let line = json!({"event": "call", "step": step, "uid": uid, "path": path(*uid), "call": call});
-            let line = with(line, "answer", answer.map(|answer| answer.as_str()));
+            let line = with(line, "answer", Some(answer));
             with(line, "problem", problem.as_deref())
         }
         Event::Transition(t) => json!({
@@ -54,6 +55,13 @@ pub fn json_line(tree: &Tree, step: u64, event: &Event<'_>) -> String {
         Event::Halted(answer) => ended("halted", step, None, answer.as_ref().err()),
     }
     .to_string()
+}
+
+fn stopped(answer: Halt) -> &'static str {
+    match answer {
+        Halt::Done => "DONE",
+        Halt::Pending => "PENDING",
+    }
 }
 
 fn ended(event: &str, step: u64, answer: Option<Status>, error: Option<&TickError>) -> Json {

@@ -37,7 +37,7 @@ pub struct Vector {
     pub step_ms: u64,
     /// The answer to each tick, as letters; `E` is an error, and ends the run.
     pub answers: String,
-    /// The leaf calls of each step: `s5` start, `r5` running, `h5` halt of node 5. Not compared where absent.
+    /// The leaf calls of each step: `s5` start, `r5` running, `h5` halt of node 5, `a5` asked whether it has stopped. Not compared where absent.
     pub calls: Option<Vec<String>>,
     /// Uid and new status of every transition, in order: `3R 4S 4I`. Not compared where absent.
     pub transitions: Option<String>,
@@ -174,7 +174,8 @@ fn short(uid: u16, call: Call) -> String {
     let kind = match call {
         Call::Start(_) => 's',
         Call::Running(_) => 'r',
-        Call::Halt => 'h',
+        Call::Halt(_) => 'h',
+        Call::Halting(_) => 'a',
     };
     format!("{kind}{uid}")
 }

@@ -270,7 +270,7 @@ impl RoleExecutor {
     }
 
     fn halt_tree(&mut self, inputs: &RoleInputs, dt: f64) {
-        if self.halted {
+        if self.halted && self.tree_state.halting() == 0 {
             return;
         }
         self.halted = true;

@@ -80,7 +80,7 @@ fn a_halt_is_written_too() {
     let (output, trace) = run(TREE, LEAVES, "1", &["--halt-after", "1", "--period-ms", "5"]);
     assert!(output.status.success(), "{output:?}");
     let lines = short(&trace);
-    let halt = lines.iter().position(|line| line == "halt Pick::3/gently -").expect("halted");
+    let halt = lines.iter().position(|line| line == "halt Pick::3/gently DONE").expect("halted");
     assert!(lines[..halt].contains(&"#2 at 0".to_owned()), "{lines:?}");
     assert_eq!(lines[lines.len() - 2..], ["1 RUNNING>IDLE", "Some(\"halted\")"]);
 }

@@ -79,8 +79,8 @@ impl<'s, 'd> Builder<'s, 'd> {
         registry: &'s Registry,
         source: &'s Source<'d>,
         mode: Mode,
-        halt_timeout: Option<Duration>,
         substitutions: &'s Substitutions,
+        halt_timeout: Option<Duration>,
     ) -> Self {
         Builder {
             registry,
@@ -153,9 +153,9 @@ impl<'s, 'd> Builder<'s, 'd> {
             scripts: self.scripts.into(),
             hooks: self.hooks.into(),
             leaves: self.leaves.into(),
+            tests: self.tests.into(),
             switches: self.switches.into(),
             loops: self.loops.into(),
-            tests: self.tests.into(),
             models: self.registry.leaves.as_slice().into(),
             slots: self.boards.slots.into(),
             literals: self.literals.into(),

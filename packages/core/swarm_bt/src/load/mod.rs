@@ -165,7 +165,7 @@ impl<'a> Loader<'a> {
         };
 
         let mode = source.mode(&mut errors).unwrap_or(self.mode);
-        let builder = || Builder::new(self.registry, &source, mode, self.halt_timeout, &self.substitutions);
+        let builder = || Builder::new(self.registry, &source, mode, &self.substitutions, self.halt_timeout);
         let mut seen = BTreeSet::new();
         let tree = builder().build(main, &mut seen, &mut errors);
         for id in source.trees.keys() {

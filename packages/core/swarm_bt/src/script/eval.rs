@@ -3,6 +3,16 @@
 //! Most scripts are arithmetic and comparisons of numbers. Those are evaluated on bare floats ([`Script::number`]), which is
 //! several times faster than on [`Value`]s; as soon as an entry holds anything else, the general way is taken from the start,
 //! which nobody notices because plain expressions change nothing.
+//!
+//! Part of the tick: nothing here panics, and the lints below keep it so.
+#![deny(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unreachable,
+    clippy::unwrap_used
+)]
 
 use smol_str::{SmolStrBuilder, ToSmolStr};
 
@@ -66,13 +76,20 @@ impl Script {
         truth(&value).map_err(|refused| Box::new(self.error(refused)))
     }
 
+    #[inline]
+    fn expr(&self, id: ExprId) -> &Expr {
+        // The parser gives out no other ids than those of the arena.
+        const NONE: Expr = Expr::Literal(Value::Bool(false));
+        self.exprs.get(id as usize).unwrap_or(const { &NONE })
+    }
+
     #[cold]
     fn error(&self, refused: Refused) -> ScriptError {
         ScriptError { script: self.source.to_string(), kind: *refused.0 }
     }
 
     fn eval(&self, id: ExprId, board: &mut Board<'_>) -> Eval<Value> {
-        match &self.exprs[id as usize] {
+        match self.expr(id) {
             Expr::Literal(value) => Ok(value.clone()),
             Expr::Slot(slot) => board.get(*slot).cloned().ok_or_else(|| missing(*slot, board)),
             Expr::Assign(op, slot, right) => self.assign(*op, *slot, *right, board),
@@ -85,7 +102,7 @@ impl Script {
                 self.eval(if holds { *then } else { *otherwise }, board)
             }
             operation => {
-                if self.plain[id as usize]
+                if self.plain.get(id as usize) == Some(&true)
                     && let Some(number) = self.number(id, board)
                 {
                     return Ok(Value::Float(number));
@@ -123,7 +140,7 @@ impl Script {
     /// The fast way, for plain expressions. `None` if the general way would find a fault or text.
     fn number(&self, id: ExprId, board: &Board<'_>) -> Option<f64> {
         let truth = |holds: bool| f64::from(u8::from(holds));
-        match &self.exprs[id as usize] {
+        match self.expr(id) {
             Expr::Literal(value) => value.number(),
             Expr::Slot(slot) => board.get(*slot)?.number(),
             Expr::Unary(UnaryOp::Negate, operand) => Some(-self.number(*operand, board)?),

@@ -47,9 +47,18 @@ impl<O: Observer> Exec<'_, O> {
     pub(super) fn while_do_else(&mut self, id: NodeId, node: &Node) -> Ticked {
         let &[condition, then, ref otherwise @ ..] = self.children(node) else { return self.broken(id) };
         self.set_status(id, NodeStatus::Running);
-        let answer = match (self.execute(condition)?, otherwise.first()) {
+        let decision = self.execute(condition)?;
+        // In the original it stays completed: an action repeats its answer then, and its pre-conditions are not looked at.
+        if self.tree.mode == Mode::Strict && decision.is_completed() {
+            self.reset(condition)?;
+        }
+        let answer = match (decision, otherwise.first()) {
             (Status::Running, _) => return Ok(Status::Running),
-            (Status::Skipped, _) => return self.skipped_condition(id, node, "WhileDoElse"),
+            (Status::Skipped, _) => {
+                // The original resets, and throws then.
+                self.reset_children(node)?;
+                return self.skipped_condition(id, node, "WhileDoElse");
+            }
             (Status::Success, otherwise) => {
                 if let Some(&otherwise) = otherwise {
                     self.reset(otherwise)?;

@@ -6,10 +6,22 @@ use crate::status::{NodeStatus, Observer, Status};
 use crate::tree::{Flag, Int, Mode, Node, ScriptId};
 
 impl<O: Observer> Exec<'_, O> {
-    /// Inverter, ForceSuccess, ForceFailure, SubTree: another answer once the child has completed.
+    /// Inverter, ForceSuccess, ForceFailure: another answer once the child has completed.
     pub(super) fn mapped(&mut self, id: NodeId, node: &Node, completed: fn(Status) -> Status) -> Ticked {
-        let child = self.child(id, node)?;
         self.set_status(id, NodeStatus::Running);
+        self.pass_on(id, node, completed)
+    }
+
+    /// One that has completed and not been reset (a condition of IfThenElse, of WhileDoElse) does not become RUNNING first.
+    pub(super) fn subtree(&mut self, id: NodeId, node: &Node) -> Ticked {
+        if self.status(id) == NodeStatus::Idle {
+            self.set_status(id, NodeStatus::Running);
+        }
+        self.pass_on(id, node, |answer| answer)
+    }
+
+    fn pass_on(&mut self, id: NodeId, node: &Node, completed: fn(Status) -> Status) -> Ticked {
+        let child = self.child(id, node)?;
         let answer = self.execute(child)?;
         if !answer.is_completed() {
             return Ok(answer);

@@ -11,12 +11,25 @@ use crate::status::{NodeStatus, Observer};
 use crate::tree::{Kind, Mode, NO_HOOKS, Node};
 
 impl<O: Observer> Exec<'_, O> {
-    /// Halts what runs and makes every node forget, as `Tree::haltTree`, which halts the root and then every node once
-    /// more. The original runs the `_onHalted` scripts of idle nodes too; here only what was running is told.
+    /// As `Tree::haltTree`: halts the root, and then every node once more, which runs the `_onHalted` scripts of all, of
+    /// some twice. Strictly only what was running is told, once.
+    pub(super) fn halt_tree(&mut self) -> Done {
+        match self.tree.mode {
+            Mode::Strict => self.halt_all(),
+            Mode::Compat => {
+                self.halt(ROOT)?;
+                for (id, _) in (ROOT..).zip(&self.tree.nodes) {
+                    self.halt(id)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Halts what runs and makes every node forget.
     pub(super) fn halt_all(&mut self) -> Done {
         self.reset(ROOT)?;
-        let tree = self.tree;
-        for (id, node) in (ROOT..).zip(&tree.nodes) {
+        for (id, node) in (ROOT..).zip(&self.tree.nodes) {
             self.stop(id, node)?;
         }
         Ok(())
@@ -41,7 +54,7 @@ impl<O: Observer> Exec<'_, O> {
             // The original forgets to look at its condition again after a halt.
             Kind::Precondition { .. } if self.tree.mode == Mode::Compat => {}
             Kind::Parallel { done, .. } | Kind::ParallelAll { done, .. } => {
-                self.parallel_clear(id, node, done)
+                self.parallel_clear(id, node, done);
             }
             Kind::TryCatch { catch_on_halt } => self.try_catch_halted(id, node, catch_on_halt)?,
             Kind::Timeout { timer, .. }

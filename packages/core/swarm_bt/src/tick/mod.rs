@@ -135,7 +135,7 @@ pub fn halt<O: Observer>(
     observer: &mut O,
 ) -> Result<(), TickError> {
     let mut exec = Exec::begin(tree, state, now, leaves, observer)?;
-    let answer = exec.halt_all().map(|()| Status::Skipped);
+    let answer = exec.halt_tree().map(|()| Status::Skipped);
     exec.end(answer).map(|_| ())
 }
 
@@ -309,7 +309,7 @@ impl<'a, O: Observer> Exec<'a, O> {
             Kind::Delay { msec, timer } => self.delay(id, node, msec, timer),
             Kind::Loop(at) => self.looped(id, node, at),
             Kind::IfUpdated { entry, otherwise, seen } => self.if_updated(id, node, entry, otherwise, seen),
-            Kind::SubTree => self.mapped(id, node, |answer| answer),
+            Kind::SubTree => self.subtree(id, node),
             Kind::Leaf { leaf, kind } => self.leaf(id, leaf, kind),
             Kind::AlwaysSuccess => Ok(Status::Success),
             Kind::AlwaysFailure => Ok(Status::Failure),

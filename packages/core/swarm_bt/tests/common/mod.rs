@@ -107,6 +107,12 @@ impl Bench {
         Self::with_mode(Mode::Compat, xml, leaves)
     }
 
+    /// As [`Bench::new`], in strict mode.
+    pub fn strict(body: &str, leaves: &[(&str, &str)]) -> Self {
+        let xml = format!(r#"<root BTCPP_format="4"><BehaviorTree ID="T">{body}</BehaviorTree></root>"#);
+        Self::with_mode(Mode::Strict, &xml, leaves)
+    }
+
     fn with_mode(mode: Mode, xml: &str, leaves: &[(&str, &str)]) -> Self {
         let registry = registry(leaves.iter().map(|(id, _)| *id));
         let tree = match Loader::new(&registry).mode(mode).document("test.xml", xml).load() {

@@ -28,7 +28,8 @@ use crate::output::read;
 ///
 ///   {"event":"begin","step":1,"t_ns":0}
 ///   {"event":"transition","step":1,"uid":1,"path":"Sequence","from":"IDLE","to":"RUNNING"}
-///   {"event":"call","step":1,"uid":2,"path":"Grasp::2","call":"start","answer":"RUNNING"}      (call: start, running, halt)
+///   {"event":"call","step":1,"uid":2,"path":"Grasp::2","call":"start","answer":"RUNNING"}
+///     (call: start, running, halt, halting; the answer to the last two is DONE or PENDING)
 ///   {"event":"ticked","step":1,"answer":"RUNNING"}                  (or "error", with uid and path of the node, and no answer)
 ///   {"event":"halted","step":9}
 ///
