@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use swarm_bt::Tree;
 
 use crate::explore::{Explored, Limits, common_phases, explore};
-use crate::finding::{Code, Finding, Severity};
+use crate::finding::{Finding, Severity};
 use crate::leaves::LeafTable;
 use crate::linear;
 
@@ -53,12 +53,6 @@ pub fn check(roles: &[RoleTree<'_>], table: &LeafTable, given: &Given, limits: L
     let pairs: Vec<(&str, &Tree)> = roles.iter().map(|role| (role.role, role.tree)).collect();
     let phases = common_phases(&pairs, table, &mut findings);
     let explored = explore(&pairs, phases, table, limits, &mut findings);
-    if let Some(differ) = findings.iter().position(|finding| finding.code == Code::PhasesDiffer) {
-        // That a phase is out of order then goes without saying; the run that shows it shows this.
-        let shown = findings.iter().find(|finding| finding.code == Code::PhaseOutOfOrder);
-        findings[differ].example = shown.and_then(|finding| finding.example.clone());
-        findings.retain(|finding| finding.code != Code::PhaseOutOfOrder);
-    }
     let order = |finding: &Finding| roles.iter().position(|role| role.role == finding.role);
     findings.sort_by_key(|finding| (finding.severity, order(finding), finding.line, finding.code));
     Report { findings, visits, explored }

@@ -146,6 +146,10 @@ impl<'t> Product<'t> {
     fn take(&self, mut world: World, role: usize, edge: &Edge, disorder: &mut Option<u16>) -> Taken {
         let (mut gives_up, mut over) = (false, false);
         for event in &edge.events {
+            // Nobody is bound by what a role does after the run has ended.
+            if over {
+                break;
+            }
             let (uid, claimed) = match event {
                 Event::Answered { uid, answer, .. } => (*uid, Some(*answer)),
                 Event::Halted { uid } => (*uid, None),
@@ -153,14 +157,14 @@ impl<'t> Product<'t> {
             };
             let Some(op) = self.cooperation.op_of(role, uid) else { continue };
             let Some(claimed) = claimed else {
-                over |= self.cooperation.leave_wait(&mut world.shared, role, op);
+                over = self.cooperation.leave_wait(&mut world.shared, role, op);
                 continue;
             };
             match self.cooperation.answer(&mut world.shared, role, op, claimed) {
-                Answer::Fits => over |= *op == Op::EndRun,
+                Answer::Fits => over = *op == Op::EndRun,
                 Answer::GivesUp => {
                     gives_up = true;
-                    over |= self.cooperation.leave_wait(&mut world.shared, role, op);
+                    over = self.cooperation.leave_wait(&mut world.shared, role, op);
                 }
                 Answer::OutOfOrder => *disorder = Some(uid),
                 Answer::Impossible => return Taken::Impossible,

@@ -48,6 +48,14 @@ pub(super) struct Shared {
     holds: u32,
 }
 
+impl Shared {
+    /// The role that makes another one stand still.
+    pub(super) fn holder_of(&self, role: usize) -> Option<usize> {
+        let holds = self.holds & !(1 << role);
+        (holds != 0).then(|| holds.trailing_zeros() as usize)
+    }
+}
+
 /// Phases that a role stands ready for, that it has entered, and in which it has acted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 struct Phase {
@@ -172,7 +180,7 @@ impl Cooperation {
 
     /// Whether the role may act at all: nobody else makes it stand still.
     pub(super) fn may_act(shared: &Shared, role: usize) -> bool {
-        shared.holds & !(1 << role) == 0
+        shared.holder_of(role).is_none()
     }
 
     /// Whether the leaf can answer so now; if so, what the roles share afterwards.

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::example::{Role, example, leaf_name};
-use super::product::{ENDED, Product};
+use super::product::{ENDED, OutOfOrder, Product};
+use super::shared::{Cooperation, Op};
 use crate::finding::{Code, Example, Finding, Severity};
 
 /// Judges the worlds that have been explored.
@@ -20,13 +21,26 @@ impl<'p, 't> Together<'p, 't> {
         Together { product, roles }
     }
 
+    /// Where it is known that the roles' phases differ, what comes of that goes without saying: of the findings that it causes only
+    /// a run that shows it is kept.
     pub(super) fn judge(&self, findings: &mut Vec<Finding>) {
-        self.out_of_order(findings);
-        let before = findings.len();
-        self.deadlocks(findings);
-        if findings.len() == before {
-            self.no_end(findings);
+        let mut found = Vec::new();
+        self.out_of_order(&mut found);
+        self.deadlocks(&mut found);
+        if let Some(differ) = findings.iter_mut().find(|finding| finding.code == Code::PhasesDiffer) {
+            let (of_phases, others) = found.into_iter().partition(|finding| self.is_of_phases(finding));
+            let of_phases: Vec<Finding> = of_phases;
+            differ.example = of_phases.into_iter().next().and_then(|finding| finding.example);
+            found = others;
+        } else if found.is_empty() {
+            self.no_end(&mut found);
         }
+        findings.append(&mut found);
+    }
+
+    fn is_of_phases(&self, finding: &Finding) -> bool {
+        let role = self.roles.iter().position(|(role, _)| *role == finding.role);
+        matches!(role.and_then(|role| self.product.cooperation.op_of(role, finding.uid)), Some(Op::Phase(_)))
     }
 
     fn example(&self, world: u32) -> Example {
@@ -42,7 +56,7 @@ impl<'p, 't> Together<'p, 't> {
 
     fn out_of_order(&self, findings: &mut Vec<Finding>) {
         let mut told = BTreeSet::new();
-        for &super::product::OutOfOrder { world, step, uid } in &self.product.out_of_order {
+        for &OutOfOrder { world, step, uid } in &self.product.out_of_order {
             let role = usize::from(step.role);
             if !told.insert((role, uid)) {
                 continue;
@@ -74,16 +88,25 @@ impl<'p, 't> Together<'p, 't> {
         let mut told: BTreeSet<Wait> = BTreeSet::new();
         for id in worlds {
             let waits = &vain[id as usize];
-            if waits.iter().all(|wait| told.contains(wait)) {
+            // What waits in vain here does so elsewhere, too; each is told once.
+            if waits.iter().any(|wait| told.contains(wait)) {
+                told.extend(waits);
                 continue;
             }
             told.extend(waits);
-            let Some(first) = waits.first() else { continue };
-            let mut finding = self.finding(*first, Code::Deadlock).says(
-                format!("{}: {}", "nothing but a time-out ends these waits", self.situation(id, waits)),
+            let shared = &self.product.worlds[id as usize].shared;
+            let held = waits.iter().any(|(role, _)| !Cooperation::may_act(shared, *role));
+            // Who could act is nearer to the cause than who is made to stand.
+            let first = waits.iter().find(|(role, _)| Cooperation::may_act(shared, *role)).or(waits.first());
+            let Some(first) = first else { continue };
+            let advice = if held {
+                "let the role that makes the others stand still release them before it waits for them, on every way through its tree"
+            } else {
                 "let all roles come to the same barriers in the same order on every way through their trees, also after a failure, and \
-                 take resources in one order",
-            );
+                 take resources in one order"
+            };
+            let problem = format!("nothing but a time-out ends these waits: {}", self.situation(id, waits));
+            let mut finding = self.finding(*first, Code::Deadlock).says(problem, advice);
             finding.example = Some(self.example(id));
             findings.push(finding);
         }
@@ -118,6 +141,13 @@ impl<'p, 't> Together<'p, 't> {
         let names: Vec<&str> = self.roles.iter().map(|(name, _)| *name).collect();
         let mut parts = Vec::new();
         for (role, (name, tree)) in self.roles.iter().enumerate() {
+            if let Some(holder) = world.shared.holder_of(role) {
+                parts.push(format!(
+                    "{name} is made to stand still by {}",
+                    names.get(holder).copied().unwrap_or("?")
+                ));
+                continue;
+            }
             let here: Vec<_> = waits.iter().filter(|(waiting, _)| *waiting == role).collect();
             for (_, uid) in &here {
                 let line = tree.node(*uid).map_or(0, |info| info.line);
