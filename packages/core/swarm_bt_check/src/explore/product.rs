@@ -77,17 +77,51 @@ impl<'t> Product<'t> {
     }
 
     /// Breadth first, so that the way to each world is a shortest one, up to so many worlds. True if there are no more.
+    ///
+    /// Of ticks that concern no other role it does not matter when they happen. So where a role is at one, only that role is ticked:
+    /// whatever the others can do before they can do after it, and none of its ways is left out (a *persistent set*; Godefroid,
+    /// "Partial-Order Methods for the Verification of Concurrent Systems", 1996). All roles are ticked where that role would
+    /// otherwise be alone for ever: where none of its ticks leads to a new world.
     pub(super) fn explore(&mut self, limit: usize) -> bool {
         let mut open = VecDeque::from([0_u32]);
         let mut exhausted = true;
         while let Some(id) = open.pop_front() {
             let mut steps = Vec::new();
-            for role in 0..self.roles.len() {
+            let known = self.worlds.len();
+            let first = (0..self.roles.len()).find(|role| self.is_private(id, *role));
+            if let Some(role) = first {
                 exhausted &= self.step_all(id, role, limit, &mut steps, &mut open);
+            }
+            if self.worlds.len() == known {
+                for role in (0..self.roles.len()).filter(|role| Some(*role) != first) {
+                    exhausted &= self.step_all(id, role, limit, &mut steps, &mut open);
+                }
             }
             self.steps[id as usize] = Some(steps.into());
         }
         exhausted && self.roles.iter().all(|role| !role.cut)
+    }
+
+    /// Whether the role's next tick concerns no other, whatever its leaves answer, and does not end the run in any case. A role that
+    /// another can make stand is never without concern for that one.
+    fn is_private(&mut self, id: u32, role: usize) -> bool {
+        let world = &self.worlds[id as usize];
+        let local = world.locals[role];
+        if local == ENDED || !Cooperation::may_act(&world.shared, role) {
+            return false;
+        }
+        let mut others = (0..self.roles.len()).filter(|other| *other != role && world.locals[*other] != ENDED);
+        if others.any(|other| self.cooperation.holds(other)) {
+            return false;
+        }
+        let cooperation = &self.cooperation;
+        let concerns = |event: &Event| match event {
+            Event::Answered { uid, .. } | Event::Halted { uid } => cooperation.op_of(role, *uid).is_some(),
+            Event::Empty { .. } => false,
+        };
+        let edges = self.roles[role].edges(local);
+        edges.iter().all(|edge| !edge.events.iter().any(concerns))
+            && edges.iter().any(|edge| matches!(edge.target, Target::State(to) if to != local))
     }
 
     fn step_all(

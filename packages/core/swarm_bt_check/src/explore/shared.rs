@@ -134,6 +134,11 @@ impl Cooperation {
         self.ops.get(role)?.get(usize::from(uid - 1))?.as_ref()
     }
 
+    /// Whether the role can make others stand.
+    pub(super) fn holds(&self, role: usize) -> bool {
+        self.ops.get(role).is_some_and(|ops| ops.iter().flatten().any(|op| *op == Op::Hold))
+    }
+
     pub(super) fn start(&self) -> Shared {
         Shared {
             phases: vec![Phase::default(); self.roles].into(),
