@@ -32,6 +32,10 @@ pub enum Together {
     GiveBack {
         resource: &'static str,
     },
+    /// Runs while the role holds a resource, and gives it back when halted.
+    Keep {
+        resource: &'static str,
+    },
     /// Makes all other roles stand still.
     Hold,
     /// Takes that back.
@@ -43,6 +47,8 @@ pub enum Together {
 /// Who meets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Meeting {
+    /// Meetings of different kinds are different, even under one name.
+    pub kind: &'static str,
     /// Port with the meeting's name.
     pub name: &'static str,
     /// Ports with roles that take part, each a list or one role; all roles where none of them is given.
@@ -89,6 +95,7 @@ impl LeafTable {
         let (answers, pace) = match together {
             Together::Phase { .. } | Together::Acquire { .. } => (Answers::ACTION, Pace::UntilFirstSuccess),
             Together::Meet(_) => (Answers::ACTION, Pace::TakesTime),
+            Together::Keep { .. } => (Answers::RUNNING, Pace::TakesTime),
             Together::GiveBack { .. } | Together::Hold | Together::ReleaseHold | Together::EndRun => {
                 (Answers::SUCCESS, Pace::AtOnce)
             }

@@ -89,6 +89,7 @@ fn unreachable(tree: &Tree, flow: &Flow<'_>, findings: &mut Vec<Finding>) {
 /// Children of reactive nodes that halt one another: the earlier one starts over in every tick, and while it runs it halts the
 /// later one.
 fn restarts(tree: &Tree, table: &LeafTable, flow: &Flow<'_>, findings: &mut Vec<Finding>) {
+    let after_running = after_running(tree, flow);
     for view in tree.nodes().iter().filter_map(|info| tree.view(info.uid)) {
         let go_on = match view.id() {
             "ReactiveSequence" => Answers::SUCCESS,
@@ -97,6 +98,7 @@ fn restarts(tree: &Tree, table: &LeafTable, flow: &Flow<'_>, findings: &mut Vec<
         };
         let runs = |uid: u16| flow.answers[usize::from(uid - 1)].any(Answers::RUNNING);
         let mut earlier: Option<(u16, Pace)> = None;
+        // A child that only runs on its way to another answer does not start over while the next one runs.
         for child in view.children().filter(|child| runs(*child)) {
             let pace = pace_below(tree, table, child);
             if let Some((first, first_pace)) = earlier {
@@ -117,12 +119,68 @@ fn restarts(tree: &Tree, table: &LeafTable, flow: &Flow<'_>, findings: &mut Vec<
                 ));
                 break;
             }
-            let passes = flow.answers[usize::from(child - 1)].any(go_on.or(Answers::SKIPPED));
+            let passes = after_running[usize::from(child - 1)].any(go_on);
             if passes && pace != Pace::UntilFirstSuccess {
                 earlier = Some((child, pace));
             }
         }
     }
+}
+
+/// By uid - 1: what a node may answer in the end after it has run for a while.
+fn after_running(tree: &Tree, flow: &Flow<'_>) -> Vec<Answers> {
+    let mut after = vec![Answers::NONE; tree.nodes().len()];
+    // Children have higher uids than their parents.
+    for view in tree.nodes().iter().rev().filter_map(|info| tree.view(info.uid)) {
+        let at = usize::from(view.uid() - 1);
+        let completed = flow.answers[at].without(Answers::RUNNING.or(Answers::SKIPPED));
+        let children: Vec<usize> = view.children().map(|uid| usize::from(uid - 1)).collect();
+        let all = children.iter().fold(Answers::NONE, |sum, child| sum.or(after[*child]));
+        let swapped = |answers: Answers| {
+            let to = |from: Answers, to: Answers| if answers.any(from) { to } else { Answers::NONE };
+            to(Answers::SUCCESS, Answers::FAILURE).or(to(Answers::FAILURE, Answers::SUCCESS))
+        };
+        after[at] = match view.id() {
+            _ if children.is_empty() => {
+                if flow.answers[at].any(Answers::RUNNING) {
+                    completed
+                } else {
+                    Answers::NONE
+                }
+            }
+            "Sequence" | "AsyncSequence" | "SequenceWithMemory" | "ReactiveSequence" => {
+                in_a_row(&children, &after, flow, Answers::SUCCESS, Answers::FAILURE)
+            }
+            "Fallback" | "AsyncFallback" | "ReactiveFallback" => {
+                in_a_row(&children, &after, flow, Answers::FAILURE, Answers::SUCCESS)
+            }
+            "Inverter" => swapped(all),
+            "SubTree" => all,
+            "Delay" => completed,
+            _ if all.is_empty() => Answers::NONE,
+            _ => completed,
+        };
+    }
+    after
+}
+
+/// Children of which the next has its turn after the answer `go_on`; the last one's is the answer then.
+fn in_a_row(
+    children: &[usize],
+    after: &[Answers],
+    flow: &Flow<'_>,
+    go_on: Answers,
+    stop: Answers,
+) -> Answers {
+    let mut ran = false;
+    let mut answers = Answers::NONE;
+    for &child in children {
+        if after[child].any(stop) || ran && flow.answers[child].any(stop) {
+            answers = answers.or(stop);
+        }
+        ran |= after[child].any(go_on);
+    }
+    if ran { answers.or(go_on) } else { answers }
 }
 
 /// How long the leaves below a node take: the slowest of them, as far as known.

@@ -176,6 +176,12 @@ fn reactive_children_that_halt_one_another_are_found() {
     finds("<ReactiveSequence><Move/><Move/></ReactiveSequence>", &["BT401"]);
     finds("<ReactiveFallback><Move/><Move/></ReactiveFallback>", &["BT401"]);
     finds("<ReactiveSequence><Sequence><Move/><Move/></Sequence><See/></ReactiveSequence>", &[]);
+    // What the first one runs for is its failure.
+    finds(
+        "<ReactiveSequence><Fallback><See/><ForceFailure><Move/></ForceFailure></Fallback><Move/></ReactiveSequence>",
+        &[],
+    );
+    finds("<ReactiveSequence><Fallback><See/><Move/></Fallback><Move/></ReactiveSequence>", &["BT401"]);
     // A phase that has been entered is entered at once.
     finds(r#"<ReactiveSequence><EnterPhase phase="a"/><Move/></ReactiveSequence>"#, &[]);
 }
@@ -218,6 +224,26 @@ fn resources_taken_in_opposite_orders_are_found() {
     };
     finds_together(&takes("bench", "tool"), &takes("bench", "tool"), &[]);
     finds_together(&takes("bench", "tool"), &takes("tool", "bench"), &["BT503"]);
+    // Given back however what uses it ends.
+    let uses = |resource: &str, inside: &str| {
+        format!(
+            r#"<Sequence><Lock resource="{resource}"/><Parallel success_count="1" failure_count="1"><KeepLock resource="{resource}"/><Sequence>{inside}<Unlock resource="{resource}"/></Sequence></Parallel></Sequence>"#
+        )
+    };
+    let one_after_the_other =
+        format!("<Sequence>{}{}</Sequence>", uses("bench", "<Move/>"), uses("tool", "<Move/>"));
+    let the_other_way =
+        format!("<Sequence>{}{}</Sequence>", uses("tool", "<Move/>"), uses("bench", "<Move/>"));
+    finds_together(&one_after_the_other, &the_other_way, &[]);
+    finds_together(
+        &uses("bench", &uses("tool", "<Move/>")),
+        &uses("tool", &uses("bench", "<Move/>")),
+        &["BT503"],
+    );
+    // Without the leaf that keeps it, a failure that is dealt with leaves the resource taken.
+    let forgets = r#"<Sequence><Fallback><Sequence><Lock resource="bench"/><Move/><Unlock resource="bench"/></Sequence><Blink/></Fallback><EnterPhase phase="a"/></Sequence>"#;
+    let needs = r#"<Sequence><Lock resource="bench"/><Move/><Unlock resource="bench"/><EnterPhase phase="a"/></Sequence>"#;
+    finds_together(forgets, needs, &["BT503"]);
 }
 
 #[test]

@@ -110,7 +110,8 @@ impl<'t> Product<'t> {
         if local == ENDED || !Cooperation::may_act(&world.shared, role) {
             return false;
         }
-        let mut others = (0..self.roles.len()).filter(|other| *other != role && world.locals[*other] != ENDED);
+        let mut others =
+            (0..self.roles.len()).filter(|other| *other != role && world.locals[*other] != ENDED);
         if others.any(|other| self.cooperation.holds(other)) {
             return false;
         }

@@ -1,6 +1,6 @@
 //! What the roles share: phases, meetings, resources, and who makes whom stand still.
 //!
-//! The link between them is taken as perfect here: what one role says the others know at once. What a link can do to messages is
+//! No message is lost here, though it may take any time. What a link can do to messages is
 //! the affair of the protocols and their simulator; here it is the trees that are judged.
 
 use swarm_bt::{Status, Tree};
@@ -19,6 +19,7 @@ pub(super) enum Op {
     },
     Acquire(usize),
     GiveBack(usize),
+    Keep(usize),
     Hold,
     ReleaseHold,
     EndRun,
@@ -105,8 +106,9 @@ impl Cooperation {
                 let name = text(name)?;
                 Op::Phase(self.phases.iter().position(|phase| *phase == name).map_or(0, |at| at as u8 + 1))
             }
-            Together::Meet(Meeting { name, roles, enough }) => {
-                let place = place(&mut self.meetings, text(name).unwrap_or_default());
+            Together::Meet(Meeting { kind, name, roles, enough }) => {
+                let name = format!("{kind} '{}'", text(name)?);
+                let place = place(&mut self.meetings, name);
                 let named: Vec<String> =
                     roles.iter().filter_map(|port| text(port)).filter(|names| !names.is_empty()).collect();
                 let takes_part = |role: &str| {
@@ -124,6 +126,7 @@ impl Cooperation {
             }
             Together::Acquire { resource } => Op::Acquire(place(&mut self.resources, text(resource)?)),
             Together::GiveBack { resource } => Op::GiveBack(place(&mut self.resources, text(resource)?)),
+            Together::Keep { resource } => Op::Keep(place(&mut self.resources, text(resource)?)),
             Together::Hold => Op::Hold,
             Together::ReleaseHold => Op::ReleaseHold,
             Together::EndRun => Op::EndRun,
@@ -165,7 +168,7 @@ impl Cooperation {
                 let missing = (0..self.roles)
                     .filter(|other| who & 1 << other != 0 && self.meeting(shared, *place, *other).0 < round)
                     .collect();
-                format!("at '{}' for {}", self.meetings[*place], list(missing))
+                format!("at {} for {}", self.meetings[*place], list(missing))
             }
             Op::Acquire(place) => {
                 let holder = shared.holders[*place].map(usize::from);
@@ -175,7 +178,9 @@ impl Cooperation {
                     list(holder.into_iter().collect())
                 )
             }
-            Op::GiveBack(_) | Op::Hold | Op::ReleaseHold | Op::EndRun => "for nothing".to_owned(),
+            Op::GiveBack(_) | Op::Keep(_) | Op::Hold | Op::ReleaseHold | Op::EndRun => {
+                "for nothing".to_owned()
+            }
         }
     }
 
@@ -191,9 +196,12 @@ impl Cooperation {
     /// Whether the leaf can answer so now; if so, what the roles share afterwards.
     pub(super) fn answer(&self, shared: &mut Shared, role: usize, op: &Op, claimed: Status) -> Answer {
         let fits = |answer: Status| if answer == claimed { Answer::Fits } else { Answer::Impossible };
+        // Messages take their time: a role may go on waiting where it need not.
         let waits = |succeeds: bool| match claimed {
+            Status::Running => Answer::Fits,
+            Status::Success if succeeds => Answer::Fits,
             Status::Failure if !succeeds => Answer::GivesUp,
-            _ => fits(if succeeds { Status::Success } else { Status::Running }),
+            _ => Answer::Impossible,
         };
         match *op {
             Op::Phase(number) => {
@@ -208,7 +216,7 @@ impl Cooperation {
                     phase.entered = phase.entered.max(phase.ready.min(all_ready));
                 }
                 let acts = all_ready >= number;
-                if acts {
+                if acts && claimed == Status::Success {
                     shared.phases[role].acted = shared.phases[role].acted.max(number);
                 }
                 waits(acts)
@@ -220,7 +228,7 @@ impl Cooperation {
                 let there = (0..self.roles)
                     .filter(|other| who & 1 << other != 0 && shared.meetings[at + other].0 >= round);
                 let passes = there.count() as u32 >= enough;
-                if passes {
+                if passes && claimed == Status::Success {
                     shared.meetings[at + role].1 = round;
                     self.settle(shared, place, who);
                 }
@@ -228,11 +236,12 @@ impl Cooperation {
             }
             Op::Acquire(place) => {
                 let free = shared.holders[place].is_none_or(|holder| usize::from(holder) == role);
-                if free {
+                if free && claimed == Status::Success {
                     shared.holders[place] = Some(role as u8);
                 }
                 waits(free)
             }
+            Op::Keep(_) => fits(Status::Running),
             Op::GiveBack(place) => {
                 if shared.holders[place] == Some(role as u8) {
                     shared.holders[place] = None;
@@ -269,7 +278,8 @@ impl Cooperation {
                 let (ready, passed) = &mut shared.meetings[place * self.roles + role];
                 *ready = *passed;
             }
-            Op::Acquire(_) | Op::GiveBack(_) | Op::Hold | Op::ReleaseHold | Op::EndRun => {}
+            Op::Keep(place) if shared.holders[place] == Some(role as u8) => shared.holders[place] = None,
+            Op::Keep(_) | Op::Acquire(_) | Op::GiveBack(_) | Op::Hold | Op::ReleaseHold | Op::EndRun => {}
         }
         false
     }

@@ -20,22 +20,24 @@ pub fn registry() -> Registry {
         .leaf(LeafModel::action("Quorum").input("meeting", Str).input("k", Str))
         .leaf(LeafModel::action("Lock").input("resource", Str))
         .leaf(LeafModel::action("Unlock").input("resource", Str))
+        .leaf(LeafModel::action("KeepLock").input("resource", Str))
         .leaf(LeafModel::action("RequestHold"))
         .leaf(LeafModel::action("ReleaseHold"))
         .leaf(LeafModel::action("AbortRun"))
 }
 
 pub fn table() -> LeafTable {
-    let meeting = Meeting { name: "meeting", roles: &["roles"], enough: None };
+    let meeting = Meeting { kind: "barrier", name: "meeting", roles: &["roles"], enough: None };
     LeafTable::new()
         .leaf("Move", Answers::ACTION, Pace::TakesTime)
         .leaf("Blink", Answers::COMPLETED, Pace::AtOnce)
         .leaf("Stay", Answers::RUNNING, Pace::TakesTime)
         .together("EnterPhase", Together::Phase { name: "phase" })
         .together("Barrier", Together::Meet(meeting))
-        .together("Quorum", Together::Meet(Meeting { enough: Some("k"), ..meeting }))
+        .together("Quorum", Together::Meet(Meeting { kind: "quorum", enough: Some("k"), ..meeting }))
         .together("Lock", Together::Acquire { resource: "resource" })
         .together("Unlock", Together::GiveBack { resource: "resource" })
+        .together("KeepLock", Together::Keep { resource: "resource" })
         .together("RequestHold", Together::Hold)
         .together("ReleaseHold", Together::ReleaseHold)
         .together("AbortRun", Together::EndRun)
