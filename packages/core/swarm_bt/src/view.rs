@@ -362,7 +362,7 @@ impl State {
         for (node, memory) in tree.nodes.iter().zip(&mut self.memory) {
             match node.kind {
                 Kind::Repeat { cycles: Int::Is(-1) } | Kind::Retry { attempts: Int::Is(-1) } => {
-                    memory.index = 0
+                    memory.index = 0;
                 }
                 Kind::IfUpdated { entry, seen, .. } | Kind::WasEntryUpdated { entry, seen } => {
                     looked_at.push((entry, seen));

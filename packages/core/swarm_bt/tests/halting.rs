@@ -81,7 +81,11 @@ fn a_leaf_that_stops_is_asked_in_every_tick_and_started_again_only_then() {
     };
     assert_eq!(step(&mut state, &mut leaves, Status::Success), (Status::Running, "s3".into(), 0));
     assert_eq!(step(&mut state, &mut leaves, Status::Failure), (Status::Failure, "h3".into(), 1));
-    assert_eq!(state.status(3), Some(NodeStatus::Idle), "the node has forgotten it, the leaf has not stopped");
+    assert_eq!(
+        state.status(3),
+        Some(NodeStatus::Idle),
+        "the node has forgotten it, the leaf has not stopped"
+    );
     assert_eq!(step(&mut state, &mut leaves, Status::Failure), (Status::Failure, "?3".into(), 1));
     assert_eq!(step(&mut state, &mut leaves, Status::Success), (Status::Running, "?3".into(), 1));
     assert_eq!(state.status(3), Some(NodeStatus::Running), "it is wanted, and waits");
@@ -144,7 +148,8 @@ fn a_leaf_that_takes_too_long_to_stop_is_reported_until_it_has() {
 #[test]
 fn a_limit_that_is_no_time_is_refused() {
     let registry = common::registry(["A"]);
-    let xml = r#"<root BTCPP_format="4"><BehaviorTree ID="T"><A _halt_timeout_ms="soon"/></BehaviorTree></root>"#;
+    let xml =
+        r#"<root BTCPP_format="4"><BehaviorTree ID="T"><A _halt_timeout_ms="soon"/></BehaviorTree></root>"#;
     let error = Loader::new(&registry).document("t.xml", xml).load().unwrap_err().to_string();
     assert!(error.contains("_halt_timeout_ms=\"soon\" is not a whole number of milliseconds"), "{error}");
 }
@@ -166,7 +171,8 @@ fn transitions_do_not_depend_on_how_long_a_leaf_takes_to_stop_while_it_is_not_wa
     let trace = |stops_after| {
         let (mut state, mut leaves) = (State::new(&tree), Slow::new(stops_after));
         let mut transitions = Vec::new();
-        for condition in [Status::Success, Status::Failure, Status::Failure, Status::Failure, Status::Success] {
+        for condition in [Status::Success, Status::Failure, Status::Failure, Status::Failure, Status::Success]
+        {
             leaves.condition = condition;
             tick_observed(&tree, &mut state, Time(0), &mut leaves, &mut transitions).expect("ticks");
         }

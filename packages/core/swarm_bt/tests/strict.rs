@@ -147,7 +147,8 @@ fn an_entry_is_removed_through_a_remapping() {
 
 #[test]
 fn a_halt_tells_only_what_was_running_and_once() {
-    let body = r#"<Sequence><Script code="n := 0; m := 0" _onHalted="m += 1"/><A _onHalted="n += 1"/></Sequence>"#;
+    let body =
+        r#"<Sequence><Script code="n := 0; m := 0" _onHalted="m += 1"/><A _onHalted="n += 1"/></Sequence>"#;
     let (mut theirs, mut ours) = both(body, &[("A", "R")]);
     for (b, running, idle) in [(&mut theirs, "2", "1"), (&mut ours, "1", "0")] {
         b.tick();

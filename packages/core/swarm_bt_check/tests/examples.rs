@@ -119,7 +119,7 @@ fn a_tree_never_ends_after_the_example_of_a_livelock() {
             r#"<Fallback><See/><Repeat num_cycles="-1"><ForceSuccess><Act/></ForceSuccess></Repeat></Fallback>"#,
             Code::Livelock,
         ),
-        (r#"<Sequence><Act/><See/><Stay/></Sequence>"#, Code::Livelock),
+        ("<Sequence><Act/><See/><Stay/></Sequence>", Code::Livelock),
     ] {
         let finding = only(&check_one(body), code);
         let Played { tree, mut state, mut player, last } = play(body, &finding);

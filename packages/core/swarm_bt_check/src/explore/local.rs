@@ -182,10 +182,7 @@ impl<'t> Local<'t> {
             let target = match answer {
                 Ok(Status::Running) => {
                     state.forget_history(self.tree, now);
-                    match self.intern(state) {
-                        Some(id) => Some(Target::State(id)),
-                        None => None,
-                    }
+                    self.intern(state).map(Target::State)
                 }
                 Ok(status) => Some(Target::Ended(status)),
                 Err(error) => Some(Target::Failed(Box::new(error))),

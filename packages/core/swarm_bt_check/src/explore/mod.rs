@@ -121,8 +121,8 @@ pub(crate) fn common_phases(
                     continue;
                 }
                 let differs =
-                    (0..).find(|at| names.get(*at).copied() != expected.get(*at).map(String::as_str));
-                let uid = differs.and_then(|at: usize| found.get(at)).map_or(1, |(uid, _)| *uid);
+                    names.iter().zip(expected.iter()).take_while(|(ours, theirs)| *ours == *theirs).count();
+                let uid = found.get(differs).map_or(1, |(uid, _)| *uid);
                 let mut finding = Finding::at(tree, uid, Code::PhasesDiffer, Severity::Error).says(
                     format!(
                         "the role enters the phases {}, but {other} enters {}",

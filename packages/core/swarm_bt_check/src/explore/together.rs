@@ -50,7 +50,7 @@ impl<'p, 't> Together<'p, 't> {
     fn finding(&self, (role, uid): Wait, code: Code) -> Finding {
         let (name, tree) = self.roles[role];
         let mut finding = Finding::at(tree, uid, code, Severity::Error);
-        finding.role = name.to_owned();
+        name.clone_into(&mut finding.role);
         finding
     }
 
