@@ -124,6 +124,7 @@ mod substitute;
 mod tick;
 mod tree;
 mod value;
+mod view;
 
 pub use leaf::{Halt, LeafCall, Leaves, PortError};
 pub use load::{
@@ -138,3 +139,4 @@ pub use substitute::{Replacement, SubstitutionError, Substitutions, TestAnswer, 
 pub use tick::{TickError, TickErrorKind, halt, tick, tick_observed, tick_until_settled};
 pub use tree::{Mode, NodeInfo, Tree};
 pub use value::{ConvertError, FromValue, PortType, Value};
+pub use view::{Access, Hook, NodeView, Number, ScriptView};

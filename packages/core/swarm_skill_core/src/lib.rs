@@ -16,6 +16,7 @@
 //! 3. [`RunState::Ended`] comes when the outcome is known and the arms stand.
 
 mod body;
+mod check;
 mod cooperation;
 mod deploy;
 mod executor;
@@ -32,6 +33,7 @@ mod run;
 mod shadow;
 mod skill;
 
+pub use check::leaf_table;
 pub use cooperation::{Cooperation, CooperationConfig, Entry, Leave, PhaseError, Receipt, Timing};
 pub use deploy::{ArmAtRest, Busy, Deployment, Next, NotAtRest, Request, Step, check_rest, plan};
 pub use executor::{Activity, INPUT_TIMEOUT, RoleExecutor, RoleSpec, RoleState, RunIdentity};

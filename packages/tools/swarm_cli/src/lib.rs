@@ -12,6 +12,7 @@ mod box_bag;
 mod box_files;
 mod box_verify;
 mod bt;
+mod bt_check;
 pub mod cases;
 mod cell_file;
 mod commands;

@@ -10,6 +10,7 @@
 //! `&&` and `||` evaluate both sides, `==` on numbers allows a difference of 1.2e-7, comparisons chain (`1 < x < 5`),
 //! and a slot keeps the type of its first value.
 
+mod accesses;
 mod eval;
 mod fast;
 mod lexer;

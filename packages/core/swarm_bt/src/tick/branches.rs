@@ -139,12 +139,9 @@ impl<O: Observer> Exec<'_, O> {
         chosen.unwrap_or(default)
     }
 
-    /// As the original: equal as text, or both are numbers and these are equal.
     fn equals(&self, variable: &Value, case: &Binding) -> bool {
         let Some(case) = self.bound(case) else { return false };
-        let (Some(variable), Some(case)) = (Text::of(variable), Text::of(case)) else { return false };
-        variable.as_str() == case.as_str()
-            || matches!((variable.number(self.tree), case.number(self.tree)), (Some(a), Some(b)) if same(a, b))
+        Variable::of(self.tree, variable).is_some_and(|variable| variable.equals(self.tree, case))
     }
 
     fn bound<'b>(&'b self, binding: &'b Binding) -> Option<&'b Value> {
@@ -232,6 +229,29 @@ fn whole(value: &Value) -> Option<f64> {
 /// Numbers are equal as in scripts.
 fn same(a: f64, b: f64) -> bool {
     (a - b).abs() <= f64::from(f32::EPSILON)
+}
+
+/// What a Switch compares with its cases.
+pub(crate) struct Variable<'v> {
+    text: Text<'v>,
+    number: Option<f64>,
+}
+
+impl<'v> Variable<'v> {
+    /// `None` for a vector, which equals no case.
+    pub(crate) fn of(tree: &Tree, value: &'v Value) -> Option<Self> {
+        let text = Text::of(value)?;
+        let number = text.number(tree);
+        Some(Variable { text, number })
+    }
+
+    /// Equal as text, or as numbers, which are equal as in scripts.
+    pub(crate) fn equals(&self, tree: &Tree, case: &Value) -> bool {
+        let Some(case) = Text::of(case) else { return false };
+        case.as_str() == self.text.as_str()
+            || matches!((self.number, case.number(tree)), (Some(a), Some(b))
+                if same(a, b))
+    }
 }
 
 /// A value as the text that BehaviorTree.CPP compares, without allocating.

@@ -32,8 +32,10 @@ mod queues;
 mod test_node;
 mod timed;
 
+pub(crate) use branches::Variable;
 pub use error::{TickError, TickErrorKind};
 use error::{described, error};
+
 use swarm_base::Time;
 
 use crate::board::Board;
