@@ -97,12 +97,17 @@ fn a_leaf_that_stops_is_asked_in_every_tick_and_started_again_only_then() {
 #[test]
 fn a_leaf_that_is_no_longer_wanted_while_it_stops_is_not_told_twice() {
     let tree = load("<ReactiveSequence><C/><A/></ReactiveSequence>", &["C", "A"], None, Mode::Strict);
-    let (mut state, mut leaves) = (State::new(&tree), Slow::new(2));
-    for condition in [Status::Success, Status::Failure, Status::Success, Status::Failure, Status::Failure] {
-        leaves.condition = condition;
-        tick(&tree, &mut state, Time(0), &mut leaves).expect("ticks");
-    }
-    assert_eq!((leaves.calls().as_str(), state.halting()), ("s3 h3 ?3 ?3", 0));
+    let run = |stops_after| {
+        let (mut state, mut leaves) = (State::new(&tree), Slow::new(stops_after));
+        for wanted in [true, false, true, false, false, false] {
+            leaves.condition = if wanted { Status::Success } else { Status::Failure };
+            tick(&tree, &mut state, Time(0), &mut leaves).expect("ticks");
+        }
+        (leaves.calls(), state)
+    };
+    let (calls, state) = run(3);
+    assert_eq!((calls.as_str(), state.halting()), ("s3 h3 ?3 ?3 ?3", 0));
+    assert_eq!(state, run(0).1, "nothing is left of it that a leaf that stops at once does not leave");
 }
 
 #[test]
