@@ -45,7 +45,10 @@ pub use leaves::{phases, registry};
 pub use link::{LOCAL_QUEUE, Link, LocalLink, contract};
 pub use message::{DecodeError, Report, RoleMessage, Standing};
 pub use motion::MotionLimits;
-pub use policy::{NamedPolicy, Policy, PolicyError};
+pub use policy::{
+    ChunkPlayer, Deviation, Due, Feature, NamedPolicy, Playing, Policy, PolicyError, Scaling, Statistics,
+    StatisticsProblem, StatisticsUnreadable,
+};
 pub use role_io::{
     GripperSample, GripperTarget, JointSample, PartSighting, RoleInputs, RoleOutputs, WrenchSample,
 };

@@ -1,5 +1,11 @@
 //! A learned function that answers within a deadline, or does not answer.
 
+mod chunk;
+mod statistics;
+
+pub use chunk::{ChunkPlayer, Due, Playing};
+pub use statistics::{Deviation, Feature, Scaling, Statistics, StatisticsProblem, StatisticsUnreadable};
+
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
