@@ -247,8 +247,9 @@ impl RoleExecutor {
     }
 
     fn tick_tree(&mut self, inputs: &RoleInputs, dt: f64, velocity: &mut JointVector) {
+        let clock = self.last_tick.unwrap_or_default();
         let Self { spec, body, cooperation, tree_state, active, tree_time, last_failure, .. } = self;
-        let context = Context { now: *tree_time, dt, inputs, body, cooperation, velocity };
+        let context = Context { now: *tree_time, clock, dt, inputs, body, cooperation, velocity };
         let mut carrier = Carrier { context, active, last_failure };
         let answer = swarm_bt::tick_until_settled(
             &spec.tree,
@@ -275,8 +276,10 @@ impl RoleExecutor {
         }
         self.halted = true;
         let mut unused = JointVector::zeros();
+        let clock = self.last_tick.unwrap_or_default();
         let Self { spec, body, cooperation, tree_state, active, tree_time, last_failure, .. } = self;
-        let context = Context { now: *tree_time, dt, inputs, body, cooperation, velocity: &mut unused };
+        let context =
+            Context { now: *tree_time, clock, dt, inputs, body, cooperation, velocity: &mut unused };
         let mut carrier = Carrier { context, active, last_failure };
         // The only error is that of an `_onHalted` script; every leaf has been halted by then.
         if let Err(error) = swarm_bt::halt(&spec.tree, tree_state, *tree_time, &mut carrier, &mut ()) {

@@ -46,8 +46,10 @@ pub use link::{LOCAL_QUEUE, Link, LocalLink, contract};
 pub use message::{DecodeError, Report, RoleMessage, Standing};
 pub use motion::MotionLimits;
 pub use policy::{
-    ChunkPlayer, Deviation, Due, Feature, NamedPolicy, Playing, Policy, PolicyError, Scaling, Statistics,
-    StatisticsProblem, StatisticsUnreadable,
+    ACTION, Answer, ChunkModel, ChunkPlayer, ChunkedPolicy, Deviation, Due, Feature, InlineRunner,
+    ModelInput, ModelShape, NamedPolicy, ObservationError, Observer, OutOfDistribution, Playing, Policy,
+    PolicyError, PolicyKind, PolicyRunner, Statistics, StatisticsProblem, StatisticsUnreadable, Ticket,
+    runner_contract, shape_of,
 };
 pub use role_io::{
     GripperSample, GripperTarget, JointSample, PartSighting, RoleInputs, RoleOutputs, WrenchSample,

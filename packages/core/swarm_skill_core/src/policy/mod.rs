@@ -1,10 +1,30 @@
-//! A learned function that answers within a deadline, or does not answer.
+//! Learned functions: what they are asked, what their answers mean, and when an answer is none.
+//!
+//! There are two kinds. A [`Policy`] answers within the tick in which it is asked, or does not answer: a small network close to the
+//! motion, called by the leaf `RunPolicy`. A [`ChunkedPolicy`] thinks for several ticks and answers with actions for many: an ACT or
+//! diffusion policy as the field trains them, called by the leaf `FollowPolicy`.
+//!
+//! # Flow of a chunked policy
+//!
+//! 1. [`Observer`] makes an observation of one instant; what is missing or too old is an error by name.
+//! 2. [`ChunkedPolicy::judge`] compares it with the statistics of the training data; what is far from them is refused by name.
+//! 3. [`ChunkedPolicy::normalise`], and to the [`PolicyRunner`], whose answer comes in a later tick.
+//! 4. [`ChunkedPolicy::denormalise`], and to the [`ChunkPlayer`], which says every tick what is due.
 
 mod chunk;
+mod chunked;
+mod observation;
+mod runner;
 mod statistics;
 
 pub use chunk::{ChunkPlayer, Due, Playing};
-pub use statistics::{Deviation, Feature, Scaling, Statistics, StatisticsProblem, StatisticsUnreadable};
+pub use chunked::{ACTION, ChunkedPolicy, OutOfDistribution, shape_of};
+pub use observation::{ObservationError, Observer};
+pub use runner::{
+    Answer, ChunkModel, InlineRunner, ModelInput, ModelShape, PolicyRunner, Ticket,
+    contract as runner_contract,
+};
+pub use statistics::{Deviation, Feature, Statistics, StatisticsProblem, StatisticsUnreadable};
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -36,17 +56,32 @@ pub enum PolicyError {
     Late { took: Duration, deadline: Duration },
     #[error("the {what} has {found} values, the policy's has {expected}")]
     Length { what: &'static str, found: usize, expected: usize },
+    #[error("an observation has {found} inputs, the policy's {expected}")]
+    Inputs { found: usize, expected: usize },
+    #[error("input '{name}' has {found} values, the policy's has {expected}")]
+    Input { name: String, found: usize, expected: usize },
+    #[error("an earlier question has not been answered yet")]
+    Busy,
     #[error("inference failed: {0}")]
     Failed(String),
 }
 
-/// A policy as a tree knows it. Sessions are loaded and warmed up when a skill is deployed, and used by one run after another.
+/// A policy as a tree knows it. It is loaded and warmed up when a skill is deployed, and used by one run after another.
 #[derive(Clone)]
 pub struct NamedPolicy {
-    /// The name that `RunPolicy` asks for.
+    /// The name that `RunPolicy` or `FollowPolicy` asks for.
     pub name: String,
     pub deadline: Duration,
-    pub policy: Arc<Mutex<dyn Policy>>,
+    pub kind: PolicyKind,
+}
+
+/// How a policy answers.
+#[derive(Clone)]
+pub enum PolicyKind {
+    /// In the tick in which it is asked.
+    Reactive(Arc<Mutex<dyn Policy>>),
+    /// Later, and for many ticks.
+    Chunked(Arc<ChunkedPolicy>),
 }
 
 impl fmt::Debug for NamedPolicy {

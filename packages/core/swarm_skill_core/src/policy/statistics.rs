@@ -21,14 +21,7 @@
 use std::fmt;
 
 use serde_json::{Map, Value};
-
-/// How values are brought into the range that a network was trained in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scaling {
-    MeanStd,
-    MinMax,
-    Identity,
-}
+use swarm_artifact::Scaling;
 
 /// The statistics of all features.
 #[derive(Clone, Debug, PartialEq)]

@@ -11,8 +11,8 @@ use swarm_cell::{ArmError, CellConfig, arm_models};
 use swarm_kinematics::{ArmModel, JointVector, Load};
 use swarm_skill_core::{
     GripperSample, INPUT_TIMEOUT, JointSample, Link, LocalLink, MotionLimits, NamedPolicy, Outcome,
-    PartSighting, Policy, PolicyError, RoleInputs, RoleMessage, RoleSpec, Run, RunIdentity, RunState,
-    SafetyView, Timing, WrenchSample, phases, registry,
+    PartSighting, Policy, PolicyError, PolicyKind, RoleInputs, RoleMessage, RoleSpec, Run, RunIdentity,
+    RunState, SafetyView, Timing, WrenchSample, phases, registry,
 };
 
 pub(crate) const PART_A: &str = "part_a";
@@ -69,7 +69,7 @@ impl Cell {
         let policy = NamedPolicy {
             name: "insert_peg".into(),
             deadline: Duration::from_micros(2_000),
-            policy: Arc::new(Mutex::new(policy)),
+            kind: PolicyKind::Reactive(Arc::new(Mutex::new(policy))),
         };
         let specs: Vec<RoleSpec> = TREES.into_iter().map(|(role, xml)| spec(role, xml, &policy)).collect();
         let identity = RunIdentity {
