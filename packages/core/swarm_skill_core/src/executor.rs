@@ -201,6 +201,12 @@ impl RoleExecutor {
         &self.spec
     }
 
+    /// Paths of the tree's leaves that are under way, in the order of the tree.
+    pub fn active_nodes(&self) -> impl Iterator<Item = &str> {
+        let tree = &self.spec.tree;
+        tree.nodes().iter().filter(|node| self.active.contains_key(&node.uid)).map(|node| node.path.as_str())
+    }
+
     pub fn standing(&self) -> &Standing {
         &self.cooperation.own_report().standing
     }

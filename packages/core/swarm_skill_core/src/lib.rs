@@ -27,9 +27,12 @@ mod link;
 mod message;
 mod motion;
 mod policy;
+mod preview;
+mod robots;
 mod role_io;
 mod run;
 mod skill;
+mod twin;
 
 pub use cooperation::{Cooperation, CooperationConfig, Entry, Leave, PhaseError, Receipt, Timing};
 pub use deploy::{ArmAtRest, Busy, Deployment, Next, NotAtRest, Request, Step, check_rest, plan};
@@ -49,10 +52,13 @@ pub use policy::{
     ACTION, Answer, ChunkModel, ChunkPlayer, ChunkedPolicy, Deviation, Due, Feature, InlineRunner,
     ModelInput, ModelShape, NamedPolicy, ObservationError, Observer, OutOfDistribution, Playing, Policy,
     PolicyError, PolicyKind, PolicyRunner, Statistics, StatisticsProblem, StatisticsUnreadable, Ticket,
-    runner_contract, shape_of,
+    Untimed, contract as policy_contract, runner_contract, shape_of,
 };
+pub use preview::{Footprint, Limit, Margin, Place, Preview, PreviewRefusal, Scene, Swept, preview};
+pub use robots::cell_robots;
 pub use role_io::{
     GripperSample, GripperTarget, JointSample, PartSighting, RoleInputs, RoleOutputs, WrenchSample,
 };
 pub use run::{Outcome, REST_RAD_PER_S, Run, RunState, SafetyView};
 pub use skill::{CellRobot, Material, Skill, SkillProblem, SkillProblems};
+pub use twin::{Grasps, REACH_M, Twin, TwinArm, TwinPart};

@@ -13,6 +13,7 @@
 
 mod chunk;
 mod chunked;
+pub mod contract;
 mod observation;
 mod runner;
 mod statistics;
@@ -66,6 +67,30 @@ pub enum PolicyError {
     Failed(String),
 }
 
+/// A policy on a virtual clock: it answers in no time, however long the computer takes that the clock stands still for.
+#[derive(Debug)]
+pub struct Untimed<P>(pub P);
+
+impl<P: Policy> Policy for Untimed<P> {
+    fn observation_len(&self) -> usize {
+        self.0.observation_len()
+    }
+
+    fn action_len(&self) -> usize {
+        self.0.action_len()
+    }
+
+    fn infer(
+        &mut self,
+        observation: &[f32],
+        action: &mut [f32],
+        _deadline: Duration,
+    ) -> Result<Duration, PolicyError> {
+        self.0.infer(observation, action, Duration(u64::MAX))?;
+        Ok(Duration::ZERO)
+    }
+}
+
 /// A policy as a tree knows it. It is loaded and warmed up when a skill is deployed, and used by one run after another.
 #[derive(Clone)]
 pub struct NamedPolicy {
@@ -76,7 +101,7 @@ pub struct NamedPolicy {
 }
 
 /// How a policy answers.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub enum PolicyKind {
     /// In the tick in which it is asked.
     Reactive(Arc<Mutex<dyn Policy>>),

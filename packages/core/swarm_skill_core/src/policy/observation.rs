@@ -248,7 +248,7 @@ fn check(values: &[f64]) -> Result<(), usize> {
 }
 
 /// Values of one step of a source.
-pub fn source_len(source: &InputSource, dof: usize) -> usize {
+pub(super) fn source_len(source: &InputSource, dof: usize) -> usize {
     match source {
         InputSource::JointPosition | InputSource::JointVelocity => dof,
         InputSource::Wrench => 6,

@@ -24,6 +24,11 @@ fn the_demo_skill_mates_the_parts() {
 }
 
 #[test]
+fn the_scripted_policy_keeps_the_contract_of_policies() {
+    swarm_skill_core::policy_contract::check(&mut StraightDown::default());
+}
+
+#[test]
 fn every_role_keeps_its_limits_at_every_tick() {
     let mut cell = Cell::new(StraightDown::default());
     cell.run_to_end();
@@ -126,7 +131,7 @@ fn a_part_that_is_not_seen_is_named() {
 #[test]
 fn fingers_that_close_on_nothing_are_noticed() {
     let mut cell = Cell::new(StraightDown::default());
-    cell.slippery = Some(PART_A);
+    cell.make_slippery(PART_A);
     assert_eq!(
         cell.run_to_end(),
         Outcome::Aborted(
