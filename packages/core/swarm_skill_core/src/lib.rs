@@ -7,7 +7,9 @@
 //! - *skill*: behaviour trees for the roles leader, follower and spotter, policies, and a safety envelope.
 //! - *run*: one execution of a skill, [`Run`]; *role executor*: one role of a run, [`RoleExecutor`].
 //! - *phase*: a named part of a run that all roles enter together, see [`Cooperation`]; *link*: how roles talk, [`Link`].
-//! - *leaf*: what a tree can ask of a robot, see [`registry`]; *policy*: a learned function that a leaf calls, [`Policy`].
+//! - *leaf*: what a tree can ask of a robot, see [`registry`]; *policy*: a learned function that a leaf calls, [`Policy`], or asks and
+//!   follows, [`ChunkedPolicy`].
+//! - *twin*: a cell without physics, [`Twin`]; *preview*: a run on it, [`preview`].
 //!
 //! # Flow
 //!

@@ -16,7 +16,7 @@ use swarm_skill_core::{
     Statistics, Timing, Twin, TwinArm, TwinPart, phases, registry, shape_of,
 };
 
-const TREE: &str = r#"<root BTCPP_format="4"><BehaviorTree ID="Main"><Sequence name="reach">
+pub(crate) const TREE: &str = r#"<root BTCPP_format="4"><BehaviorTree ID="Main"><Sequence name="reach">
     <EnterPhase phase="go"/>
     <FollowPolicy name="follow" policy="reach" duration_s="1.0"/>
 </Sequence></BehaviorTree></root>"#;
@@ -47,9 +47,9 @@ pub(crate) fn steady(rad_per_s: f32) -> Script {
     answer_with(move |_, joint, _| if joint == 0 { rad_per_s } else { 0.0 })
 }
 
-struct Scripted {
-    shape: ModelShape,
-    script: Script,
+pub(crate) struct Scripted {
+    pub(crate) shape: ModelShape,
+    pub(crate) script: Script,
 }
 
 impl fmt::Debug for Scripted {

@@ -2,6 +2,7 @@
 //! never, or with something wrong in them.
 
 mod arm;
+mod deployed;
 
 use arm::{Arm, CHUNK, answer_with, policy, steady};
 use swarm_artifact::ActionKind;

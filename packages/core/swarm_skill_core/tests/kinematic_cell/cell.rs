@@ -22,8 +22,8 @@ const TICK: Duration = Duration::from_millis(10);
 /// The envelope's limit of the tool's speed.
 pub(crate) const TCP_SPEED_M_PER_S: f64 = 0.35;
 
-const CELL: &str = include_str!("../../../../../config/cell.yaml");
-const TREES: [(Role, &str); 3] = [
+pub(crate) const CELL: &str = include_str!("../../../../../config/cell.yaml");
+pub(crate) const TREES: [(Role, &str); 3] = [
     (Role::Leader, include_str!("../../../../../tests/data/cooperative_assembly/trees/leader.xml")),
     (Role::Follower, include_str!("../../../../../tests/data/cooperative_assembly/trees/follower.xml")),
     (Role::Spotter, include_str!("../../../../../tests/data/cooperative_assembly/trees/spotter.xml")),
@@ -49,6 +49,17 @@ pub(crate) struct Cell {
 const GRASPS: [(&str, [f64; 3], f64); 2] =
     [(PART_A, [-0.160, 0.0, -0.025], 0.030), (PART_B, [0.0, 0.0, 0.055], 0.020)];
 
+/// Where they lie at first.
+pub(crate) fn parts() -> Vec<TwinPart> {
+    let starts = [pose([-0.11, -0.29, 0.045], 0.15), pose([0.29, -0.29, 0.0], -0.15)];
+    let parts = GRASPS.into_iter().zip(starts).map(|((name, grasp, width_m), in_world)| TwinPart {
+        name: name.into(),
+        in_world,
+        grasps: Grasps::At(vec![(grasp.into(), width_m)]),
+    });
+    parts.collect()
+}
+
 impl Cell {
     pub(crate) fn new(policy: StraightDown) -> Self {
         let policy = NamedPolicy {
@@ -71,13 +82,7 @@ impl Cell {
             .collect();
         let arms =
             specs.iter().map(|spec| TwinArm::new(Arc::clone(&spec.arm), spec.tool, spec.home)).collect();
-        let starts = [pose([-0.11, -0.29, 0.045], 0.15), pose([0.29, -0.29, 0.0], -0.15)];
-        let parts = GRASPS.into_iter().zip(starts).map(|((name, grasp, width_m), in_world)| TwinPart {
-            name: name.into(),
-            in_world,
-            grasps: Grasps::At(vec![(grasp.into(), width_m)]),
-        });
-        let twin = Twin::new(arms, parts.collect());
+        let twin = Twin::new(arms, parts());
         Self {
             run: Run::new(specs, identity, links, 4, Time::ZERO),
             now: Time::ZERO,
@@ -204,7 +209,7 @@ fn urdf(file: &str) -> &'static str {
     }
 }
 
-fn spec(role: Role, xml: &str, policy: &NamedPolicy) -> RoleSpec {
+pub(crate) fn spec(role: Role, xml: &str, policy: &NamedPolicy) -> RoleSpec {
     let cell = CellConfig::parse(CELL).unwrap();
     let robot = cell.robot_for(role).unwrap();
     let index = cell.robots.iter().position(|other| other.name == robot.name).unwrap();

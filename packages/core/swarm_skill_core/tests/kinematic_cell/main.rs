@@ -3,6 +3,7 @@
 //! contact is the physics simulator's.
 
 mod cell;
+mod previewed;
 
 use cell::{Cell, PART_A, PART_B, StraightDown, TCP_SPEED_M_PER_S};
 use swarm_base::{Duration, Role};
