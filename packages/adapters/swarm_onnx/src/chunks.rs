@@ -30,7 +30,7 @@ impl OnnxChunks {
     ) -> Result<Self, LoadError> {
         let session = runtime.session(onnx)?;
         let tensors = check_inputs(session.inputs(), &shape)?;
-        let outputs = vec![1, shape.horizon as i64, shape.action_len as i64];
+        let outputs = vec![1, dimension(shape.horizon), dimension(shape.action_len)];
         check_output(session.outputs(), &outputs)?;
         let mut chunks = Self { session, shape, tensors, outputs };
         let zeros: Vec<Vec<f32>> =
@@ -82,8 +82,8 @@ fn check_inputs(outlets: &[Outlet], shape: &ModelShape) -> Result<Vec<Vec<usize>
     }
     let tensor = |input: &ModelInput| {
         let outlet = outlets.iter().find(|outlet| outlet.name() == input.name);
-        let flat = [1, input.len as i64];
-        let steps = [1, input.steps as i64, input.len as i64];
+        let flat = [1, dimension(input.len)];
+        let steps = [1, dimension(input.steps), dimension(input.len)];
         let shapes: &[&[i64]] = if input.steps == 1 { &[&flat, &steps] } else { &[&steps] };
         match outlet {
             Some(outlet) => matching("input", outlet, shapes),
@@ -118,6 +118,11 @@ fn matching(what: &'static str, outlet: &Outlet, shapes: &[&[i64]]) -> Result<Ve
     let expected = shapes.iter().map(|shape| show(shape)).collect::<Vec<_>>().join(" or ");
     let (name, found) = (outlet.name().to_owned(), outlet.dtype().to_string());
     Err(LoadError::ChunkShape { what, name, found, expected })
+}
+
+/// As ONNX Runtime counts.
+fn dimension(values: usize) -> i64 {
+    i64::try_from(values).unwrap_or(i64::MAX)
 }
 
 fn show(shape: &[i64]) -> String {

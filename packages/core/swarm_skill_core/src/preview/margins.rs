@@ -140,7 +140,7 @@ impl<'a> Margins<'a> {
                 });
             }
             for found in found {
-                self.take(index, found, run, at);
+                self.take(index, &found, run, at);
             }
         }
     }
@@ -202,7 +202,7 @@ impl<'a> Margins<'a> {
     }
 
     /// Keeps it if it is worse than what is known of its limit and robot. Joints and other robots are one limit: the worst is named.
-    fn take(&mut self, index: usize, found: Found, run: &Run, at: Duration) {
+    fn take(&mut self, index: usize, found: &Found, run: &Run, at: Duration) {
         // A limit that nothing can break, as the distance to fixtures where there are none.
         if found.value == f64::INFINITY || found.allowed == f64::INFINITY {
             return;
