@@ -216,6 +216,12 @@ impl RoleExecutor {
         &self.spec
     }
 
+    /// Paths of the tree's leaves that are under way, in the order of the tree.
+    pub fn active_nodes(&self) -> impl Iterator<Item = &str> {
+        let tree = &self.spec.tree;
+        tree.nodes().iter().filter(|node| self.active.contains_key(&node.uid)).map(|node| node.path.as_str())
+    }
+
     pub fn standing(&self) -> &Standing {
         &self.cooperation.own_report().standing
     }
@@ -262,9 +268,10 @@ impl RoleExecutor {
     }
 
     fn tick_tree(&mut self, inputs: &RoleInputs, dt: f64, velocity: &mut JointVector) {
+        let clock = self.last_tick.unwrap_or_default();
         let Self { spec, body, cooperation, tree_state, recorder, active, tree_time, last_failure, .. } =
             self;
-        let context = Context { now: *tree_time, dt, inputs, body, cooperation, velocity };
+        let context = Context { now: *tree_time, clock, dt, inputs, body, cooperation, velocity };
         let mut carrier = Carrier { context, active, last_failure };
         let (tree, now) = (&*spec.tree, *tree_time);
         let answer = match recorder {
@@ -290,9 +297,11 @@ impl RoleExecutor {
         }
         self.halted = true;
         let mut unused = JointVector::zeros();
+        let clock = self.last_tick.unwrap_or_default();
         let Self { spec, body, cooperation, tree_state, recorder, active, tree_time, last_failure, .. } =
             self;
-        let context = Context { now: *tree_time, dt, inputs, body, cooperation, velocity: &mut unused };
+        let context =
+            Context { now: *tree_time, clock, dt, inputs, body, cooperation, velocity: &mut unused };
         let mut carrier = Carrier { context, active, last_failure };
         // The only error is that of an `_onHalted` script; every leaf has been halted by then.
         let (tree, now) = (&*spec.tree, *tree_time);

@@ -174,6 +174,11 @@ impl Run {
         self.executors.iter().map(|executor| (executor.spec(), executor.outputs()))
     }
 
+    /// The roles' executors, in the order of the run's roles.
+    pub fn executors(&self) -> &[RoleExecutor] {
+        &self.executors
+    }
+
     pub fn role_states(&self) -> Vec<RoleState> {
         let canceled = matches!(
             &self.state,
