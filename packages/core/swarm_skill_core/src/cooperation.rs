@@ -32,6 +32,8 @@
 //! remain is one role acting and another one, entered and standing, that has not heard so yet: either it hears, or it aborts in bounded
 //! time and takes the others with it.
 
+use std::sync::Arc;
+
 use swarm_base::{Duration, Role, Time};
 
 use crate::message::{Report, RoleMessage, Standing};
@@ -40,7 +42,7 @@ use crate::message::{Report, RoleMessage, Standing};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CooperationConfig {
     /// Trace id of the run.
-    pub run: String,
+    pub run: Arc<str>,
     /// Run epoch. A run never shares it with an earlier one of the same id.
     pub epoch: u64,
     pub me: Role,
@@ -124,7 +126,7 @@ pub struct Cooperation {
     wish: Option<String>,
     sequence: u64,
     /// The report that was sent last, and when.
-    sent: Option<(Time, Report)>,
+    sent: Option<(Time, Arc<Report>)>,
     holding_since: Option<Time>,
     aborted: Option<String>,
 }
@@ -134,7 +136,7 @@ struct Peer {
     role: Role,
     sequence: u64,
     heard: Time,
-    report: Report,
+    report: Arc<Report>,
 }
 
 impl Cooperation {
@@ -144,7 +146,7 @@ impl Cooperation {
             .roles
             .iter()
             .filter(|&&role| role != config.me)
-            .map(|&role| Peer { role, sequence: 0, heard: now, report: Report::default() })
+            .map(|&role| Peer { role, sequence: 0, heard: now, report: Arc::default() })
             .collect();
         Self {
             config,
@@ -171,7 +173,7 @@ impl Cooperation {
         }
         peer.sequence = message.sequence;
         peer.heard = now;
-        peer.report = message.report.clone();
+        peer.report = Arc::clone(&message.report);
         Receipt::Accepted
     }
 
@@ -253,13 +255,14 @@ impl Cooperation {
             return None;
         }
         self.sequence += 1;
-        self.sent = Some((now, self.own.clone()));
+        let report = Arc::new(self.own.clone());
+        self.sent = Some((now, Arc::clone(&report)));
         Some(RoleMessage {
             run: self.config.run.clone(),
             from: self.config.me,
             epoch: self.config.epoch,
             sequence: self.sequence,
-            report: self.own.clone(),
+            report,
         })
     }
 
@@ -274,7 +277,7 @@ impl Cooperation {
 
     /// The latest report of another role; `None` if it takes no part.
     pub fn peer(&self, role: Role) -> Option<&Report> {
-        self.peers.iter().find(|peer| peer.role == role).map(|peer| &peer.report)
+        self.peers.iter().find(|peer| peer.role == role).map(|peer| &*peer.report)
     }
 
     pub fn own_report(&self) -> &Report {

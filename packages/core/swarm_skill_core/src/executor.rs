@@ -121,7 +121,7 @@ pub struct RunIdentity {
 impl RoleExecutor {
     pub fn new(spec: RoleSpec, identity: &RunIdentity, link: Box<dyn Link>, now: Time) -> Self {
         let config = CooperationConfig {
-            run: identity.run.clone(),
+            run: identity.run.as_str().into(),
             epoch: identity.epoch,
             me: spec.role,
             roles: identity.roles.clone(),

@@ -4,6 +4,8 @@
 //! lost one is replaced by the next; a duplicate says nothing new; and of two that overtook each other the older one is
 //! recognised by its sequence number and dropped. Nothing is ever acknowledged.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use swarm_base::Role;
 
@@ -11,13 +13,14 @@ use swarm_base::Role;
 #[derive(Clone, Debug, PartialEq)]
 pub struct RoleMessage {
     /// Trace id of the run.
-    pub run: String,
+    pub run: Arc<str>,
     pub from: Role,
     /// Run epoch; one of another epoch is dropped.
     pub epoch: u64,
     /// +1 per sender and run, starting at 1.
     pub sequence: u64,
-    pub report: Report,
+    /// Shared by all who hear it: a report is never changed once it is sent.
+    pub report: Arc<Report>,
 }
 
 /// All that the other roles need to know of one role.
