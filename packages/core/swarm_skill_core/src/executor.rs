@@ -15,7 +15,7 @@ use swarm_bt::{LeafCall, Leaves, State, Status, Tree};
 use swarm_kinematics::{ArmModel, JointVector, Load};
 
 use crate::body::{Body, Memory};
-use crate::cooperation::{Cooperation, CooperationConfig, Leave, Timing};
+use crate::cooperation::{Cooperation, CooperationConfig, Leave, Phase, Timing};
 use crate::leaves::{self, Behaviour, Context, Failure, Progress};
 use crate::link::Link;
 use crate::message::Standing;
@@ -114,7 +114,7 @@ pub struct RunIdentity {
     pub run: String,
     pub epoch: u64,
     pub roles: Vec<Role>,
-    pub phases: Vec<String>,
+    pub phases: Vec<Phase>,
     pub timing: Timing,
 }
 
@@ -124,6 +124,7 @@ impl RoleExecutor {
             run: identity.run.as_str().into(),
             epoch: identity.epoch,
             me: spec.role,
+            instance: 0,
             roles: identity.roles.clone(),
             phases: identity.phases.clone(),
             timing: identity.timing,
@@ -168,6 +169,7 @@ impl RoleExecutor {
         self.cooperation.set_contact_force(contact[0].hypot(contact[1]).hypot(contact[2]));
 
         self.leave = self.cooperation.judge(now);
+        self.cooperation.forget_watched();
         let mut velocity = JointVector::zeros();
         if self.leave == Leave::Go && self.cooperation.own_report().standing == Standing::Active {
             self.tree_time = self.tree_time + elapsed;
@@ -181,6 +183,9 @@ impl RoleExecutor {
             velocity: self.slew.follow(&velocity, &self.body.mover.limits, dt),
             gripper: self.body.memory.gripper,
         };
+        if self.outputs.velocity == JointVector::zeros() {
+            self.cooperation.settle();
+        }
         if let Some(message) = self.cooperation.outgoing(now) {
             self.link.send(&message);
         }
@@ -214,8 +219,8 @@ impl RoleExecutor {
         let (activity, message) = match (self.standing(), &self.leave) {
             (Standing::Aborted(reason), _) => (Activity::Aborted, reason.clone()),
             (Standing::Done, _) => (Activity::Succeeded, String::new()),
-            (Standing::Active, Leave::Go) => (Activity::Running, String::new()),
-            (Standing::Active, Leave::Hold(reason) | Leave::Abort(reason)) => {
+            (Standing::Active | Standing::Standby, Leave::Go) => (Activity::Running, String::new()),
+            (Standing::Active | Standing::Standby, Leave::Hold(reason) | Leave::Abort(reason)) => {
                 (Activity::Holding, reason.clone())
             }
         };

@@ -31,7 +31,10 @@ mod role_io;
 mod run;
 mod skill;
 
-pub use cooperation::{Cooperation, CooperationConfig, Entry, Leave, PhaseError, Receipt, Timing};
+pub use cooperation::{
+    Cooperation, CooperationConfig, Entry, Fence, Leave, MeetingError, PaceError, Phase, PhaseError, Receipt, SharedError,
+    StaleToken, Timing, Token,
+};
 pub use deploy::{ArmAtRest, Busy, Deployment, Next, NotAtRest, Request, Step, check_rest, plan};
 pub use executor::{Activity, INPUT_TIMEOUT, RoleExecutor, RoleSpec, RoleState, RunIdentity};
 pub use golden::{GoldenError, GoldenVectors};
@@ -43,7 +46,9 @@ pub use insertion::{
 pub use join::{Goal, Join, JoinError, Joining};
 pub use leaves::{phases, registry};
 pub use link::{LOCAL_QUEUE, Link, LocalLink, contract};
-pub use message::{DecodeError, Report, RoleMessage, Standing};
+pub use message::{
+    DecodeError, Gate, Heard, Report, RoleMessage, SharedEntry, SharedValue, Stamp, Standing, Ticket, Vote,
+};
 pub use motion::MotionLimits;
 pub use policy::{NamedPolicy, Policy, PolicyError};
 pub use role_io::{

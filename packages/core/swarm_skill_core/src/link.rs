@@ -110,6 +110,7 @@ pub mod contract {
                 standing: Standing::Aborted("über\nGrenze".into()),
                 hold: Some("wait".into()),
                 contact_force_n: 12.5,
+                ..Report::default()
             }),
         };
         ends[0].send(&sent);

@@ -16,6 +16,7 @@ use swarm_base::{Duration, Role};
 use swarm_bt::{LoadErrors, Loader, Tree};
 use swarm_kinematics::{ArmModel, JointVector, Load};
 
+use crate::cooperation::Phase;
 use crate::executor::RoleSpec;
 use crate::golden::{GoldenError, GoldenVectors};
 use crate::leaves::{phases, registry};
@@ -42,7 +43,7 @@ pub struct CellRobot {
 pub struct Skill {
     /// One per role, in the order of [`Role::ALL`].
     pub roles: Vec<RoleSpec>,
-    pub phases: Vec<String>,
+    pub phases: Vec<Phase>,
 }
 
 /// Everything that is wrong with a skill; never empty.
@@ -170,8 +171,9 @@ fn load_trees(
     trees
 }
 
-fn common_phases(trees: &BTreeMap<Role, Arc<Tree>>, problems: &mut Vec<SkillProblem>) -> Vec<String> {
-    let mut common: Option<(Role, Vec<String>)> = None;
+fn common_phases(trees: &BTreeMap<Role, Arc<Tree>>, problems: &mut Vec<SkillProblem>) -> Vec<Phase> {
+    let words = |phases: &[Phase]| phases.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let mut common: Option<(Role, Vec<Phase>)> = None;
     for (&role, tree) in trees {
         let found = phases(tree);
         if found.is_empty() {
@@ -182,9 +184,9 @@ fn common_phases(trees: &BTreeMap<Role, Arc<Tree>>, problems: &mut Vec<SkillProb
             None => common = Some((role, found)),
             Some((other, expected)) if *expected != found => problems.push(SkillProblem::PhasesDiffer {
                 role,
-                found: found.join(", "),
+                found: words(&found),
                 other: *other,
-                expected: expected.join(", "),
+                expected: words(expected),
             }),
             Some(_) => {}
         }

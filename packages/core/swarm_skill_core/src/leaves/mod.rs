@@ -38,7 +38,7 @@ use swarm_bt::{LeafCall, LeafModel, PortType, Registry, Tree};
 use swarm_kinematics::JointVector;
 
 use crate::body::Body;
-use crate::cooperation::Cooperation;
+use crate::cooperation::{Cooperation, Phase};
 use crate::role_io::RoleInputs;
 
 /// What a behaviour works with in one tick.
@@ -139,14 +139,16 @@ fn located(leaf: LeafModel) -> LeafModel {
     )
 }
 
-/// The phases that a tree enters, in the order in which it names them. Every role of a skill has the same ones.
-pub fn phases(tree: &Tree) -> Vec<String> {
-    let entered = tree.nodes().iter().filter(|node| node.id == "EnterPhase");
-    let mut phases: Vec<String> = Vec::new();
-    for phase in entered.filter_map(|node| tree.literal(node.uid, "phase")).map(ToString::to_string) {
-        if !phases.contains(&phase) {
-            phases.push(phase);
-        }
+/// The phases and safe points that a tree enters, in the order in which it names them. Every role of a skill has the same ones.
+pub fn phases(tree: &Tree) -> Vec<Phase> {
+    let mut phases: Vec<Phase> = Vec::new();
+    for node in tree.nodes() {
+        let phase = match &*node.id {
+            "EnterPhase" => tree.literal(node.uid, "phase").map(|name| Phase::barrier(name.to_string())),
+            "SafePoint" => tree.literal(node.uid, "name").map(|name| Phase::safe_point(name.to_string())),
+            _ => None,
+        };
+        phases.extend(phase.filter(|phase| !phases.contains(phase)));
     }
     phases
 }
