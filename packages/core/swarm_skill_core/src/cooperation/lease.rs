@@ -32,7 +32,7 @@ pub struct Token {
 }
 
 /// What a resource keeps to recognise a user that is late.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Fence(Option<Token>);
 
 /// A resource was used with a lease that is over.
@@ -60,7 +60,7 @@ impl Fence {
 }
 
 /// This role's tickets, beyond what its report says of them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Hash)]
 pub(super) struct Leases {
     /// The greatest number heard of, by resource.
     numbers: BTreeMap<String, u64>,

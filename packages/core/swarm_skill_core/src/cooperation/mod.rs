@@ -40,6 +40,7 @@
 //! time and takes the others with it.
 
 mod config;
+mod digest;
 pub(crate) mod failover;
 pub(crate) mod lease;
 mod meeting;
@@ -78,7 +79,7 @@ pub enum Leave {
 /// One role's view of the others, and its own report.
 #[derive(Clone, Debug)]
 pub struct Cooperation {
-    config: CooperationConfig,
+    config: Arc<CooperationConfig>,
     /// The epoch now; grows with every re-assignment of a role.
     epoch: u64,
     peers: Vec<Peer>,
@@ -127,7 +128,7 @@ impl Cooperation {
             leases: lease::Leases::default(),
             watched: Vec::new(),
             recovering: Vec::new(),
-            config,
+            config: Arc::new(config),
         }
     }
 

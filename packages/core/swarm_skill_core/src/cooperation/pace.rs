@@ -18,6 +18,13 @@ pub(super) struct Pace {
     ended: bool,
 }
 
+impl Pace {
+    pub(super) fn hash_into(&self, into: &mut impl std::hash::Hasher) {
+        use std::hash::Hash as _;
+        (&self.with, self.delta.to_bits(), self.ended).hash(into);
+    }
+}
+
 /// Progress that is none.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum PaceError {
