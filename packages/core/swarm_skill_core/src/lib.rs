@@ -27,8 +27,10 @@ mod link;
 mod message;
 mod motion;
 mod policy;
+pub mod project;
 mod role_io;
 mod run;
+mod shared_board;
 mod skill;
 
 pub use cooperation::{

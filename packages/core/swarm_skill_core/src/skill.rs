@@ -1,7 +1,7 @@
 //! From the files of an artifact to a skill that can run in this cell, or to everything that is wrong with it.
 //!
 //! 1. Every role has a robot, of the group that the skill was made for.
-//! 2. Every tree loads: known leaves, known ports, no cycle.
+//! 2. Every tree loads, as its role has it ([`crate::project`]): known leaves, known ports, no cycle.
 //! 3. All trees enter the same phases in the same order, so that no barrier waits for a role that never comes.
 //! 4. Every policy that a tree calls is the one that the manifest gives its role; it loads, and agrees with its golden vectors.
 //!
@@ -22,6 +22,7 @@ use crate::golden::{GoldenError, GoldenVectors};
 use crate::leaves::{phases, registry};
 use crate::motion::MotionLimits;
 use crate::policy::{NamedPolicy, Policy};
+use crate::project::{EntryProblem, ProjectErrors, RoleDocument, check_entries, project};
 
 /// One robot of the cell, and the role that it plays.
 #[derive(Clone, Debug)]
@@ -59,6 +60,10 @@ pub enum SkillProblem {
     WrongGroup { role: Role, group: String, robot: String, model: String },
     #[error("{path} cannot be read: {reason}")]
     Unreadable { path: EntryPath, reason: String },
+    #[error("the tree of role {role}: {errors}")]
+    Projection { role: Role, errors: ProjectErrors },
+    #[error(transparent)]
+    Entry(#[from] EntryProblem),
     #[error("the tree of role {role}: {errors}")]
     Tree { role: Role, errors: LoadErrors },
     #[error("the tree of role {role} enters no phase; a role needs at least one EnterPhase")]
@@ -150,6 +155,7 @@ fn load_trees(
 ) -> BTreeMap<Role, Arc<Tree>> {
     let registry = registry();
     let mut trees = BTreeMap::new();
+    let mut projected = Vec::new();
     for (&role, entry) in &source.roles {
         let text = material
             .read(&entry.tree)
@@ -161,13 +167,29 @@ fn load_trees(
                 continue;
             }
         };
-        match Loader::new(&registry).document(entry.tree.as_str(), &text).main_tree(&entry.tree_id).load() {
-            Ok(tree) => {
-                trees.insert(role, Arc::new(tree));
-            }
-            Err(errors) => problems.push(SkillProblem::Tree { role, errors }),
+        match project(entry.tree.as_str(), &text, role) {
+            Ok(text) => projected.push((role, entry, text)),
+            Err(errors) => problems.push(SkillProblem::Projection { role, errors }),
         }
     }
+    for (role, entry, text) in &projected {
+        match Loader::new(&registry).document(entry.tree.as_str(), text).main_tree(&entry.tree_id).load() {
+            Ok(tree) => {
+                trees.insert(*role, Arc::new(tree));
+            }
+            Err(errors) => problems.push(SkillProblem::Tree { role: *role, errors }),
+        }
+    }
+    let documents: Vec<RoleDocument<'_>> = projected
+        .iter()
+        .map(|(role, entry, text)| RoleDocument {
+            role: *role,
+            name: entry.tree.as_str(),
+            xml: text,
+            main_tree: &entry.tree_id,
+        })
+        .collect();
+    problems.extend(check_entries(&documents, &registry).into_iter().map(SkillProblem::Entry));
     trees
 }
 

@@ -44,7 +44,7 @@ pub struct Search {
     pub unkind: usize,
     /// A robot stands by for the leader.
     pub standby: bool,
-    /// All have come to the safe point when the search begins, but the follower.
+    /// The search begins when the leader has come to the safe point.
     pub from_safe_point: bool,
 }
 
@@ -54,7 +54,7 @@ pub struct Outcome {
     pub search: Search,
     pub states: u64,
     pub transitions: u64,
-    /// Worlds in which everybody had ended or been taken over.
+    /// The invariant, and the ticks that lead to it.
     pub broken: Option<String>,
 }
 
@@ -274,13 +274,30 @@ pub fn explore(search: Search) -> Outcome {
     }
 }
 
-/// The searches of the short form (ordinary tests) and of the whole one.
-pub fn searches(whole: bool) -> Vec<Search> {
+/// How much is explored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// Some seconds.
+    Short,
+    /// What is claimed with.
+    Whole,
+}
+
+/// The searches of an extent.
+pub fn searches(extent: Extent) -> Vec<Search> {
     let search = |depth, unkind, standby| Search { depth, unkind, standby, from_safe_point: standby };
-    if whole {
-        vec![search(6, 2, false), search(10, 1, false), search(10, 1, true)]
-    } else {
-        vec![search(3, 2, false), search(5, 1, false), search(5, 1, true)]
+    match extent {
+        Extent::Short => vec![search(4, 2, false), search(6, 1, false), search(4, 1, true)],
+        Extent::Whole => vec![search(5, 2, false), search(8, 1, false), search(6, 1, true)],
+    }
+}
+
+impl fmt::Display for Search {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { depth, unkind, standby, from_safe_point } = self;
+        let standby = if *standby { ", a robot standing by" } else { "" };
+        let from = if *from_safe_point { "the leader at the safe point" } else { "the beginning" };
+        write!(f, "{depth} ticks from {from}, up to {unkind} unkind fates per tick and one crash{standby}")
     }
 }
 

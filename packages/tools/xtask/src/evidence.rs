@@ -53,7 +53,7 @@ enum Oracle {
     Python,
 }
 
-const EVIDENCES: [Evidence; 11] = [
+const EVIDENCES: [Evidence; 12] = [
     Evidence {
         name: "demo",
         about: "20 perturbed assemblies; emergency stops in motion; deploying and rolling back",
@@ -135,6 +135,16 @@ const EVIDENCES: [Evidence; 11] = [
             package: "swarm_cli",
             executable: "cell",
             arguments: &["evidence-black-box", "--out"],
+            oracle: Oracle::Itself,
+        },
+    },
+    Evidence {
+        name: "roles",
+        about: "the protocol between roles in a million episodes under faults, and every fate of every message",
+        workload: Workload::Program {
+            package: "swarm_role_check",
+            executable: "role_check",
+            arguments: &["proof", "--out"],
             oracle: Oracle::Itself,
         },
     },
@@ -321,7 +331,7 @@ mod tests {
         let error = run(&Layout::at("/nowhere"), "speed").unwrap_err();
         assert_eq!(
             error.to_string(),
-            "no evidence is called `speed`; there are: demo, artifact, gate, safety-jitter, safety-estop, safety-purity, safety-cost, safety-proof, safety-faults, safety-availability, black-box"
+            "no evidence is called `speed`; there are: demo, artifact, gate, safety-jitter, safety-estop, safety-purity, safety-cost, safety-proof, safety-faults, safety-availability, black-box, roles"
         );
     }
 

@@ -96,7 +96,8 @@ impl Cooperation {
         self.config.phases.iter().position(|known| known.name == phase).map(|index| index as u32 + 1)
     }
 
-    /// Step 2 of the protocol. A role that has promised to replace another enters nothing in the old epoch.
+    /// Step 2 of the protocol. Who has fallen silent is not relied on: it may be about to be replaced. And a role that has promised to
+    /// replace another enters nothing in the old epoch.
     pub(super) fn enter_if_all_are_ready(&mut self) {
         let wanted = self.own.ready;
         if wanted > self.own.entered
@@ -104,6 +105,7 @@ impl Cooperation {
             && !self.has_promised()
             && self.is_recognised()
             && self.peers.iter().all(|peer| peer.report.ready >= wanted)
+            && self.lost().is_empty()
         {
             self.own.entered = wanted;
             self.urgent = true;

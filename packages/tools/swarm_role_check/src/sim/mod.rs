@@ -21,6 +21,9 @@ pub use plan::Plan;
 pub use sabotage::Sabotage;
 pub use world::World;
 
+/// Episodes in which a deliberate fault of the protocol must be noticed.
+pub const SABOTAGED_EPISODES: u64 = 5_000;
+
 /// How an episode went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Episode {

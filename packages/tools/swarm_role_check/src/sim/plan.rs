@@ -88,6 +88,9 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The [end bound](Self::end_bound) in the worst weather: ticks.
+    pub const LONGEST_END_BOUND: u32 = 65;
+
     pub fn draw(seed: u64) -> Self {
         let mut rng = SmallRng::seed_from_u64(seed);
         let rng = &mut rng;

@@ -24,8 +24,6 @@ pub enum Sabotage {
     Acknowledgements,
     /// Nobody sees another one's tickets.
     Tickets,
-    /// A role is replaced before its lease and its patience have run off: a term that only its successor believes in.
-    Term,
     /// A role that lost another one goes on for long.
     Patience,
     /// Progress of the others looks complete.
@@ -35,14 +33,13 @@ pub enum Sabotage {
 }
 
 impl Sabotage {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 9] = [
         Self::Order,
         Self::Fencing,
         Self::Instances,
         Self::SecondStep,
         Self::Acknowledgements,
         Self::Tickets,
-        Self::Term,
         Self::Patience,
         Self::Paces,
         Self::HandOver,
@@ -52,19 +49,9 @@ impl Sabotage {
         if matches!(self, Self::Instances | Self::Fencing) && instance != 100 { 0 } else { instance }
     }
 
-    pub(super) fn timing(self, timing: Timing, struck: bool) -> Timing {
+    pub(super) fn timing(self, timing: Timing) -> Timing {
         let long = Duration::from_millis(60_000);
-        match self {
-            // What is struck believes in a long term, the others in a short one.
-            Self::Term if struck => {
-                Timing { peer_timeout: long, hold_timeout: long, lease_term: long, ..timing }
-            }
-            Self::Term => {
-                Timing { lease_term: Duration::ZERO, stop_margin: Duration::ZERO, clock_drift_ppm: 0, ..timing }
-            }
-            Self::Patience => Timing { hold_timeout: long, ..timing },
-            _ => timing,
-        }
+        if self == Self::Patience { Timing { hold_timeout: long, ..timing } } else { timing }
     }
 
     /// The message as player `to` hears it.
@@ -72,7 +59,7 @@ impl Sabotage {
         let hearer = &players[to];
         let known = |message: &RoleMessage| hearer.cooperation.own_report().heard[message.from as usize];
         match self {
-            Self::Nothing | Self::Instances | Self::Term | Self::Patience => {}
+            Self::Nothing | Self::Instances | Self::Patience => {}
             Self::Order => message.sequence = known(&message).sequence + 1,
             Self::Fencing => {
                 message.epoch = hearer.cooperation.epoch();

@@ -196,7 +196,7 @@ impl World {
             instance: self.sabotage.instance(instance),
             roles: ROLES.to_vec(),
             phases: self.phase_list.clone(),
-            timing: self.sabotage.timing(self.plan.timing, role == self.plan.strike.role),
+            timing: self.sabotage.timing(self.plan.timing),
         }
     }
 
