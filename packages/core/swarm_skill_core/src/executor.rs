@@ -362,7 +362,8 @@ impl Carrier<'_> {
 impl Leaves for Carrier<'_> {
     fn start(&mut self, call: &mut LeafCall<'_>) -> Status {
         if let Some(point) = &self.skip_to {
-            let here = call.id() == "SafePoint" && call.get::<String>("point").is_ok_and(|name| name == *point);
+            let here =
+                call.id() == "SafePoint" && call.get::<String>("point").is_ok_and(|name| name == *point);
             if !here {
                 return Status::Success;
             }

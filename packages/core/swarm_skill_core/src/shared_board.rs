@@ -38,7 +38,8 @@ pub(crate) fn is_shared(key: &str) -> bool {
 impl SharedBoard {
     pub(crate) fn new(tree: &Tree) -> Self {
         let shared = tree.slots().filter(|(_, scope, key, _)| scope.is_empty() && is_shared(key));
-        let entry = |(slot, _, key, _): (_, _, &str, _)| Entry { slot, key: key.to_owned(), stamp: None, writes: 0 };
+        let entry =
+            |(slot, _, key, _): (_, _, &str, _)| Entry { slot, key: key.to_owned(), stamp: None, writes: 0 };
         Self { entries: shared.map(entry).collect() }
     }
 
@@ -63,7 +64,11 @@ impl SharedBoard {
     }
 
     /// After the tree was ticked: what it has written.
-    pub(crate) fn give_out(&mut self, state: &State, cooperation: &mut Cooperation) -> Result<(), BoardError> {
+    pub(crate) fn give_out(
+        &mut self,
+        state: &State,
+        cooperation: &mut Cooperation,
+    ) -> Result<(), BoardError> {
         for entry in &mut self.entries {
             let writes = state.writes(entry.slot);
             if let Some(written) = state.get(entry.slot).filter(|_| writes != entry.writes) {

@@ -104,12 +104,17 @@ impl World {
                 me: role,
                 instance,
                 roles: Role::ALL.to_vec(),
-                phases: vec![Phase::barrier("approach"), Phase::safe_point("gripped"), Phase::barrier("mate")],
+                phases: vec![
+                    Phase::barrier("approach"),
+                    Phase::safe_point("gripped"),
+                    Phase::barrier("mate"),
+                ],
                 timing: timing(),
             };
             Player::new(role, instance, make(config, Time::ZERO), program(role), Arc::clone(&phases), 40, 0)
         };
-        let mut players: Vec<Player> = Role::ALL.into_iter().map(|role| player(role, 1, Cooperation::new)).collect();
+        let mut players: Vec<Player> =
+            Role::ALL.into_iter().map(|role| player(role, 1, Cooperation::new)).collect();
         if search.standby {
             players.push(player(Role::Leader, 2, Cooperation::stand_by));
         }
@@ -178,7 +183,8 @@ impl World {
     fn judge(&mut self) {
         let running = || self.players.iter().zip(&self.alive).filter(|(_, alive)| **alive);
         let all_ended = running().all(|(player, _)| player.has_ended());
-        let overdue = self.crashed.is_some_and(|since| self.tick - since > END_BOUND) && self.players.len() == 3;
+        let overdue =
+            self.crashed.is_some_and(|since| self.tick - since > END_BOUND) && self.players.len() == 3;
         let ends = (overdue && !all_ended).then_some(Invariant::Ends);
         self.broken = self.broken.or(self.deeds.look(&self.players)).or(ends);
     }
@@ -235,8 +241,10 @@ impl Model for Explorer {
         }
         if self.0.unkind > 1 {
             for (index, &first) in fates.iter().enumerate() {
-                let others = fates[index + 1..].iter().filter(|other| (other.0, other.1) != (first.0, first.1));
-                actions.extend(others.map(|&other| Action { unkind: [Some(first), Some(other)], crash: None }));
+                let others =
+                    fates[index + 1..].iter().filter(|other| (other.0, other.1) != (first.0, first.1));
+                actions
+                    .extend(others.map(|&other| Action { unkind: [Some(first), Some(other)], crash: None }));
             }
         }
         if world.crashed.is_none() {

@@ -91,7 +91,8 @@ impl Deeds {
                 return Some(Invariant::OneUser);
             }
             used.push(resource);
-            if player.deed.acted_in.is_some() && self.fences.entry(resource).or_default().pass(token).is_err() {
+            if player.deed.acted_in.is_some() && self.fences.entry(resource).or_default().pass(token).is_err()
+            {
                 return Some(Invariant::TokenOrder);
             }
         }

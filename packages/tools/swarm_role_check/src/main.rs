@@ -69,7 +69,10 @@ fn prove(episodes: u64, seed: Option<u64>, out: Option<&Path>) -> anyhow::Result
     for sabotage in Sabotage::ALL {
         let found = sim::play_all(seed..seed + sim::SABOTAGED_EPISODES, sabotage, threads).broken;
         let names: Vec<String> = found.keys().map(|invariant| format!("{invariant:?}")).collect();
-        println!("without {sabotage:?}: {}", if names.is_empty() { "MISSED".to_owned() } else { names.join(", ") });
+        println!(
+            "without {sabotage:?}: {}",
+            if names.is_empty() { "MISSED".to_owned() } else { names.join(", ") }
+        );
         missed += u64::from(found.is_empty());
     }
 

@@ -114,7 +114,8 @@ impl Cooperation {
             // A successor has been through the phases before, as its predecessor had.
             let entered = vote.phase - 1;
             let report = Report { instance: vote.instance, ready: entered, entered, ..Report::default() };
-            *peer = Peer { instance: Some(vote.instance), report: Arc::new(report), ..Peer::new(vote.role, now) };
+            *peer =
+                Peer { instance: Some(vote.instance), report: Arc::new(report), ..Peer::new(vote.role, now) };
             self.own.heard[vote.role as usize] = Heard::default();
         }
         self.own.lost.retain(|role| *role != vote.role);
@@ -143,7 +144,10 @@ impl Cooperation {
     fn take_over(&mut self, vote: Vote, now: Time) {
         let known = self.config.phases.get(vote.phase as usize - 1);
         if !known.is_some_and(|phase| phase.takeover) {
-            self.abort(format!("was to take over at phase {}, which is no safe point of its tree", vote.phase));
+            self.abort(format!(
+                "was to take over at phase {}, which is no safe point of its tree",
+                vote.phase
+            ));
             return;
         }
         for peer in &mut self.peers {
@@ -177,7 +181,9 @@ impl Receipt {
             Self::Foreign => Some("it belongs to another run"),
             Self::Stranger => Some("its role takes no part in the run"),
             Self::Stale => Some("its epoch is over: the role has been taken over by another robot"),
-            Self::Impostor => Some("another executor plays its role; a role is taken over at a safe point only"),
+            Self::Impostor => {
+                Some("another executor plays its role; a role is taken over at a safe point only")
+            }
         }
     }
 }

@@ -138,7 +138,8 @@ impl Cooperation {
 
     /// The role that has leased a resource, as far as is known.
     pub fn holder(&self, resource: &str) -> Option<Role> {
-        let held = |tickets: &BTreeMap<String, Ticket>| tickets.get(resource).is_some_and(|ticket| ticket.held);
+        let held =
+            |tickets: &BTreeMap<String, Ticket>| tickets.get(resource).is_some_and(|ticket| ticket.held);
         if held(&self.own.tickets) {
             return Some(self.config.me);
         }
@@ -158,8 +159,7 @@ impl Cooperation {
             ticket.held = unfinished.all(|peer| {
                 let heard = peer.report.heard[me as usize];
                 let knows = heard.instance == config.instance && heard.sequence >= since;
-                let later =
-                    |other: &Ticket| (other.number, peer.role) > (ticket.number, me);
+                let later = |other: &Ticket| (other.number, peer.role) > (ticket.number, me);
                 knows && peer.report.tickets.get(resource).is_none_or(later)
             });
             *urgent |= ticket.held;
@@ -170,8 +170,7 @@ impl Cooperation {
     pub(super) fn unconfirmed_lease(&self, now: Time) -> Option<String> {
         let term = self.config.timing.lease_term;
         let (resource, _) = self.own.tickets.iter().find(|(_, ticket)| ticket.held)?;
-        let silent =
-            self.peers.iter().find(|peer| peer.counts() && now.since(peer.confirmed) >= term)?;
+        let silent = self.peers.iter().find(|peer| peer.counts() && now.since(peer.confirmed) >= term)?;
         Some(format!(
             "the lease of '{resource}' has not been confirmed by {} for {} ms",
             silent.role,

@@ -169,10 +169,7 @@ impl Cooperation {
     }
 
     fn all(&self, gate: &str, roles: &[Role], holds: impl Fn(crate::message::Gate) -> bool) -> bool {
-        self.peers
-            .iter()
-            .filter(|peer| roles.contains(&peer.role))
-            .all(|peer| holds(peer.report.gate(gate)))
+        self.peers.iter().filter(|peer| roles.contains(&peer.role)).all(|peer| holds(peer.report.gate(gate)))
     }
 
     fn check_roles(&self, meeting: &str, roles: &[Role]) -> Result<(), MeetingError> {

@@ -97,8 +97,7 @@ impl Cooperation {
         // An answer is due at once to what makes the peer wait for one.
         self.urgent |= peer.report.tickets != report.tickets || report.heard[me].sequence == 0;
         peer.report = Arc::clone(report);
-        self.own.heard[peer.role as usize] =
-            Heard { instance: report.instance, sequence: message.sequence };
+        self.own.heard[peer.role as usize] = Heard { instance: report.instance, sequence: message.sequence };
 
         let heard = report.heard[me];
         if self.own.standing == Standing::Standby {

@@ -17,7 +17,11 @@ pub(super) struct Barrier {
 
 impl Barrier {
     pub(super) fn new(call: &LeafCall<'_>) -> Result<Self, Failure> {
-        Ok(Self { meeting: call.get("meeting")?, roles: roles(call, "roles")?, patience: Patience::of(call)? })
+        Ok(Self {
+            meeting: call.get("meeting")?,
+            roles: roles(call, "roles")?,
+            patience: Patience::of(call)?,
+        })
     }
 }
 
@@ -66,7 +70,10 @@ impl Behaviour for Quorum {
             let missing = context.cooperation.missing_at_meeting("quorum", &self.meeting, &Role::ALL);
             context.cooperation.disagree(&self.meeting);
             let seconds = self.patience.seconds();
-            return Err(Failure(format!("waited {seconds:.1} s for {} roles at '{}'; missing: {missing}", self.needed, self.meeting)));
+            return Err(Failure(format!(
+                "waited {seconds:.1} s for {} roles at '{}'; missing: {missing}",
+                self.needed, self.meeting
+            )));
         }
         Ok(Progress::Running)
     }

@@ -100,7 +100,8 @@ pub fn project(name: &str, xml: &str, role: Role) -> Result<String, ProjectError
 
 /// Document type definitions are refused, as by the loader.
 fn parse(xml: &str) -> Result<Document<'_>, (u32, u32, ProjectErrorKind)> {
-    let options = ParsingOptions { allow_dtd: false, nodes_limit: MOST_XML_NODES, ..ParsingOptions::default() };
+    let options =
+        ParsingOptions { allow_dtd: false, nodes_limit: MOST_XML_NODES, ..ParsingOptions::default() };
     Document::parse_with_options(xml, options)
         .map_err(|error| (error.pos().row, error.pos().col, ProjectErrorKind::Xml(error.to_string())))
 }

@@ -52,9 +52,8 @@ fn hand_over(projection: &mut Projection<'_>, element: Node<'_, '_>) -> Result<b
         return Ok(true);
     }
     let (outer, patience) = (&given.outer, given.optional("timeout_s"));
-    let before = format!(
-        "<Sequence{outer}><BeginHandover{all}{patience}/>{BESIDE}><KeepHandover{all}/><Sequence>"
-    );
+    let before =
+        format!("<Sequence{outer}><BeginHandover{all}{patience}/>{BESIDE}><KeepHandover{all}/><Sequence>");
     let after = format!("<EndHandover{all}{patience}/></Sequence></Parallel></Sequence>");
     surround(projection, element, &before, &after);
     Ok(false)
@@ -63,8 +62,7 @@ fn hand_over(projection: &mut Projection<'_>, element: Node<'_, '_>) -> Result<b
 fn progress_sync(projection: &mut Projection<'_>, element: Node<'_, '_>) -> Result<(), ProjectErrorKind> {
     children(element, 1, "one: the work")?;
     let given = Given::read(projection, element, &["work", "value", "delta", "roles"])?;
-    let (work, value, delta) =
-        (given.required("work")?, given.required("value")?, given.required("delta")?);
+    let (work, value, delta) = (given.required("work")?, given.required("value")?, given.required("delta")?);
     let (outer, roles) = (&given.outer, given.optional("roles"));
     let before = format!("{BESIDE}{outer}><KeepPace{work}{value}{delta}{roles}/>");
     surround(projection, element, &before, "</Parallel>");
@@ -77,13 +75,8 @@ fn on_role_lost(projection: &mut Projection<'_>, element: Node<'_, '_>) -> Resul
     let given = Given::read(projection, element, &["role"])?;
     let role = given.required("role")?;
     let named = element.attribute("role").unwrap_or_default();
-    named
-        .parse::<Role>()
-        .map_err(|source| ProjectErrorKind::Role { found: named.to_owned(), source })?;
-    let before = format!(
-        "<ReactiveSequence{}><Fallback><RoleLive{role}/><ForceFailure>",
-        given.outer
-    );
+    named.parse::<Role>().map_err(|source| ProjectErrorKind::Role { found: named.to_owned(), source })?;
+    let before = format!("<ReactiveSequence{}><Fallback><RoleLive{role}/><ForceFailure>", given.outer);
     surround(projection, element, &before, "</ReactiveSequence>");
     if let Some(recovery) = element.first_element_child() {
         let end = recovery.range().end;

@@ -23,7 +23,8 @@ impl Judge {
         if world.struck == Some(world.tick) {
             let struck = &world.players[world.plan.strike.role];
             // Whom nobody has heard yet can be started again without anybody noticing.
-            let known = |other: &Player| other.cooperation.own_report().heard[struck.role as usize].sequence > 0;
+            let known =
+                |other: &Player| other.cooperation.own_report().heard[struck.role as usize].sequence > 0;
             self.matters = !struck.has_ended() && world.players.iter().take(ROLES.len()).any(known);
         }
         self.deeds.look(&world.players).or_else(|| self.judge_bounds(world))
@@ -33,10 +34,14 @@ impl Judge {
         let strike = world.plan.strike;
         if let Some(since) = world.struck.filter(|_| self.matters && ends_the_run(world)) {
             let age = world.tick - since;
-            let mut others = world.players.iter().take(ROLES.len()).enumerate().filter(|(index, _)| *index != strike.role);
+            let mut others =
+                world.players.iter().take(ROLES.len()).enumerate().filter(|(index, _)| *index != strike.role);
             // The others may go on without a role that has done its part.
             let needed = !world.players[strike.role].is_done();
-            if needed && age >= world.plan.stop_bound() && others.clone().any(|(_, player)| player.deed.acted_in.is_some()) {
+            if needed
+                && age >= world.plan.stop_bound()
+                && others.clone().any(|(_, player)| player.deed.acted_in.is_some())
+            {
                 return Some(Invariant::Stops);
             }
             if others.all(|(_, player)| player.has_ended()) {
@@ -51,7 +56,8 @@ impl Judge {
             Standing::Active | Standing::Done | Standing::Standby => false,
         };
         // A second player that came before the first was known may be the one that is known.
-        let known = world.struck.is_some_and(|struck| world.plan.starts.iter().all(|start| start + 30 < struck));
+        let known =
+            world.struck.is_some_and(|struck| world.plan.starts.iter().all(|start| start + 30 < struck));
         if harmless && known && world.players.iter().take(ROLES.len()).any(disturbed) {
             return Some(Invariant::RefusedQuietly);
         }

@@ -85,7 +85,9 @@ pub fn play_all(seeds: Range<u64>, sabotage: Sabotage, threads: usize) -> Summar
     };
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(work)).collect();
-        let summaries = workers.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        let summaries = workers
+            .into_iter()
+            .map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         summaries.fold(Summary::default(), Summary::merged)
     })
 }

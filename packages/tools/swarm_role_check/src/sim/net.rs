@@ -22,7 +22,14 @@ impl Net {
         Self { under_way: Vec::with_capacity(32), weather, cut: [[false; MOST]; MOST] }
     }
 
-    pub(super) fn send(&mut self, from: usize, message: &RoleMessage, players: usize, tick: u32, rng: &mut SmallRng) {
+    pub(super) fn send(
+        &mut self,
+        from: usize,
+        message: &RoleMessage,
+        players: usize,
+        tick: u32,
+        rng: &mut SmallRng,
+    ) {
         for to in (0..players).filter(|&to| to != from && !self.cut[from][to]) {
             if rng.random::<u8>() < self.weather.drop {
                 continue;

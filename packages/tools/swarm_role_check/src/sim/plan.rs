@@ -41,7 +41,9 @@ pub struct Weather {
 pub enum When {
     At(u32),
     /// So many ticks after the role came to the barrier of the safe point.
-    AtSafePoint { ticks: u32 },
+    AtSafePoint {
+        ticks: u32,
+    },
 }
 
 /// What happens to one role.
@@ -49,14 +51,24 @@ pub enum When {
 pub enum Fault {
     None,
     /// Its process ends; started again after so many ticks, it knows nothing.
-    Crash { restart_after: Option<u32> },
+    Crash {
+        restart_after: Option<u32>,
+    },
     /// Messages are lost, from and to it as said, for so many ticks or for ever.
-    Cut { hears: bool, is_heard: bool, ticks: Option<u32> },
+    Cut {
+        hears: bool,
+        is_heard: bool,
+        ticks: Option<u32>,
+    },
     /// The link from it to the next role is lost, and no other.
-    CutOneWay { ticks: Option<u32> },
+    CutOneWay {
+        ticks: Option<u32>,
+    },
     Abort,
     /// Its tree asks everybody to hold, for so many ticks.
-    Hold { ticks: u32 },
+    Hold {
+        ticks: u32,
+    },
     /// Somebody else begins to play its role.
     Second,
 }
@@ -155,8 +167,16 @@ fn slow(ticks: u32) -> u32 {
 fn weather(rng: &mut SmallRng) -> Weather {
     match rng.random_range(0..4) {
         0 => Weather { drop: 0, duplicate: 0, delay_ticks: 1 },
-        1 => Weather { drop: rng.random_range(0..160), duplicate: rng.random(), delay_ticks: rng.random_range(1..6) },
-        _ => Weather { drop: rng.random_range(0..40), duplicate: rng.random_range(0..64), delay_ticks: rng.random_range(1..4) },
+        1 => Weather {
+            drop: rng.random_range(0..160),
+            duplicate: rng.random(),
+            delay_ticks: rng.random_range(1..6),
+        },
+        _ => Weather {
+            drop: rng.random_range(0..40),
+            duplicate: rng.random_range(0..64),
+            delay_ticks: rng.random_range(1..4),
+        },
     }
 }
 
@@ -169,14 +189,18 @@ fn strike(rng: &mut SmallRng) -> (Strike, bool) {
         0 => (at, Fault::None),
         1 => (at, Fault::Crash { restart_after: lasting(rng) }),
         2 => {
-            let (hears, is_heard) = *[(false, false), (true, false), (false, true)].choose(rng).unwrap_or(&(false, false));
+            let (hears, is_heard) =
+                *[(false, false), (true, false), (false, true)].choose(rng).unwrap_or(&(false, false));
             (at, Fault::Cut { hears, is_heard, ticks: lasting(rng) })
         }
         3 => (at, Fault::CutOneWay { ticks: lasting(rng) }),
         4 => (at, Fault::Abort),
         5 => (at, Fault::Hold { ticks: rng.random_range(1..40) }),
         6 => (When::At(rng.random_range(0..40)), Fault::Second),
-        7 => (When::AtSafePoint { ticks: rng.random_range(0..6) }, Fault::Crash { restart_after: lasting(rng) }),
+        7 => (
+            When::AtSafePoint { ticks: rng.random_range(0..6) },
+            Fault::Crash { restart_after: lasting(rng) },
+        ),
         _ => {
             let when = When::AtSafePoint { ticks: rng.random_range(0..6) };
             (when, Fault::Cut { hears: rng.random_bool(0.3), is_heard: false, ticks: lasting(rng) })
@@ -195,7 +219,10 @@ fn programs(rng: &mut SmallRng, strike: Strike) -> [Arc<[Step]>; 3] {
             let own = rng.random_range(0..3);
             for _ in 0..own {
                 program.push(match rng.random_range(0..3) {
-                    0 => Step::Use { resource: if rng.random_bool(0.7) { "bench" } else { "light" }, ticks: rng.random_range(1..5) },
+                    0 => Step::Use {
+                        resource: if rng.random_bool(0.7) { "bench" } else { "light" },
+                        ticks: rng.random_range(1..5),
+                    },
                     _ => Step::Work(rng.random_range(1..=6)),
                 });
             }

@@ -136,7 +136,9 @@ impl World {
                 }
                 let due = match strike.when {
                     When::At(tick) => self.tick >= tick && self.alive[role],
-                    When::AtSafePoint { ticks } => self.waiting_since.is_some_and(|since| self.tick >= since + ticks),
+                    When::AtSafePoint { ticks } => {
+                        self.waiting_since.is_some_and(|since| self.tick >= since + ticks)
+                    }
                 };
                 if due {
                     self.struck = Some(self.tick);
@@ -211,7 +213,15 @@ impl World {
         let cooperation = make(config, local(&self.plan, clock, self.tick));
         let program = Arc::clone(&self.plan.programs[role]);
         let braking = (self.plan.timing.stop_margin.0 / TICK.0) as u32 - 1;
-        Player::new(ROLES[role], instance, cooperation, program, Arc::clone(&self.phases), self.plan.patience, braking)
+        Player::new(
+            ROLES[role],
+            instance,
+            cooperation,
+            program,
+            Arc::clone(&self.phases),
+            self.plan.patience,
+            braking,
+        )
     }
 }
 

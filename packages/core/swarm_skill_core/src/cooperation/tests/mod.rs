@@ -1,5 +1,8 @@
 //! The promise of the protocol under a link that drops, delays, duplicates and reorders, and the bounds of hold and abort.
 
+mod answers;
+mod failover;
+
 use proptest::prelude::*;
 
 use super::*;
