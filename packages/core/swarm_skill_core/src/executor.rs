@@ -16,13 +16,14 @@ use swarm_bt_log::TickRecorder;
 use swarm_kinematics::{ArmModel, JointVector, Load};
 
 use crate::body::{Body, Memory};
-use crate::cooperation::{Cooperation, CooperationConfig, Leave, Timing};
+use crate::cooperation::{Cooperation, CooperationConfig, Leave, Phase, Timing};
 use crate::leaves::{self, Behaviour, Context, Failure, Progress};
 use crate::link::Link;
 use crate::message::Standing;
 use crate::motion::{MotionLimits, Mover, Slew};
 use crate::policy::NamedPolicy;
 use crate::role_io::{RoleInputs, RoleOutputs};
+use crate::shared_board::SharedBoard;
 
 /// What a role is: made when a skill is deployed, used for every run of it.
 #[derive(Clone, Debug)]
@@ -98,6 +99,11 @@ pub struct RoleExecutor {
     link: Box<dyn Link>,
     tree_state: State,
     recorder: Option<Box<dyn TickRecorder>>,
+    shared: SharedBoard,
+    /// Name of the safe point up to which a successor's tree is skipped.
+    skip_to: Option<String>,
+    /// The tree has been ticked.
+    begun: bool,
     active: HashMap<u16, Box<dyn Behaviour>>,
     slew: Slew,
     outputs: RoleOutputs,
@@ -116,16 +122,41 @@ pub struct RunIdentity {
     pub run: String,
     pub epoch: u64,
     pub roles: Vec<Role>,
-    pub phases: Vec<String>,
+    pub phases: Vec<Phase>,
     pub timing: Timing,
 }
 
 impl RoleExecutor {
+    /// An executor that is there from the start of the run.
     pub fn new(spec: RoleSpec, identity: &RunIdentity, link: Box<dyn Link>, now: Time) -> Self {
+        Self::make(spec, identity, 0, link, Cooperation::new, now)
+    }
+
+    /// A robot that stands by for `spec.role`, and takes it over if the role is lost at a safe point. Its tree then begins at that point:
+    /// leaves before it answer SUCCESS without being carried out. `instance` tells it from every other executor of the role.
+    pub fn stand_by(
+        spec: RoleSpec,
+        identity: &RunIdentity,
+        instance: u64,
+        link: Box<dyn Link>,
+        now: Time,
+    ) -> Self {
+        Self::make(spec, identity, instance, link, Cooperation::stand_by, now)
+    }
+
+    fn make(
+        spec: RoleSpec,
+        identity: &RunIdentity,
+        instance: u64,
+        link: Box<dyn Link>,
+        cooperation: fn(CooperationConfig, Time) -> Cooperation,
+        now: Time,
+    ) -> Self {
         let config = CooperationConfig {
-            run: identity.run.clone(),
+            run: identity.run.as_str().into(),
             epoch: identity.epoch,
             me: spec.role,
+            instance,
             roles: identity.roles.clone(),
             phases: identity.phases.clone(),
             timing: identity.timing,
@@ -140,10 +171,13 @@ impl RoleExecutor {
         };
         Self {
             body,
-            cooperation: Cooperation::new(config, now),
+            cooperation: cooperation(config, now),
             link,
             tree_state: State::new(&spec.tree),
             recorder: None,
+            shared: SharedBoard::new(&spec.tree),
+            skip_to: None,
+            begun: false,
             active: HashMap::new(),
             slew: Slew::at_rest(),
             outputs: RoleOutputs { velocity: JointVector::zeros(), gripper: None },
@@ -183,6 +217,7 @@ impl RoleExecutor {
         self.cooperation.set_contact_force(contact[0].hypot(contact[1]).hypot(contact[2]));
 
         self.leave = self.cooperation.judge(now);
+        self.cooperation.forget_watched();
         let mut velocity = JointVector::zeros();
         if self.leave == Leave::Go && self.cooperation.own_report().standing == Standing::Active {
             self.tree_time = self.tree_time + elapsed;
@@ -196,6 +231,9 @@ impl RoleExecutor {
             velocity: self.slew.follow(&velocity, &self.body.mover.limits, dt),
             gripper: self.body.memory.gripper,
         };
+        if self.outputs.velocity == JointVector::zeros() {
+            self.cooperation.settle();
+        }
         if let Some(message) = self.cooperation.outgoing(now) {
             self.link.send(&message);
         }
@@ -235,8 +273,8 @@ impl RoleExecutor {
         let (activity, message) = match (self.standing(), &self.leave) {
             (Standing::Aborted(reason), _) => (Activity::Aborted, reason.clone()),
             (Standing::Done, _) => (Activity::Succeeded, String::new()),
-            (Standing::Active, Leave::Go) => (Activity::Running, String::new()),
-            (Standing::Active, Leave::Hold(reason) | Leave::Abort(reason)) => {
+            (Standing::Active | Standing::Standby, Leave::Go) => (Activity::Running, String::new()),
+            (Standing::Active | Standing::Standby, Leave::Hold(reason) | Leave::Abort(reason)) => {
                 (Activity::Holding, reason.clone())
             }
         };
@@ -268,11 +306,29 @@ impl RoleExecutor {
     }
 
     fn tick_tree(&mut self, inputs: &RoleInputs, dt: f64, velocity: &mut JointVector) {
+        if !self.begun {
+            self.begun = true;
+            self.skip_to = self.cooperation.taken_over_at().map(str::to_owned);
+        }
+        if let Err(error) = self.shared.take_in(&self.spec.tree, &mut self.tree_state, &self.cooperation) {
+            self.cooperation.abort(error.to_string());
+            return;
+        }
         let clock = self.last_tick.unwrap_or_default();
-        let Self { spec, body, cooperation, tree_state, recorder, active, tree_time, last_failure, .. } =
-            self;
+        let Self {
+            spec,
+            body,
+            cooperation,
+            tree_state,
+            recorder,
+            active,
+            tree_time,
+            last_failure,
+            skip_to,
+            ..
+        } = self;
         let context = Context { now: *tree_time, clock, dt, inputs, body, cooperation, velocity };
-        let mut carrier = Carrier { context, active, last_failure };
+        let mut carrier = Carrier { context, active, last_failure, skip_to };
         let (tree, now) = (&*spec.tree, *tree_time);
         let answer = match recorder {
             Some(recorder) => {
@@ -280,14 +336,20 @@ impl RoleExecutor {
             }
             None => swarm_bt::tick_until_settled(tree, tree_state, now, &mut carrier, &mut (), TREE_TICKS),
         };
-        match answer {
-            Ok(Status::Running) => {}
-            Ok(Status::Success | Status::Skipped) => self.cooperation.finish(),
-            Ok(Status::Failure) => {
+        if let Err(error) = self.shared.give_out(&self.tree_state, &mut self.cooperation) {
+            self.cooperation.abort(error.to_string());
+        }
+        match (answer, &self.skip_to) {
+            (Ok(Status::Running), _) => {}
+            (Ok(Status::Success | Status::Skipped), None) => self.cooperation.finish(),
+            (Ok(Status::Success | Status::Skipped), Some(point)) => {
+                self.cooperation.abort(format!("its tree ends without coming to safe point '{point}'"));
+            }
+            (Ok(Status::Failure), _) => {
                 let reason = self.last_failure.clone().unwrap_or_else(|| "its tree failed".into());
                 self.cooperation.abort(reason);
             }
-            Err(error) => self.cooperation.abort(error.to_string()),
+            (Err(error), _) => self.cooperation.abort(error.to_string()),
         }
     }
 
@@ -298,11 +360,21 @@ impl RoleExecutor {
         self.halted = true;
         let mut unused = JointVector::zeros();
         let clock = self.last_tick.unwrap_or_default();
-        let Self { spec, body, cooperation, tree_state, recorder, active, tree_time, last_failure, .. } =
-            self;
+        let Self {
+            spec,
+            body,
+            cooperation,
+            tree_state,
+            recorder,
+            active,
+            tree_time,
+            last_failure,
+            skip_to,
+            ..
+        } = self;
         let context =
             Context { now: *tree_time, clock, dt, inputs, body, cooperation, velocity: &mut unused };
-        let mut carrier = Carrier { context, active, last_failure };
+        let mut carrier = Carrier { context, active, last_failure, skip_to };
         // The only error is that of an `_onHalted` script; every leaf has been halted by then.
         let (tree, now) = (&*spec.tree, *tree_time);
         let halted = match recorder {
@@ -321,6 +393,7 @@ struct Carrier<'a> {
     context: Context<'a>,
     active: &'a mut HashMap<u16, Box<dyn Behaviour>>,
     last_failure: &'a mut Option<String>,
+    skip_to: &'a mut Option<String>,
 }
 
 impl Carrier<'_> {
@@ -338,7 +411,16 @@ impl Carrier<'_> {
 
 impl Leaves for Carrier<'_> {
     fn start(&mut self, call: &mut LeafCall<'_>) -> Status {
+        if let Some(point) = &self.skip_to {
+            let here =
+                call.id() == "SafePoint" && call.get::<String>("point").is_ok_and(|name| name == *point);
+            if !here {
+                return Status::Success;
+            }
+            *self.skip_to = None;
+        }
         let started = leaves::make(call, &mut self.context).and_then(|mut behaviour| {
+            behaviour.look(call)?;
             let progress = behaviour.tick(&mut self.context)?;
             Ok((behaviour, progress))
         });
@@ -355,7 +437,7 @@ impl Leaves for Carrier<'_> {
         let Some(mut behaviour) = self.active.remove(&call.uid()) else {
             return self.answer(call, Err(Failure("was continued without having been started".into())));
         };
-        let result = behaviour.tick(&mut self.context);
+        let result = behaviour.look(call).and_then(|()| behaviour.tick(&mut self.context));
         if result == Ok(Progress::Running) {
             self.active.insert(call.uid(), behaviour);
         }
@@ -364,7 +446,9 @@ impl Leaves for Carrier<'_> {
 
     /// What a leaf wants is wanted for one tick only, so that nothing is left of it.
     fn halt(&mut self, call: &mut LeafCall<'_>) -> Halt {
-        self.active.remove(&call.uid());
+        if let Some(mut behaviour) = self.active.remove(&call.uid()) {
+            behaviour.halted(&mut self.context);
+        }
         Halt::Done
     }
 }
