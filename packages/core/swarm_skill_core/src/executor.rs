@@ -16,7 +16,7 @@ use swarm_bt_log::TickRecorder;
 use swarm_kinematics::{ArmModel, JointVector, Load};
 
 use crate::body::{Body, Memory};
-use crate::cooperation::{Cooperation, CooperationConfig, Leave, Phase, Timing};
+use crate::cooperation::{Cooperation, CooperationConfig, Leave, Phase, Timing, Token};
 use crate::leaves::{self, Behaviour, Context, Failure, Progress};
 use crate::link::Link;
 use crate::message::Standing;
@@ -104,6 +104,8 @@ pub struct RoleExecutor {
     skip_to: Option<String>,
     /// The tree has been ticked.
     begun: bool,
+    /// The last message that was refused: who it claimed to be from, and why.
+    refused: Option<(Role, &'static str)>,
     active: HashMap<u16, Box<dyn Behaviour>>,
     slew: Slew,
     outputs: RoleOutputs,
@@ -133,7 +135,8 @@ impl RoleExecutor {
     }
 
     /// A robot that stands by for `spec.role`, and takes it over if the role is lost at a safe point. Its tree then begins at that point:
-    /// leaves before it answer SUCCESS without being carried out. `instance` tells it from every other executor of the role.
+    /// leaves of the registry before it answer SUCCESS
+    /// without being carried out; scripts run, but what the predecessor has shared stands. `instance` tells it from every other executor of the role.
     pub fn stand_by(
         spec: RoleSpec,
         identity: &RunIdentity,
@@ -178,6 +181,7 @@ impl RoleExecutor {
             shared: SharedBoard::new(&spec.tree),
             skip_to: None,
             begun: false,
+            refused: None,
             active: HashMap::new(),
             slew: Slew::at_rest(),
             outputs: RoleOutputs { velocity: JointVector::zeros(), gripper: None },
@@ -209,7 +213,9 @@ impl RoleExecutor {
         self.last_tick = Some(now);
 
         while let Some(message) = self.link.receive() {
-            self.cooperation.receive(&message, now);
+            if let Some(why) = self.cooperation.receive(&message, now).refusal() {
+                self.refused = Some((message.from, why));
+            }
         }
         self.check_inputs(inputs, now);
         self.body.memory.see(&inputs.parts);
@@ -264,6 +270,16 @@ impl RoleExecutor {
         &self.cooperation.own_report().standing
     }
 
+    /// The resources that are leased, with the tokens that go with their use.
+    pub fn tokens(&self) -> impl Iterator<Item = (&str, Token)> {
+        self.cooperation.tokens()
+    }
+
+    /// Who was refused last, and why: a stale leader, a second player of a role, a stranger.
+    pub fn refused(&self) -> Option<(Role, &'static str)> {
+        self.refused
+    }
+
     /// Whether the arm is meant to stand, and does: nothing is wanted of it and its joints are slower than `rad_per_s`.
     pub fn is_at_rest(&self, inputs: &RoleInputs, rad_per_s: f64) -> bool {
         self.outputs.velocity == JointVector::zeros() && inputs.joints.qd.amax() <= rad_per_s
@@ -310,6 +326,7 @@ impl RoleExecutor {
             self.begun = true;
             self.skip_to = self.cooperation.taken_over_at().map(str::to_owned);
         }
+        let skipped = self.skip_to.is_some();
         if let Err(error) = self.shared.take_in(&self.spec.tree, &mut self.tree_state, &self.cooperation) {
             self.cooperation.abort(error.to_string());
             return;
@@ -336,7 +353,9 @@ impl RoleExecutor {
             }
             None => swarm_bt::tick_until_settled(tree, tree_state, now, &mut carrier, &mut (), TREE_TICKS),
         };
-        if let Err(error) = self.shared.give_out(&self.tree_state, &mut self.cooperation) {
+        if skipped {
+            self.shared.forget(&self.tree_state);
+        } else if let Err(error) = self.shared.give_out(&self.tree_state, &mut self.cooperation) {
             self.cooperation.abort(error.to_string());
         }
         match (answer, &self.skip_to) {

@@ -63,6 +63,14 @@ impl SharedBoard {
         Ok(())
     }
 
+    /// What the tree has written while a successor's was skipped to its safe point counts for nothing against what its predecessor left.
+    pub(crate) fn forget(&mut self, state: &State) {
+        for entry in &mut self.entries {
+            entry.stamp = None;
+            entry.writes = state.writes(entry.slot);
+        }
+    }
+
     /// After the tree was ticked: what it has written.
     pub(crate) fn give_out(
         &mut self,

@@ -296,7 +296,7 @@ pub fn searches(extent: Extent) -> Vec<Search> {
     let search = |depth, unkind, standby| Search { depth, unkind, standby, from_safe_point: standby };
     match extent {
         Extent::Short => vec![search(4, 2, false), search(6, 1, false), search(4, 1, true)],
-        Extent::Whole => vec![search(5, 2, false), search(8, 1, false), search(6, 1, true)],
+        Extent::Whole => vec![search(4, 2, false), search(7, 1, false), search(6, 1, true)],
     }
 }
 
