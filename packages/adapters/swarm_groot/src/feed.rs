@@ -6,6 +6,8 @@ use rtrb::{Consumer, Producer};
 use swarm_base::Time;
 use swarm_bt::{NodeStatus, Observer, State, Transition, Tree, Value};
 
+use crate::protocol::{WENT_IDLE, status_byte, status_number};
+
 /// Transitions that wait for the server at most; it looks 50 times a second. More are dropped and counted.
 pub const QUEUE: usize = 16_384;
 
@@ -59,8 +61,17 @@ pub fn feed(tree: &Arc<Tree>) -> (Feed, Source) {
 }
 
 impl Feed {
-    /// Shows the state that a tick has left. Entries that were not written since are not copied.
+    /// Shows the state that a tick has left. Entries that were not written since are not copied. A status whose transition was
+    /// not observed is put right here.
     pub fn publish(&mut self, tree: &Tree, state: &State) {
+        for (byte, uid) in self.status.iter_mut().zip(1..) {
+            let now = state.status(uid).map_or(0, status_number);
+            match (now, *byte) {
+                (0, 1..=3) => *byte += WENT_IDLE,
+                (0, _) => {}
+                _ => *byte = now,
+            }
+        }
         let picture = self.picture.input_buffer_mut();
         picture.status.copy_from_slice(&self.status);
         for ((slot, ..), (writes, value)) in tree.slots().zip(&mut picture.entries) {
@@ -87,7 +98,7 @@ impl Observer for Feed {
     fn transition(&mut self, transition: Transition) {
         let place = usize::from(transition.uid).checked_sub(1);
         if let Some(byte) = place.and_then(|at| self.status.get_mut(at)) {
-            *byte = crate::protocol::status_byte(transition);
+            *byte = status_byte(transition);
         }
         let change = Change { at: self.now, uid: transition.uid, status: transition.new };
         if self.transitions.push(change).is_err() {

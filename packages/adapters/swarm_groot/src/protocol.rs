@@ -113,11 +113,13 @@ pub fn status_number(status: NodeStatus) -> u8 {
     }
 }
 
-/// What a status request shows of a node after a transition: its status, and for one that has become idle 10 more than the
-/// status it had, so that results of this very tick can be seen.
+/// What is added to the status that a node had when it becomes idle, so that results of this very tick can be seen.
+pub const WENT_IDLE: u8 = 10;
+
+/// What a status request shows of a node after a transition.
 pub fn status_byte(transition: Transition) -> u8 {
     match transition.new {
-        NodeStatus::Idle => 10 + status_number(transition.previous),
+        NodeStatus::Idle => WENT_IDLE + status_number(transition.previous),
         other => status_number(other),
     }
 }

@@ -33,7 +33,7 @@ const GLANCE: Duration = Duration::from_millis(100);
 
 /// A server that could not be started.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address} for Groot2: {source}; is another program there? choose another port")]
+#[error("cannot listen on {address} for Groot2; if another program does, choose another port: {source}")]
 pub struct BindError {
     pub address: SocketAddr,
     #[source]
