@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use swarm_base::{Duration, Role, Time};
-use swarm_bt::{LeafCall, Leaves, State, Status, Tree};
+use swarm_bt::{LeafCall, Leaves, Ring, State, Status, Tree};
 use swarm_kinematics::{ArmModel, JointVector, Load};
 
 use crate::body::{Body, Memory};
@@ -88,6 +88,9 @@ const LONGEST_TICK_S: f64 = 0.05;
 /// Ticks of the tree within one call at most, for control nodes that yield between children.
 const TREE_TICKS: u32 = 8;
 
+/// Transitions that are kept for whoever watches, see [`RoleExecutor::watched`]; a tick makes two or three per node.
+const WATCHED: usize = 4_096;
+
 /// One role of one run.
 #[derive(Debug)]
 pub struct RoleExecutor {
@@ -96,6 +99,7 @@ pub struct RoleExecutor {
     cooperation: Cooperation,
     link: Box<dyn Link>,
     tree_state: State,
+    watched: Ring,
     active: HashMap<u16, Box<dyn Behaviour>>,
     slew: Slew,
     outputs: RoleOutputs,
@@ -141,6 +145,7 @@ impl RoleExecutor {
             cooperation: Cooperation::new(config, now),
             link,
             tree_state: State::new(&spec.tree),
+            watched: Ring::new(WATCHED),
             active: HashMap::new(),
             slew: Slew::at_rest(),
             outputs: RoleOutputs { velocity: JointVector::zeros(), gripper: None },
@@ -201,6 +206,11 @@ impl RoleExecutor {
         &self.spec
     }
 
+    /// The tree as the last tick has left it, and the transitions since they were drained last; the oldest go first.
+    pub fn watched(&mut self) -> (&RoleSpec, &State, &mut Ring) {
+        (&self.spec, &self.tree_state, &mut self.watched)
+    }
+
     pub fn standing(&self) -> &Standing {
         &self.cooperation.own_report().standing
     }
@@ -247,7 +257,7 @@ impl RoleExecutor {
     }
 
     fn tick_tree(&mut self, inputs: &RoleInputs, dt: f64, velocity: &mut JointVector) {
-        let Self { spec, body, cooperation, tree_state, active, tree_time, last_failure, .. } = self;
+        let Self { spec, body, cooperation, tree_state, watched, active, tree_time, last_failure, .. } = self;
         let context = Context { now: *tree_time, dt, inputs, body, cooperation, velocity };
         let mut carrier = Carrier { context, active, last_failure };
         let answer = swarm_bt::tick_until_settled(
@@ -255,7 +265,7 @@ impl RoleExecutor {
             tree_state,
             *tree_time,
             &mut carrier,
-            &mut (),
+            watched,
             TREE_TICKS,
         );
         match answer {
@@ -275,11 +285,11 @@ impl RoleExecutor {
         }
         self.halted = true;
         let mut unused = JointVector::zeros();
-        let Self { spec, body, cooperation, tree_state, active, tree_time, last_failure, .. } = self;
+        let Self { spec, body, cooperation, tree_state, watched, active, tree_time, last_failure, .. } = self;
         let context = Context { now: *tree_time, dt, inputs, body, cooperation, velocity: &mut unused };
         let mut carrier = Carrier { context, active, last_failure };
         // The only error is that of an `_onHalted` script; every leaf has been halted by then.
-        if let Err(error) = swarm_bt::halt(&spec.tree, tree_state, *tree_time, &mut carrier, &mut ()) {
+        if let Err(error) = swarm_bt::halt(&spec.tree, tree_state, *tree_time, &mut carrier, watched) {
             self.last_failure.get_or_insert(error.to_string());
         }
         self.active.clear();

@@ -5,6 +5,7 @@
 //! about the arms.
 
 use swarm_base::{Duration, Role, Time};
+use swarm_bt::{Ring, State};
 
 use crate::executor::{Activity, RoleExecutor, RoleSpec, RoleState, RunIdentity};
 use crate::link::Link;
@@ -152,6 +153,11 @@ impl Run {
     /// The roles' wishes of the last tick: role, robot, wish.
     pub fn outputs(&self) -> impl Iterator<Item = (&RoleSpec, &RoleOutputs)> {
         self.executors.iter().map(|executor| (executor.spec(), executor.outputs()))
+    }
+
+    /// Each role's tree for whoever watches, see [`RoleExecutor::watched`].
+    pub fn watched(&mut self) -> impl Iterator<Item = (&RoleSpec, &State, &mut Ring)> {
+        self.executors.iter_mut().map(RoleExecutor::watched)
     }
 
     pub fn role_states(&self) -> Vec<RoleState> {

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use semver::Version;
 use swarm_artifact::{ArtifactId, EntryPath, Intent, Trust};
 use swarm_base::ErrorChain;
+use swarm_metrics::Metrics;
 use swarm_onnx::{Lengths, OnnxPolicy, OnnxRuntime};
 use swarm_skill_core::{
     ACTION_LEN, ArmAtRest, Busy, Deployment, GoldenVectors, Material, Next, OBSERVATION_LEN, Policy, Request,
@@ -15,6 +16,7 @@ use swarm_skill_core::{
 };
 use swarm_store::{Object, Store};
 
+use crate::counted::Counted;
 use crate::robots::Robots;
 
 /// A skill that is in force: what the next run uses.
@@ -81,6 +83,7 @@ pub struct Places {
 pub struct Deployer {
     places: Places,
     robots: Arc<Robots>,
+    metrics: Arc<Metrics>,
     deployment: Mutex<Deployment>,
     active: Mutex<Option<Arc<ActiveSkill>>>,
 }
@@ -95,7 +98,19 @@ struct Progress {
 
 impl Deployer {
     pub fn new(places: Places, robots: Arc<Robots>) -> Self {
-        Self { places, robots, deployment: Mutex::default(), active: Mutex::default() }
+        Self {
+            places,
+            robots,
+            metrics: Arc::default(),
+            deployment: Mutex::default(),
+            active: Mutex::default(),
+        }
+    }
+
+    /// Where the inferences of deployed policies are counted.
+    #[must_use]
+    pub fn counting_in(self, metrics: Arc<Metrics>) -> Self {
+        Self { metrics, ..self }
     }
 
     /// The skill in force.
@@ -208,7 +223,7 @@ impl Deployer {
 
     fn check(&self, object: &Object) -> Result<ActiveSkill, String> {
         let source = &object.manifest().skill;
-        let material = Files { object, onnx_runtime: &self.places.onnx_runtime };
+        let material = Files { object, onnx_runtime: &self.places.onnx_runtime, metrics: &self.metrics };
         let envelope = material.read(&source.envelope)?;
         let robots = self
             .robots
@@ -258,6 +273,7 @@ impl Deployer {
 struct Files<'a> {
     object: &'a Object,
     onnx_runtime: &'a Path,
+    metrics: &'a Arc<Metrics>,
 }
 
 impl Material for Files<'_> {
@@ -269,6 +285,6 @@ impl Material for Files<'_> {
         let runtime = OnnxRuntime::load(self.onnx_runtime).map_err(|error| error.to_string())?;
         let lengths = Lengths { observation: OBSERVATION_LEN, action: ACTION_LEN };
         let policy = OnnxPolicy::load(runtime, onnx, lengths, golden).map_err(|error| error.to_string())?;
-        Ok(Arc::new(Mutex::new(policy)))
+        Ok(Arc::new(Mutex::new(Counted::new(policy, Arc::clone(self.metrics)))))
     }
 }

@@ -9,6 +9,8 @@
 //! | [`deployer`] | carries out a deployment step by step | no |
 //! | [`world`] | the latest measurements | no |
 //! | [`engine`] | goals, run, commands | no |
+//! | [`counted`] | a policy whose inferences are counted | no |
+//! | [`live`] | what is shown of all this while it runs | no |
 //! | [`messages`] | conversions | yes |
 //! | [`action`] | the action server | yes |
 //! | [`node`] | topics, services, threads | yes |
@@ -16,8 +18,10 @@
 //! Deliberately absent: the decisions themselves, which are `swarm_skill_core`'s; motion that is not a wish to the safety gate.
 
 pub mod action;
+pub mod counted;
 pub mod deployer;
 pub mod engine;
+pub mod live;
 pub mod messages;
 pub mod node;
 pub mod robots;
