@@ -61,6 +61,7 @@ enum Command {
     #[command(subcommand)]
     Blackbox(commands::blackbox::Blackbox),
     Incident(commands::incident::Args),
+    Watch(commands::watch::Args),
     #[command(hide = true)]
     EvidenceArtifact(commands::evidence_artifact::Args),
     #[command(hide = true)]
@@ -92,6 +93,7 @@ pub fn run() -> ExitCode {
         Command::Safety(command) => commands::safety::run(&command),
         Command::Blackbox(command) => commands::blackbox::run(&command),
         Command::Incident(args) => commands::incident::run(&args),
+        Command::Watch(args) => commands::watch::run(&args),
         Command::EvidenceArtifact(args) => commands::evidence_artifact::run(&args),
         Command::EvidenceKinematics(args) => commands::evidence_kinematics::run(&args),
         Command::EvidenceBlackBox(args) => commands::evidence_black_box::run(&args),

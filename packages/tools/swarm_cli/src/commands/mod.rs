@@ -14,3 +14,4 @@ pub(crate) mod package;
 pub(crate) mod safety;
 pub(crate) mod sign;
 pub(crate) mod verify;
+pub(crate) mod watch;
