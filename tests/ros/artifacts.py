@@ -33,6 +33,8 @@ def base_joint(radians: float, speed: float) -> str:
 
 
 QUICK = tree("leader", base_joint(0.1, 1.0), "<MoveJoints/>")
+# Long enough for a deployment to be asked for during it.
+STEADY = tree("leader", base_joint(0.3, 0.2), "<MoveJoints/>")
 # Long enough for anything to happen during it, and slow enough that the way back to home stays short.
 SLOW = tree("leader", base_joint(1.0, 0.02), "<MoveJoints/>")
 

@@ -1,4 +1,4 @@
-"""A short form of each measurement about safety: it runs to its end, gives what its figures are documented to be called, and what
+"""A short form of each measurement about safety and deployments: it runs to its end, gives what its figures are documented to be called, and what
 holds on any machine holds. How fast this machine is, only the long form says: `cargo xtask evidence NAME`. (`safety-cost` compiles its
 C++ reference for two minutes; what it measures is tested where it lies, against the same reference's Python.)"""
 
@@ -46,6 +46,12 @@ MEASUREMENTS = {
         True,
         {"mutants", "mutants_killed"},
         lambda f: f["mutants_killed"] == f["mutants"] > 0,
+    ),
+    "swap": (
+        ["swap_evidence", "--deploys=60"],
+        False,
+        {"deploys", "torn", "in_motion", "rollback_ms_p100"},
+        lambda f: f["deploys"] >= 60 and f["killed"] > 0 and f["waited"] > 0 and f["torn"] == f["in_motion"] == 0,
     ),
     "black-box": (
         ["cell", "evidence-black-box", "--edits=2000", "--kills=10", "--cycles=4000", "--out"],

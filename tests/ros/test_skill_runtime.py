@@ -6,11 +6,13 @@ import subprocess
 
 import pytest
 from action_msgs.msg import GoalStatus
-from artifacts import SKILL, SLOW, Workshop
+from artifacts import QUICK, SKILL, SLOW, STEADY, Workshop
 from cell import press
 from harness import LATCHED, RELIABLE, Probe, bin_dir, qos
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rcl_interfaces.srv import SetParameters
 from skill_cell import ABORTED, CANCELED, SUCCEEDED, SkillCell
 from std_msgs.msg import Bool
 from swarm_msgs.msg import RuntimeStatus
@@ -193,6 +195,32 @@ def test_nothing_is_deployed_while_a_run_is_in_progress(cell, workshop):
         assert not answer.success
         assert answer.message == f"run busy is in progress; cancel it or wait for its end; {SKILL} 1.0.0 stays deployed"
     cell.wait_moving()
+
+
+@pytest.mark.parametrize(
+    "tree, compared",
+    [
+        (STEADY, r"it did the same for all \d+ ticks$"),
+        (QUICK, r"it first parted at tick \d+ \(\d+\.\d\d s into the run\): leader in phase 'leave' wants .* rad/s of joint 0, the run .* rad/s$"),
+    ],
+    ids=["same", "other"],
+)
+def test_a_deployment_that_may_wait_swaps_between_two_runs_and_says_how_the_versions_compared(cell, workshop, probe, tree, compared):
+    cell.ready(workshop.make("1.0.0", STEADY))
+    patience = ParameterValue(type=ParameterType.PARAMETER_DOUBLE, double_value=50.0)
+    request = SetParameters.Request(parameters=[Parameter(name="swap_wait_s", value=patience)])
+    assert probe.call(SetParameters, "/skill_runtime/set_parameters", request).results[0].successful
+    better = workshop.make("1.1.0", tree)
+    run = cell.running(trace_id="steady")
+    answer = cell.deploy(better)
+    assert (answer.success, answer.version) == (True, "1.1.0"), answer.message
+    assert re.match(f"{SKILL} 1.1.0 is deployed; beside run steady {compared}", answer.message), answer.message
+    result = run.result()
+    assert result.outcome == SUCCEEDED, result.message
+    assert not any(status.running and status.version == "1.1.0" for status in cell.statuses), "never in the middle of a run"
+    cell.wait_in_force("1.1.0")
+    cell.safety.make_ready()
+    cell.succeeds()
 
 
 @pytest.mark.parametrize("version", ["1.0.0", "1.1.0"])

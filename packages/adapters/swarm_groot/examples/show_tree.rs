@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use swarm_base::{Clock, MonotonicClock};
-use swarm_bt::{LeafCall, LeafModel, Leaves, Loader, PortType, Registry, State, Status, tick_observed};
+use swarm_bt::{Halt, LeafCall, LeafModel, Leaves, Loader, PortType, Registry, State, Status, tick_observed};
 use swarm_groot::{Server, feed};
 
 const XML: &str = r#"
@@ -46,7 +46,9 @@ impl Leaves for Arm {
         if written { Status::Success } else { Status::Failure }
     }
 
-    fn halt(&mut self, _: &mut LeafCall<'_>) {}
+    fn halt(&mut self, _: &mut LeafCall<'_>) -> Halt {
+        Halt::Done
+    }
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

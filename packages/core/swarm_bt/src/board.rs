@@ -1,7 +1,17 @@
 //! The blackboard as scripts and leaves see it: the entries of a state with what the tree knows of them.
+//!
+//! Part of the tick: nothing here panics, and the lints below keep it so.
+#![deny(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unreachable,
+    clippy::unwrap_used
+)]
 
 use crate::state::{SlotId, State};
-use crate::tree::Tree;
+use crate::tree::{Mode, Tree};
 use crate::value::{PortType, Value};
 
 pub(crate) struct Board<'a> {
@@ -22,17 +32,23 @@ impl Board<'_> {
 
     #[inline]
     pub(crate) fn exists(&self, slot: SlotId) -> bool {
-        self.state.slots[slot.0 as usize].exists
+        self.state.slots.get(slot.0 as usize).is_some_and(|slot| slot.exists)
     }
 
     /// The type that a port has declared; `Any` if none has.
     #[inline]
     pub(crate) fn declared(&self, slot: SlotId) -> PortType {
-        self.tree.slots[slot.0 as usize].ty
+        self.tree.slots.get(slot.0 as usize).map_or(PortType::Any, |slot| slot.ty)
+    }
+
+    /// Whether the tree's rules are the strict ones.
+    #[inline]
+    pub(crate) fn strict(&self) -> bool {
+        self.tree.mode == Mode::Strict
     }
 
     pub(crate) fn key(&self, slot: SlotId) -> &str {
-        &self.tree.slots[slot.0 as usize].key
+        self.tree.slots.get(slot.0 as usize).map_or("", |slot| &*slot.key)
     }
 
     pub(crate) fn constant(&self, name: &str) -> Option<i64> {

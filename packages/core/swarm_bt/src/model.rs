@@ -1,8 +1,56 @@
 //! Which leaves a tree may use: the registry given to the loader.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use crate::value::PortType;
+
+/// A port of a leaf, found once by name with [`LeafModel::port_id`] and then used in every tick without looking for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PortId(u16);
+
+/// How a leaf's code says which port it means: by name, or by [`PortId`].
+pub trait PortKey: Copy {
+    /// The place of the port in the model, if it has such a port.
+    fn place(self, model: &LeafModel) -> Option<usize>;
+
+    /// For messages.
+    fn describe(self, model: &LeafModel) -> String;
+}
+
+impl PortKey for &str {
+    #[inline]
+    fn place(self, model: &LeafModel) -> Option<usize> {
+        model.ports.iter().position(|port| port.name == self)
+    }
+
+    fn describe(self, _: &LeafModel) -> String {
+        self.to_owned()
+    }
+}
+
+impl PortKey for &String {
+    #[inline]
+    fn place(self, model: &LeafModel) -> Option<usize> {
+        self.as_str().place(model)
+    }
+
+    fn describe(self, _: &LeafModel) -> String {
+        self.clone()
+    }
+}
+
+impl PortKey for PortId {
+    #[inline]
+    fn place(self, model: &LeafModel) -> Option<usize> {
+        let place = usize::from(self.0);
+        (place < model.ports.len()).then_some(place)
+    }
+
+    fn describe(self, model: &LeafModel) -> String {
+        model.ports.get(usize::from(self.0)).map_or_else(|| format!("#{}", self.0), |port| port.name.clone())
+    }
+}
 
 /// What kind of leaf.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -21,13 +69,23 @@ pub enum Direction {
     InOut,
 }
 
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Direction::Input => "input",
+            Direction::Output => "output",
+            Direction::InOut => "inout",
+        })
+    }
+}
+
 /// One port of a leaf.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Port {
     pub name: String,
     pub direction: Direction,
     pub ty: PortType,
-    /// What is used where the XML does not mention the port: a literal or `{entry}`.
+    /// What is used where the XML does not mention the port: a literal, `{entry}`, or `{=}` for the entry of the port's name.
     pub default: Option<String>,
 }
 
@@ -48,6 +106,11 @@ impl LeafModel {
         LeafModel { id: id.into(), kind: LeafKind::Condition, ports: Vec::new() }
     }
 
+    /// A handle on one of the ports, good for every leaf of this model. `None` if there is no such port.
+    pub fn port_id(&self, name: &str) -> Option<PortId> {
+        self.ports.iter().position(|port| port.name == name).map(|place| PortId(place as u16))
+    }
+
     #[must_use]
     pub fn input(self, name: impl Into<String>, ty: PortType) -> Self {
         self.port(Direction::Input, name, ty, None)
@@ -64,9 +127,21 @@ impl LeafModel {
         self.port(Direction::Output, name, ty, None)
     }
 
+    /// An output that goes to `{entry}` where the tree does not say anything else.
+    #[must_use]
+    pub fn output_or(self, name: impl Into<String>, ty: PortType, default: impl Into<String>) -> Self {
+        self.port(Direction::Output, name, ty, Some(default.into()))
+    }
+
     #[must_use]
     pub fn inout(self, name: impl Into<String>, ty: PortType) -> Self {
         self.port(Direction::InOut, name, ty, None)
+    }
+
+    /// As [`LeafModel::output_or`] for a port that goes both ways.
+    #[must_use]
+    pub fn inout_or(self, name: impl Into<String>, ty: PortType, default: impl Into<String>) -> Self {
+        self.port(Direction::InOut, name, ty, Some(default.into()))
     }
 
     fn port(
@@ -123,6 +198,11 @@ impl Registry {
     /// The place of a leaf.
     pub fn find(&self, id: &str) -> Option<usize> {
         self.leaves.iter().position(|leaf| leaf.id == id)
+    }
+
+    /// The names that scripts read as numbers, sorted.
+    pub fn constants(&self) -> impl Iterator<Item = (&str, i64)> {
+        self.enums.iter().map(|(name, value)| (name.as_str(), *value))
     }
 
     pub fn leaves(&self) -> &[LeafModel] {

@@ -3,9 +3,7 @@
 //! Two runs that start from equal states, see the same times and get the same leaf answers stay equal: compare with
 //! `==` or [`State::digest`]. A clone is a checkpoint to go back to.
 
-use std::hash::{Hash, Hasher};
-
-use swarm_base::Time;
+use swarm_base::{Duration, Time};
 
 use crate::status::NodeStatus;
 use crate::tree::Tree;
@@ -15,6 +13,13 @@ use crate::value::{ConvertError, PortType, Value};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SlotId(pub(crate) u32);
 
+impl SlotId {
+    /// Its place among [`Tree::slots`].
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// The mutable half of a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
@@ -23,8 +28,16 @@ pub struct State {
     pub(crate) slots: Box<[Slot]>,
     /// When each timer (of a Timeout, Delay or Sleep) runs off.
     pub(crate) timers: Box<[Timer]>,
-    /// Which children of each Parallel are done, one bit each.
-    pub(crate) done: Box<[u64]>,
+    /// Which children of each Parallel are done, one bit each; how often an entry had been written when a node looked last.
+    pub(crate) words: Box<[u64]>,
+    /// How far each Loop is.
+    pub(crate) queues: Box<[Queue]>,
+    /// Of each leaf, how it stops.
+    pub(crate) stops: Box<[Stop]>,
+    /// Leaves that are [`Stop::Halting`].
+    pub(crate) halting: u32,
+    /// Leaves whose stop is not [`Stop::No`].
+    pub(crate) unsettled: u32,
     pub(crate) ticks: u64,
     /// A node yielded in this tick and would go on at once.
     pub(crate) wake: bool,
@@ -33,9 +46,10 @@ pub struct State {
 /// What control nodes remember. The meaning of the numbers is the node's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Memory {
-    /// Sequence, Fallback: the current child. Repeat, Retry: rounds done. Parallel: successes.
+    /// Sequence, Fallback, TryCatch: the current child. Repeat, Retry: rounds done. Parallel: successes. IfThenElse: the branch.
+    /// Switch: one more than the running child. RunOnce: what was answered. Precondition: 1 once it held.
     pub(crate) index: u32,
-    /// Sequence, Fallback: skipped children. Parallel: failures.
+    /// Sequence, Fallback, TryCatch: skipped children. Parallel: failures.
     pub(crate) count: u32,
 }
 
@@ -46,6 +60,40 @@ pub(crate) enum Timer {
     Until(Time),
     /// Ran off, or waits for nothing, while its node goes on.
     Over,
+}
+
+/// How far a Loop is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Queue {
+    /// What the entry held when the Loop began; `None` for a literal.
+    pub(crate) items: Option<Value>,
+    /// The next item: its number, or where it begins in text.
+    pub(crate) next: u32,
+    /// The child answered RUNNING, so that no item is taken.
+    pub(crate) busy: bool,
+}
+
+/// How a leaf stops. The node has forgotten it, and may already want to start it again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) enum Stop {
+    #[default]
+    No,
+    /// Told to stop, not yet known to have. `wanted`: the node shows RUNNING and waits for that.
+    Halting { since: Time, overdue: bool, wanted: bool },
+    /// Has stopped, and its node waits to start it.
+    Stopped,
+}
+
+/// A leaf that was told to stop and is not yet known to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Halting {
+    pub uid: u16,
+    /// When it was told.
+    pub since: Time,
+    /// How long it may take, if there is a limit.
+    pub timeout: Option<Duration>,
+    /// The limit has passed: whoever ticks the tree must stop the robot in another way.
+    pub overdue: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -67,10 +115,18 @@ impl State {
             slots: tree
                 .slots
                 .iter()
-                .map(|slot| Slot { value: slot.initial.clone(), exists: slot.exists, writes: 0 })
+                .map(|slot| Slot {
+                    value: slot.initial.clone(),
+                    exists: slot.exists,
+                    writes: u64::from(slot.initial.is_some()),
+                })
                 .collect(),
             timers: vec![Timer::Stopped; tree.timers as usize].into(),
-            done: vec![0; tree.done_words as usize].into(),
+            words: vec![0; tree.words as usize].into(),
+            queues: vec![Queue::default(); tree.loops.len()].into(),
+            stops: vec![Stop::No; tree.leaves.len()].into(),
+            halting: 0,
+            unsettled: 0,
             ticks: 0,
             wake: false,
         }
@@ -81,7 +137,9 @@ impl State {
         self.status.len() == tree.nodes.len()
             && self.slots.len() == tree.slots.len()
             && self.timers.len() == tree.timers as usize
-            && self.done.len() == tree.done_words as usize
+            && self.words.len() == tree.words as usize
+            && self.queues.len() == tree.loops.len()
+            && self.stops.len() == tree.leaves.len()
     }
 
     /// What a node keeps. `None` for a uid that the tree does not have.
@@ -98,6 +156,28 @@ impl State {
     /// BehaviorTree.CPP emits its wake-up signal. [`crate::tick_until_settled`] acts on it.
     pub fn wants_tick(&self) -> bool {
         self.wake
+    }
+
+    /// How many leaves were told to stop and are not yet known to have. While it is not zero nothing may be taken for finished,
+    /// not even a tree that has answered SUCCESS: go on with [`tick`](crate::tick), or with [`halt`](crate::halt()), which asks
+    /// the leaves without starting anything.
+    pub fn halting(&self) -> usize {
+        self.halting as usize
+    }
+
+    /// Those of them that have taken longer than they may.
+    pub fn overdue<'a>(&'a self, tree: &'a Tree) -> impl Iterator<Item = Halting> + 'a {
+        self.halts(tree).filter(|halting| halting.overdue)
+    }
+
+    /// The leaves that are still stopping.
+    pub fn halts<'a>(&'a self, tree: &'a Tree) -> impl Iterator<Item = Halting> + 'a {
+        self.stops.iter().zip(&tree.leaves).filter_map(|(stop, leaf)| match *stop {
+            Stop::Halting { since, overdue, .. } => {
+                Some(Halting { uid: leaf.node.saturating_add(1), since, timeout: leaf.halt_timeout, overdue })
+            }
+            Stop::No | Stop::Stopped => None,
+        })
     }
 
     /// The value of an entry; `None` while nothing has been written.
@@ -120,62 +200,22 @@ impl State {
         Ok(())
     }
 
+    /// Writes an entry as it was written in a recorded run: as it is, `times` times.
+    pub fn restore(&mut self, slot: SlotId, value: Value, times: u64) {
+        if times > 0 {
+            self.put(slot, value);
+            if let Some(slot) = self.slots.get_mut(slot.0 as usize) {
+                slot.writes = slot.writes.wrapping_add(times - 1);
+            }
+        }
+    }
+
     #[inline]
     pub(crate) fn put(&mut self, slot: SlotId, value: Value) {
         if let Some(slot) = self.slots.get_mut(slot.0 as usize) {
             slot.value = Some(value);
             slot.exists = true;
-            slot.writes += 1;
+            slot.writes = slot.writes.wrapping_add(1);
         }
-    }
-
-    /// A 64-bit digest (FNV-1a) of the whole state, the same on every machine. For finding the first tick at which two runs
-    /// part; it is no cryptographic hash.
-    pub fn digest(&self) -> u64 {
-        let mut h = Fnv(0xcbf2_9ce4_8422_2325);
-        for &status in &*self.status {
-            h.write(&[status as u8]);
-        }
-        for memory in &*self.memory {
-            h.write(&memory.index.to_le_bytes());
-            h.write(&memory.count.to_le_bytes());
-        }
-        for slot in &*self.slots {
-            h.write(&[u8::from(slot.exists), u8::from(slot.value.is_some())]);
-            h.write(&slot.writes.to_le_bytes());
-            if let Some(value) = &slot.value {
-                value.hash(&mut h);
-            }
-        }
-        for timer in &*self.timers {
-            match timer {
-                Timer::Stopped => h.write(&[0]),
-                Timer::Over => h.write(&[1]),
-                Timer::Until(time) => {
-                    h.write(&[2]);
-                    h.write(&time.0.to_le_bytes());
-                }
-            }
-        }
-        for word in &*self.done {
-            h.write(&word.to_le_bytes());
-        }
-        h.write(&self.ticks.to_le_bytes());
-        h.write(&[u8::from(self.wake)]);
-        h.finish()
-    }
-}
-
-struct Fnv(u64);
-
-impl Hasher for Fnv {
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
     }
 }

@@ -89,6 +89,16 @@ pub trait Observer {
     fn transition(&mut self, transition: Transition);
 }
 
+impl<O: Observer + ?Sized> Observer for &mut O {
+    fn begin(&mut self, tick: u64, now: Time) {
+        (**self).begin(tick, now);
+    }
+
+    fn transition(&mut self, transition: Transition) {
+        (**self).transition(transition);
+    }
+}
+
 impl Observer for () {
     #[inline]
     fn transition(&mut self, _: Transition) {}

@@ -3,10 +3,26 @@
 //! Nodes are numbered in pre-order over the expanded tree; a node's uid is its index + 1, which is also what
 //! BehaviorTree.CPP gives it. SubTrees are expanded at load: one SubTree node, then a copy of the tree it names.
 
+use std::sync::Arc;
+
+use swarm_base::Duration;
+
 use crate::model::{LeafKind, LeafModel};
 use crate::script::Script;
 use crate::state::SlotId;
+use crate::status::Status;
 use crate::value::{PortType, Value};
+
+/// Whose rules a tree goes by where BehaviorTree.CPP 4.10 has a defect. The differences are listed in the crate's
+/// documentation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// As the original, to the transition; where it throws, the tick is an error.
+    Compat,
+    /// Without its defects.
+    #[default]
+    Strict,
+}
 
 /// A behaviour tree, ready to tick. See [`crate::Loader`].
 #[derive(Debug)]
@@ -18,6 +34,9 @@ pub struct Tree {
     /// Pre- and post-conditions of the nodes that have any.
     pub(crate) hooks: Box<[Hooks]>,
     pub(crate) leaves: Box<[Leaf]>,
+    pub(crate) tests: Box<[TestLeaf]>,
+    pub(crate) switches: Box<[Switch]>,
+    pub(crate) loops: Box<[Loop]>,
     pub(crate) models: Box<[LeafModel]>,
     pub(crate) slots: Box<[SlotInfo]>,
     pub(crate) literals: Box<[Value]>,
@@ -25,8 +44,10 @@ pub struct Tree {
     /// Sorted by name.
     pub(crate) enums: Box<[(Box<str>, i64)]>,
     pub(crate) main: Box<str>,
+    pub(crate) mode: Mode,
     pub(crate) timers: u32,
-    pub(crate) done_words: u32,
+    pub(crate) words: u32,
+    pub(crate) max_visits: u64,
 }
 
 /// What the tick needs of a node; the rest is in [`NodeInfo`].
@@ -46,35 +67,140 @@ pub(crate) type ScriptId = u32;
 /// What a node does. Numbers that XML may take from the blackboard are [`Int`]s.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {
-    Sequence { yields: bool },
+    Sequence {
+        yields: bool,
+    },
     SequenceWithMemory,
-    Fallback { yields: bool },
+    Fallback {
+        yields: bool,
+    },
     ReactiveSequence,
     ReactiveFallback,
-    Parallel { success_count: Int, failure_count: Int, done: u32 },
+    Parallel {
+        success_count: Int,
+        failure_count: Int,
+        done: u32,
+    },
+    ParallelAll {
+        max_failures: Int,
+        done: u32,
+    },
+    IfThenElse,
+    WhileDoElse,
+    /// Index into [`Tree::switches`].
+    Switch(u32),
+    TryCatch {
+        catch_on_halt: Flag,
+    },
     Inverter,
     ForceSuccess,
     ForceFailure,
     KeepRunningUntilFailure,
-    Repeat { cycles: Int },
-    Retry { attempts: Int },
-    Timeout { msec: Int, timer: u32 },
-    Delay { msec: Int, timer: u32 },
+    Repeat {
+        cycles: Int,
+    },
+    Retry {
+        attempts: Int,
+    },
+    Timeout {
+        msec: Int,
+        timer: u32,
+    },
+    Delay {
+        msec: Int,
+        timer: u32,
+    },
+    RunOnce {
+        then_skip: Flag,
+    },
+    Precondition {
+        condition: ScriptId,
+        otherwise: Status,
+    },
+    /// Index into [`Tree::loops`].
+    Loop(u32),
+    /// SkipUnlessUpdated and WaitValueUpdate; `seen` is a word of the state.
+    IfUpdated {
+        entry: SlotId,
+        otherwise: Status,
+        seen: u32,
+    },
     SubTree,
-    Leaf { leaf: u16, kind: LeafKind },
+    Leaf {
+        leaf: u16,
+        kind: LeafKind,
+    },
     AlwaysSuccess,
     AlwaysFailure,
     Script(ScriptId),
     ScriptCondition(ScriptId),
-    SetBlackboard { value: Source, target: SlotId },
-    Sleep { msec: Int, timer: u32 },
+    SetBlackboard {
+        value: Source,
+        target: SlotId,
+    },
+    /// `None` for an entry that is not the SubTree's own, which the original does not touch.
+    UnsetBlackboard(Option<SlotId>),
+    WasEntryUpdated {
+        entry: SlotId,
+        seen: u32,
+    },
+    Sleep {
+        msec: Int,
+        timer: u32,
+    },
+    /// What a substitution rule put here: index into [`Tree::tests`].
+    Test {
+        test: u16,
+        timer: u32,
+    },
 }
 
 /// A whole number: given in XML, or read from the blackboard at each tick.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Int {
-    Is(i64),
+    Is(i32),
     At(SlotId),
+}
+
+/// True or false: given in XML, or read from the blackboard at each tick.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Flag {
+    Is(bool),
+    At(SlotId),
+}
+
+/// What a Switch compares.
+#[derive(Debug)]
+pub(crate) struct Switch {
+    pub(crate) variable: Binding,
+    pub(crate) cases: Box<[Binding]>,
+    /// Of each case that is a literal, the number that it stands for, as [`case_number`] has it.
+    pub(crate) numbers: Box<[Option<f64>]>,
+}
+
+/// What a Loop goes through, and where each item goes.
+#[derive(Debug)]
+pub(crate) struct Loop {
+    pub(crate) queue: Items,
+    /// What the items are.
+    pub(crate) ty: PortType,
+    pub(crate) item: Option<SlotId>,
+    pub(crate) if_empty: Status,
+}
+
+/// The number that a text stands for in a Switch: an enum's, or what is one from the first character to the last.
+pub(crate) fn case_number(text: &str, enum_value: impl Fn(&str) -> Option<i64>) -> Option<f64> {
+    match enum_value(text) {
+        Some(value) => Some(value as f64),
+        // Rust reads `+1` as a number, `std::from_chars` does not.
+        None => text.parse().ok().filter(|_| !text.starts_with('+')),
+    }
+}
+
+#[derive(Debug)]
+pub(crate) enum Items {
+    Literal(Box<[Value]>),
+    Entry(SlotId),
 }
 
 /// What SetBlackboard writes: a literal (index into [`Tree::literals`]) or a copy of an entry.
@@ -97,10 +223,30 @@ pub(crate) struct Hooks {
     pub(crate) post: Option<ScriptId>,
 }
 
+/// A [`crate::TestNode`], its scripts compiled.
+#[derive(Debug)]
+pub(crate) struct TestLeaf {
+    pub(crate) answer: Answer,
+    pub(crate) delay_ms: i64,
+    pub(crate) on_success: Option<ScriptId>,
+    pub(crate) on_failure: Option<ScriptId>,
+    pub(crate) post: Option<ScriptId>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Answer {
+    Always(Status),
+    Script(ScriptId),
+}
+
 #[derive(Debug)]
 pub(crate) struct Leaf {
+    /// Index into [`Tree::nodes`].
+    pub(crate) node: u16,
     /// Index into [`Tree::models`].
     pub(crate) model: u32,
+    /// How long it may take to stop.
+    pub(crate) halt_timeout: Option<Duration>,
     /// As many as the model has ports, in its order.
     pub(crate) ports: Box<[Binding]>,
 }
@@ -116,7 +262,7 @@ pub(crate) enum Binding {
 pub(crate) struct SlotInfo {
     pub(crate) key: Box<str>,
     /// The path of the SubTree whose blackboard it is on; empty for the main tree's.
-    pub(crate) scope: Box<str>,
+    pub(crate) scope: Arc<str>,
     pub(crate) ty: PortType,
     pub(crate) exists: bool,
     pub(crate) initial: Option<Value>,
@@ -148,6 +294,18 @@ impl Tree {
     /// The id of the main tree.
     pub fn main(&self) -> &str {
         &self.main
+    }
+
+    /// Whose rules it goes by.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// How many nodes one tick visits at most, a node that is ticked twice counted twice. Whatever the leaves answer and the
+    /// blackboard holds, a tick does no more: a Repeat or a RetryUntilSuccessful ticks its child at most twice, because a round
+    /// that completes at once ends the tick. Halting a node adds a visit for each node below it.
+    pub fn max_visits(&self) -> u64 {
+        self.max_visits
     }
 
     /// All nodes in order of their uid.
@@ -201,6 +359,6 @@ impl Tree {
 
     pub(crate) fn enum_value(&self, name: &str) -> Option<i64> {
         let at = self.enums.binary_search_by(|(n, _)| (**n).cmp(name)).ok()?;
-        Some(self.enums[at].1)
+        self.enums.get(at).map(|(_, value)| *value)
     }
 }

@@ -17,7 +17,7 @@ pub enum Value {
     Int(i64),
     Float(f64),
     Str(SmolStr),
-    /// A list of numbers (a pose, joint angles); in XML `1.5;2;3`.
+    /// A list of numbers (a pose, joint angles); in XML `1.5;2;3` or `json:[1.5, 2, 3]`.
     Vector(Arc<[f64]>),
 }
 
@@ -151,6 +151,9 @@ pub(crate) fn parse(text: &str, to: PortType) -> Option<Value> {
         PortType::Int => Value::Int(trimmed.parse().ok()?),
         PortType::Float => Value::Float(trimmed.parse().ok()?),
         PortType::Vector => {
+            if let Some(json) = trimmed.strip_prefix("json:") {
+                return serde_json::from_str(json).ok().map(|v: Vec<f64>| Value::Vector(v.into()));
+            }
             let numbers: Option<Vec<f64>> = trimmed
                 .split(';')
                 .filter(|part| !part.trim().is_empty())
@@ -269,12 +272,25 @@ pub trait FromValue: Sized {
 
     /// From a value that has been converted to [`Self::PORT_TYPE`].
     fn from_value(value: Value) -> Option<Self>;
+
+    /// From a value that needs no conversion: the short way for numbers. `None` takes the long way.
+    #[inline]
+    fn peek(_: &Value) -> Option<Self> {
+        None
+    }
 }
 
 macro_rules! from_value {
-    ($($to:ty, $port:ident, $pattern:pat => $out:expr);* $(;)?) => {$(
+    ($($to:ty, $port:ident, $pattern:pat => $out:expr $(, $peek:pat => $copy:expr)?);* $(;)?) => {$(
         impl FromValue for $to {
             const PORT_TYPE: PortType = PortType::$port;
+            $(#[inline]
+            fn peek(value: &Value) -> Option<Self> {
+                match value {
+                    $peek => Some($copy),
+                    _ => None,
+                }
+            })?
             fn from_value(value: Value) -> Option<Self> {
                 match value {
                     $pattern => Some($out),
@@ -286,9 +302,9 @@ macro_rules! from_value {
 }
 
 from_value! {
-    bool, Bool, Value::Bool(b) => b;
-    i64, Int, Value::Int(i) => i;
-    f64, Float, Value::Float(x) => x;
+    bool, Bool, Value::Bool(b) => b, Value::Bool(b) => *b;
+    i64, Int, Value::Int(i) => i, Value::Int(i) => *i;
+    f64, Float, Value::Float(x) => x, Value::Float(x) => *x;
     SmolStr, Str, Value::Str(s) => s;
     String, Str, Value::Str(s) => s.into();
     Arc<[f64]>, Vector, Value::Vector(v) => v;

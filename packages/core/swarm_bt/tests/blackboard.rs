@@ -31,7 +31,9 @@ impl Leaves for Ports {
         Status::Failure
     }
 
-    fn halt(&mut self, _: &mut LeafCall<'_>) {}
+    fn halt(&mut self, _: &mut LeafCall<'_>) -> swarm_bt::Halt {
+        swarm_bt::Halt::Done
+    }
 }
 
 fn registry(input: PortType, output: PortType) -> Registry {
@@ -135,7 +137,9 @@ fn a_leaf_has_no_ports_but_its_own_and_each_goes_one_way() {
         fn running(&mut self, _: &mut LeafCall<'_>) -> Status {
             Status::Failure
         }
-        fn halt(&mut self, _: &mut LeafCall<'_>) {}
+        fn halt(&mut self, _: &mut LeafCall<'_>) -> swarm_bt::Halt {
+            swarm_bt::Halt::Done
+        }
     }
     let both = LeafModel::action("Both").input("in", PortType::Int).output("out", PortType::Int);
     let tree = load(
@@ -317,4 +321,69 @@ fn writes_from_outside_take_the_declared_type_and_are_counted() {
     assert_eq!(error.to_string(), "cannot convert string three to float without loss");
     assert_eq!(state.writes(x), 1, "what is refused changes nothing");
     assert_eq!(tree.slot("y"), None);
+}
+
+// -- Ports found once -------------------------------------------------------------------------------------------------
+
+#[test]
+fn a_port_may_be_looked_up_once_for_all_ticks() {
+    struct ById(Vec<Result<f64, PortError>>, [Option<swarm_bt::PortId>; 3]);
+    impl Leaves for ById {
+        fn start(&mut self, leaf: &mut LeafCall<'_>) -> Status {
+            for id in self.1.into_iter().flatten() {
+                self.0.push(leaf.get(id));
+            }
+            Status::Success
+        }
+        fn running(&mut self, _: &mut LeafCall<'_>) -> Status {
+            Status::Failure
+        }
+        fn halt(&mut self, _: &mut LeafCall<'_>) -> swarm_bt::Halt {
+            swarm_bt::Halt::Done
+        }
+    }
+    let one = LeafModel::action("One").input("a", PortType::Float).input("b", PortType::Float);
+    let other = LeafModel::action("Other")
+        .input("x", PortType::Float)
+        .input("y", PortType::Float)
+        .input("z", PortType::Float);
+    assert_eq!(one.port_id("c"), None);
+    // The last is of another leaf, and there is no such place here.
+    let ids = [one.port_id("b"), one.port_id("a"), other.port_id("z")];
+    let tree = load(&Registry::new().leaf(one), r#"<BehaviorTree ID="T"><One a="1" b="2"/></BehaviorTree>"#);
+    let mut leaves = ById(Vec::new(), ids);
+    tick(&tree, &mut State::new(&tree), Time(0), &mut leaves).expect("ticks");
+    assert_eq!(leaves.0[..2], [Ok(2.0), Ok(1.0)]);
+    let error = leaves.0[2].as_ref().unwrap_err().to_string();
+    assert_eq!(error, "leaf One has no port '#2' of that direction");
+}
+
+#[test]
+fn an_entry_of_strings_takes_nothing_else() {
+    let registry = Registry::new()
+        .leaf(LeafModel::action("Text").output("out", PortType::Str))
+        .leaf(LeafModel::action("Write").output("out", PortType::Int))
+        .leaf(LeafModel::action("Read").input("in", PortType::Int));
+    let xml = |mode: &str, second: &str| {
+        format!(
+            r#"<root BTCPP_format="4" mode="{mode}"><BehaviorTree ID="T"><Sequence><Text out="{{x}}"/>{second}</Sequence></BehaviorTree></root>"#
+        )
+    };
+    let reader = xml("strict", r#"<Read in="{x}"/>"#);
+    assert!(Loader::new(&registry).document("t.xml", &reader).load().is_ok(), "text is read as any type");
+    let writer = xml("strict", r#"<Write out="{x}"/>"#);
+    let errors = Loader::new(&registry).document("t.xml", &writer).load().unwrap_err();
+    assert!(
+        errors.to_string().ends_with(
+            "blackboard entry 'x' is a string (first used at t.xml:1) but port 'out' is an int (in T/Sequence/Write)"
+        ),
+        "{errors}"
+    );
+    // The original notices it at the first write.
+    let writer = xml("compat", r#"<Write out="{x}"/>"#);
+    let tree = Loader::new(&registry).document("t.xml", &writer).load().expect("compat loads it");
+    let mut ports = Ports { write: Some(Value::Int(1)), ..Ports::default() };
+    tick(&tree, &mut State::new(&tree), Time(0), &mut ports).expect("ticks");
+    let error = ports.written.expect("written").unwrap_err();
+    assert_eq!(error.to_string(), "port 'out' of Write: cannot convert int 1 to string without loss");
 }

@@ -78,7 +78,7 @@ fn post_conditions_follow_an_answer_that_a_pre_condition_gave() {
 #[test]
 fn on_halted_runs_when_a_running_node_is_interrupted_and_only_then() {
     let xml = r#"<Sequence><Script code="n := 0"/><A _onHalted="n += 1"/></Sequence>"#;
-    let mut b = Bench::new(xml, &[("A", "RS")]);
+    let mut b = Bench::strict(xml, &[("A", "RS")]);
     b.tick();
     b.halt();
     assert_eq!(b.entry("n"), "1");

@@ -3,6 +3,7 @@
 mod common;
 
 use common::Bench;
+use swarm_bt::Value;
 
 #[test]
 fn sequence_succeeds_when_all_children_have_succeeded_in_order() {
@@ -199,4 +200,98 @@ fn an_action_may_answer_skipped_and_a_condition_may_not_run() {
     let mut b = Bench::new("<Sequence><A/><C/></Sequence>", &[("A", "S"), ("C", "R")]);
     let error = b.try_tick().unwrap_err().to_string();
     assert_eq!(error, "node C::3 (test.xml:1): a condition answered RUNNING; only an action may");
+}
+
+#[test]
+fn a_switch_compares_numbers_and_texts_and_enums() {
+    let body = r#"<Switch4 variable="{x}" case_1="2" case_2="word" case_3="{y}" case_4="0.5"><A/><B/><C/><D/><E/></Switch4>"#;
+    let leaves = [("A", "S"), ("B", "S"), ("C", "S"), ("D", "S"), ("E", "S")];
+    let cases = [
+        (Value::from(2_i64), "s2"),
+        (Value::from(2.0), "s2"),
+        (Value::from("2.0"), "s2"),
+        (Value::from("+2"), "s6"),
+        (Value::from(2.25), "s6"),
+        (Value::from("word"), "s3"),
+        (Value::from("words"), "s6"),
+        (Value::from(7_i64), "s4"),
+        (Value::from("7"), "s4"),
+        (Value::from(true), "s6"),
+        (Value::from(0.5), "s5"),
+        // Floats are compared as text with six decimals, which is how the original reads a port as string.
+        (Value::from(0.500_000_4), "s5"),
+        (Value::from(0.500_001), "s6"),
+        (Value::from(f64::NAN), "s6"),
+        (Value::from(1e300), "s6"),
+        (Value::from(vec![2.0]), "s6"),
+    ];
+    for (value, call) in cases {
+        let mut b = Bench::new(body, &leaves);
+        for (key, value) in [("x", value.clone()), ("y", Value::from(7.0))] {
+            let slot = b.tree.slot(key).expect("mentioned");
+            b.state.set(&b.tree, slot, value).expect("any value");
+        }
+        assert_eq!((b.tick(), b.calls().as_str()), ('S', call), "{value:?}");
+    }
+}
+
+#[test]
+fn a_switch_halts_the_case_that_no_longer_equals_and_is_skipped_with_the_one_that_does() {
+    let body = r#"<Switch2 variable="{x}" case_1="1" case_2="2"><A/><B _skipIf="true"/><C/></Switch2>"#;
+    let mut b = Bench::new(body, &[("A", "R"), ("B", "S"), ("C", "S")]);
+    let x = b.tree.slot("x").expect("mentioned");
+    for (value, answer, calls) in [(1_i64, 'R', "s2"), (2, 'K', "h2"), (3, 'S', "s4")] {
+        b.state.set(&b.tree, x, value).expect("any value");
+        assert_eq!((b.tick(), b.calls().as_str()), (answer, calls));
+    }
+    // It never becomes RUNNING before its child does, as every other control node would.
+    assert_eq!(b.trace(), "2R 1R 2I 4S 4I 1S 1I");
+}
+
+#[test]
+fn a_try_catch_catches_in_the_same_tick() {
+    let mut b = Bench::new("<TryCatch><A/><B/><C/></TryCatch>", &[("A", "S"), ("B", "F"), ("C", "S")]);
+    assert_eq!(b.tick(), 'F');
+    assert_eq!(b.trace(), "1R 2S 3F 2I 3I 4S 4I 1F 1I");
+    let body = r#"<TryCatch><A _skipIf="true"/><B/></TryCatch>"#;
+    assert_eq!(Bench::new(body, &[("A", "S"), ("B", "S")]).tick(), 'K');
+}
+
+#[test]
+fn parallel_all_waits_for_every_child_and_then_counts_failures() {
+    let body = r#"<ParallelAll max_failures="2"><A/><B/><D _skipIf="true"/></ParallelAll>"#;
+    let mut b = Bench::new(body, &[("A", "F"), ("B", "RS"), ("D", "S")]);
+    assert_eq!(b.ticks(2), "RS");
+    assert_eq!(b.trace(), "1R 2F 3R 3S 2I 3I 1S 1I");
+    let mut b = Bench::new(body, &[("A", "F"), ("B", "RF"), ("D", "S")]);
+    assert_eq!(b.ticks(2), "RF");
+    let error = Bench::new(r#"<ParallelAll max_failures="{n}"><A/></ParallelAll>"#, &[("A", "S")]).try_tick();
+    assert!(
+        error
+            .unwrap_err()
+            .to_string()
+            .contains("max_failures reads blackboard entry 'n', which holds nothing")
+    );
+}
+
+#[test]
+fn a_tick_visits_no_more_nodes_than_the_tree_says() {
+    // Three nodes, of which two may be halted after they have been ticked.
+    let visits = |body: &str| Bench::new(body, &[("A", "RS"), ("B", "R")]).tree.max_visits();
+    assert_eq!(visits("<A/>"), 1);
+    assert_eq!(visits("<Sequence><A/><B/></Sequence>"), 1 + 2 + 2);
+    assert_eq!(visits(r#"<Repeat num_cycles="9"><A/></Repeat>"#), 1 + 2 + 1);
+    // A round that was under way ends, and another one begins: in one tick the leaf is called twice.
+    let mut b = Bench::new(r#"<Repeat num_cycles="9"><A/></Repeat>"#, &[("A", "RSR")]);
+    assert_eq!((b.ticks(2), b.calls()), ("RR".into(), "s2 r2 s2".into()));
+    // Nesting multiplies, and a number too large to count is the largest there is.
+    let nested = |depth| {
+        let (open, close) = (r#"<Repeat num_cycles="2">"#.repeat(depth), "</Repeat>".repeat(depth));
+        visits(&format!("{open}<A/>{close}"))
+    };
+    assert!(nested(10) > 1 << 10 && nested(10) < 1 << 12, "{}", nested(10));
+    assert_eq!(nested(200), u64::MAX);
+    // What is halted may tick something.
+    let caught = visits(r#"<Parallel><B/><TryCatch catch_on_halt="true"><A/><B/></TryCatch></Parallel>"#);
+    assert_eq!(caught, 1 + 1 + (1 + 2 + 2) + 1 + (1 + 2 + 1));
 }

@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::fmt::Write as _;
+
 use common::Bench;
 
 #[test]
@@ -149,4 +151,85 @@ fn a_wait_beyond_the_end_of_the_clock_never_ends() {
     let mut b = Bench::new(r#"<Sequence><Sleep msec="2147483647"/></Sequence>"#, &[]);
     b.now = swarm_base::Time(u64::MAX - 1);
     assert_eq!(b.ticks(2), "RR");
+}
+
+#[test]
+fn run_once_skips_from_then_on_or_repeats_its_answer_even_after_a_halt() {
+    let mut b = Bench::new("<RunOnce><A/></RunOnce>", &[("A", "RF")]);
+    assert_eq!(b.ticks(4), "RFKK");
+    b.halt();
+    assert_eq!(b.tick(), 'K');
+    let mut b = Bench::new(r#"<RunOnce then_skip="false"><A/></RunOnce>"#, &[("A", "KS")]);
+    assert_eq!(b.ticks(4), "KSSS", "a child that is skipped has not run");
+    assert_eq!(b.calls(), "s2 s2");
+}
+
+#[test]
+fn a_precondition_is_looked_at_when_its_child_begins() {
+    let body = r#"<Sequence><Script code="n += 1"/><Precondition if="n == 1" else="SUCCESS"><A/></Precondition></Sequence>"#;
+    let mut b = Bench::new(body, &[("A", "RF")]);
+    let n = b.tree.slot("n").expect("mentioned");
+    b.state.set(&b.tree, n, 0_i64).expect("fits");
+    assert_eq!(b.ticks(3), "RFS");
+    assert_eq!(b.trace(), "1R 2S 4R 3R 4F 4I 3F 2I 3I 1F 1I 1R 2S 3S 2I 3I 1S 1I");
+}
+
+#[test]
+fn a_loop_takes_one_item_in_a_tick_and_waits_for_a_child_that_runs() {
+    let body = r#"<LoopInt queue="5;6" value="{v}" if_empty="FAILURE"><A/></LoopInt>"#;
+    let mut b = Bench::new(body, &[("A", "SRKSS")]);
+    let mut seen = String::new();
+    for _ in 0..4 {
+        let answer = b.tick();
+        let _ = write!(seen, "{answer}{} ", b.entry("v"));
+    }
+    assert_eq!(seen, "R5 R6 R6 F6 ", "a child that answers SKIPPED lets the next item come");
+    assert_eq!(b.calls(), "s2 s2 r2");
+    assert_eq!(b.tick(), 'R');
+    assert_eq!(b.entry("v"), "5", "the next run begins at the first item");
+}
+
+#[test]
+fn a_loop_goes_through_what_an_entry_held_when_it_began() {
+    let body = r#"<LoopString queue="{q}" value="{v}"><Script code="q = 'x;y;z'"/></LoopString>"#;
+    let mut b = Bench::new(body, &[]);
+    let q = b.tree.slot("q").expect("mentioned");
+    b.state.set(&b.tree, q, "a;;ccc").expect("fits");
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        assert_eq!(b.tick(), 'R');
+        seen.push(b.entry("v"));
+    }
+    assert_eq!((seen, b.tick()), (vec!["a".to_owned(), String::new(), "ccc".to_owned()], 'S'));
+}
+
+#[test]
+fn a_queue_that_is_none_is_an_error_with_its_entry() {
+    let error = |value: swarm_bt::Value| {
+        let mut b = Bench::new(r#"<LoopInt queue="{q}" value="{v}"><A/></LoopInt>"#, &[("A", "S")]);
+        let q = b.tree.slot("q").expect("mentioned");
+        b.state.set(&b.tree, q, value).expect("fits");
+        b.try_tick().unwrap_err().kind.to_string()
+    };
+    let expected = "instead of a list in which each item is an int";
+    assert_eq!(error("1;two".into()), format!("queue 'q' holds string 1;two {expected}"));
+    assert_eq!(error(vec![1.0, 1.5].into()), format!("queue 'q' holds vector 1;1.5 {expected}"));
+    assert_eq!(error(3_i64.into()), format!("queue 'q' holds int 3 {expected}"));
+    let empty = Bench::new(r#"<LoopInt queue="{q}"><A/></LoopInt>"#, &[("A", "S")]).try_tick();
+    assert_eq!(empty.unwrap_err().kind.to_string(), format!("queue 'q' holds nothing {expected}"));
+}
+
+#[test]
+fn what_waits_for_an_update_goes_on_with_a_child_that_runs() {
+    let body = r#"<WaitValueUpdate entry="x"><A/></WaitValueUpdate>"#;
+    let mut b = Bench::new(body, &[("A", "RS")]);
+    let x = b.tree.slot("x").expect("mentioned");
+    assert_eq!((b.tick(), b.trace().as_str()), ('R', "1R"), "nothing has been written");
+    b.state.set(&b.tree, x, 1_i64).expect("fits");
+    assert_eq!(b.ticks(3), "RSR");
+    // The child is reset after the decorator's own answer, by the original's base class.
+    assert_eq!((b.calls(), b.trace().as_str()), ("s2 r2".into(), "2R 2S 1S 2I 1I 1R"));
+    let mut b = Bench::new(r#"<SkipUnlessUpdated entry="{x}"><A/></SkipUnlessUpdated>"#, &[("A", "S")]);
+    b.state.set(&b.tree, b.tree.slot("x").expect("mentioned"), 1_i64).expect("fits");
+    assert_eq!(b.ticks(3), "SKK");
 }

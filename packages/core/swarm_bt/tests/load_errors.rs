@@ -94,6 +94,10 @@ fn one_mistake_each() {
             "t.xml:3:1: blackboard entry 'x' is a vector (first used at t.xml:2) but port 'count' is an int (in T/Sequence/PartSeen)",
         ),
         (
+            "<MoveTo goal=\"{@@x}\"/>",
+            "t.xml:2:1: blackboard key '@@x' has '@' inside; only at the beginning it means the main tree's entry (in T/MoveTo)",
+        ),
+        (
             "<BehaviorTree ID=\"V\"/>",
             "t.xml:2:1: <BehaviorTree> is not allowed here; expected a node (in T/BehaviorTree)",
         ),
@@ -121,7 +125,7 @@ fn mistakes_around_the_trees() {
             "t.xml:1:24: <Sequence> is not allowed here; expected <BehaviorTree>, <TreeNodesModel> or <include>",
         ),
         (
-            "<root BTCPP_format=\"4\"><BehaviorTree><MoveTo/></BehaviorTree></root>",
+            "<root BTCPP_format=\"4\"><BehaviorTree><MoveTo/></BehaviorTree><BehaviorTree ID=\"B\"><MoveTo/></BehaviorTree></root>",
             "t.xml:1:24: <BehaviorTree> needs attribute ID",
         ),
         (
@@ -134,7 +138,7 @@ fn mistakes_around_the_trees() {
         ),
         (
             "<root BTCPP_format=\"4\"><include path=\"x.xml\"/></root>",
-            "t.xml:1:24: <include path=\"x.xml\"> names a document that was not given to the loader",
+            "t.xml:1:24: <include path=\"x.xml\">: 'x.xml' was not given to the loader",
         ),
     ];
     for (xml, message) in rows {
@@ -191,7 +195,7 @@ fn all_mistakes_of_all_trees_are_reported_once_and_in_order() {
 
 #[test]
 fn mistakes_name_the_document_they_are_in() {
-    let main = r#"<root BTCPP_format="4" main_tree_to_execute="A"><include path="lib.xml"/><BehaviorTree ID="A"><SubTree ID="B"/></BehaviorTree></root>"#;
+    let main = r#"<root BTCPP_format="4" main_tree_to_execute="A"><include path="trees/lib.xml"/><BehaviorTree ID="A"><SubTree ID="B"/></BehaviorTree></root>"#;
     let good = r#"<root BTCPP_format="4"><BehaviorTree ID="B"><MoveTo/></BehaviorTree></root>"#;
     let bad = "<root BTCPP_format=\"4\">\n\n<BehaviorTree ID=\"B\"><Bad/></BehaviorTree></root>";
     let registry = registry();
@@ -291,4 +295,43 @@ fn nodes_know_their_path_and_line() {
         (5, "B::4/go", 5, Some(4)),
     ];
     assert_eq!(nodes, expected);
+}
+
+#[test]
+fn options_of_built_in_nodes_are_checked() {
+    let cases = [
+        (
+            r#"<LoopInt queue="1;x" value="{v}"><PartSeen/></LoopInt>"#,
+            r#"queue="1;x" is not a list in which each item is an int"#,
+        ),
+        (
+            r#"<LoopInt queue="1" value="v"><PartSeen/></LoopInt>"#,
+            "output port 'value' needs a blackboard entry in braces",
+        ),
+        (
+            r#"<LoopInt queue="1" if_empty="IDLE"><PartSeen/></LoopInt>"#,
+            r#"if_empty="IDLE" is not SUCCESS, FAILURE"#,
+        ),
+        (r#"<RunOnce then_skip="maybe"><PartSeen/></RunOnce>"#, r#"then_skip="maybe" is not a bool"#),
+        (r#"<WasEntryUpdated entry=""/>"#, "is not the name of a blackboard entry"),
+        (r#"<UnsetBlackboard key="{x}"/>"#, "is not the plain name of an entry"),
+        (r#"<Precondition if="{x}"><PartSeen/></Precondition>"#, "is not a script"),
+        (
+            "<Switch2><PartSeen/><PartSeen/></Switch2>",
+            "'Switch2' has 2 children, expected one for each case, and the default",
+        ),
+        (
+            r#"<ParallelAll max_failures="3"><PartSeen/></ParallelAll>"#,
+            "ParallelAll has 1 children, so max_failures=3",
+        ),
+        (
+            "<ManualSelector><PartSeen/></ManualSelector>",
+            "node 'ManualSelector' is not supported: it asks a person",
+        ),
+        ("<SequenceStar><PartSeen/></SequenceStar>", "write SequenceWithMemory"),
+    ];
+    for (body, expected) in cases {
+        let error = of_body(body);
+        assert!(error.contains(expected), "{body}: {error}");
+    }
 }

@@ -6,7 +6,10 @@ use std::process::Command;
 
 use assert_no_alloc::{AllocDisabler, assert_no_alloc};
 use swarm_base::Time;
-use swarm_bt::{LeafCall, LeafModel, Leaves, Loader, PortType, Registry, Ring, State, Status, tick_observed};
+use swarm_bt::{
+    Halt, LeafCall, LeafModel, Leaves, Loader, Mode, PortType, Registry, Ring, State, Status, Value,
+    tick_observed,
+};
 
 #[global_allocator]
 static ALLOCATOR: AllocDisabler = AllocDisabler;
@@ -31,14 +34,21 @@ impl Leaves for Turns {
         self.start(leaf)
     }
 
-    fn halt(&mut self, _: &mut LeafCall<'_>) {}
+    fn halt(&mut self, _: &mut LeafCall<'_>) -> Halt {
+        self.0 += 1;
+        if self.0.is_multiple_of(2) { Halt::Done } else { Halt::Pending }
+    }
+
+    fn halting(&mut self, leaf: &mut LeafCall<'_>) -> Halt {
+        self.halt(leaf)
+    }
 }
 
 /// Every kind of node, conditions, scripts with numbers and short text, remapping.
 const TREE: &str = r#"<root BTCPP_format="4" main_tree_to_execute="T">
 <BehaviorTree ID="T"><Sequence>
   <Script code="n := 0; s := 'p'; pose := 1" _skipIf="false"/>
-  <Parallel success_count="2" failure_count="-1">
+  <Parallel success_count="6" failure_count="-1">
     <ReactiveSequence><C/><A in="{n}" out="{n2}" pose="1;2;3"/></ReactiveSequence>
     <ReactiveFallback><C/><Inverter><A/></Inverter></ReactiveFallback>
     <SequenceWithMemory><A _while="n &lt; 1000"/><ForceSuccess><A/></ForceSuccess></SequenceWithMemory>
@@ -46,6 +56,25 @@ const TREE: &str = r#"<root BTCPP_format="4" main_tree_to_execute="T">
     <Timeout msec="20"><Delay delay_msec="10"><Sleep msec="30"/></Delay></Timeout>
     <Repeat num_cycles="2"><RetryUntilSuccessful num_attempts="2"><A _onHalted="n += 1"/></RetryUntilSuccessful></Repeat>
     <KeepRunningUntilFailure><ForceFailure><SubTree ID="S" x="{n}" y="2"/></ForceFailure></KeepRunningUntilFailure>
+    <ParallelAll max_failures="{n0}">
+      <Switch3 variable="{n}" case_1="1" case_2="{n}" case_3="2.5" _skipIf="n &lt; 0"><A/><A/><A/><AlwaysSuccess/></Switch3>
+      <Switch2 variable="{s}" case_1="p" case_2="q"><A/><A/><A/></Switch2>
+      <IfThenElse><C/><A/><A/></IfThenElse>
+      <WhileDoElse><C/><A/><A/></WhileDoElse>
+      <TryCatch catch_on_halt="{n1}"><A/><AlwaysFailure/><A/></TryCatch>
+    </ParallelAll>
+    <Sequence>
+      <RunOnce then_skip="false"><ForceSuccess><A/></ForceSuccess></RunOnce>
+      <Precondition if="n &gt;= 0 &amp;&amp; n &lt; 1000" else="SKIPPED"><ForceSuccess><A/></ForceSuccess></Precondition>
+      <ForceSuccess><WasEntryUpdated entry="n"/></ForceSuccess>
+      <SkipUnlessUpdated entry="{n}"><ForceSuccess><A/></ForceSuccess></SkipUnlessUpdated>
+      <ForceSuccess><Timeout msec="30"><WaitValueUpdate entry="{n2}"><A/></WaitValueUpdate></Timeout></ForceSuccess>
+      <UnsetBlackboard key="gone"/>
+    </Sequence>
+    <ForceSuccess><LoopInt queue="1;2;3" value="{item}"><ScriptCondition code="item &gt; 0"/></LoopInt></ForceSuccess>
+    <ForceSuccess><LoopDouble queue="{list}" value="{number}"><A in="{number}"/></LoopDouble></ForceSuccess>
+    <ForceSuccess><LoopString queue="{texts}" value="{text}"><ScriptCondition code="text != 'x'"/></LoopString></ForceSuccess>
+    <ForceSuccess><LoopBool queue="true;false" value="{truth}"><AlwaysSuccess/></LoopBool></ForceSuccess>
   </Parallel>
   <Fallback><SetBlackboard value="{n}" output_key="copy"/><AlwaysFailure/></Fallback>
 </Sequence></BehaviorTree>
@@ -53,13 +82,21 @@ const TREE: &str = r#"<root BTCPP_format="4" main_tree_to_execute="T">
   <Script code="z := (x &gt; 3 ? 'short' : 'text'); z += '!'; w := z"/></Sequence></BehaviorTree>
 </root>"#;
 
-fn tick_for_a_while(leaves: &mut dyn Leaves) {
+fn tick_for_a_while(mode: Mode, leaves: &mut dyn Leaves) {
     let port = |leaf: LeafModel| {
         leaf.input("in", PortType::Float).output("out", PortType::Float).input("pose", PortType::Vector)
     };
     let registry = Registry::new().leaf(port(LeafModel::action("A"))).leaf(port(LeafModel::condition("C")));
-    let tree = Loader::new(&registry).document("t.xml", TREE).load().expect("loads");
+    let tree = Loader::new(&registry).mode(mode).document("t.xml", TREE).load().expect("loads");
     let mut state = State::new(&tree);
+    for (key, value) in [
+        ("n0", Value::Int(2)),
+        ("n1", Value::Bool(true)),
+        ("list", Value::from(vec![1.5, 2.5])),
+        ("texts", Value::from("a;bc;def")),
+    ] {
+        state.set(&tree, tree.slot(key).expect("mentioned"), value).expect("fits");
+    }
     let mut ring = Ring::new(64);
     let mut failed = None;
     let mut answers = [0_u32; 4];
@@ -84,7 +121,8 @@ fn tick_for_a_while(leaves: &mut dyn Leaves) {
 
 #[test]
 fn ticks_halts_scripts_ports_and_the_transition_ring_allocate_nothing() {
-    tick_for_a_while(&mut Turns(0));
+    tick_for_a_while(Mode::Compat, &mut Turns(0));
+    tick_for_a_while(Mode::Strict, &mut Turns(0));
 }
 
 #[test]
@@ -98,10 +136,12 @@ fn the_check_would_notice_an_allocation() {
         fn running(&mut self, leaf: &mut LeafCall<'_>) -> Status {
             self.start(leaf)
         }
-        fn halt(&mut self, _: &mut LeafCall<'_>) {}
+        fn halt(&mut self, _: &mut LeafCall<'_>) -> Halt {
+            Halt::Done
+        }
     }
     if std::env::var_os(CHILD).is_some() {
-        return tick_for_a_while(&mut Allocates);
+        return tick_for_a_while(Mode::Strict, &mut Allocates);
     }
     let this = std::env::current_exe().expect("a test has a path");
     let run =

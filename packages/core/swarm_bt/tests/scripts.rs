@@ -141,3 +141,56 @@ fn constants_of_the_registry_are_numbers_in_scripts() {
     let answer = swarm_bt::tick(&tree, &mut state, swarm_base::Time(0), &mut common::Script::default());
     assert_eq!(answer, Ok(swarm_bt::Status::Success));
 }
+
+#[test]
+fn a_strict_script_stops_where_a_number_would_not_be_one() {
+    // Without `mode` a tree is strict; the vectors of the other mode have what the original gives.
+    let run = |mode: &str, code: &str| {
+        let code = code.replace('<', "&lt;");
+        let xml = format!(
+            r#"<root BTCPP_format="4" mode="{mode}"><BehaviorTree ID="T"><Script code="{code}"/></BehaviorTree></root>"#
+        );
+        let mut b = Bench::document(&xml, &[]);
+        b.try_tick().map_or_else(|error| error.to_string(), |_| b.entry("y"))
+    };
+    let rows = [
+        ("y := 1 / 0", "inf", "operator `/` on 1 and 0 gives inf"),
+        ("y := 0 / 0", "NaN", "operator `/` on 0 and 0 gives NaN"),
+        (
+            "y := 2; y /= 0",
+            "cannot assign float inf to blackboard entry 'y', which holds an int",
+            "operator `/=` on 2 and 0 gives inf",
+        ),
+        ("y := 1e308 * 10", "inf", "operator `*` on 1"),
+        ("y := -1e308 - 1e308", "-inf", "operator `-` on -1"),
+    ];
+    for (code, compat, strict) in rows {
+        assert!(run("compat", code).contains(compat), "{code}: {}", run("compat", code));
+        let strict_answer = run("strict", code);
+        assert!(strict_answer.contains(strict), "{code}: {strict_answer}");
+        assert!(
+            strict_answer.starts_with("node Script::1 (test.xml:1): script `"),
+            "with its place: {strict_answer}"
+        );
+    }
+}
+
+#[test]
+fn nan_from_outside_is_below_and_above_nothing_in_a_strict_script() {
+    let run = |mode: &str, code: &str| {
+        let code = code.replace('<', "&lt;");
+        let xml = format!(
+            r#"<root BTCPP_format="4" mode="{mode}"><BehaviorTree ID="T"><ScriptCondition code="{code}"/></BehaviorTree></root>"#
+        );
+        let mut b = Bench::document(&xml, &[]);
+        let x = b.tree.slot("x").expect("mentioned");
+        b.state.set(&b.tree, x, f64::NAN).expect("any value");
+        b.tick()
+    };
+    for code in ["x < 1", "x > 1", "x <= 1", "x >= 1", "x == x", "x + 1 < 1"] {
+        assert_eq!(run("strict", code), 'F', "{code}");
+    }
+    assert_eq!(run("strict", "x != 1"), 'S');
+    // In the original NaN is below and above every number.
+    assert_eq!((run("compat", "x < 1"), run("compat", "x > 1")), ('S', 'S'));
+}

@@ -34,9 +34,8 @@ pub struct ArmCapsules {
 /// do not carry it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CapsuleLevers {
-    by_capsule: [[f64; MAX_JOINTS]; MAX_CAPSULES],
-    /// Body that carries the capsule, and so how many joints do.
-    bodies: [usize; MAX_CAPSULES],
+    /// Of joint `j` on capsule `i` at `[j][i]`.
+    by_joint: [[f64; MAX_CAPSULES]; MAX_JOINTS],
     count: usize,
 }
 
@@ -44,8 +43,8 @@ pub struct CapsuleLevers {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CapsuleTravel {
     by_capsule: [f64; MAX_CAPSULES],
-    /// The share of the joints up to body `b`, at `b`.
-    up_to_body: [[f64; MAX_JOINTS + 1]; MAX_CAPSULES],
+    /// What it was worked out for, rad or m.
+    by_joint: JointVector,
     count: usize,
 }
 
@@ -82,30 +81,26 @@ impl CapsuleLevers {
     /// of the segment, plus the radius. Proof from the last joint to the first: a point `p` that the joints beyond have moved
     /// by `d` is brought to `R(p + d)`, and `|R(p + d) - p| <= |Rp - p| + |d|`, of which `|Rp - p| <= lever * angle`.
     pub fn travel(&self, joint_travel: &JointVector) -> CapsuleTravel {
-        let mut all = CapsuleTravel {
-            by_capsule: [0.0; MAX_CAPSULES],
-            up_to_body: [[0.0; MAX_JOINTS + 1]; MAX_CAPSULES],
-            count: self.count,
-        };
-        let travels = all.by_capsule.iter_mut().zip(&mut all.up_to_body).take(self.count);
-        for (((travel, up_to_body), levers), body) in travels.zip(&self.by_capsule).zip(&self.bodies) {
-            for (joint, (lever, way)) in levers.iter().zip(joint_travel).enumerate().take(*body) {
+        let mut all =
+            CapsuleTravel { by_capsule: [0.0; MAX_CAPSULES], by_joint: *joint_travel, count: self.count };
+        for (levers, way) in self.by_joint.iter().zip(joint_travel) {
+            for (travel, lever) in all.by_capsule.iter_mut().zip(levers) {
                 *travel += lever * way;
-                up_to_body[joint + 1] = *travel;
             }
         }
         all
+    }
+
+    /// How far capsule `i` can still move in the frame of `body`, which is nearer to the base, m: what the joints beyond that
+    /// body add.
+    fn travel_beyond(&self, i: usize, body: usize, joint_travel: &JointVector) -> f64 {
+        self.by_joint.iter().zip(joint_travel).skip(body).map(|(levers, way)| levers[i] * way).sum()
     }
 }
 
 impl CapsuleTravel {
     pub fn as_slice(&self) -> &[f64] {
         &self.by_capsule[..self.count]
-    }
-
-    /// How far capsule `i` can still move in the frame of `body`, which is nearer to the base, m.
-    fn relative_to(&self, i: usize, body: usize) -> f64 {
-        self.by_capsule[i] - self.up_to_body[i][body]
     }
 
     /// The farthest that any point of the arm can still move, m.
@@ -141,15 +136,11 @@ impl ArmModel {
         for (i, axis) in axes.iter_mut().enumerate().take(self.dof()) {
             *axis = Self::axis_in_world(poses, i);
         }
-        let mut all = CapsuleLevers {
-            by_capsule: [[0.0; MAX_JOINTS]; MAX_CAPSULES],
-            bodies: [0; MAX_CAPSULES],
-            count: capsules.count,
-        };
-        let places = all.by_capsule.iter_mut().zip(&mut all.bodies);
-        for (((levers, body), own), capsule) in places.zip(&self.capsules).zip(capsules.as_slice()) {
-            *body = own.body;
-            for (joint, (lever, (axis, origin))) in levers.iter_mut().zip(&axes).enumerate().take(own.body) {
+        let mut all = CapsuleLevers { by_joint: [[0.0; MAX_CAPSULES]; MAX_JOINTS], count: capsules.count };
+        for (joint, (levers, (axis, origin))) in all.by_joint.iter_mut().zip(&axes).enumerate() {
+            let links = self.capsules.iter().zip(capsules.as_slice());
+            for (lever, (_, capsule)) in levers.iter_mut().zip(links).filter(|(_, (own, _))| joint < own.body)
+            {
                 *lever = match self.kind(joint) {
                     JointKind::Revolute => {
                         let squared = |end: &Point3<f64>| axis.cross(&(end.coords - origin)).norm_squared();
@@ -175,13 +166,22 @@ impl ArmModel {
 
     /// The pair of own capsules, of [`ArmModel::self_pairs`], with the smallest gap left when every joint has moved by what
     /// `travel` was worked out for; infinite if there is no such pair.
-    pub fn self_distance_after_travel(&self, capsules: &ArmCapsules, travel: &CapsuleTravel) -> Closest {
+    pub fn self_distance_after_travel(
+        &self,
+        capsules: &ArmCapsules,
+        levers: &CapsuleLevers,
+        travel: &CapsuleTravel,
+    ) -> Closest {
         let mut best = Closest::NONE;
         for &(i, j) in &self.self_pairs {
             // Joints nearer to the base than both move them as one.
             let (near, far) = if self.capsules[i].body <= self.capsules[j].body { (i, j) } else { (j, i) };
-            let gap = capsules.in_world[i].distance(&capsules.in_world[j]);
-            best.take(gap - travel.relative_to(far, self.capsules[near].body), (i, j));
+            // No more than what all joints together move it.
+            if capsules.are_beyond(i, capsules, j, best.distance + travel.by_capsule[far]) {
+                continue;
+            }
+            let way = levers.travel_beyond(far, self.capsules[near].body, &travel.by_joint);
+            best.take(capsules.in_world[i].distance(&capsules.in_world[j]) - way, (i, j));
         }
         best
     }
@@ -195,6 +195,8 @@ impl ArmModel {
     /// Capsules are larger than their links, so that neighbours but one can overlap for good (a wrist). Such a pair says
     /// nothing. It is left out if it overlaps in 95 % of 500 positions spread evenly over the joint ranges (the rule of
     /// `MoveIt`'s set-up assistant). Neighbours but one that never meet say nothing either; see [`Self::can_meet`].
+    ///
+    /// Those that are nearest to each other on the average come first: a search for the least gap can skip most of the others.
     pub(crate) fn find_self_pairs(&self) -> Vec<(usize, usize)> {
         const SAMPLES: usize = 500;
         let mut pairs = Vec::new();
@@ -205,18 +207,23 @@ impl ArmModel {
                 }
             }
         }
-        let mut overlaps = vec![0_usize; pairs.len()];
+        let mut seen = vec![(0_usize, 0.0_f64); pairs.len()];
         for sample in 0..SAMPLES {
             let capsules = self.capsules(&self.forward(&self.spread_position(sample as u64)));
-            for (count, &(i, j)) in overlaps.iter_mut().zip(&pairs) {
-                *count += usize::from(capsules.in_world[i].distance(&capsules.in_world[j]) < 0.0);
+            for ((overlaps, sum), &(i, j)) in seen.iter_mut().zip(&pairs) {
+                let gap = capsules.in_world[i].distance(&capsules.in_world[j]);
+                *overlaps += usize::from(gap < 0.0);
+                *sum += gap;
             }
         }
-        let mut counts = overlaps.iter();
-        pairs.retain(|pair| {
-            counts.next().is_some_and(|count| count * 100 < SAMPLES * 95) && self.can_meet(*pair)
-        });
-        pairs
+        let mut kept: Vec<(f64, (usize, usize))> = seen
+            .into_iter()
+            .zip(pairs)
+            .filter(|((overlaps, _), pair)| overlaps * 100 < SAMPLES * 95 && self.can_meet(*pair))
+            .map(|((_, sum), pair)| (sum, pair))
+            .collect();
+        kept.sort_by(|one, other| one.0.total_cmp(&other.0));
+        kept.into_iter().map(|(_, pair)| pair).collect()
     }
 
     /// False for neighbours but one whose capsules are apart wherever the two joints between them stand.

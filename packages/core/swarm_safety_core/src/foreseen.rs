@@ -60,7 +60,7 @@ fn check_self(
     findings: &mut Findings,
 ) {
     let least = config.in_force().cell.self_separation_m;
-    let left = arm.model.self_distance_after_travel(&seen.capsules, way);
+    let left = arm.model.self_distance_after_travel(&seen.capsules, &seen.levers, way);
     let apart = left.distance >= least;
     if !apart {
         let (first, second) = left.pair;

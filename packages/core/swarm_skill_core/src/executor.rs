@@ -11,7 +11,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use swarm_base::{Duration, Role, Time};
-use swarm_bt::{LeafCall, Leaves, Ring, State, Status, Tree};
+use swarm_bt::{Halt, LeafCall, Leaves, Ring, State, Status, Tree};
+use swarm_bt_log::TickRecorder;
 use swarm_kinematics::{ArmModel, JointVector, Load};
 
 use crate::body::{Body, Memory};
@@ -100,6 +101,7 @@ pub struct RoleExecutor {
     link: Box<dyn Link>,
     tree_state: State,
     watched: Ring,
+    recorder: Option<Box<dyn TickRecorder>>,
     active: HashMap<u16, Box<dyn Behaviour>>,
     slew: Slew,
     outputs: RoleOutputs,
@@ -146,6 +148,7 @@ impl RoleExecutor {
             link,
             tree_state: State::new(&spec.tree),
             watched: Ring::new(WATCHED),
+            recorder: None,
             active: HashMap::new(),
             slew: Slew::at_rest(),
             outputs: RoleOutputs { velocity: JointVector::zeros(), gripper: None },
@@ -156,6 +159,18 @@ impl RoleExecutor {
             halted: false,
             spec,
         }
+    }
+
+    /// Records every tick of the tree; to be given before the first. The recorder was begun with the tree of [`RoleSpec::tree`].
+    #[must_use]
+    pub fn with_recorder(mut self, recorder: Box<dyn TickRecorder>) -> Self {
+        self.recorder = Some(recorder);
+        self
+    }
+
+    /// The recorder, to be finished when the run has ended.
+    pub fn take_recorder(&mut self) -> Option<Box<dyn TickRecorder>> {
+        self.recorder.take()
     }
 
     /// One tick, nominally every 10 ms.
@@ -257,17 +272,27 @@ impl RoleExecutor {
     }
 
     fn tick_tree(&mut self, inputs: &RoleInputs, dt: f64, velocity: &mut JointVector) {
-        let Self { spec, body, cooperation, tree_state, watched, active, tree_time, last_failure, .. } = self;
+        let Self {
+            spec,
+            body,
+            cooperation,
+            tree_state,
+            watched,
+            recorder,
+            active,
+            tree_time,
+            last_failure,
+            ..
+        } = self;
         let context = Context { now: *tree_time, dt, inputs, body, cooperation, velocity };
         let mut carrier = Carrier { context, active, last_failure };
-        let answer = swarm_bt::tick_until_settled(
-            &spec.tree,
-            tree_state,
-            *tree_time,
-            &mut carrier,
-            watched,
-            TREE_TICKS,
-        );
+        let (tree, now) = (&*spec.tree, *tree_time);
+        let answer = match recorder {
+            Some(recorder) => {
+                recorder.tick_until_settled(tree, tree_state, now, &mut carrier, watched, TREE_TICKS)
+            }
+            None => swarm_bt::tick_until_settled(tree, tree_state, now, &mut carrier, watched, TREE_TICKS),
+        };
         match answer {
             Ok(Status::Running) => {}
             Ok(Status::Success | Status::Skipped) => self.cooperation.finish(),
@@ -280,16 +305,32 @@ impl RoleExecutor {
     }
 
     fn halt_tree(&mut self, inputs: &RoleInputs, dt: f64) {
-        if self.halted {
+        if self.halted && self.tree_state.halting() == 0 {
             return;
         }
         self.halted = true;
         let mut unused = JointVector::zeros();
-        let Self { spec, body, cooperation, tree_state, watched, active, tree_time, last_failure, .. } = self;
+        let Self {
+            spec,
+            body,
+            cooperation,
+            tree_state,
+            watched,
+            recorder,
+            active,
+            tree_time,
+            last_failure,
+            ..
+        } = self;
         let context = Context { now: *tree_time, dt, inputs, body, cooperation, velocity: &mut unused };
         let mut carrier = Carrier { context, active, last_failure };
         // The only error is that of an `_onHalted` script; every leaf has been halted by then.
-        if let Err(error) = swarm_bt::halt(&spec.tree, tree_state, *tree_time, &mut carrier, watched) {
+        let (tree, now) = (&*spec.tree, *tree_time);
+        let halted = match recorder {
+            Some(recorder) => recorder.halt(tree, tree_state, now, &mut carrier, watched),
+            None => swarm_bt::halt(tree, tree_state, now, &mut carrier, watched),
+        };
+        if let Err(error) = halted {
             self.last_failure.get_or_insert(error.to_string());
         }
         self.active.clear();
@@ -342,8 +383,10 @@ impl Leaves for Carrier<'_> {
         self.answer(call, result)
     }
 
-    fn halt(&mut self, call: &mut LeafCall<'_>) {
+    /// What a leaf wants is wanted for one tick only, so that nothing is left of it.
+    fn halt(&mut self, call: &mut LeafCall<'_>) -> Halt {
         self.active.remove(&call.uid());
+        Halt::Done
     }
 }
 

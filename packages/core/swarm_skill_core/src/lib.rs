@@ -16,6 +16,7 @@
 //! 3. [`RunState::Ended`] comes when the outcome is known and the arms stand.
 
 mod body;
+mod check;
 mod cooperation;
 mod deploy;
 mod executor;
@@ -29,8 +30,10 @@ mod motion;
 mod policy;
 mod role_io;
 mod run;
+mod shadow;
 mod skill;
 
+pub use check::leaf_table;
 pub use cooperation::{Cooperation, CooperationConfig, Entry, Leave, PhaseError, Receipt, Timing};
 pub use deploy::{ArmAtRest, Busy, Deployment, Next, NotAtRest, Request, Step, check_rest, plan};
 pub use executor::{Activity, INPUT_TIMEOUT, RoleExecutor, RoleSpec, RoleState, RunIdentity};
@@ -50,4 +53,5 @@ pub use role_io::{
     GripperSample, GripperTarget, JointSample, PartSighting, RoleInputs, RoleOutputs, WrenchSample,
 };
 pub use run::{Outcome, REST_RAD_PER_S, Run, RunState, SafetyView};
+pub use shadow::{Departure, Difference, Shadow, Told};
 pub use skill::{CellRobot, Material, Skill, SkillProblem, SkillProblems};

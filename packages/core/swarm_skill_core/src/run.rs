@@ -6,6 +6,7 @@
 
 use swarm_base::{Duration, Role, Time};
 use swarm_bt::{Ring, State};
+use swarm_bt_log::TickRecorder;
 
 use crate::executor::{Activity, RoleExecutor, RoleSpec, RoleState, RunIdentity};
 use crate::link::Link;
@@ -103,6 +104,25 @@ impl Run {
             resting_since: None,
             ended: now,
         }
+    }
+
+    /// Records the trees of the roles that `recorder` has a recorder for; to be called before the first tick.
+    #[must_use]
+    pub fn record_with(
+        mut self,
+        mut recorder: impl FnMut(&RoleSpec) -> Option<Box<dyn TickRecorder>>,
+    ) -> Self {
+        let record = |executor: RoleExecutor| match recorder(executor.spec()) {
+            Some(recorder) => executor.with_recorder(recorder),
+            None => executor,
+        };
+        self.executors = self.executors.into_iter().map(record).collect();
+        self
+    }
+
+    /// The recorders of a run that has ended, to be finished.
+    pub fn take_recorders(&mut self) -> Vec<Box<dyn TickRecorder>> {
+        self.executors.iter_mut().filter_map(RoleExecutor::take_recorder).collect()
     }
 
     /// One tick of every role, nominally every 10 ms. `inputs` are in the order of the roles.

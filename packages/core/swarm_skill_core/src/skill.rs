@@ -3,7 +3,8 @@
 //! 1. Every role has a robot, of the group that the skill was made for.
 //! 2. Every tree loads: known leaves, known ports, no cycle.
 //! 3. All trees enter the same phases in the same order, so that no barrier waits for a role that never comes.
-//! 4. Every policy that a tree calls is the one that the manifest gives its role; it loads, and agrees with its golden vectors.
+//! 4. The static checker finds no error in the trees, alone and side by side ([`swarm_bt_check`]).
+//! 5. Every policy that a tree calls is the one that the manifest gives its role; it loads, and agrees with its golden vectors.
 //!
 //! The envelope is not judged here: that is `swarm_safety_core::compose`, and the limits given are its result.
 
@@ -14,8 +15,10 @@ use std::sync::{Arc, Mutex};
 use swarm_artifact::{EntryPath, PolicyEntry, SkillSource};
 use swarm_base::{Duration, Role};
 use swarm_bt::{LoadErrors, Loader, Tree};
+use swarm_bt_check::{Code, Finding, Given, Limits, Report, RoleTree, check};
 use swarm_kinematics::{ArmModel, JointVector, Load};
 
+use crate::check::leaf_table;
 use crate::executor::RoleSpec;
 use crate::golden::{GoldenError, GoldenVectors};
 use crate::leaves::{phases, registry};
@@ -43,6 +46,8 @@ pub struct Skill {
     /// One per role, in the order of [`Role::ALL`].
     pub roles: Vec<RoleSpec>,
     pub phases: Vec<String>,
+    /// What the static checker says of the trees: no errors, but maybe warnings, and how far it has looked.
+    pub report: Report,
 }
 
 /// Everything that is wrong with a skill; never empty.
@@ -52,6 +57,8 @@ pub struct SkillProblems(pub Vec<SkillProblem>);
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum SkillProblem {
+    #[error("the trees do not pass the check: {0}")]
+    Check(Box<Finding>),
     #[error("role {role} has no robot: the cell's declaration gives it none")]
     NoRobot { role: Role },
     #[error("role {role} needs a robot of group '{group}', but the cell gives it {robot}, a {model}")]
@@ -103,6 +110,10 @@ impl Skill {
         let mut problems = Vec::new();
         let trees = load_trees(source, material, &mut problems);
         let phases = common_phases(&trees, &mut problems);
+        let report = check_trees(&trees);
+        // That the roles' phases differ has just been said.
+        let errors = report.errors().filter(|finding| finding.code != Code::PhasesDiffer);
+        problems.extend(errors.map(|finding| SkillProblem::Check(Box::new(finding.clone()))));
         let policies = load_policies(source, material, &mut problems);
         let mut roles = Vec::new();
         for (&role, entry) in &source.roles {
@@ -133,7 +144,7 @@ impl Skill {
                 policy,
             });
         }
-        if problems.is_empty() { Ok(Self { roles, phases }) } else { Err(SkillProblems(problems)) }
+        if problems.is_empty() { Ok(Self { roles, phases, report }) } else { Err(SkillProblems(problems)) }
     }
 
     /// The roles of the skill.
@@ -168,6 +179,13 @@ fn load_trees(
         }
     }
     trees
+}
+
+/// Nothing writes to a role's blackboard but its own tree.
+fn check_trees(trees: &BTreeMap<Role, Arc<Tree>>) -> Report {
+    let roles: Vec<RoleTree<'_>> =
+        trees.iter().map(|(role, tree)| RoleTree { role: role.as_str(), tree }).collect();
+    check(&roles, &leaf_table(), &Given::new(), Limits::default())
 }
 
 fn common_phases(trees: &BTreeMap<Role, Arc<Tree>>, problems: &mut Vec<SkillProblem>) -> Vec<String> {
@@ -246,12 +264,12 @@ mod tests {
         r#"<root BTCPP_format="4"><BehaviorTree ID="Main"><EnterPhase phase="go"/></BehaviorTree></root>"#;
 
     /// One tree for every path, and no policy.
-    struct Trees;
+    struct Trees(&'static str);
 
     impl Material for Trees {
         fn read(&self, path: &EntryPath) -> Result<Vec<u8>, String> {
             if path.as_str().rsplit('.').next() == Some("xml") {
-                Ok(TREE.into())
+                Ok(self.0.into())
             } else {
                 Err("it is not there".into())
             }
@@ -271,7 +289,7 @@ mod tests {
              policies:\n  see: {file: see.onnx, golden: see.json, deadline_us: 2000}\n",
         )
         .unwrap();
-        let problems = Skill::assemble(&source, &BTreeMap::new(), &Trees).unwrap_err();
+        let problems = Skill::assemble(&source, &BTreeMap::new(), &Trees(TREE)).unwrap_err();
         let texts: Vec<String> = problems.0.iter().map(ToString::to_string).collect();
         assert_eq!(texts.len(), 4, "{texts:?}");
         assert!(texts[0].starts_with("the tree of role spotter: b.xml"), "{}", texts[0]);
@@ -279,5 +297,22 @@ mod tests {
         assert_eq!(texts[2], "role leader has no robot: the cell's declaration gives it none");
         assert_eq!(texts[3], "role spotter has no robot: the cell's declaration gives it none");
         assert_eq!(problems.to_string(), texts.join("; "));
+    }
+
+    #[test]
+    fn a_tree_that_never_ends_is_refused_with_the_finding() {
+        let source = SkillSource::parse(
+            "schema_version: 1\nskill_id: s\nversion: 1.0.0\nenvelope: e.yaml\nroles:\n\
+             \x20 leader: {tree: a.xml, tree_id: Main, robot_group: ur5e}\n",
+        )
+        .unwrap();
+        const FOR_EVER: &str = r#"<root BTCPP_format="4"><BehaviorTree ID="Main"><Sequence><EnterPhase phase="go"/>
+            <RetryUntilSuccessful num_attempts="-1"><AlwaysFailure/></RetryUntilSuccessful></Sequence></BehaviorTree></root>"#;
+        let problems = Skill::assemble(&source, &BTreeMap::new(), &Trees(FOR_EVER)).unwrap_err();
+        let text = problems.0[0].to_string();
+        assert!(
+            text.starts_with("the trees do not pass the check: a.xml:2: error BT302 (role leader) at Retry"),
+            "{text}"
+        );
     }
 }

@@ -11,8 +11,8 @@ use swarm_base::ErrorChain;
 use swarm_metrics::Metrics;
 use swarm_onnx::{Lengths, OnnxPolicy, OnnxRuntime};
 use swarm_skill_core::{
-    ACTION_LEN, ArmAtRest, Busy, Deployment, GoldenVectors, Material, Next, OBSERVATION_LEN, Policy, Request,
-    Skill, Step, check_rest,
+    ACTION_LEN, Busy, Deployment, GoldenVectors, Material, Next, OBSERVATION_LEN, Policy, Request, Skill,
+    Step,
 };
 use swarm_store::{Object, Store};
 
@@ -26,6 +26,8 @@ pub struct ActiveSkill {
     pub version: Version,
     pub artifact: ArtifactId,
     pub skill: Skill,
+    /// How it compared with what was running while it waited, in words; `None` if nothing was.
+    pub beside: Option<String>,
 }
 
 impl ActiveSkill {
@@ -37,8 +39,9 @@ impl ActiveSkill {
 
 /// What a deployment needs from outside.
 pub trait Surroundings {
-    /// Trace id of a run in progress, and what is measured of the arms.
-    fn motion(&self) -> (Option<String>, Vec<ArmAtRest>);
+    /// Waits until nothing moves, if there is patience for it: see [`crate::beside::await_rest`]. Gives how the candidate
+    /// compared with a run that it waited for; the error says what still moves.
+    fn await_rest(&self, candidate: &Skill) -> Result<Option<String>, String>;
 
     /// Makes the safety monitor load the envelope of an artifact; `None` unloads. The error is its refusal, or why it did not answer.
     fn load_envelope(&self, artifact: Option<ArtifactId>) -> Result<(), String>;
@@ -177,8 +180,8 @@ impl Deployer {
             Step::Verify => progress.object = Some(self.verify(order)?),
             Step::Check => progress.candidate = Some(self.check(object()?)?),
             Step::RequireRest => {
-                let (run, arms) = around.motion();
-                check_rest(run.as_deref(), &arms).map_err(|error| error.to_string())?;
+                let candidate = progress.candidate.as_mut().ok_or("nothing was checked")?;
+                candidate.beside = around.await_rest(&candidate.skill)?;
             }
             Step::LoadEnvelope => around.load_envelope(Some(object()?.id()))?,
             Step::Flip => progress.generation = self.flip(order, object()?)?,
@@ -235,6 +238,7 @@ impl Deployer {
             version: source.version.clone(),
             artifact: object.id(),
             skill,
+            beside: None,
         })
     }
 

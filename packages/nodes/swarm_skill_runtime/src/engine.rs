@@ -13,9 +13,10 @@ use std::sync::Arc;
 use swarm_base::{Duration, Role, Time};
 use swarm_skill_core::{
     Activity, Goal, Join, Joining, Link, LocalLink, Outcome, RoleInputs, RoleOutputs, RoleState, Run,
-    RunIdentity, RunState, Timing,
+    RunIdentity, RunState, SafetyView, Timing, Told,
 };
 
+use crate::beside::Telling;
 use crate::deployer::ActiveSkill;
 use crate::robots::Robots;
 use crate::world::World;
@@ -99,6 +100,7 @@ struct Running {
     robots: Vec<usize>,
     /// The last inputs; repeated when a robot falls silent, so that their age is noticed.
     inputs: Vec<RoleInputs>,
+    telling: Arc<Telling>,
 }
 
 /// Time between two feedbacks without news.
@@ -135,6 +137,11 @@ impl Engine {
     /// Trace id of the run in progress.
     pub fn run_in_progress(&self) -> Option<&str> {
         self.running.as_ref().map(|running| running.run.identity().run.as_str())
+    }
+
+    /// The run in progress, for whoever follows it.
+    pub fn telling(&self) -> Option<Arc<Telling>> {
+        Some(Arc::clone(&self.running.as_ref()?.telling))
     }
 
     /// A goal has come. `refusal` is a reason why none can be taken now.
@@ -211,7 +218,9 @@ impl Engine {
                 *inputs = fresh;
             }
         }
-        let state = running.run.tick(&running.inputs, &world.safety(now), now).clone();
+        let safety = world.safety(now);
+        let state = running.run.tick(&running.inputs, &safety, now).clone();
+        running.tell(safety, &state, now);
         watch.ticked(&mut running.run, now);
         let roles = running.run.role_states();
         let trace_id = running.run.identity().run.clone();
@@ -280,7 +289,11 @@ impl Engine {
                     Ok((skill, robots, inputs)) => {
                         let run = self.new_run(&skill, &trace_id, world.safety(now).epoch, now);
                         tracing::info!("run {trace_id} of {} starts", skill.title());
-                        self.running = Some(Running { run, skill, goals, robots, inputs });
+                        let cast = skill.skill.roles.iter().map(|spec| (spec.role, spec.robot.clone()));
+                        let identity = run.identity().clone();
+                        let telling =
+                            Arc::new(Telling::new(identity, run.safety_epoch(), now, cast.collect()));
+                        self.running = Some(Running { run, skill, goals, robots, inputs, telling });
                     }
                     Err(reason) => {
                         for goal in goals {
@@ -367,6 +380,20 @@ impl Engine {
 }
 
 impl Running {
+    /// Tells the tick to whoever follows.
+    fn tell(&self, safety: SafetyView, state: &RunState, now: Time) {
+        if self.telling.has_room() {
+            let wishes = self.run.outputs().map(|(_, wish)| *wish).collect();
+            self.telling.tell(Told {
+                now,
+                safety,
+                inputs: self.inputs.clone(),
+                wishes,
+                state: state.clone(),
+            });
+        }
+    }
+
     fn finish(&self, outcome: &Outcome, turn: &Turn, now: Time) {
         let duration = self.run.duration(now);
         tracing::info!("run {} of {} has ended: {outcome:?}", turn.trace_id, self.skill.title());

@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | [`robots`] | the cell's robots and ceiling from its declaration | no |
 //! | [`deployer`] | carries out a deployment step by step | no |
+//! | [`beside`] | compares a version that waits with the run in progress | no |
 //! | [`world`] | the latest measurements | no |
 //! | [`engine`] | goals, run, commands | no |
 //! | [`counted`] | a policy whose inferences are counted | no |
@@ -18,6 +19,7 @@
 //! Deliberately absent: the decisions themselves, which are `swarm_skill_core`'s; motion that is not a wish to the safety gate.
 
 pub mod action;
+pub mod beside;
 pub mod counted;
 pub mod deployer;
 pub mod engine;

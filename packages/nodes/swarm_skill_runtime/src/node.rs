@@ -27,8 +27,9 @@ use swarm_ros::{
     CellFile, Level, LifecycleState, Managed, NodeShell, Parameter, ParameterSpec, Report, TransitionError,
     qos,
 };
-use swarm_skill_core::{ArmAtRest, Goal, GripperSample, Timing};
+use swarm_skill_core::{ArmAtRest, Goal, GripperSample, Skill, Timing};
 
+use crate::beside::{self, Telling};
 use crate::deployer::{ActiveSkill, Deployer, Order, Places, Surroundings};
 use crate::engine::{Engine, GoalSink, Turn};
 use crate::live::{Live, Ports, Seen};
@@ -63,6 +64,7 @@ pub struct Shared {
     last_good: Mutex<String>,
     lifecycle: LifecycleState,
     join_timeout: Duration,
+    swap_wait_s: Parameter<f64>,
     envelopes: Mutex<r2r::Client<LoadEnvelope::Service>>,
     metrics: Arc<Metrics>,
     /// Cause of the stop that the safety monitor is in; empty in none.
@@ -96,6 +98,13 @@ pub fn run() -> anyhow::Result<()> {
             .describe("Longest time for the roles to hold before the run is aborted")
             .range(0.05..=600.0)
             .read_only(),
+    );
+    let swap_wait_s = shell.declare(
+        ParameterSpec::<f64>::new("swap_wait_s", 0.0)
+            .describe(
+                "Time that a deployment waits for a run to end, and compares the two versions meanwhile; 0 refuses it at once",
+            )
+            .range(0.0..=3_600.0),
     );
     let path = |name: &str, default: &str, text: &str| {
         shell.declare(ParameterSpec::<String>::new(name, default).describe(text).required().read_only())
@@ -142,6 +151,7 @@ pub fn run() -> anyhow::Result<()> {
         last_good: Mutex::default(),
         lifecycle: shell.lifecycle(),
         join_timeout: Duration::from_secs_f64(join_timeout.get()),
+        swap_wait_s,
         envelopes: Mutex::new(client),
     });
 
@@ -299,7 +309,7 @@ fn serve(shell: &mut NodeShell, shared: &Arc<Shared>) -> anyhow::Result<()> {
                 skill: active.skill_id.clone(),
                 version: active.version.to_string(),
                 artifact: active.artifact.to_string(),
-                message: format!("{} is deployed", active.title()),
+                message: deployed(&active),
             },
             Err(message) => Deploy::Response { message, ..Deploy::Response::default() },
         }
@@ -309,9 +319,7 @@ fn serve(shell: &mut NodeShell, shared: &Arc<Shared>) -> anyhow::Result<()> {
         shell.serve_on_thread::<Trigger::Service>(
             &format!("/skill_runtime/{service}"),
             move |_| match order.carry_out(&wish) {
-                Ok(active) => {
-                    Trigger::Response { success: true, message: format!("{} is deployed", active.title()) }
-                }
+                Ok(active) => Trigger::Response { success: true, message: deployed(&active) },
                 Err(message) => Trigger::Response { success: false, message },
             },
         )?;
@@ -322,13 +330,18 @@ fn serve(shell: &mut NodeShell, shared: &Arc<Shared>) -> anyhow::Result<()> {
             .map_err(|error| format!("'{}' is no version such as 1.0.0: {error}", request.version))
             .and_then(|version| order.carry_out(&Order::Rollback(Some(version))));
         let (success, message) = match result {
-            Ok(active) => (true, format!("{} is deployed", active.title())),
+            Ok(active) => (true, deployed(&active)),
             Err(message) => (false, message),
         };
         let version = order.deployer.active().map(|active| active.version.to_string()).unwrap_or_default();
         RollbackTo::Response { success, version, message }
     })?;
     Ok(())
+}
+
+fn deployed(active: &ActiveSkill) -> String {
+    let beside = active.beside.as_ref().map(|beside| format!("; {beside}")).unwrap_or_default();
+    format!("{} is deployed{beside}", active.title())
 }
 
 fn report(shell: &NodeShell, shared: &Arc<Shared>) {
@@ -411,10 +424,25 @@ impl Shared {
     }
 }
 
-impl Surroundings for Shared {
+impl beside::Cell for Shared {
     fn motion(&self) -> (Option<String>, Vec<ArmAtRest>) {
         let run = self.engine().run_in_progress().map(str::to_owned);
         (run, self.world().arms(self.clock.now()))
+    }
+
+    fn telling(&self) -> Option<Arc<Telling>> {
+        self.engine().telling()
+    }
+
+    fn given_up(&self) -> Option<String> {
+        (!self.lifecycle.is_active()).then(|| "the runtime was deactivated".into())
+    }
+}
+
+impl Surroundings for Shared {
+    fn await_rest(&self, candidate: &Skill) -> Result<Option<String>, String> {
+        let patience = std::time::Duration::from_secs_f64(self.swap_wait_s.get());
+        beside::await_rest(self, candidate, patience)
     }
 
     fn load_envelope(&self, artifact: Option<ArtifactId>) -> Result<(), String> {

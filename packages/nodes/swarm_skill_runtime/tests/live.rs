@@ -69,13 +69,9 @@ impl Cell {
             self.world.hear_joints(&names, &q, &vec![0.0; names.len()], self.now);
             self.world.hear_wrench(robot, [0.0; 6], self.now);
         }
-        let robot = RobotView {
-            robot: "panda".into(),
-            tcp_speed: Against::new(0.1, 0.25),
-            ..RobotView::default()
-        };
-        let view =
-            swarm_view::SafetyView { state: "RUN".into(), robots: vec![robot], ..Default::default() };
+        let robot =
+            RobotView { robot: "panda".into(), tcp_speed: Against::new(0.1, 0.25), ..RobotView::default() };
+        let view = swarm_view::SafetyView { state: "RUN".into(), robots: vec![robot], ..Default::default() };
         let safety = Safety {
             epoch: 3,
             permits_motion: true,

@@ -11,6 +11,8 @@ pub mod black_box;
 mod box_bag;
 mod box_files;
 mod box_verify;
+mod bt;
+mod bt_check;
 pub mod cases;
 mod cell_file;
 mod commands;
@@ -62,6 +64,8 @@ enum Command {
     Blackbox(commands::blackbox::Blackbox),
     Incident(commands::incident::Args),
     Watch(commands::watch::Args),
+    #[command(subcommand)]
+    Bt(commands::bt::Bt),
     #[command(hide = true)]
     EvidenceArtifact(commands::evidence_artifact::Args),
     #[command(hide = true)]
@@ -94,6 +98,7 @@ pub fn run() -> ExitCode {
         Command::Blackbox(command) => commands::blackbox::run(&command),
         Command::Incident(args) => commands::incident::run(&args),
         Command::Watch(args) => commands::watch::run(&args),
+        Command::Bt(command) => commands::bt::run(&command),
         Command::EvidenceArtifact(args) => commands::evidence_artifact::run(&args),
         Command::EvidenceKinematics(args) => commands::evidence_kinematics::run(&args),
         Command::EvidenceBlackBox(args) => commands::evidence_black_box::run(&args),

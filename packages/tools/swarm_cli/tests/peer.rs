@@ -94,3 +94,55 @@ fn arms_move_and_keep_their_distance_as_pinocchio_and_coal_say() {
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     assert!(output.status.success() && said.contains("60 random robots"), "{said}");
 }
+
+/// Every transition of the trace, as another program reads it from the exported log of BehaviorTree.CPP.
+#[test]
+fn an_exported_btlog_is_read_by_a_reader_that_nobody_here_shares_code_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let tree = r#"<root BTCPP_format="4" main_tree_to_execute="M">
+      <BehaviorTree ID="M"><Fallback><Look/><SubTree ID="S"/></Fallback></BehaviorTree>
+      <BehaviorTree ID="S"><Inverter><Grasp name="gently"/></Inverter></BehaviorTree></root>"#;
+    std::fs::write(at("tree.xml"), tree).unwrap();
+    std::fs::write(at("leaves.json"), r#"{"Look": "F", "gently": "RRSF"}"#).unwrap();
+    let cell = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_cell"))
+            .args(arguments)
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+    };
+    cell(&[
+        "bt",
+        "run",
+        "tree.xml",
+        "--leaves",
+        "leaves.json",
+        "--ticks",
+        "9",
+        "--trace",
+        "t.jsonl",
+        "--record",
+        "a.run",
+    ]);
+    cell(&["bt", "replay", "a.run", "--export-btlog", "a.btlog"]);
+
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../tests/bt_oracle/read_btlog.py");
+    let output = python().arg(script).arg(at("a.btlog")).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let lines = |text: &str| -> Vec<serde_json::Value> {
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let read: Vec<_> = lines(std::str::from_utf8(&output.stdout).unwrap())
+        .iter()
+        .skip(1)
+        .map(|line| (line["us"].as_u64().unwrap(), line["uid"].clone(), line["status"].clone()))
+        .collect();
+    let trace = lines(&std::fs::read_to_string(at("t.jsonl")).unwrap());
+    let transitions = trace.iter().filter(|line| line["event"] == "transition");
+    let ours: Vec<_> = transitions
+        .map(|line| ((line["step"].as_u64().unwrap() - 1) * 10_000, line["uid"].clone(), line["to"].clone()))
+        .collect();
+    assert_eq!(read, ours);
+}

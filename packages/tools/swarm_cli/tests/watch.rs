@@ -75,5 +75,8 @@ fn nobody_there_is_said_with_what_to_do() {
     let output = cell(&port.to_string(), &["--once"]);
     assert_eq!(output.status.code(), Some(2));
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.starts_with(&format!("error: cannot connect to {port}; the skill runtime serves there if")), "{said}");
+    assert!(
+        said.starts_with(&format!("error: cannot connect to {port}; the skill runtime serves there if")),
+        "{said}"
+    );
 }

@@ -53,7 +53,7 @@ enum Oracle {
     Python,
 }
 
-const EVIDENCES: [Evidence; 11] = [
+const EVIDENCES: &[Evidence] = &[
     Evidence {
         name: "demo",
         about: "20 perturbed assemblies; emergency stops in motion; deploying and rolling back",
@@ -73,6 +73,11 @@ const EVIDENCES: [Evidence; 11] = [
         name: "gate",
         about: "a command's way through the safety gate against a bare echo node",
         workload: Workload::RosProgram { executable: "gate_latency", arguments: &[], tools: &[] },
+    },
+    Evidence {
+        name: "swap",
+        about: "deployments and rollbacks beside a running skill, with kills at random moments",
+        workload: Workload::RosProgram { executable: "swap_evidence", arguments: &[], tools: &[] },
     },
     Evidence {
         name: "safety-jitter",
@@ -135,6 +140,36 @@ const EVIDENCES: [Evidence; 11] = [
             package: "swarm_cli",
             executable: "cell",
             arguments: &["evidence-black-box", "--out"],
+            oracle: Oracle::Itself,
+        },
+    },
+    Evidence {
+        name: "bt-oracle",
+        about: "random behaviour trees on BehaviorTree.CPP and here, every transition compared",
+        workload: Workload::Program {
+            package: "swarm_bt_evidence",
+            executable: "bt_evidence",
+            arguments: &["oracle", "--out"],
+            oracle: Oracle::Python,
+        },
+    },
+    Evidence {
+        name: "bt-speed",
+        about: "ticks, logs, scripts and loading of behaviour trees, in turns with BehaviorTree.CPP",
+        workload: Workload::Program {
+            package: "swarm_bt_evidence",
+            executable: "bt_evidence",
+            arguments: &["speed", "--out"],
+            oracle: Oracle::Python,
+        },
+    },
+    Evidence {
+        name: "bt-replay",
+        about: "random runs of behaviour trees recorded, killed and replayed bit for bit",
+        workload: Workload::Program {
+            package: "swarm_bt_evidence",
+            executable: "bt_evidence",
+            arguments: &["replay", "--out"],
             oracle: Oracle::Itself,
         },
     },
@@ -321,7 +356,7 @@ mod tests {
         let error = run(&Layout::at("/nowhere"), "speed").unwrap_err();
         assert_eq!(
             error.to_string(),
-            "no evidence is called `speed`; there are: demo, artifact, gate, safety-jitter, safety-estop, safety-purity, safety-cost, safety-proof, safety-faults, safety-availability, black-box"
+            "no evidence is called `speed`; there are: demo, artifact, gate, safety-jitter, safety-estop, safety-purity, safety-cost, safety-proof, safety-faults, safety-availability, black-box, bt-oracle, bt-speed, bt-replay"
         );
     }
 

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use swarm_base::Time;
-use swarm_bt::{LeafCall, LeafModel, Leaves, Loader, PortType, Registry, State, Status, Tree, tick_observed};
+use swarm_bt::{
+    Halt, LeafCall, LeafModel, Leaves, Loader, PortType, Registry, State, Status, Tree, tick_observed,
+};
 use swarm_groot::{Feed, Source, feed, zmtp};
 
 /// Two trees, a blackboard each; `Work` runs for a tick, then succeeds.
@@ -32,7 +34,9 @@ impl Leaves for Worker {
         Status::Success
     }
 
-    fn halt(&mut self, _: &mut LeafCall<'_>) {}
+    fn halt(&mut self, _: &mut LeafCall<'_>) -> Halt {
+        Halt::Done
+    }
 }
 
 pub(crate) fn registry() -> Registry {

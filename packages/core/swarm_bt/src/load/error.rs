@@ -71,20 +71,42 @@ pub enum LoadErrorKind {
     TreeAsNode { id: String },
     #[error("unknown node '{id}'{}", did_you_mean(.nearest.as_deref()))]
     UnknownNode { id: String, nearest: Option<String> },
+    #[error("node '{id}' is not supported: {why}")]
+    Unsupported { id: String, why: &'static str },
     #[error("node '{id}' has no port '{port}'{}", did_you_mean(.nearest.as_deref()))]
     UnknownPort { id: String, port: String, nearest: Option<String> },
+    #[error("a substitution rule puts unknown node '{id}' here{}", did_you_mean(.nearest.as_deref()))]
+    UnknownReplacement { id: String, nearest: Option<String> },
     #[error("unknown attribute '{attribute}'{}", did_you_mean(Some(.nearest)))]
     UnknownAttribute { attribute: String, nearest: String },
     #[error("attribute ID is not allowed in <{element}>: use name, or the form <Action ID=\"{element}\">")]
     IdNotAllowed { element: String },
     #[error("'{id}' has {found} children, expected {expected}")]
     Children { id: String, found: usize, expected: &'static str },
+    #[error(
+        "a ReactiveSequence cannot have more than one AsyncSequence: the first that yields halts the others"
+    )]
+    TwoAsync,
     #[error("tree '{id}' is not defined{}", did_you_mean(.nearest.as_deref()))]
     UnknownTree { id: String, nearest: Option<String> },
     #[error("tree '{id}' is defined twice; the first is at {first}")]
     DuplicateTree { id: String, first: String },
     #[error("tree id '{id}' {why}")]
     TreeName { id: String, why: String },
+    #[error("node id '{id}' {why}")]
+    NodeName { id: String, why: String },
+    #[error("port name '{port}' {why}")]
+    PortName { port: String, why: String },
+    #[error("name=\"{}\" contains a control character", .name.escape_debug())]
+    InstanceName { name: String },
+    #[error("leaf '{id}' of the registry: {why}")]
+    Leaf { id: String, why: String },
+    #[error(
+        "TreeNodesModel has port '{port}' of '{id}' as {modelled}, the registry as {registered}: export the models again"
+    )]
+    ModelDiffers { id: String, port: String, modelled: String, registered: String },
+    #[error("another SubTree here has the path '{path}' too: give each a name of its own, or none")]
+    DuplicatePath { path: String },
     #[error("tree contains itself: {}", .cycle.join(" -> "))]
     Cycle { cycle: Vec<String> },
     #[error("which tree is the main one? Set main_tree_to_execute to one of: {}", .trees.join(", "))]
@@ -108,10 +130,37 @@ pub enum LoadErrorKind {
         "SubTree '{id}' declares port '{port}' in TreeNodesModel without a default, but it is not remapped here"
     )]
     MissingRemap { id: String, port: String },
-    #[error("Parallel has {children} children, so {attribute}={threshold} can never be reached")]
-    Threshold { attribute: &'static str, threshold: i64, children: usize },
-    #[error("<include path=\"{path}\"> names a document that was not given to the loader")]
-    Include { path: String },
+    #[error("{id} has {children} children, so {attribute}={threshold} can never be reached")]
+    Threshold { id: String, attribute: &'static str, threshold: i64, children: usize },
+    #[error("<include path=\"{path}\">: {why}")]
+    Include { path: String, why: IncludeProblem },
+    #[error("blackboard key '{key}' has '@' inside; only at the beginning it means the main tree's entry")]
+    Key { key: String },
+    #[error("more than {limit} attributes in one element")]
+    TooManyAttributes { limit: usize },
+    #[error("more than {limit} bytes of {what} after all SubTrees are expanded")]
+    TooMuch { what: &'static str, limit: usize },
+    #[error("more than {limit} mistakes; these are the first")]
+    TooManyMistakes { limit: usize },
+    #[error("the documents of this tree have more than {limit} bytes together")]
+    TooLarge { limit: usize },
+}
+
+/// Why an included document cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IncludeProblem {
+    #[error("the path leaves the place that holds the tree; only relative paths below it are read")]
+    Outside,
+    #[error("'{name}' was not given to the loader")]
+    NotGiven { name: String },
+    #[error("cannot read '{name}': {reason}")]
+    Unreadable { name: String, reason: String },
+    #[error("documents include each other: {}", .0.join(" -> "))]
+    Cycle(Vec<String>),
+    #[error("included more than {limit} deep")]
+    TooDeep { limit: usize },
+    #[error("more than {limit} documents")]
+    TooMany { limit: usize },
 }
 
 impl LoadErrorKind {

@@ -1,20 +1,26 @@
 //! What each node is: its kind from the element; its numbers, scripts and ports from the attributes.
 
+use swarm_base::Duration;
+
 use super::build::{Builder, Checked};
 use super::builtin::Builtin;
 use super::error::LoadErrorKind;
-use super::nearest;
 use super::scope::{Scope, ScopeId};
 use super::source::{Element, Place};
+use super::{check_port_name, nearest};
 use crate::model::{Direction, Port};
 use crate::script::{Name, compile};
 use crate::state::SlotId;
-use crate::tree::{Binding, Hooks, Int, Kind, Leaf, NO_HOOKS, ScriptId, Source as Copied};
+use crate::status::Status;
+use crate::tree::{Binding, Hooks, Int, Kind, Leaf, Mode, NO_HOOKS, ScriptId, Source as Copied};
 use crate::value::{PortType, Value, parse};
 
 /// In the order of [`Hooks`].
 const HOOKS: [&str; 8] =
     ["_failureIf", "_successIf", "_skipIf", "_while", "_onHalted", "_onFailure", "_onSuccess", "_post"];
+
+/// Attribute of a leaf, see [`crate::Leaves::halting`].
+const HALT_TIMEOUT: &str = "_halt_timeout_ms";
 
 impl<'d> Builder<'_, 'd> {
     pub(super) fn builtin(
@@ -33,6 +39,15 @@ impl<'d> Builder<'_, 'd> {
             "ReactiveSequence" => Kind::ReactiveSequence,
             "ReactiveFallback" => Kind::ReactiveFallback,
             "Parallel" => self.parallel(element, scope)?,
+            "ParallelAll" => self.parallel_all(element, scope)?,
+            "IfThenElse" => Kind::IfThenElse,
+            "WhileDoElse" => Kind::WhileDoElse,
+            "Switch2" | "Switch3" | "Switch4" | "Switch5" | "Switch6" => {
+                self.switch(element, scope, builtin.ports.get(1..).unwrap_or_default())?
+            }
+            "TryCatch" => {
+                Kind::TryCatch { catch_on_halt: self.flag(element, scope, "catch_on_halt", false)? }
+            }
             "Inverter" => Kind::Inverter,
             "ForceSuccess" => Kind::ForceSuccess,
             "ForceFailure" => Kind::ForceFailure,
@@ -42,35 +57,71 @@ impl<'d> Builder<'_, 'd> {
             "Timeout" => Kind::Timeout { msec: self.int(element, scope, "msec", 0)?, timer: self.timer() },
             "Delay" => Kind::Delay { msec: self.int(element, scope, "delay_msec", 0)?, timer: self.timer() },
             "Sleep" => Kind::Sleep { msec: self.int(element, scope, "msec", 0)?, timer: self.timer() },
+            "RunOnce" => Kind::RunOnce { then_skip: self.flag(element, scope, "then_skip", true)? },
+            "Precondition" => Kind::Precondition {
+                condition: self.code(element, scope, "if")?,
+                otherwise: Self::answer(element, "else", Status::Failure)?,
+            },
+            "LoopInt" => self.looped(element, scope, PortType::Int)?,
+            "LoopBool" => self.looped(element, scope, PortType::Bool)?,
+            "LoopDouble" => self.looped(element, scope, PortType::Float)?,
+            "LoopString" => self.looped(element, scope, PortType::Str)?,
+            "SkipUnlessUpdated" => {
+                let (entry, seen) = self.watched(element, scope)?;
+                Kind::IfUpdated { entry, otherwise: Status::Skipped, seen }
+            }
+            "WaitValueUpdate" => {
+                let (entry, seen) = self.watched(element, scope)?;
+                Kind::IfUpdated { entry, otherwise: Status::Running, seen }
+            }
             "SubTree" => Kind::SubTree,
             "AlwaysFailure" => Kind::AlwaysFailure,
-            "Script" => Kind::Script(self.code(element, scope)?),
-            "ScriptCondition" => Kind::ScriptCondition(self.code(element, scope)?),
+            "Script" => Kind::Script(self.code(element, scope, "code")?),
+            "ScriptCondition" => Kind::ScriptCondition(self.code(element, scope, "code")?),
             "SetBlackboard" => self.set_blackboard(element, scope)?,
+            "UnsetBlackboard" => self.unset_blackboard(element, scope)?,
+            "WasEntryUpdated" => {
+                let (entry, seen) = self.watched(element, scope)?;
+                Kind::WasEntryUpdated { entry, seen }
+            }
             // The only one left of `BUILTINS`; a test goes through them all.
             _ => Kind::AlwaysSuccess,
         })
     }
 
     fn parallel(&mut self, element: Element<'d>, scope: ScopeId) -> Checked<Kind> {
+        let success_count = self.threshold(element, scope, "success_count", -1)?;
+        let failure_count = self.threshold(element, scope, "failure_count", 1)?;
+        Ok(Kind::Parallel { success_count, failure_count, done: self.bits(element) })
+    }
+
+    fn parallel_all(&mut self, element: Element<'d>, scope: ScopeId) -> Checked<Kind> {
+        let max_failures = self.threshold(element, scope, "max_failures", 1)?;
+        Ok(Kind::ParallelAll { max_failures, done: self.bits(element) })
+    }
+
+    fn threshold(
+        &mut self,
+        element: Element<'d>,
+        scope: ScopeId,
+        attribute: &'static str,
+        default: i32,
+    ) -> Checked<Int> {
         let children = element.children().count();
-        let mut threshold = |attribute, default| -> Checked<Int> {
-            if element.attribute(attribute).is_none() {
-                return Ok(Int::Is(default));
+        match self.int_or(element, scope, attribute, default)? {
+            Int::Is(n) if usize::try_from(n).is_ok_and(|n| n > children) => {
+                let (id, threshold) = (element.tag().to_owned(), i64::from(n));
+                Err(LoadErrorKind::Threshold { id, attribute, threshold, children })
             }
-            let threshold = self.int(element, scope, attribute, i64::from(i32::MIN))?;
-            match threshold {
-                Int::Is(n) if usize::try_from(n).is_ok_and(|n| n > children) => {
-                    Err(LoadErrorKind::Threshold { attribute, threshold: n, children })
-                }
-                threshold => Ok(threshold),
-            }
-        };
-        let success_count = threshold("success_count", -1)?;
-        let failure_count = threshold("failure_count", 1)?;
-        let done = self.done_words;
-        self.done_words += (children as u32).div_ceil(64);
-        Ok(Kind::Parallel { success_count, failure_count, done })
+            threshold => Ok(threshold),
+        }
+    }
+
+    /// Words of the state with a bit for each child.
+    fn bits(&mut self, element: Element<'d>) -> u32 {
+        let first = self.words;
+        self.words += (element.children().count() as u32).div_ceil(64);
+        first
     }
 
     fn timer(&mut self) -> u32 {
@@ -78,34 +129,14 @@ impl<'d> Builder<'_, 'd> {
         self.timers - 1
     }
 
-    /// A whole number of at least `min` that fits 32 bits, or `{entry}`.
-    fn int(
-        &mut self,
-        element: Element<'d>,
-        scope: ScopeId,
-        attribute: &'static str,
-        min: i64,
-    ) -> Checked<Int> {
-        let text = element.required(attribute)?;
-        if let Some(key) = pointer(attribute, text) {
-            let slot = self.boards.resolve(scope, key);
-            self.declare(slot, PortType::Int, attribute, element.place())?;
-            return Ok(Int::At(slot));
-        }
-        match parse(text, PortType::Int) {
-            Some(Value::Int(i)) if (min..=i64::from(i32::MAX)).contains(&i) => Ok(Int::Is(i)),
-            _ => Err(bad_value(attribute, text, format!("a whole number from {min} to {}", i32::MAX))),
-        }
-    }
-
-    fn code(&mut self, element: Element<'d>, scope: ScopeId) -> Checked<ScriptId> {
-        let code = element.required("code")?;
-        if pointer("code", code).is_some() {
+    fn code(&mut self, element: Element<'d>, scope: ScopeId, attribute: &'static str) -> Checked<ScriptId> {
+        let code = element.required(attribute)?;
+        if pointer(attribute, code).is_some() {
             let expected =
                 "a script (one that is itself read from the blackboard could not be checked at load)";
-            return Err(bad_value("code", code, expected.to_owned()));
+            return Err(bad_value(attribute, code, expected.to_owned()));
         }
-        self.script("code", code, scope)
+        self.script(attribute, code, scope)
     }
 
     fn script(&mut self, attribute: &str, code: &str, scope: ScopeId) -> Checked<ScriptId> {
@@ -137,11 +168,9 @@ impl<'d> Builder<'_, 'd> {
         Ok(Kind::SetBlackboard { value, target: self.boards.resolve(scope, key) })
     }
 
-    /// A leaf of the registry, by its place there.
+    /// A leaf of the registry, by its place there. That the element has no other ports is checked by the caller.
     pub(super) fn leaf(&mut self, model: usize, element: Element<'d>, scope: ScopeId) -> Kind {
         let leaf = &self.registry.leaves[model];
-        let names: Vec<&str> = leaf.ports.iter().map(|port| port.name.as_str()).collect();
-        self.check_ports(element, &leaf.id, &names);
         let mut bindings = Vec::with_capacity(leaf.ports.len());
         for port in &leaf.ports {
             bindings.push(self.bind(port, element, scope).unwrap_or_else(|kind| {
@@ -149,8 +178,24 @@ impl<'d> Builder<'_, 'd> {
                 Binding::Unset
             }));
         }
-        self.leaves.push(Leaf { model: model as u32, ports: bindings.into() });
+        let halt_timeout = self.time_to_halt(element);
+        let node = self.current();
+        self.leaves.push(Leaf { node, model: model as u32, halt_timeout, ports: bindings.into() });
         Kind::Leaf { leaf: (self.leaves.len() - 1) as u16, kind: leaf.kind }
+    }
+
+    /// How long a leaf may take to stop: what XML says, else what the loader does. Only in strict mode.
+    fn time_to_halt(&mut self, element: Element<'d>) -> Option<Duration> {
+        if self.mode == Mode::Compat {
+            return None;
+        }
+        let Some(text) = element.attribute(HALT_TIMEOUT) else { return self.halt_timeout };
+        if let Some(Value::Int(ms @ 1..=86_400_000)) = parse(text, PortType::Int) {
+            return Some(Duration::from_millis(ms.unsigned_abs()));
+        }
+        let expected = "a whole number of milliseconds from 1 to 86400000 (a day)".to_owned();
+        self.report(element.place(), bad_value(HALT_TIMEOUT, text, expected));
+        None
     }
 
     fn bind(&mut self, port: &Port, element: Element<'d>, scope: ScopeId) -> Checked<Binding> {
@@ -160,12 +205,15 @@ impl<'d> Builder<'_, 'd> {
         if let Some(key) = pointer(&port.name, text) {
             let slot = self.boards.resolve(scope, key);
             self.declare(slot, port.ty, &port.name, element.place())?;
+            self.check_writer(slot, port)?;
             return Ok(Binding::Slot(slot));
         }
         if port.direction == Direction::Output {
             return Err(LoadErrorKind::OutputLiteral { port: port.name.clone(), value: text.to_owned() });
         }
-        let literal = parse(text, port.ty).map(Binding::Literal);
+        let constant = || self.registry.enums.get(text.trim()).filter(|_| port.ty == PortType::Int);
+        let literal = parse(text, port.ty).or_else(|| constant().map(|value| Value::Int(*value)));
+        let literal = literal.map(Binding::Literal);
         literal.ok_or_else(|| bad_value(&port.name, text, port.ty.with_article().to_owned()))
     }
 
@@ -190,18 +238,24 @@ impl<'d> Builder<'_, 'd> {
         let is_port = |name: &str| !name.starts_with('_') && !matches!(name, "name" | "ID");
         let attributes = element.attributes().filter(|(name, ..)| is_port(name));
         let mut given: Vec<(&str, &str)> = attributes.map(|(name, value, _)| (name, value)).collect();
-        for &(port, default) in self.source.models.get(id).map(Vec::as_slice).unwrap_or_default() {
+        for (port, _) in &given {
+            if let Err(why) = check_port_name(port) {
+                self.report(at, LoadErrorKind::PortName { port: (*port).to_owned(), why });
+            }
+        }
+        for (&port, &default) in self.source.models.get(id).into_iter().flatten() {
+            self.attribute_bytes += port.len() + default.map_or(0, str::len);
             if autoremap || given.iter().any(|(name, _)| *name == port) {
                 continue;
             }
-            if let Some(default) = default {
+            if let Some(default) = default.filter(|default| !default.is_empty()) {
                 given.push((port, default));
             } else {
                 self.report(at, LoadErrorKind::MissingRemap { id: id.to_owned(), port: port.to_owned() });
             }
         }
 
-        let mut scope = Scope { path, parent: Some(parent), autoremap, ..Scope::default() };
+        let mut scope = Scope { path: path.into(), parent: Some(parent), autoremap, ..Scope::default() };
         let mut literals = Vec::new();
         for (name, value) in given {
             if let Some(outer) = pointer(name, value) {
@@ -242,8 +296,8 @@ impl<'d> Builder<'_, 'd> {
                     Ok(script) => scripts[hook] = Some(script),
                     Err(kind) => self.report(at, kind),
                 }
-            } else if name != "_autoremap"
-                && let Some(nearest) = nearest(name, HOOKS.into_iter().chain(["_autoremap"]))
+            } else if !matches!(name, "_autoremap" | HALT_TIMEOUT)
+                && let Some(nearest) = nearest(name, HOOKS.into_iter().chain(["_autoremap", HALT_TIMEOUT]))
             {
                 // Other attributes with an underscore are notes for tools; a misspelt condition must not pass as one.
                 self.report(at, LoadErrorKind::UnknownAttribute { attribute: name.to_owned(), nearest });
@@ -259,8 +313,8 @@ impl<'d> Builder<'_, 'd> {
         (self.hooks.len() - 1) as u16
     }
 
-    fn check_ports(&mut self, element: Element<'d>, id: &str, ports: &[&str]) {
-        let any = id == "SubTree";
+    pub(super) fn check_ports(&mut self, element: Element<'d>, id: &str, ports: &[&str]) {
+        let any = id == "SubTree" || self.foreign_ports;
         for (name, _, at) in element.attributes() {
             if any || name.starts_with('_') || matches!(name, "name" | "ID") || ports.contains(&name) {
                 continue;
@@ -270,7 +324,24 @@ impl<'d> Builder<'_, 'd> {
         }
     }
 
-    fn declare(&mut self, slot: SlotId, wanted: PortType, port: &str, at: Place) -> Checked<()> {
+    /// A string may be read as any other type, but an entry that holds strings takes nothing else. In the original that is
+    /// an error of the first write.
+    fn check_writer(&self, slot: SlotId, port: &Port) -> Checked<()> {
+        let strict = self.mode == Mode::Strict;
+        let writes = port.direction != Direction::Input && !matches!(port.ty, PortType::Any | PortType::Str);
+        match self.boards.declared(slot) {
+            (PortType::Str, first) if strict && writes => Err(LoadErrorKind::TypeClash {
+                key: self.boards.slots[slot.0 as usize].key.to_string(),
+                declared: PortType::Str,
+                first: first.to_owned(),
+                port: port.name.clone(),
+                wanted: port.ty,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn declare(&mut self, slot: SlotId, wanted: PortType, port: &str, at: Place) -> Checked<()> {
         let source = self.source;
         let clash = self.boards.declare(slot, wanted, || source.describe(at));
         clash.map_err(|(declared, first)| LoadErrorKind::TypeClash {
@@ -283,12 +354,12 @@ impl<'d> Builder<'_, 'd> {
     }
 }
 
-fn bad_value(attribute: &str, value: &str, expected: String) -> LoadErrorKind {
+pub(super) fn bad_value(attribute: &str, value: &str, expected: String) -> LoadErrorKind {
     LoadErrorKind::Value { attribute: attribute.to_owned(), value: value.to_owned(), expected }
 }
 
 /// The key in `{key}`, with `{=}` and `=` for the port's own name; `None` for a literal.
-fn pointer<'a>(port: &'a str, text: &'a str) -> Option<&'a str> {
+pub(super) fn pointer<'a>(port: &'a str, text: &'a str) -> Option<&'a str> {
     if text == "=" {
         return Some(port);
     }

@@ -5,25 +5,41 @@ use std::collections::BTreeMap;
 use roxmltree::{Document, Node, ParsingOptions};
 
 use super::error::{LoadError, LoadErrorKind};
+use super::lenient::{MAX_ATTRIBUTES, Mended};
+use super::models::SubTreePorts;
 use super::{MAX_NODES, builtin, check_name};
 use crate::model::Registry;
+use crate::tree::Mode;
 
 /// An XML document and its lines.
 #[derive(Debug)]
 pub(super) struct Text<'d> {
     name: &'d str,
+    source: &'d Mended<'d>,
     lines: LineIndex,
     xml: Document<'d>,
 }
 
 impl<'d> Text<'d> {
     /// Document type definitions, and with them entities, are refused: they can make a small file arbitrarily large.
-    pub(super) fn parse(name: &'d str, text: &'d str) -> Result<Self, Box<LoadError>> {
+    /// `original` is the text as it came, `source` what is parsed.
+    pub(super) fn parse(
+        name: &'d str,
+        original: &str,
+        source: &'d Mended<'d>,
+    ) -> Result<Self, Box<LoadError>> {
+        let lines = LineIndex::new(original);
+        if let Some(offset) = source.crowded {
+            let (line, column) = lines.at(offset);
+            let kind = LoadErrorKind::TooManyAttributes { limit: MAX_ATTRIBUTES };
+            let document = name.to_owned();
+            return Err(Box::new(LoadError { document, line, column, path: String::new(), kind }));
+        }
         // Elements, texts and comments: a tree of the largest size with comments passes.
         let nodes_limit = 4 * MAX_NODES as u32;
         let options = ParsingOptions { allow_dtd: false, nodes_limit, ..ParsingOptions::default() };
-        match Document::parse_with_options(text, options) {
-            Ok(xml) => Ok(Text { name, lines: LineIndex::new(text), xml }),
+        match Document::parse_with_options(&source.text, options) {
+            Ok(xml) => Ok(Text { name, source, lines, xml }),
             Err(error) => {
                 let at = error.pos();
                 let message = error.to_string();
@@ -38,6 +54,17 @@ impl<'d> Text<'d> {
                 }))
             }
         }
+    }
+}
+
+impl<'d> Text<'d> {
+    /// The root element; `document` is the place of this text among all.
+    pub(super) fn root(&'d self, document: usize) -> Element<'d> {
+        Element { xml: self.xml.root_element(), document }
+    }
+
+    pub(super) fn line_and_column(&self, at: Place) -> (u32, u32) {
+        self.lines.at(self.source.original(at.offset))
     }
 }
 
@@ -101,13 +128,16 @@ impl<'d> Element<'d> {
     }
 }
 
+/// What BehaviorTree.CPP calls a tree without ID.
+const ANONYMOUS: &str = "BehaviorTree_0";
+
 /// All documents, and what they define.
 #[derive(Debug)]
 pub(super) struct Source<'d> {
     texts: &'d [Text<'d>],
     pub(super) trees: BTreeMap<&'d str, Element<'d>>,
-    /// Ports of SubTrees in `<TreeNodesModel>` and their defaults.
-    pub(super) models: BTreeMap<&'d str, Vec<(&'d str, Option<&'d str>)>>,
+    /// The SubTrees of all `<TreeNodesModel>`.
+    pub(super) models: BTreeMap<&'d str, SubTreePorts<'d>>,
 }
 
 impl<'d> Source<'d> {
@@ -115,16 +145,26 @@ impl<'d> Source<'d> {
     pub(super) fn scan(texts: &'d [Text<'d>], registry: &Registry, errors: &mut Vec<LoadError>) -> Self {
         let mut source = Source { texts, trees: BTreeMap::new(), models: BTreeMap::new() };
         for (document, text) in texts.iter().enumerate() {
-            let root = Element { xml: text.xml.root_element(), document };
+            let root = text.root(document);
             if let Err(kind) = check_root(root) {
                 errors.push(source.error(root.place(), "", kind));
                 continue;
             }
+            let mut models = false;
             for child in root.children() {
                 let result = match child.tag() {
-                    "BehaviorTree" => source.add_tree(child, registry),
-                    "TreeNodesModel" => source.add_models(child),
-                    "include" => source.check_include(child),
+                    "BehaviorTree" => source.add_tree(child, root, registry),
+                    "TreeNodesModel" if models => {
+                        let expected = "only one <TreeNodesModel> in a document";
+                        Err(LoadErrorKind::Element { element: child.tag().to_owned(), expected })
+                    }
+                    "TreeNodesModel" => {
+                        models = true;
+                        source.add_models(child, registry, errors);
+                        Ok(())
+                    }
+                    // `include::gather` has followed it.
+                    "include" => Ok(()),
                     other => Err(LoadErrorKind::Element {
                         element: other.to_owned(),
                         expected: "<BehaviorTree>, <TreeNodesModel> or <include>",
@@ -138,8 +178,18 @@ impl<'d> Source<'d> {
         source
     }
 
-    fn add_tree(&mut self, tree: Element<'d>, registry: &Registry) -> Result<(), LoadErrorKind> {
-        let id = tree.required("ID")?;
+    fn add_tree(
+        &mut self,
+        tree: Element<'d>,
+        root: Element<'d>,
+        registry: &Registry,
+    ) -> Result<(), LoadErrorKind> {
+        // The only tree of a document may do without a name, as in BehaviorTree.CPP: no SubTree can mean it.
+        let only = || root.children().filter(|child| child.tag() == "BehaviorTree").count() == 1;
+        let id = match tree.attribute("ID") {
+            None if only() && !self.trees.contains_key(ANONYMOUS) => ANONYMOUS,
+            _ => tree.required("ID")?,
+        };
         check_name(id).map_err(|why| LoadErrorKind::TreeName { id: id.to_owned(), why })?;
         if registry.find(id).is_some() || builtin::find(id).is_some() {
             let why = "is the name of a node".to_owned();
@@ -153,24 +203,20 @@ impl<'d> Source<'d> {
         Ok(())
     }
 
-    /// Only SubTree models mean something to the engine; the others are there for editors.
-    fn add_models(&mut self, models: Element<'d>) -> Result<(), LoadErrorKind> {
-        for model in models.children() {
-            let id = model.required("ID")?;
-            if model.tag() == "SubTree" {
-                let port = |port: Element<'d>| Some((port.attribute("name")?, port.attribute("default")));
-                self.models.insert(id, model.children().filter_map(port).collect());
+    /// What the first document says, if it says anything.
+    pub(super) fn mode(&self, errors: &mut Vec<LoadError>) -> Option<Mode> {
+        let root = Element { xml: self.texts.first()?.xml.root_element(), document: 0 };
+        match root.attribute("mode")? {
+            "compat" => Some(Mode::Compat),
+            "strict" => Some(Mode::Strict),
+            other => {
+                let (attribute, value) = ("mode".to_owned(), other.to_owned());
+                let expected = "compat or strict".to_owned();
+                let kind = LoadErrorKind::Value { attribute, value, expected };
+                errors.push(self.error(root.place(), "", kind));
+                None
             }
         }
-        Ok(())
-    }
-
-    /// Reading files is the caller's: an included document must have been given to the loader.
-    fn check_include(&self, include: Element<'d>) -> Result<(), LoadErrorKind> {
-        let path = include.required("path")?;
-        let suffix = format!("/{path}");
-        let known = self.texts.iter().any(|text| text.name == path || text.name.ends_with(&suffix));
-        if known { Ok(()) } else { Err(LoadErrorKind::Include { path: path.to_owned() }) }
     }
 
     /// What the first document names, else the only tree there is.
@@ -195,7 +241,7 @@ impl<'d> Source<'d> {
     /// Document, line and column.
     pub(super) fn locate(&self, at: Place) -> (&'d str, u32, u32) {
         let text = &self.texts[at.document];
-        let (line, column) = text.lines.at(at.offset);
+        let (line, column) = text.line_and_column(at);
         (text.name, line, column)
     }
 }

@@ -1,12 +1,20 @@
 //! Running a compiled script against the blackboard.
 //!
-//! Most scripts are arithmetic and comparisons of numbers. Those are evaluated on bare floats ([`Script::number`]), which is
-//! several times faster than on [`Value`]s; as soon as an entry holds anything else, the general way is taken from the start,
-//! which nobody notices because plain expressions change nothing.
+//! This is the general way, taken for a statement for which [`fast`](super::fast) is of no use.
+//!
+//! Part of the tick: nothing here panics, and the lints below keep it so.
+#![deny(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unreachable,
+    clippy::unwrap_used
+)]
 
 use smol_str::{SmolStrBuilder, ToSmolStr};
 
-use super::{AssignOp, BinaryOp, CompareOp, Expr, ExprId, Script, UnaryOp};
+use super::{AssignOp, BinaryOp, CompareOp, EQUAL_WITHIN, Expr, ExprId, Script, UnaryOp};
 use crate::board::Board;
 use crate::state::SlotId;
 use crate::value::{PortType, Value, exact_int, parse};
@@ -26,6 +34,8 @@ pub enum ScriptErrorKind {
     Missing(String),
     #[error("operator `{op}` cannot be applied to {operands}")]
     Operands { op: &'static str, operands: String },
+    #[error("operator `{op}` on {left} and {right} gives {value}")]
+    NotFinite { op: &'static str, left: f64, right: f64, value: f64 },
     #[error("{value} is not an integer that fits into 64 bits, as operator `{op}` needs")]
     NotInteger { op: &'static str, value: f64 },
     #[error("{value} is neither true nor false")]
@@ -45,23 +55,51 @@ impl From<ScriptErrorKind> for Refused {
 
 type Eval<T> = Result<T, Refused>;
 
-/// Two numbers are equal in a script when they differ by no more than this (`std::numeric_limits<float>::epsilon()`).
-const EQUAL_WITHIN: f64 = f32::EPSILON as f64;
-
 impl Script {
     /// The value of the last statement.
     pub(crate) fn run(&self, board: &mut Board<'_>) -> Result<Value, Box<ScriptError>> {
         let mut last = Value::Bool(false);
-        for &statement in &*self.statements {
-            last = self.eval(statement, board).map_err(|refused| Box::new(self.error(refused)))?;
+        for (&statement, fast) in self.statements.iter().zip(&self.fast) {
+            last = match fast.as_ref().and_then(|fast| fast.run(board)) {
+                Some(number) => number.into(),
+                None => self.eval(statement, board).map_err(|refused| Box::new(self.error(refused)))?,
+            };
         }
         Ok(last)
     }
 
+    /// As [`Script::run`], when nobody asks for the value.
+    #[inline]
+    pub(crate) fn run_unit(&self, board: &mut Board<'_>) -> Result<(), Box<ScriptError>> {
+        if let [Some(only)] = &*self.fast
+            && only.run(board).is_some()
+        {
+            return Ok(());
+        }
+        self.run(board).map(|_| ())
+    }
+
     /// The value of the last statement as a condition.
+    #[inline]
     pub(crate) fn run_bool(&self, board: &mut Board<'_>) -> Result<bool, Box<ScriptError>> {
+        if let [Some(only)] = &*self.fast
+            && let Some(holds) = only.holds(board)
+        {
+            return Ok(holds);
+        }
+        self.run_any_bool(board)
+    }
+
+    fn run_any_bool(&self, board: &mut Board<'_>) -> Result<bool, Box<ScriptError>> {
         let value = self.run(board)?;
         truth(&value).map_err(|refused| Box::new(self.error(refused)))
+    }
+
+    #[inline]
+    fn expr(&self, id: ExprId) -> &Expr {
+        // The parser gives out no other ids than those of the arena.
+        const NONE: Expr = Expr::Literal(Value::Bool(false));
+        self.exprs.get(id as usize).unwrap_or(const { &NONE })
     }
 
     #[cold]
@@ -70,7 +108,7 @@ impl Script {
     }
 
     fn eval(&self, id: ExprId, board: &mut Board<'_>) -> Eval<Value> {
-        match &self.exprs[id as usize] {
+        match self.expr(id) {
             Expr::Literal(value) => Ok(value.clone()),
             Expr::Slot(slot) => board.get(*slot).cloned().ok_or_else(|| missing(*slot, board)),
             Expr::Assign(op, slot, right) => self.assign(*op, *slot, *right, board),
@@ -82,25 +120,11 @@ impl Script {
                 };
                 self.eval(if holds { *then } else { *otherwise }, board)
             }
-            operation => {
-                if self.plain[id as usize]
-                    && let Some(number) = self.number(id, board)
-                {
-                    return Ok(Value::Float(number));
-                }
-                self.operate(operation, board)
-            }
-        }
-    }
-
-    /// The general way.
-    fn operate(&self, operation: &Expr, board: &mut Board<'_>) -> Eval<Value> {
-        match operation {
             Expr::Unary(op, operand) => unary(*op, &self.eval(*operand, board)?),
             Expr::Binary(op, left, right) => {
                 let left = self.eval(*left, board)?;
                 let right = self.eval(*right, board)?;
-                binary(*op, &left, &right)
+                binary(*op, symbol(*op), &left, &right, board.strict())
             }
             Expr::Compare(first, links) => {
                 let mut left = self.eval(*first, board)?;
@@ -113,44 +137,6 @@ impl Script {
                 }
                 Ok(Value::Float(1.0))
             }
-            // `eval` has taken these.
-            Expr::Literal(_) | Expr::Slot(_) | Expr::If { .. } | Expr::Assign(..) => Ok(Value::Bool(false)),
-        }
-    }
-
-    /// The fast way, for plain expressions. `None` if the general way would find a fault or text.
-    fn number(&self, id: ExprId, board: &Board<'_>) -> Option<f64> {
-        let truth = |holds: bool| f64::from(u8::from(holds));
-        match &self.exprs[id as usize] {
-            Expr::Literal(value) => value.number(),
-            Expr::Slot(slot) => board.get(*slot)?.number(),
-            Expr::Unary(UnaryOp::Negate, operand) => Some(-self.number(*operand, board)?),
-            Expr::Unary(UnaryOp::Not, operand) => Some(truth(self.number(*operand, board)? == 0.0)),
-            Expr::Binary(op, left, right) => {
-                let (a, b) = (self.number(*left, board)?, self.number(*right, board)?);
-                match op {
-                    BinaryOp::Add => Some(a + b),
-                    BinaryOp::Subtract => Some(a - b),
-                    BinaryOp::Multiply => Some(a * b),
-                    BinaryOp::Divide => Some(a / b),
-                    BinaryOp::And | BinaryOp::Or if a < 0.0 || b < 0.0 => None,
-                    BinaryOp::And => Some(truth(a != 0.0 && b != 0.0)),
-                    BinaryOp::Or => Some(truth(a != 0.0 || b != 0.0)),
-                    BinaryOp::Concat | BinaryOp::BitAnd | BinaryOp::BitOr | BinaryOp::BitXor => None,
-                }
-            }
-            Expr::Compare(first, links) => {
-                let mut left = self.number(*first, board)?;
-                for (op, operand) in links {
-                    let right = self.number(*operand, board)?;
-                    if !compare_numbers(*op, left, right) {
-                        return Some(0.0);
-                    }
-                    left = right;
-                }
-                Some(1.0)
-            }
-            Expr::Unary(UnaryOp::Complement, _) | Expr::If { .. } | Expr::Assign(..) => None,
         }
     }
 
@@ -162,7 +148,10 @@ impl Script {
         let value = self.eval(right, board)?;
         let combined = match op {
             AssignOp::Create | AssignOp::Set => value,
-            _ => combine(op, board.get(slot).ok_or_else(|| missing(slot, board))?, &value)?,
+            _ => {
+                let held = board.get(slot).ok_or_else(|| missing(slot, board))?;
+                combine(op, held, &value, board.strict())?
+            }
         };
         let stored = fit(combined, slot, board)?;
         board.put(slot, stored.clone());
@@ -215,14 +204,14 @@ fn fit(value: Value, slot: SlotId, board: &Board<'_>) -> Eval<Value> {
     fitting.ok_or_else(|| refused().into())
 }
 
-fn combine(op: AssignOp, held: &Value, value: &Value) -> Eval<Value> {
+fn combine(op: AssignOp, held: &Value, value: &Value, strict: bool) -> Eval<Value> {
     let (binary_op, symbol) = match op {
         AssignOp::Add | AssignOp::Create | AssignOp::Set => (BinaryOp::Add, "+="),
         AssignOp::Subtract => (BinaryOp::Subtract, "-="),
         AssignOp::Multiply => (BinaryOp::Multiply, "*="),
         AssignOp::Divide => (BinaryOp::Divide, "/="),
     };
-    binary(binary_op, held, value).map_err(|_| operands(symbol, held, value))
+    binary(binary_op, symbol, held, value, strict)
 }
 
 fn unary(op: UnaryOp, operand: &Value) -> Eval<Value> {
@@ -241,8 +230,8 @@ fn unary(op: UnaryOp, operand: &Value) -> Eval<Value> {
     }))
 }
 
-fn binary(op: BinaryOp, left: &Value, right: &Value) -> Eval<Value> {
-    let symbol = symbol(op);
+/// `symbol` is how the operator is written, for messages. A strict script stops where finite numbers give none.
+fn binary(op: BinaryOp, symbol: &'static str, left: &Value, right: &Value, strict: bool) -> Eval<Value> {
     let text = matches!(left, Value::Str(_)) || matches!(right, Value::Str(_));
     let both_text = matches!((left, right), (Value::Str(_), Value::Str(_)));
     if both_text && op == BinaryOp::Add || text && op == BinaryOp::Concat {
@@ -260,7 +249,7 @@ fn binary(op: BinaryOp, left: &Value, right: &Value) -> Eval<Value> {
         return Err(operands(symbol, left, right));
     };
     let integer = |x: f64| exact_int(x).ok_or_else(|| not_integer(symbol, x));
-    Ok(Value::Float(match op {
+    let value = match op {
         BinaryOp::Add => a + b,
         BinaryOp::Subtract => a - b,
         BinaryOp::Multiply => a * b,
@@ -273,7 +262,11 @@ fn binary(op: BinaryOp, left: &Value, right: &Value) -> Eval<Value> {
             f64::from(u8::from(if op == BinaryOp::And { a && b } else { a || b }))
         }
         BinaryOp::Concat => return Err(operands(symbol, left, right)),
-    }))
+    };
+    if strict && !value.is_finite() && a.is_finite() && b.is_finite() {
+        return Err(ScriptErrorKind::NotFinite { op: symbol, left: a, right: b, value }.into());
+    }
+    Ok(Value::Float(value))
 }
 
 fn compare(op: CompareOp, left: &Value, right: &Value, board: &Board<'_>) -> Eval<bool> {
@@ -303,12 +296,16 @@ fn compare(op: CompareOp, left: &Value, right: &Value, board: &Board<'_>) -> Eva
     let (Some(a), Some(b)) = (number(left), number(right)) else {
         return Err(operands(symbol, left, right));
     };
-    Ok(compare_numbers(op, a, b))
+    Ok(compare_numbers(op, a, b, board.strict()))
 }
 
-/// Written as BehaviorTree.CPP has it, which decides what NaN gives: `<` is "not >=", equality is "within epsilon".
+/// Written as BehaviorTree.CPP has it, which decides what NaN gives there: `<` is "not >=", equality is "within epsilon", so
+/// that NaN is below and above everything. In strict mode NaN is only different.
 #[allow(clippy::neg_cmp_op_on_partial_ord)]
-fn compare_numbers(op: CompareOp, a: f64, b: f64) -> bool {
+fn compare_numbers(op: CompareOp, a: f64, b: f64, strict: bool) -> bool {
+    if strict && (a.is_nan() || b.is_nan()) {
+        return op == CompareOp::NotEqual;
+    }
     match op {
         CompareOp::Equal => (a - b).abs() <= EQUAL_WITHIN,
         CompareOp::NotEqual => !((a - b).abs() <= EQUAL_WITHIN),

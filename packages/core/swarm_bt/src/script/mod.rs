@@ -2,7 +2,7 @@
 //!
 //! 1. [`lexer`] cuts the text into tokens.
 //! 2. [`parser`] builds a flat expression arena with every name already resolved to a blackboard slot or an enum constant.
-//! 3. [`eval`] runs it against the slots of a state.
+//! 3. [`eval`] runs it against the slots of a state, statements on numbers by way of [`fast`].
 //!
 //! Evaluation allocates nothing unless it makes a string longer than 23 bytes.
 //!
@@ -10,13 +10,17 @@
 //! `&&` and `||` evaluate both sides, `==` on numbers allows a difference of 1.2e-7, comparisons chain (`1 < x < 5`),
 //! and a slot keeps the type of its first value.
 
+mod accesses;
 mod eval;
+mod fast;
 mod lexer;
 mod parser;
 
 pub use eval::{ScriptError, ScriptErrorKind};
 pub use parser::SyntaxError;
 pub(crate) use parser::{Name, compile};
+
+use fast::Fast;
 
 use crate::state::SlotId;
 use crate::value::Value;
@@ -26,13 +30,16 @@ use crate::value::Value;
 pub(crate) struct Script {
     pub(crate) source: Box<str>,
     exprs: Box<[Expr]>,
-    /// For each expression: whether it is arithmetic on literals and entries alone, see [`eval`].
-    plain: Box<[bool]>,
     /// The roots of the statements, in order; never empty. The last one's value is the script's.
     statements: Box<[ExprId]>,
+    /// Each statement again, as steps on numbers where that is possible.
+    fast: Box<[Option<Fast>]>,
 }
 
 type ExprId = u32;
+
+/// Two numbers are equal in a script when they differ by no more than this (`std::numeric_limits<float>::epsilon()`).
+const EQUAL_WITHIN: f64 = f32::EPSILON as f64;
 
 #[derive(Clone, Debug)]
 enum Expr {

@@ -3,6 +3,7 @@
 //! From loose to tight: assignment, `?:`, `||`, `&&`, comparisons (they chain), `| ^`, `&`, `+ - ..`, `* /`, prefixes.
 //! Binary operators associate to the left: `10-3-2` is 5. (Versions before 4.9 gave 9.)
 
+use super::fast::Fast;
 use super::lexer::{Spanned, Token, tokenize};
 use super::{AssignOp, BinaryOp, CompareOp, Expr, ExprId, Script, UnaryOp};
 use crate::state::SlotId;
@@ -39,7 +40,6 @@ pub(crate) fn compile(source: &str, resolve: &mut dyn FnMut(&str) -> Name) -> Re
         depth: 0,
         exprs: Vec::new(),
         depths: Vec::new(),
-        plain: Vec::new(),
         resolve,
     };
     let statements = parser.statements().map_err(error)?;
@@ -48,7 +48,7 @@ pub(crate) fn compile(source: &str, resolve: &mut dyn FnMut(&str) -> Name) -> Re
     }
     Ok(Script {
         source: source.into(),
-        plain: parser.plain.into(),
+        fast: statements.iter().map(|root| Fast::compile(&parser.exprs, *root)).collect(),
         exprs: parser.exprs.into(),
         statements: statements.into(),
     })
@@ -62,7 +62,6 @@ struct Parser<'a> {
     exprs: Vec<Expr>,
     /// How deep the arena nests below each expression: a chain of operators nests to the left without recursion here.
     depths: Vec<usize>,
-    plain: Vec<bool>,
     resolve: &'a mut dyn FnMut(&str) -> Name,
 }
 
@@ -150,32 +149,9 @@ impl Parser<'_> {
         if below >= MAX_DEPTH {
             return Err((self.offset(), format!("nested more than {MAX_DEPTH} deep")));
         }
-        self.plain.push(self.is_plain(&expr));
         self.depths.push(below + 1);
         self.exprs.push(expr);
         Ok((self.exprs.len() - 1) as ExprId)
-    }
-
-    /// No text, no assignment, nothing that could be refused but for the type of an entry.
-    fn is_plain(&self, expr: &Expr) -> bool {
-        let plain = |id: &ExprId| self.plain[*id as usize];
-        // What an operator gives is a float, so that only its sign can keep it from being true or false.
-        let float =
-            |id: &ExprId| plain(id) && !matches!(self.exprs[*id as usize], Expr::Slot(_) | Expr::Literal(_));
-        match expr {
-            Expr::Literal(value) => value.is_number(),
-            Expr::Slot(_) => true,
-            Expr::Unary(op, a) => *op != UnaryOp::Complement && plain(a),
-            Expr::Binary(op, a, b) => match op {
-                BinaryOp::Add | BinaryOp::Subtract | BinaryOp::Multiply | BinaryOp::Divide => {
-                    plain(a) && plain(b)
-                }
-                BinaryOp::And | BinaryOp::Or => float(a) && float(b),
-                BinaryOp::Concat | BinaryOp::BitAnd | BinaryOp::BitOr | BinaryOp::BitXor => false,
-            },
-            Expr::Compare(first, links) => plain(first) && links.iter().all(|(_, id)| plain(id)),
-            Expr::If { .. } | Expr::Assign(..) => false,
-        }
     }
 
     fn expr(&mut self, min: u8) -> Parsed<ExprId> {

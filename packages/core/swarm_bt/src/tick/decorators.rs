@@ -1,162 +1,209 @@
-//! Decorators, after `src/decorators/*.cpp` of BehaviorTree.CPP 4.10.0. Timers are looked at when the node is ticked:
-//! there is no thread that could act in between.
-
-use swarm_base::{Duration, Time};
+//! Decorators that have nothing to do with time or queues, after `src/decorators/*.cpp` of BehaviorTree.CPP 4.10.0.
 
 use super::{Exec, NodeId, Ticked};
-use crate::state::Timer;
+use crate::state::{Memory, SlotId};
 use crate::status::{NodeStatus, Observer, Status};
-use crate::tree::{Int, Node};
+use crate::tree::{Flag, Int, Mode, Node, ScriptId};
 
 impl<O: Observer> Exec<'_, O> {
-    /// Inverter, ForceSuccess, ForceFailure, SubTree: another answer once the child has completed.
+    /// Inverter, ForceSuccess, ForceFailure: another answer once the child has completed.
+    #[inline(never)]
     pub(super) fn mapped(&mut self, id: NodeId, node: &Node, completed: fn(Status) -> Status) -> Ticked {
         self.set_status(id, NodeStatus::Running);
-        let answer = self.execute(self.child(node, 0))?;
+        self.pass_on(id, node, completed)
+    }
+
+    /// One that has completed and not been reset (a condition of IfThenElse, of WhileDoElse) does not become RUNNING first.
+    #[inline(never)]
+    pub(super) fn subtree(&mut self, id: NodeId, node: &Node) -> Ticked {
+        if self.status(id) == NodeStatus::Idle {
+            self.set_status(id, NodeStatus::Running);
+        }
+        self.pass_on(id, node, |answer| answer)
+    }
+
+    fn pass_on(&mut self, id: NodeId, node: &Node, completed: fn(Status) -> Status) -> Ticked {
+        let child = self.child(id, node)?;
+        let answer = self.execute(child)?;
         if !answer.is_completed() {
             return Ok(answer);
         }
-        self.reset_child(node)?;
+        self.reset(child)?;
         Ok(completed(answer))
     }
 
+    #[inline(never)]
     pub(super) fn keep_running_until_failure(&mut self, id: NodeId, node: &Node) -> Ticked {
+        let child = self.child(id, node)?;
         self.set_status(id, NodeStatus::Running);
-        let answer = self.execute(self.child(node, 0))?;
+        let answer = self.execute(child)?;
         if answer.is_completed() {
-            self.reset_child(node)?;
+            self.reset(child)?;
         }
         // A skipped child keeps it running too.
         Ok(if answer == Status::Failure { Status::Failure } else { Status::Running })
     }
 
     /// The child again as long as it succeeds, `cycles` times (-1: for ever).
+    #[inline(never)]
     pub(super) fn repeat(&mut self, id: NodeId, node: &Node, cycles: Int) -> Ticked {
-        let at = usize::from(id);
         let cycles = self.int(id, "num_cycles", cycles)?;
+        let child = self.child(id, node)?;
         let goes_on = |round: u32| i64::from(round) < cycles || cycles == -1;
         self.set_status(id, NodeStatus::Running);
-        let child = self.child(node, 0);
-        while goes_on(self.state.memory[at].index) {
+        let mut round = self.memory(id).index;
+        while goes_on(round) {
             let before = self.status(child);
             match self.execute(child)? {
                 Status::Running => return Ok(Status::Running),
                 Status::Success => {
-                    let round = self.state.memory[at].index.saturating_add(1);
-                    self.state.memory[at].index = round;
-                    self.reset_child(node)?;
+                    round = round.saturating_add(1);
+                    self.keep(id, Memory { index: round, count: 0 });
+                    self.reset(child)?;
                     if before == NodeStatus::Idle && goes_on(round) {
                         self.state.wake = true;
                         return Ok(Status::Running);
                     }
                 }
                 Status::Failure => {
-                    self.state.memory[at].index = 0;
-                    self.reset_child(node)?;
+                    self.keep(id, Memory::default());
+                    self.reset(child)?;
                     return Ok(Status::Failure);
                 }
                 // The round does not count, and the rounds done are kept.
                 Status::Skipped => {
-                    self.reset_child(node)?;
+                    self.reset(child)?;
                     return Ok(Status::Skipped);
                 }
             }
         }
-        self.state.memory[at].index = 0;
+        self.keep(id, Memory::default());
         Ok(Status::Success)
     }
 
     /// The child again as long as it fails, `attempts` times (-1: for ever).
+    #[inline(never)]
     pub(super) fn retry(&mut self, id: NodeId, node: &Node, attempts: Int) -> Ticked {
-        let at = usize::from(id);
         let mut max = self.int(id, "num_attempts", attempts)?;
+        let child = self.child(id, node)?;
         self.set_status(id, NodeStatus::Running);
-        let child = self.child(node, 0);
-        while i64::from(self.state.memory[at].index) < max || max == -1 {
+        let mut tries = self.memory(id).index;
+        while i64::from(tries) < max || max == -1 {
             let before = self.status(child);
             match self.execute(child)? {
                 Status::Running => return Ok(Status::Running),
                 Status::Success => {
-                    self.state.memory[at].index = 0;
-                    self.reset_child(node)?;
+                    self.keep(id, Memory::default());
+                    self.reset(child)?;
                     return Ok(Status::Success);
                 }
                 Status::Failure => {
-                    let tries = self.state.memory[at].index.saturating_add(1);
-                    self.state.memory[at].index = tries;
+                    tries = tries.saturating_add(1);
+                    self.keep(id, Memory { index: tries, count: 0 });
                     // The child may have changed it.
                     max = self.int(id, "num_attempts", attempts)?;
-                    self.reset_child(node)?;
+                    self.reset(child)?;
                     if before == NodeStatus::Idle && (i64::from(tries) < max || max == -1) {
                         self.state.wake = true;
                         return Ok(Status::Running);
                     }
                 }
                 Status::Skipped => {
-                    self.reset_child(node)?;
+                    self.reset(child)?;
                     return Ok(Status::Skipped);
                 }
             }
         }
-        self.state.memory[at].index = 0;
+        self.keep(id, Memory::default());
         Ok(Status::Failure)
     }
 
-    /// Halts a child that still runs after `msec` (0: never) and answers FAILURE.
-    pub(super) fn timeout(&mut self, id: NodeId, node: &Node, msec: Int, timer: u32) -> Ticked {
-        let msec = self.int(id, "msec", msec)?;
-        let child = self.child(node, 0);
-        match self.state.timers[timer as usize] {
-            Timer::Stopped => {
-                self.set_status(id, NodeStatus::Running);
-                self.state.timers[timer as usize] =
-                    if msec > 0 { Timer::Until(self.after(msec)) } else { Timer::Over };
-            }
-            Timer::Until(end) if end <= self.now => {
-                if self.status(child) == NodeStatus::Running {
-                    self.reset_child(node)?;
-                    self.stop_timer(timer);
-                    return Ok(Status::Failure);
-                }
-                // The alarm finds nobody to halt, and rings only once.
-                self.state.timers[timer as usize] = Timer::Over;
-            }
-            Timer::Until(_) | Timer::Over => {}
+    /// The child until it has completed once in the life of the tree; then SKIPPED, or what it answered.
+    #[inline(never)]
+    pub(super) fn run_once(&mut self, id: NodeId, node: &Node, then_skip: Flag) -> Ticked {
+        const SUCCEEDED: u32 = 1;
+        const FAILED: u32 = 2;
+        let child = self.child(id, node)?;
+        let skip = self.flag(then_skip, true);
+        match self.memory(id).index {
+            SUCCEEDED | FAILED if skip => return Ok(Status::Skipped),
+            SUCCEEDED => return Ok(Status::Success),
+            FAILED => return Ok(Status::Failure),
+            _ => {}
+        }
+        self.set_status(id, NodeStatus::Running);
+        let answer = self.execute(child)?;
+        if answer.is_completed() {
+            let index = if answer == Status::Success { SUCCEEDED } else { FAILED };
+            self.keep(id, Memory { index, count: 0 });
+            self.reset(child)?;
+        }
+        Ok(answer)
+    }
+
+    /// The child if the condition holds when it begins, else another answer.
+    #[inline(never)]
+    pub(super) fn precondition(
+        &mut self,
+        id: NodeId,
+        node: &Node,
+        condition: ScriptId,
+        otherwise: Status,
+    ) -> Ticked {
+        let child = self.child(id, node)?;
+        let held = self.memory(id).index == 1;
+        if !held && self.condition(id, Some(condition))? != Some(true) {
+            return Ok(otherwise);
         }
         let answer = self.execute(child)?;
         if answer.is_completed() {
-            self.stop_timer(timer);
-            self.reset_child(node)?;
+            self.reset(child)?;
         }
+        // In the original a skipped child leaves the condition unlooked at for ever.
+        let holds = match answer {
+            Status::Running => true,
+            Status::Skipped => self.tree.mode == Mode::Compat,
+            Status::Success | Status::Failure => false,
+        };
+        self.keep(id, Memory { index: u32::from(holds), count: 0 });
         Ok(answer)
     }
 
-    /// Ticks the child from `msec` after the first tick on.
-    pub(super) fn delay(&mut self, id: NodeId, node: &Node, msec: Int, timer: u32) -> Ticked {
-        let msec = self.int(id, "delay_msec", msec)?;
-        if self.state.timers[timer as usize] == Timer::Stopped {
-            self.set_status(id, NodeStatus::Running);
-            self.state.timers[timer as usize] = Timer::Until(self.after(msec));
+    /// SkipUnlessUpdated, WaitValueUpdate: the child if the entry has been written since the last look.
+    #[inline(never)]
+    pub(super) fn if_updated(
+        &mut self,
+        id: NodeId,
+        node: &Node,
+        entry: SlotId,
+        otherwise: Status,
+        seen: u32,
+    ) -> Ticked {
+        let child = self.child(id, node)?;
+        let busy = self.memory(id).index == 1;
+        if !busy && !self.updated(entry, seen) {
+            return Ok(otherwise);
         }
-        if matches!(self.state.timers[timer as usize], Timer::Until(end) if self.now < end) {
-            return Ok(Status::Running);
-        }
-        self.state.timers[timer as usize] = Timer::Over;
-        let answer = self.execute(self.child(node, 0))?;
+        let answer = self.execute(child)?;
+        self.keep(id, Memory { index: u32::from(answer == Status::Running), count: 0 });
+        // The only decorator that leaves it to the base class to reset its child, after its own status has changed.
         if answer.is_completed() {
-            self.stop_timer(timer);
-            self.reset_child(node)?;
+            let kept = if answer == Status::Success { NodeStatus::Success } else { NodeStatus::Failure };
+            self.set_status(id, kept);
+            self.reset(child)?;
         }
         Ok(answer)
     }
 
-    /// `msec` from now. Negative counts as none, and a time beyond the clock's end as never.
-    pub(super) fn after(&self, msec: i64) -> Time {
-        let wait = Duration(u64::try_from(msec).unwrap_or(0).saturating_mul(1_000_000));
-        Time(self.now.0.saturating_add(wait.0))
+    #[inline(never)]
+    pub(super) fn was_entry_updated(&mut self, entry: SlotId, seen: u32) -> Status {
+        if self.updated(entry, seen) { Status::Success } else { Status::Failure }
     }
 
-    pub(super) fn stop_timer(&mut self, timer: u32) {
-        self.state.timers[timer as usize] = Timer::Stopped;
+    /// Whether an entry exists and has been written since this was asked last.
+    fn updated(&mut self, entry: SlotId, seen: u32) -> bool {
+        let slot = self.state.slots.get(entry.0 as usize).filter(|slot| slot.exists);
+        let (Some(slot), Some(seen)) = (slot, self.state.words.get_mut(seen as usize)) else { return false };
+        std::mem::replace(seen, slot.writes) != slot.writes
     }
 }

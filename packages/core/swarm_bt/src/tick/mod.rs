@@ -4,55 +4,46 @@
 //!
 //! 1. Pre-conditions. While the node is idle `_failureIf`, `_successIf`, `_skipIf` and `_while` are looked at in this
 //!    order; while it runs only `_while`, which halts it.
-//! 2. The node itself: [`controls`], [`decorators`] and [`leaves`] (built-in and outside ones).
+//! 2. The node itself: [`controls`], [`branches`], [`decorators`], [`timed`], [`queues`] and [`leaves`].
 //! 3. Post-conditions, if the answer is SUCCESS or FAILURE.
 //! 4. The answer becomes the kept status, unless it is SKIPPED.
 //!
 //! The original has a fifth step, a decorator's reset of a child that has completed. Every decorator here does that itself.
+//! What interrupts nodes, and asks leaves whether they have stopped, is in [`halt`](mod@halt).
+//!
+//! Nothing here panics, whatever tree and state are: places are looked up with `get`, numbers saturate, and the lints below
+//! keep it so. A place that is not there (no tree that was loaded lacks one) ends the tick with an error.
+#![deny(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unreachable,
+    clippy::unwrap_used
+)]
 
+mod branches;
 mod controls;
 mod decorators;
+mod error;
+mod halt;
 mod leaves;
+mod queues;
+mod test_node;
+mod timed;
+
+pub(crate) use branches::Variable;
+pub use error::{TickError, TickErrorKind};
+use error::{described, error};
 
 use swarm_base::Time;
 
 use crate::board::Board;
 use crate::leaf::Leaves;
-use crate::script::ScriptError;
-use crate::state::{Memory, State};
+use crate::state::{Memory, SlotId, State};
 use crate::status::{NodeStatus, Observer, Status, Transition};
-use crate::tree::{Int, Kind, NO_HOOKS, Node, ScriptId, Tree};
+use crate::tree::{Flag, Hooks, Int, Kind, Mode, NO_HOOKS, Node, ScriptId, Tree};
 use crate::value::{PortType, Value};
-
-/// A tick that could not be carried out. All leaves have been halted and all nodes are idle again.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("node {path} ({document}:{line}): {kind}")]
-pub struct TickError {
-    pub uid: u16,
-    pub path: String,
-    pub document: String,
-    pub line: u32,
-    pub kind: Box<TickErrorKind>,
-}
-
-/// Why.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum TickErrorKind {
-    #[error(transparent)]
-    Script(#[from] Box<ScriptError>),
-    #[error(
-        "attribute {attribute} reads blackboard entry '{key}', which holds {found} instead of a whole number"
-    )]
-    Number { attribute: &'static str, key: String, found: String },
-    #[error("Parallel needs {threshold} children for its {attribute} but has {children}")]
-    Threshold { attribute: &'static str, threshold: i64, children: u16 },
-    #[error("a condition answered RUNNING; only an action may")]
-    ConditionRunning,
-    #[error("SetBlackboard cannot store {value} in entry '{key}', which is {}", .ty.with_article())]
-    Store { key: String, value: String, ty: PortType },
-    #[error("the state was made for another tree")]
-    ForeignState,
-}
 
 /// Ticks the tree once, without observer. See [`tick_observed`].
 pub fn tick(tree: &Tree, state: &mut State, now: Time, leaves: &mut dyn Leaves) -> Result<Status, TickError> {
@@ -97,7 +88,9 @@ pub fn tick_until_settled<O: Observer>(
     Ok(answer)
 }
 
-/// Halts every running node, leaves included; everything is idle after it. SequenceWithMemory alone keeps its place.
+/// Halts every running node, leaves included; every node is idle after it. SequenceWithMemory alone keeps its place.
+///
+/// A leaf may take longer than its node, see [`State::halting`]: repeating the halt asks it, and does nothing else.
 pub fn halt<O: Observer>(
     tree: &Tree,
     state: &mut State,
@@ -106,7 +99,7 @@ pub fn halt<O: Observer>(
     observer: &mut O,
 ) -> Result<(), TickError> {
     let mut exec = Exec::begin(tree, state, now, leaves, observer)?;
-    let answer = exec.halt_all().map(|()| Status::Skipped);
+    let answer = exec.halt_tree().map(|()| Status::Skipped);
     exec.end(answer).map(|_| ())
 }
 
@@ -140,10 +133,14 @@ impl<'a, O: Observer> Exec<'a, O> {
         if !state.fits(tree) {
             return Err(error(tree, ROOT, TickErrorKind::ForeignState));
         }
-        state.ticks += 1;
+        state.ticks = state.ticks.wrapping_add(1);
         state.wake = false;
         observer.begin(state.ticks, now);
-        Ok(Exec { tree, state, now, leaves, observer, fault: None })
+        let mut exec = Exec { tree, state, now, leaves, observer, fault: None };
+        if exec.state.halting > 0 {
+            exec.ask_halting();
+        }
+        Ok(exec)
     }
 
     /// After a fault nothing is left running: a tree in an unknown state must not go on moving anything.
@@ -162,16 +159,6 @@ impl<'a, O: Observer> Exec<'a, O> {
         })
     }
 
-    /// Halts what runs and makes every node forget, as `Tree::haltTree`, which halts the root and then every node once
-    /// more. The original runs the `_onHalted` scripts of idle nodes too; here only what was running is told.
-    fn halt_all(&mut self) -> Done {
-        self.reset(ROOT)?;
-        for id in 0..self.tree.nodes.len() as NodeId {
-            self.stop(id)?;
-        }
-        Ok(())
-    }
-
     #[cold]
     #[inline(never)]
     fn fail<T>(&mut self, id: NodeId, kind: TickErrorKind) -> Result<T, Faulted> {
@@ -179,49 +166,50 @@ impl<'a, O: Observer> Exec<'a, O> {
         Err(Faulted)
     }
 
+    /// A place that should be there is not.
+    #[cold]
+    #[inline(never)]
+    fn broken<T>(&mut self, id: NodeId) -> Result<T, Faulted> {
+        self.fail(id, TickErrorKind::ForeignState)
+    }
+
     /// Ticks one node, steps 1 to 4 of the module's description.
     fn execute(&mut self, id: NodeId) -> Ticked {
         let tree = self.tree;
-        let node = &tree.nodes[usize::from(id)];
+        let Some(node) = tree.nodes.get(usize::from(id)) else { return self.broken(id) };
         let answer =
             if node.hooks == NO_HOOKS { self.dispatch(id, node)? } else { self.execute_hooked(id, node)? };
-        match answer {
-            Status::Running => self.set_status(id, NodeStatus::Running),
-            Status::Success => self.set_status(id, NodeStatus::Success),
-            Status::Failure => self.set_status(id, NodeStatus::Failure),
-            Status::Skipped => {}
-        }
+        let kept = match answer {
+            Status::Running => NodeStatus::Running,
+            Status::Success => NodeStatus::Success,
+            Status::Failure => NodeStatus::Failure,
+            Status::Skipped => {
+                self.skipped(id, node);
+                return Ok(answer);
+            }
+        };
+        self.set_status(id, kept);
         Ok(answer)
     }
 
+    /// A node that answers SKIPPED keeps what it showed, in the original: RUNNING, if it has children, so that its
+    /// pre-conditions are not looked at any more and it is halted later, as if it had been under way. A Delay does not delay
+    /// again. Strictly, it has not been executed.
+    #[cold]
+    fn skipped(&mut self, id: NodeId, node: &Node) {
+        if self.tree.mode == Mode::Strict {
+            if let Kind::Timeout { timer, .. } | Kind::Delay { timer, .. } = node.kind {
+                self.stop_timer(timer);
+            }
+            self.reset_status(id);
+        }
+    }
+
+    #[inline(never)]
     fn execute_hooked(&mut self, id: NodeId, node: &Node) -> Ticked {
         let tree = self.tree;
-        let hooks = &tree.hooks[usize::from(node.hooks)];
-        let mut answer = None;
-        match self.status(id) {
-            NodeStatus::Idle => {
-                for (script, then) in [
-                    (hooks.failure_if, Status::Failure),
-                    (hooks.success_if, Status::Success),
-                    (hooks.skip_if, Status::Skipped),
-                ] {
-                    if answer.is_none() && self.condition(id, script)? == Some(true) {
-                        answer = Some(then);
-                    }
-                }
-                if answer.is_none() && self.condition(id, hooks.while_true)? == Some(false) {
-                    answer = Some(Status::Skipped);
-                }
-            }
-            NodeStatus::Running => {
-                if self.condition(id, hooks.while_true)? == Some(false) {
-                    self.halt(id)?;
-                    answer = Some(Status::Skipped);
-                }
-            }
-            NodeStatus::Success | NodeStatus::Failure => {}
-        }
-        let answer = match answer {
+        let Some(hooks) = tree.hooks.get(usize::from(node.hooks)) else { return self.broken(id) };
+        let answer = match self.pre_condition(id, hooks)? {
             Some(answer) => answer,
             None => self.dispatch(id, node)?,
         };
@@ -233,6 +221,36 @@ impl<'a, O: Observer> Exec<'a, O> {
         Ok(answer)
     }
 
+    /// The answer, if a pre-condition gives it.
+    fn pre_condition(&mut self, id: NodeId, hooks: &Hooks) -> Result<Option<Status>, Faulted> {
+        match self.status(id) {
+            NodeStatus::Idle => {
+                for (script, then) in [
+                    (hooks.failure_if, Status::Failure),
+                    (hooks.success_if, Status::Success),
+                    (hooks.skip_if, Status::Skipped),
+                ] {
+                    if self.condition(id, script)? == Some(true) {
+                        return Ok(Some(then));
+                    }
+                }
+                let skipped = self.condition(id, hooks.while_true)? == Some(false);
+                Ok(skipped.then_some(Status::Skipped))
+            }
+            NodeStatus::Running => {
+                if self.condition(id, hooks.while_true)? != Some(false) {
+                    return Ok(None);
+                }
+                self.halt(id)?;
+                Ok(Some(Status::Skipped))
+            }
+            NodeStatus::Success | NodeStatus::Failure => Ok(None),
+        }
+    }
+
+    /// Stays small although it is inlined: whatever needs the stack has a function of its own, which is not.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "measured: a fifth of the cost of a leaf")]
     fn dispatch(&mut self, id: NodeId, node: &Node) -> Ticked {
         match node.kind {
             Kind::Sequence { yields } => self.sequence(id, node, Status::Success, yields),
@@ -243,6 +261,11 @@ impl<'a, O: Observer> Exec<'a, O> {
             Kind::Parallel { success_count, failure_count, done } => {
                 self.parallel(id, node, success_count, failure_count, done)
             }
+            Kind::ParallelAll { max_failures, done } => self.parallel_all(id, node, max_failures, done),
+            Kind::IfThenElse => self.if_then_else(id, node),
+            Kind::WhileDoElse => self.while_do_else(id, node),
+            Kind::Switch(switch) => self.switch(id, node, switch),
+            Kind::TryCatch { .. } => self.try_catch(id, node),
             Kind::Inverter => self.mapped(id, node, |answer| match answer {
                 Status::Success => Status::Failure,
                 _ => Status::Success,
@@ -252,84 +275,54 @@ impl<'a, O: Observer> Exec<'a, O> {
             Kind::KeepRunningUntilFailure => self.keep_running_until_failure(id, node),
             Kind::Repeat { cycles } => self.repeat(id, node, cycles),
             Kind::Retry { attempts } => self.retry(id, node, attempts),
+            Kind::RunOnce { then_skip } => self.run_once(id, node, then_skip),
+            Kind::Precondition { condition, otherwise } => self.precondition(id, node, condition, otherwise),
             Kind::Timeout { msec, timer } => self.timeout(id, node, msec, timer),
             Kind::Delay { msec, timer } => self.delay(id, node, msec, timer),
-            Kind::SubTree => self.mapped(id, node, |answer| answer),
+            Kind::Loop(at) => self.looped(id, node, at),
+            Kind::IfUpdated { entry, otherwise, seen } => self.if_updated(id, node, entry, otherwise, seen),
+            Kind::SubTree => self.subtree(id, node),
             Kind::Leaf { leaf, kind } => self.leaf(id, leaf, kind),
             Kind::AlwaysSuccess => Ok(Status::Success),
             Kind::AlwaysFailure => Ok(Status::Failure),
             Kind::Script(script) => self.script(id, Some(script)).map(|()| Status::Success),
-            Kind::ScriptCondition(script) => {
-                let holds = self.condition(id, Some(script))? == Some(true);
-                Ok(if holds { Status::Success } else { Status::Failure })
-            }
+            Kind::ScriptCondition(script) => self.script_condition(id, script),
             Kind::SetBlackboard { value, target } => self.set_blackboard(id, value, target),
+            Kind::UnsetBlackboard(entry) => Ok(self.unset_blackboard(entry)),
+            Kind::WasEntryUpdated { entry, seen } => Ok(self.was_entry_updated(entry, seen)),
             Kind::Sleep { msec, timer } => self.sleep(id, msec, timer),
+            Kind::Test { test, timer } => self.test_node(id, test, timer),
         }
-    }
-
-    /// Interrupts a node, then runs its `_onHalted` script.
-    fn halt(&mut self, id: NodeId) -> Done {
-        self.stop(id)?;
-        let tree = self.tree;
-        match tree.nodes[usize::from(id)].hooks {
-            NO_HOOKS => Ok(()),
-            hooks => self.script(id, tree.hooks[usize::from(hooks)].on_halted),
-        }
-    }
-
-    /// What a node remembers, its children, its status.
-    fn stop(&mut self, id: NodeId) -> Done {
-        let tree = self.tree;
-        let node = &tree.nodes[usize::from(id)];
-        match node.kind {
-            // Keeps its place on purpose: that is its memory.
-            Kind::SequenceWithMemory => {}
-            Kind::Parallel { done, .. } => self.parallel_clear(id, node, done),
-            Kind::Timeout { timer, .. } | Kind::Delay { timer, .. } | Kind::Sleep { timer, .. } => {
-                self.stop_timer(timer);
-            }
-            Kind::Leaf { leaf, .. } => self.halt_leaf(id, leaf),
-            _ => self.state.memory[usize::from(id)] = Memory::default(),
-        }
-        self.reset_children(node)?;
-        self.reset_status(id);
-        Ok(())
-    }
-
-    /// Back to idle: halted if it runs, else only its status.
-    fn reset(&mut self, id: NodeId) -> Done {
-        if self.status(id) == NodeStatus::Running {
-            self.halt(id)?;
-        }
-        self.reset_status(id);
-        Ok(())
-    }
-
-    fn reset_children(&mut self, node: &Node) -> Done {
-        for i in 0..node.child_count {
-            self.reset(self.child(node, i))?;
-        }
-        Ok(())
     }
 
     #[inline]
-    fn child(&self, node: &Node, i: u16) -> NodeId {
-        self.tree.children[node.first_child as usize + usize::from(i)]
+    fn children(&self, node: &Node) -> &'a [NodeId] {
+        let first = node.first_child as usize;
+        let end = first.saturating_add(usize::from(node.child_count));
+        self.tree.children.get(first..end).unwrap_or_default()
+    }
+
+    /// A decorator's child.
+    #[inline]
+    fn child(&mut self, id: NodeId, node: &Node) -> Result<NodeId, Faulted> {
+        match self.tree.children.get(node.first_child as usize) {
+            Some(child) => Ok(*child),
+            None => self.broken(id),
+        }
     }
 
     #[inline]
     fn status(&self, id: NodeId) -> NodeStatus {
-        self.state.status[usize::from(id)]
+        self.state.status.get(usize::from(id)).copied().unwrap_or_default()
     }
 
     #[inline]
     fn set_status(&mut self, id: NodeId, new: NodeStatus) {
-        let kept = &mut self.state.status[usize::from(id)];
+        let Some(kept) = self.state.status.get_mut(usize::from(id)) else { return };
         let previous = *kept;
         if previous != new {
             *kept = new;
-            self.observer.transition(Transition { uid: id + 1, previous, new });
+            self.observer.transition(Transition { uid: id.saturating_add(1), previous, new });
         }
     }
 
@@ -338,23 +331,49 @@ impl<'a, O: Observer> Exec<'a, O> {
         self.set_status(id, NodeStatus::Idle);
     }
 
+    #[inline]
+    fn memory(&self, id: NodeId) -> Memory {
+        self.state.memory.get(usize::from(id)).copied().unwrap_or_default()
+    }
+
+    #[inline]
+    fn keep(&mut self, id: NodeId, memory: Memory) {
+        if let Some(kept) = self.state.memory.get_mut(usize::from(id)) {
+            *kept = memory;
+        }
+    }
+
+    #[inline(never)]
+    fn script_condition(&mut self, id: NodeId, script: ScriptId) -> Ticked {
+        let holds = self.condition(id, Some(script))? == Some(true);
+        Ok(if holds { Status::Success } else { Status::Failure })
+    }
+
+    #[inline(never)]
     fn script(&mut self, id: NodeId, script: Option<ScriptId>) -> Done {
         let Some(script) = script else { return Ok(()) };
         let tree = self.tree;
-        let mut board = Board { tree, state: self.state };
-        match tree.scripts[script as usize].run(&mut board) {
-            Ok(_) => Ok(()),
+        let Some(script) = tree.scripts.get(script as usize) else { return self.broken(id) };
+        match script.run_unit(&mut Board { tree, state: self.state }) {
+            Ok(()) => Ok(()),
+            Err(error) => self.fail(id, error.into()),
+        }
+    }
+
+    fn value_of(&mut self, id: NodeId, script: ScriptId) -> Result<Value, Faulted> {
+        let tree = self.tree;
+        let Some(script) = tree.scripts.get(script as usize) else { return self.broken(id) };
+        match script.run(&mut Board { tree, state: self.state }) {
+            Ok(value) => Ok(value),
             Err(error) => self.fail(id, error.into()),
         }
     }
 
     fn condition(&mut self, id: NodeId, script: Option<ScriptId>) -> Result<Option<bool>, Faulted> {
-        let Some(script) = script else {
-            return Ok(None);
-        };
+        let Some(script) = script else { return Ok(None) };
         let tree = self.tree;
-        let mut board = Board { tree, state: self.state };
-        match tree.scripts[script as usize].run_bool(&mut board) {
+        let Some(script) = tree.scripts.get(script as usize) else { return self.broken(id) };
+        match script.run_bool(&mut Board { tree, state: self.state }) {
             Ok(holds) => Ok(Some(holds)),
             Err(error) => self.fail(id, error.into()),
         }
@@ -363,27 +382,45 @@ impl<'a, O: Observer> Exec<'a, O> {
     /// A number that XML gives, or the blackboard does.
     fn int(&mut self, id: NodeId, attribute: &'static str, int: Int) -> Result<i64, Faulted> {
         let slot = match int {
-            Int::Is(i) => return Ok(i),
+            Int::Is(i) => return Ok(i64::from(i)),
             Int::At(slot) => slot,
         };
         let value = self.state.get(slot);
         if let Some(Ok(Value::Int(i))) = value.map(|value| value.convert(PortType::Int)) {
             return Ok(i);
         }
-        let found =
-            value.map_or_else(|| "nothing".to_owned(), |value| format!("{} {value}", value.port_type()));
-        let key = self.tree.slots[slot.0 as usize].key.to_string();
+        let found = described(value);
+        let key = self.key(slot);
         self.fail(id, TickErrorKind::Number { attribute, key, found })
     }
-}
 
-fn error(tree: &Tree, id: NodeId, kind: TickErrorKind) -> TickError {
-    let info = tree.node(id + 1);
-    TickError {
-        uid: id + 1,
-        path: info.map(|i| i.path.clone()).unwrap_or_default(),
-        document: info.map(|i| i.document.clone()).unwrap_or_default(),
-        line: info.map_or(0, |i| i.line),
-        kind: Box::new(kind),
+    /// A flag that XML gives, or the blackboard does; `default` if what is there is none.
+    fn flag(&self, flag: Flag, default: bool) -> bool {
+        match flag {
+            Flag::Is(flag) => flag,
+            Flag::At(slot) => match self.state.get(slot).map(|value| value.convert(PortType::Bool)) {
+                Some(Ok(Value::Bool(flag))) => flag,
+                _ => default,
+            },
+        }
+    }
+
+    /// Writes an entry in the type that its ports declare.
+    fn store(&mut self, id: NodeId, node: &'static str, slot: SlotId, value: &Value) -> Done {
+        let ty = self.tree.slots.get(slot.0 as usize).map_or(PortType::Any, |slot| slot.ty);
+        match value.convert(ty) {
+            Ok(value) => {
+                self.state.put(slot, value);
+                Ok(())
+            }
+            Err(error) => {
+                let key = self.key(slot);
+                self.fail(id, TickErrorKind::Store { node, key, value: error.value, ty })
+            }
+        }
+    }
+
+    fn key(&self, slot: SlotId) -> String {
+        self.tree.slots.get(slot.0 as usize).map(|slot| slot.key.to_string()).unwrap_or_default()
     }
 }

@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 
 use swarm_base::Time;
 use swarm_bt::{
-    LeafCall, LeafModel, Leaves, Loader, NodeStatus, Registry, State, Status, TickError, Transition, Tree,
-    halt, tick_observed,
+    Halt, LeafCall, LeafModel, Leaves, Loader, Mode, NodeStatus, Registry, State, Status, TickError,
+    Transition, Tree, halt, tick_observed,
 };
 
 /// Answers per leaf id, given in a cycle, and the calls so far: `s5` start, `r5` running, `h5` halt of node 5.
@@ -47,8 +47,9 @@ impl Leaves for Script {
         self.answer('r', leaf)
     }
 
-    fn halt(&mut self, leaf: &mut LeafCall<'_>) {
+    fn halt(&mut self, leaf: &mut LeafCall<'_>) -> Halt {
         self.calls.push(format!("h{}", leaf.uid()));
+        Halt::Done
     }
 }
 
@@ -103,8 +104,18 @@ impl Bench {
     }
 
     pub fn document(xml: &str, leaves: &[(&str, &str)]) -> Self {
+        Self::with_mode(Mode::Compat, xml, leaves)
+    }
+
+    /// As [`Bench::new`], in strict mode.
+    pub fn strict(body: &str, leaves: &[(&str, &str)]) -> Self {
+        let xml = format!(r#"<root BTCPP_format="4"><BehaviorTree ID="T">{body}</BehaviorTree></root>"#);
+        Self::with_mode(Mode::Strict, &xml, leaves)
+    }
+
+    fn with_mode(mode: Mode, xml: &str, leaves: &[(&str, &str)]) -> Self {
         let registry = registry(leaves.iter().map(|(id, _)| *id));
-        let tree = match Loader::new(&registry).document("test.xml", xml).load() {
+        let tree = match Loader::new(&registry).mode(mode).document("test.xml", xml).load() {
             Ok(tree) => tree,
             Err(errors) => panic!("does not load: {errors}"),
         };

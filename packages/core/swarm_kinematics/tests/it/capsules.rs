@@ -174,17 +174,17 @@ proptest! {
             let moved = q + JointVector::from_fn(|i, _| reach[i] * turn[i]);
             let poses = arm.forward(&q);
             let capsules = arm.capsules(&poses);
-            let travel = arm.capsule_levers(&poses, &capsules).travel(&reach);
-            let bound = arm.self_distance_after_travel(&capsules, &travel).distance;
+            let levers = arm.capsule_levers(&poses, &capsules);
+            let bound = arm.self_distance_after_travel(&capsules, &levers, &levers.travel(&reach)).distance;
             let found = arm.self_distance(&arm.capsules(&arm.forward(&moved))).distance;
             prop_assert!(found >= bound - 1e-12, "{found} is closer than {bound}");
             // The base turns the arm as one: own links come no closer by it.
             let base_only = JointVector::from_fn(|i, _| if i == 0 { reach[0] } else { 0.0 });
-            let travel = arm.capsule_levers(&poses, &capsules).travel(&base_only);
             let others = arm.self_pairs().iter().all(|&(i, j)| {
                 arm.link_capsules()[i].body.min(arm.link_capsules()[j].body) >= 1
             });
-            let still = arm.self_distance_after_travel(&capsules, &travel).distance;
+            let travel = levers.travel(&base_only);
+            let still = arm.self_distance_after_travel(&capsules, &levers, &travel).distance;
             prop_assert!(!others || (still - arm.self_distance(&capsules).distance).abs() < 1e-12);
         }
     }
@@ -224,9 +224,10 @@ proptest! {
         let seen: Vec<_> = arms.iter().zip([first, second]).map(|(arm, shares)| {
             let poses = arm.forward(&position(arm, &shares));
             let capsules = arm.capsules(&poses);
-            (capsules, arm.capsule_levers(&poses, &capsules).travel(&reach))
+            let levers = arm.capsule_levers(&poses, &capsules);
+            (capsules, levers, levers.travel(&reach))
         }).collect();
-        let ((one, way), (two, other)) = (&seen[0], &seen[1]);
+        let ((one, levers, way), (two, _, other)) = (&seen[0], &seen[1]);
         let smallest = |pairs: &[(usize, usize)], gap: &dyn Fn(usize, usize) -> f64| {
             let none = (f64::INFINITY, (0, 0));
             pairs.iter().fold(none, |best, &(i, j)| if gap(i, j) < best.0 { (gap(i, j), (i, j)) } else { best })
@@ -240,6 +241,16 @@ proptest! {
         prop_assert_eq!((found.distance, found.pair), smallest(&all, &left));
         let found = arms[0].self_distance(one);
         let own = smallest(arms[0].self_pairs(), &|i, j| ones[i].distance(&ones[j]));
+        prop_assert_eq!((found.distance, found.pair), own);
+        let found = arms[0].self_distance_after_travel(one, levers, way);
+        let links = arms[0].link_capsules();
+        let left = |i: usize, j: usize| {
+            let (near, far) = if links[i].body <= links[j].body { (i, j) } else { (j, i) };
+            // What the joints beyond the nearer link move the farther one.
+            let beyond = JointVector::from_fn(|joint, _| if joint < links[near].body { 0.0 } else { reach[joint] });
+            ones[i].distance(&ones[j]) - levers.travel(&beyond).as_slice()[far]
+        };
+        let own = smallest(arms[0].self_pairs(), &left);
         prop_assert_eq!((found.distance, found.pair), own);
     }
 }

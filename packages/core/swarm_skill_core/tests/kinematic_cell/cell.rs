@@ -1,12 +1,14 @@
 //! A cell of three arms without physics.
 
 use std::collections::BTreeMap;
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use nalgebra::{Isometry3, Translation3, UnitQuaternion, Vector3};
 use swarm_base::{Duration, Role, Time};
 use swarm_bt::Loader;
+use swarm_bt_log::{Recipe, Recorder};
 use swarm_cell::{ArmError, CellConfig, arm_models};
 use swarm_kinematics::{ArmModel, JointVector, Load};
 use swarm_skill_core::{
@@ -48,6 +50,26 @@ pub(crate) struct Cell {
     robots: Vec<Robot>,
     parts: BTreeMap<&'static str, Isometry3<f64>>,
     cut: Vec<(Role, Arc<AtomicBool>)>,
+}
+
+/// What a recorder writes, for whoever reads it when the run has ended.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stream(Arc<Mutex<Vec<u8>>>);
+
+impl Stream {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        self.0.lock().expect("nobody panics").clone()
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().expect("nobody panics").write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 struct Robot {
@@ -114,6 +136,19 @@ impl Cell {
             ]),
             cut,
         }
+    }
+
+    /// Records every role's tree, and gives where.
+    pub(crate) fn record(self) -> (Self, Vec<(Role, Stream)>) {
+        let mut streams = Vec::new();
+        let run = self.run.record_with(|spec| {
+            let (_, xml) = TREES.into_iter().find(|(role, _)| *role == spec.role)?;
+            let recipe = Recipe::new("tree.xml", xml, &registry());
+            let stream = Stream::default();
+            streams.push((spec.role, stream.clone()));
+            Some(Box::new(Recorder::begin(stream, &recipe, &spec.tree).expect("memory")))
+        });
+        (Self { run, ..self }, streams)
     }
 
     pub(crate) fn run_to_end(&mut self) -> Outcome {

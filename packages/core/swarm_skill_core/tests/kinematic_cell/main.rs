@@ -6,6 +6,7 @@ mod cell;
 
 use cell::{Cell, PART_A, PART_B, StraightDown, TCP_SPEED_M_PER_S};
 use swarm_base::{Duration, Role};
+use swarm_bt_log::{Recording, Replay, Tail};
 use swarm_skill_core::{Activity, Outcome, RunState};
 
 #[test]
@@ -47,6 +48,22 @@ fn the_same_start_gives_the_same_run() {
     b.run_to_end();
     assert_eq!(a.now, b.now);
     assert_eq!(a.positions(), b.positions());
+}
+
+#[test]
+fn the_trees_of_a_recorded_run_are_replayed_bit_for_bit() {
+    let (mut cell, streams) = Cell::new(StraightDown::default()).record();
+    assert_eq!(cell.run_to_end(), Outcome::Succeeded);
+    for recorder in cell.run.take_recorders() {
+        recorder.finish().expect("memory");
+    }
+    assert_eq!(streams.len(), 3);
+    for (role, stream) in streams {
+        let recording = Recording::read(stream.bytes()).expect("whole");
+        assert!(recording.len() > 100 && recording.tail == Tail::Closed, "{role}: {} steps", recording.len());
+        let mut replay = Replay::new(&recording).expect("the same engine");
+        replay.seek(recording.len()).unwrap_or_else(|parted| panic!("{role}: {parted}"));
+    }
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! A signed skill, a store and the shipped cell, without ROS.
 #![allow(dead_code, reason = "each test target uses its part of this")]
 
+pub(crate) mod cell;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,7 +12,7 @@ use ed25519_dalek::SigningKey;
 use swarm_artifact::{ArchiveDigest, ArtifactId, KeyRole, SignatureFile, Trust, TrustedKey};
 use swarm_base::Duration;
 use swarm_cell::CellConfig;
-use swarm_skill_core::ArmAtRest;
+use swarm_skill_core::{ArmAtRest, Skill, check_rest};
 use swarm_skill_runtime::deployer::{Deployer, Order, Places, Surroundings};
 use swarm_skill_runtime::robots::Robots;
 use swarm_store::{PackageOptions, package, signature_path};
@@ -152,10 +154,10 @@ pub(crate) struct Around {
 }
 
 impl Surroundings for Around {
-    fn motion(&self) -> (Option<String>, Vec<ArmAtRest>) {
+    fn await_rest(&self, _: &Skill) -> Result<Option<String>, String> {
         let arm =
             ArmAtRest { robot: "panda".into(), joints: Some((Duration::from_millis(2), self.rad_per_s)) };
-        (self.run.clone(), vec![arm])
+        check_rest(self.run.as_deref(), &[arm]).map(|()| None).map_err(|error| error.to_string())
     }
 
     fn load_envelope(&self, artifact: Option<ArtifactId>) -> Result<(), String> {

@@ -1,6 +1,7 @@
 //! The commands of `cell`, one module each.
 
 pub(crate) mod blackbox;
+pub(crate) mod bt;
 pub(crate) mod config;
 pub(crate) mod evidence_artifact;
 pub(crate) mod evidence_black_box;

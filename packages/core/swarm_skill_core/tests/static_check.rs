@@ -1,0 +1,112 @@
+//! The shipped skill passes the static checker, and mistakes that are made in it on purpose are found.
+
+use std::path::Path;
+
+use swarm_bt::{Loader, Tree};
+use swarm_bt_check::{Given, Limits, Report, RoleTree, check};
+use swarm_skill_core::{leaf_table, registry};
+
+const ROLES: [&str; 3] = ["leader", "follower", "spotter"];
+
+/// The trees of the shipped skill.
+fn shipped() -> [String; 3] {
+    let trees = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../tests/data/cooperative_assembly/trees");
+    ROLES.map(|role| std::fs::read_to_string(trees.join(format!("{role}.xml"))).expect("the tree is there"))
+}
+
+fn checked(texts: &[String; 3]) -> Report {
+    let registry = registry();
+    let load = |text| Loader::new(&registry).document("tree.xml", text).load();
+    let trees: Vec<Tree> =
+        texts.iter().map(|text| load(text).unwrap_or_else(|errors| panic!("{errors}\n{text}"))).collect();
+    let roles: Vec<RoleTree<'_>> =
+        ROLES.iter().zip(&trees).map(|(role, tree)| RoleTree { role, tree }).collect();
+    check(&roles, &leaf_table(), &Given::new(), Limits::default())
+}
+
+fn lines(report: &Report) -> String {
+    report.findings.iter().map(|finding| format!("{finding}\n")).collect()
+}
+
+#[test]
+fn the_shipped_skill_passes_and_everything_has_been_looked_at() {
+    let report = checked(&shipped());
+    assert_eq!(lines(&report), "");
+    assert_eq!(report.explored.len(), 4, "each role, and all together");
+    for explored in &report.explored {
+        assert!(explored.exhausted, "{explored}");
+    }
+}
+
+/// Every place where `from` stands in some role's tree, replaced by `to` one at a time.
+fn mutants(from: &str, to: &str) -> Vec<[String; 3]> {
+    let shipped = shipped();
+    let mut mutants = Vec::new();
+    for role in 0..ROLES.len() {
+        for (at, _) in shipped[role].match_indices(from) {
+            let mut mutant = shipped.clone();
+            mutant[role].replace_range(at..at + from.len(), to);
+            mutants.push(mutant);
+        }
+    }
+    mutants
+}
+
+fn all_are_found(mutants: &[[String; 3]], expected: &str) {
+    assert!(!mutants.is_empty());
+    for mutant in mutants {
+        let report = checked(mutant);
+        let codes: Vec<&str> = report.errors().map(|finding| finding.code.as_str()).collect();
+        assert!(codes.contains(&expected), "{codes:?} lack {expected}:\n{}\n{mutant:?}", lines(&report));
+        let found = report.errors().find(|finding| finding.code.as_str() == expected);
+        assert!(found.is_some_and(|finding| finding.example.is_some()), "a run shows it");
+    }
+}
+
+#[test]
+fn a_barrier_that_one_role_lacks_is_found() {
+    for phase in ["approach", "grip", "bring", "mate", "retreat"] {
+        all_are_found(&mutants(&format!(r#"<EnterPhase phase="{phase}"/>"#), ""), "BT501");
+    }
+}
+
+#[test]
+fn phases_that_one_role_enters_in_another_order_are_found() {
+    for (one, other) in [("approach", "grip"), ("grip", "bring"), ("bring", "mate")] {
+        let (one, other) = (format!(r#"phase="{one}""#), format!(r#"phase="{other}""#));
+        for role in 0..ROLES.len() {
+            let mut mutant = shipped();
+            mutant[role] = mutant[role]
+                .replace(&one, "phase=\"?\"")
+                .replace(&other, &one)
+                .replace("phase=\"?\"", &other);
+            all_are_found(&[mutant], "BT501");
+        }
+    }
+}
+
+#[test]
+fn a_way_around_a_barrier_is_found() {
+    let bypass = r#"<Fallback><Sequence><Grip force="10"/><EnterPhase phase="mate"/></Sequence><AlwaysSuccess/></Fallback>"#;
+    for mutant in mutants(r#"<EnterPhase phase="mate"/>"#, bypass) {
+        let report = checked(&mutant);
+        assert!(report.errors().count() > 0, "{mutant:?}");
+    }
+}
+
+#[test]
+fn others_that_are_made_to_stand_for_ever_are_found() {
+    // Both places at which the spotter lets the others go again.
+    all_are_found(&mutants("<ReleaseHold/>", ""), "BT503");
+}
+
+#[test]
+fn a_leaf_that_never_ends_is_found() {
+    all_are_found(&mutants(r#"<MoveJoints name="home" speed="0.6"/>"#, "<Hold/>"), "BT301");
+}
+
+#[test]
+fn motions_that_halt_one_another_are_found() {
+    let reactive = r#"<ReactiveSequence><Locate part="part_b"/><MoveJoints/></ReactiveSequence>"#;
+    all_are_found(&mutants(r#"<MoveJoints name="home" speed="0.6"/>"#, reactive), "BT401");
+}

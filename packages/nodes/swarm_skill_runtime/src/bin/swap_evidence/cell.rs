@@ -1,0 +1,169 @@
+//! A cell whose arms go where they are told, ten times as fast as the clock on the wall; the runtime's engine at work in it.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::Context as _;
+use swarm_artifact::ArtifactId;
+use swarm_base::{Duration, Time};
+use swarm_cell::CellConfig;
+use swarm_kinematics::JointVector;
+use swarm_skill_core::{ArmAtRest, Goal, REST_RAD_PER_S, Skill, Timing};
+use swarm_skill_runtime::beside::{self, Telling};
+use swarm_skill_runtime::deployer::{Deployer, Surroundings};
+use swarm_skill_runtime::engine::{Engine, GoalSink, GoalUpdate};
+use swarm_skill_runtime::robots::Robots;
+use swarm_skill_runtime::world::{Safety, World};
+
+/// Time that passes in the cell with each turn.
+const TICK: Duration = Duration::from_millis(10);
+/// The same on the wall.
+const PACE: std::time::Duration = std::time::Duration::from_millis(1);
+/// Joint, and rad, that every arm is away from home at the beginning of a run: half a second of motion.
+const AWAY: (usize, f64) = (0, 0.3);
+
+pub(crate) struct Cell {
+    inside: Mutex<Inside>,
+    pub(crate) deployer: Deployer,
+    robots: Arc<Robots>,
+    /// No further run begins.
+    pub(crate) idle: AtomicBool,
+    /// Exchanges of the skill in force that should not have been.
+    pub(crate) violations: AtomicU64,
+}
+
+struct Inside {
+    engine: Engine,
+    world: World,
+    now: Time,
+    q: Vec<JointVector>,
+    qd: Vec<JointVector>,
+    /// What the gate holds.
+    loaded: Option<ArtifactId>,
+    in_force: Option<ArtifactId>,
+}
+
+/// Nobody listens; the runs go on.
+struct Nobody;
+
+impl GoalSink for Nobody {
+    fn update(&self, _: GoalUpdate) {}
+}
+
+pub(crate) fn robots(root: &Path) -> anyhow::Result<Robots> {
+    let read =
+        |file: &str| std::fs::read_to_string(root.join(file)).with_context(|| format!("cannot read {file}"));
+    let cell = CellConfig::parse(&read("config/cell.yaml")?)?;
+    Robots::load(&cell, &read)
+}
+
+impl Cell {
+    pub(crate) fn new(robots: Robots, places: swarm_skill_runtime::deployer::Places) -> Self {
+        let robots = Arc::new(robots);
+        let still = vec![JointVector::zeros(); robots.robots.len()];
+        let inside = Inside {
+            engine: Engine::new(Arc::clone(&robots), Timing::default()),
+            world: World::new(&robots),
+            now: Time::ZERO,
+            q: still.clone(),
+            qd: still,
+            loaded: None,
+            in_force: None,
+        };
+        Self {
+            inside: Mutex::new(inside),
+            deployer: Deployer::new(places, Arc::clone(&robots)),
+            robots,
+            idle: AtomicBool::new(false),
+            violations: AtomicU64::new(0),
+        }
+    }
+
+    /// Lives for ever; the process is killed.
+    pub(crate) fn live(&self) -> ! {
+        loop {
+            self.turn();
+            std::thread::sleep(PACE);
+        }
+    }
+
+    fn inside(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn turn(&self) {
+        let mut inside = self.inside();
+        let inside = &mut *inside;
+        inside.now = inside.now + TICK;
+        let active = self.deployer.active();
+        let artifact = active.as_ref().map(|active| active.artifact);
+        if artifact != inside.in_force {
+            let runs = inside.engine.run_in_progress().is_some();
+            let moves = inside.qd.iter().any(|qd| qd.amax() > REST_RAD_PER_S);
+            if runs || moves || artifact != inside.loaded {
+                self.violations.fetch_add(1, Ordering::SeqCst);
+            }
+            inside.in_force = artifact;
+        }
+        for (robot, known) in self.robots.robots.iter().enumerate() {
+            let names: Vec<String> = known.arm.joints().iter().map(|joint| joint.name.clone()).collect();
+            let first = |values: &JointVector| values.iter().take(names.len()).copied().collect::<Vec<f64>>();
+            let (q, qd) = (first(&inside.q[robot]), first(&inside.qd[robot]));
+            inside.world.hear_joints(&names, &q, &qd, inside.now);
+            inside.world.hear_wrench(robot, [0.0; 6], inside.now);
+        }
+        let loaded = inside.loaded.map(|artifact| artifact.to_string()).unwrap_or_default();
+        let safety = Safety {
+            epoch: 1,
+            permits_motion: true,
+            state: "READY".into(),
+            artifact: loaded,
+            ..Safety::default()
+        };
+        inside.world.hear_safety(safety, inside.now);
+        if let Some(active) = &active
+            && inside.engine.run_in_progress().is_none()
+            && !self.idle.load(Ordering::SeqCst)
+            && !self.deployer.is_busy()
+        {
+            for (q, spec) in inside.q.iter_mut().zip(&active.skill.roles) {
+                *q = spec.home;
+                q[AWAY.0] += AWAY.1;
+            }
+            let goal = Goal { role: None, trace_id: String::new(), patience: TICK };
+            inside.engine.ask(&goal, Some(active), None, Box::new(Nobody), inside.now);
+        }
+        let turn = inside.engine.turn(&inside.world, active.as_ref(), &mut (), inside.now);
+        for command in &turn.commands {
+            inside.qd[command.robot] = command.wish.velocity;
+            inside.q[command.robot] += command.wish.velocity * TICK.as_secs_f64();
+        }
+    }
+}
+
+impl beside::Cell for Cell {
+    fn motion(&self) -> (Option<String>, Vec<ArmAtRest>) {
+        let inside = self.inside();
+        (inside.engine.run_in_progress().map(str::to_owned), inside.world.arms(inside.now))
+    }
+
+    fn telling(&self) -> Option<Arc<Telling>> {
+        self.inside().engine.telling()
+    }
+
+    fn given_up(&self) -> Option<String> {
+        None
+    }
+}
+
+impl Surroundings for Cell {
+    fn await_rest(&self, candidate: &Skill) -> Result<Option<String>, String> {
+        beside::await_rest(self, candidate, std::time::Duration::from_secs(30))
+    }
+
+    fn load_envelope(&self, artifact: Option<ArtifactId>) -> Result<(), String> {
+        self.inside().loaded = artifact;
+        Ok(())
+    }
+}

@@ -1,0 +1,320 @@
+//! How long a tick takes here and on BehaviorTree.CPP, in turns.
+//!
+//! - *deep*: 200 nested ReactiveSequences with four leaves each (the outermost with three) and at the bottom a
+//!   KeepRunningUntilFailure: 1,001 nodes, all of them ticked in every tick, the tree always RUNNING.
+//! - *seq*: a Sequence of 100 leaves, and that of Scripts, of leaves that read a port, of leaves with a `_skipIf`.
+//!
+//! Times are CPU times, of the thread that ticks, or of the whole process where a log is written by another thread: on a shared
+//! computer the wall clock counts the others too. They are per node. What calling a tick from Python costs is measured with a tree of one node and taken off the
+//! original's. A log of ours holds every input and a digest of each state, to a file that is written in every tick; that of the
+//! original every transition, through its own thread.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use anyhow::{Context as _, anyhow, ensure};
+use rustix::time::{ClockId, clock_gettime};
+use swarm_base::Time;
+use swarm_bt::{
+    Halt, LeafCall, LeafModel, Leaves, Mode, PortId, PortType, Registry, State, Status, Tree, tick,
+};
+use swarm_bt_log::{Recipe, Recorder};
+use swarm_bt_log_file::{RunFile, Sync};
+use swarm_rt::purity::allocation;
+
+use crate::{in_workspace, python};
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Size {
+    /// Turns; medians of them count.
+    pub rounds: usize,
+    /// Ticks of the deep tree in a turn.
+    pub ticks: u32,
+    /// Ticks of which the distribution is taken, in a turn.
+    pub distribution: usize,
+}
+
+/// Medians. Times are in ns per node unless they say otherwise.
+#[derive(Clone, Debug, Default)]
+pub struct Speed {
+    pub nodes: usize,
+    pub tick: Pair,
+    pub tick_seq: Pair,
+    pub logged: Pair,
+    pub script: Pair,
+    pub skip_if: Pair,
+    pub port_ns: f64,
+    pub load_ms: Pair,
+    /// Of a call into a tick from Python, ns.
+    pub python_call_ns: f64,
+    pub allocations_per_tick: f64,
+    pub allocations_per_logged_tick: f64,
+    /// Of single ticks of the deep tree: p99.9 over p50.
+    pub p999_to_p50: f64,
+}
+
+/// Here, and on the original.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Pair {
+    pub ours: f64,
+    pub theirs: f64,
+}
+
+impl Pair {
+    pub fn ratio(self) -> f64 {
+        self.theirs / self.ours
+    }
+}
+
+/// A leaf that reads a number from its port.
+struct Reader(PortId);
+
+impl Leaves for Reader {
+    fn start(&mut self, call: &mut LeafCall<'_>) -> Status {
+        match call.get::<f64>(self.0) {
+            Ok(number) if number > 0.0 => Status::Success,
+            _ => Status::Failure,
+        }
+    }
+
+    fn running(&mut self, call: &mut LeafCall<'_>) -> Status {
+        self.start(call)
+    }
+
+    fn halt(&mut self, _: &mut LeafCall<'_>) -> Halt {
+        Halt::Done
+    }
+}
+
+fn deep() -> String {
+    let mut body = "<KeepRunningUntilFailure><AlwaysSuccess/></KeepRunningUntilFailure>".to_owned();
+    for level in 0..200 {
+        let leaves = "<AlwaysSuccess/>".repeat(if level == 199 { 3 } else { 4 });
+        body = format!("<ReactiveSequence>{leaves}{body}</ReactiveSequence>");
+    }
+    document(&body)
+}
+
+fn sequence(first: &str, leaf: &str) -> String {
+    document(&format!("<Sequence>{first}{}</Sequence>", leaf.repeat(100)))
+}
+
+fn document(body: &str) -> String {
+    format!(r#"<root BTCPP_format="4"><BehaviorTree ID="T">{body}</BehaviorTree></root>"#)
+}
+
+/// A tree and its state.
+struct Bench {
+    recipe: Recipe,
+    tree: Tree,
+    state: State,
+    now: Time,
+    leaves: Reader,
+}
+
+impl Bench {
+    fn new(xml: &str) -> anyhow::Result<Self> {
+        let model = LeafModel::action("Read").input("in", PortType::Float);
+        let port = model.port_id("in").context("the port is there")?;
+        let registry = Registry::new().leaf(model);
+        let recipe = Recipe { mode: Mode::Compat, ..Recipe::new("speed.xml", xml, &registry) };
+        let tree = recipe.load().map_err(|errors| anyhow!("{errors}"))?;
+        let state = State::new(&tree);
+        Ok(Bench { recipe, tree, state, now: Time::ZERO, leaves: Reader(port) })
+    }
+
+    fn nodes(&self) -> f64 {
+        self.tree.nodes().len() as f64
+    }
+
+    fn tick(&mut self) -> anyhow::Result<Status> {
+        self.now.0 += 10_000_000;
+        Ok(tick(&self.tree, &mut self.state, self.now, &mut self.leaves)?)
+    }
+
+    /// ns per node of so many ticks.
+    fn time(&mut self, ticks: u32) -> anyhow::Result<f64> {
+        let begin = clock(ClockId::ThreadCPUTime);
+        for _ in 0..ticks {
+            self.tick()?;
+        }
+        Ok((clock(ClockId::ThreadCPUTime) - begin) as f64 / f64::from(ticks) / self.nodes())
+    }
+
+    fn time_logged(&mut self, ticks: u32, recorder: &mut Recorder<RunFile>) -> anyhow::Result<f64> {
+        let begin = clock(ClockId::ProcessCPUTime);
+        for _ in 0..ticks {
+            self.now.0 += 10_000_000;
+            recorder.tick(&self.tree, &mut self.state, self.now, &mut self.leaves, &mut ())?;
+        }
+        Ok((clock(ClockId::ProcessCPUTime) - begin) as f64 / f64::from(ticks) / self.nodes())
+    }
+}
+
+/// BehaviorTree.CPP in a process that does what it is told.
+struct Original {
+    child: Child,
+    said: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Original {
+    fn start() -> anyhow::Result<Self> {
+        let mut command = Command::new(python());
+        command.arg(in_workspace("tests/bt_oracle/speed.py")).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
+        let said = child.stdin.take().context("no input")?;
+        let answers = BufReader::new(child.stdout.take().context("no output")?);
+        Ok(Original { child, said, answers })
+    }
+
+    /// Time in ns.
+    fn ask(&mut self, line: &str) -> anyhow::Result<f64> {
+        writeln!(self.said, "{line}")?;
+        self.said.flush()?;
+        let mut answer = String::new();
+        self.answers.read_line(&mut answer)?;
+        answer.trim().parse().with_context(|| format!("the original said {answer:?} to {line:?}"))
+    }
+}
+
+impl Drop for Original {
+    fn drop(&mut self) {
+        // It is asked nothing more; what it says to that matters to nobody.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Measures everything below `folder`.
+pub fn measure(size: Size, folder: &Path) -> anyhow::Result<Speed> {
+    let x = r#"<Script code="x := 1"/>"#;
+    let texts = [
+        ("call", document("<AlwaysSuccess/>")),
+        ("deep", deep()),
+        ("seq", sequence("", "<AlwaysSuccess/>")),
+        ("script", sequence(x, r#"<Script code="x := x + 1"/>"#)),
+        ("skip_if", sequence(x, r#"<AlwaysSuccess _skipIf="x > 3"/>"#)),
+    ];
+    let mut original = Original::start()?;
+    for (name, text) in &texts {
+        let path = folder.join(format!("{name}.xml"));
+        fs::write(&path, text)?;
+        original.ask(&format!("load {name} {}", path.display()))?;
+    }
+    let [_, (_, deep_xml), (_, seq), (_, script), (_, skip_if)] = &texts;
+    let mut deep = Bench::new(deep_xml)?;
+    let mut benches = [Bench::new(seq)?, Bench::new(script)?, Bench::new(skip_if)?];
+    let mut port = Bench::new(&sequence(r#"<Script code="x := 1.5"/>"#, r#"<Read in="{x}"/>"#))?;
+    ensure!(deep.nodes() == 1001.0 && deep.tick()? == Status::Running && port.tick()? == Status::Success);
+    let file = RunFile::create(&folder.join("deep.run"), Sync::default())?;
+    let mut logged = Bench::new(deep_xml)?;
+    let mut recorder = Recorder::begin(file, &logged.recipe, &logged.tree)?;
+
+    let few = size.ticks * 5;
+    let (mut call, mut port_ns, mut spreads) = (Vec::new(), Vec::new(), Vec::new());
+    let mut pairs: [[Vec<f64>; 2]; 6] = Default::default();
+    let deep_path = folder.join("deep.xml");
+    for _ in 0..size.rounds {
+        call.push(original.ask(&format!("tick call {few}"))? / f64::from(few));
+        let overhead = median(&call);
+        let mut note = |at: usize, ours: f64, theirs: f64| {
+            pairs[at][0].push(ours);
+            pairs[at][1].push(theirs);
+        };
+        let nodes = deep.nodes();
+        let theirs = original.ask(&format!("tick deep {}", size.ticks))? / f64::from(size.ticks);
+        note(0, deep.time(size.ticks)?, (theirs - overhead) / nodes);
+        let path = folder.join("theirs.btlog");
+        let ticks = size.ticks.div_ceil(4);
+        let theirs = original.ask(&format!("logged deep {ticks} {}", path.display()))? / f64::from(ticks);
+        note(1, logged.time_logged(size.ticks, &mut recorder)?, (theirs - overhead) / nodes);
+        for (at, (name, bench)) in ["seq", "script", "skip_if"].iter().zip(&mut benches).enumerate() {
+            let theirs = original.ask(&format!("tick {name} {few}"))? / f64::from(few);
+            note(2 + at, bench.time(few)?, (theirs - overhead) / bench.nodes());
+        }
+        port_ns.push(port.time(few)?);
+        let theirs = original.ask(&format!("load again {}", deep_path.display()))?;
+        let begin = clock(ClockId::ThreadCPUTime);
+        Bench::new(deep_xml)?;
+        note(5, (clock(ClockId::ThreadCPUTime) - begin) as f64 / 1e6, theirs / 1e6);
+        spreads.push(spread(&mut deep, size.distribution)?);
+    }
+
+    let [tick, logged_pair, tick_seq, script, skip_if, load_ms] =
+        pairs.map(|[ours, theirs]| Pair { ours: median(&ours), theirs: median(&theirs) });
+    let allocations_per_tick = allocations(|| deep.time(1_000).map(drop))? / 1_000.0;
+    let allocations_per_logged_tick =
+        allocations(|| logged.time_logged(1_000, &mut recorder).map(drop))? / 1_000.0;
+    recorder.finish()?;
+    Ok(Speed {
+        nodes: deep.tree.nodes().len(),
+        tick,
+        tick_seq,
+        logged: logged_pair,
+        script,
+        skip_if,
+        port_ns: median(&port_ns),
+        load_ms,
+        python_call_ns: median(&call),
+        allocations_per_tick,
+        allocations_per_logged_tick,
+        p999_to_p50: median(&spreads),
+    })
+}
+
+fn allocations(mut work: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<f64> {
+    let before = allocation::uses();
+    drop(std::hint::black_box(Box::new(0_u8)));
+    ensure!(
+        allocation::uses() > before,
+        "this program does not count allocations: its allocator is another one"
+    );
+    let before = allocation::uses();
+    work()?;
+    Ok((allocation::uses() - before) as f64)
+}
+
+fn clock(id: ClockId) -> u64 {
+    let now = clock_gettime(id);
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
+fn spread(bench: &mut Bench, count: usize) -> anyhow::Result<f64> {
+    let mut times = Vec::with_capacity(count);
+    for _ in 0..count {
+        let begin = clock(ClockId::ThreadCPUTime);
+        bench.tick()?;
+        times.push(clock(ClockId::ThreadCPUTime).saturating_sub(begin));
+    }
+    times.sort_unstable();
+    let at = |share: f64| times.get((share * count as f64) as usize).copied().unwrap_or_default();
+    Ok(at(0.999) as f64 / at(0.5).max(1) as f64)
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// As lines for people.
+pub fn table(speed: &Speed) -> String {
+    let mut out = String::new();
+    let rows = [
+        ("tick, deep, ns per node", speed.tick),
+        ("tick, sequence, ns per node", speed.tick_seq),
+        ("tick with log, deep, ns per node", speed.logged),
+        ("Script x := x + 1, ns", speed.script),
+        ("_skipIf, ns", speed.skip_if),
+        ("load of 1,001 nodes, ms", speed.load_ms),
+    ];
+    for (name, pair) in rows {
+        let _ = writeln!(out, "{name:<34} {:>9.2} {:>9.2} {:>7.1}", pair.ours, pair.theirs, pair.ratio());
+    }
+    out
+}
