@@ -49,6 +49,9 @@ def check(archive, signature, trust, deployed=None):
     need(not deployed or version > tuple(map(int, deployed.split("."))), "not newer than what is deployed")
     listed = sorted((f["path"], f["size"], f["sha256"]) for f in manifest["files"])
     need(manifest["roles"] and manifest["envelope"] in [f[0] for f in listed], "no roles, or no envelope")
+    needed = [role["tree"] for role in manifest["roles"].values()] + [
+        policy[file] for policy in (manifest.get("policies") or {}).values() for file in ("file", "golden", "statistics") if file in policy]
+    need({f[0] for f in listed}.issuperset(needed), "a tree, or a policy's file, is missing")
     need(listed == sorted((n, len(b), hashlib.sha256(b).hexdigest()) for n, b in files[1:]), "files differ from the manifest")
 
 if __name__ == "__main__":

@@ -1,28 +1,57 @@
-//! ONNX Runtime as a [`Policy`]: one session per policy, warmed up when it is loaded, a deadline for every inference.
+//! ONNX Runtime behind the ports of `swarm_skill_core`: [`OnnxPolicy`] answers within a tick, [`OnnxChunks`] with chunks of actions,
+//! on a thread of its own in [`ThreadedRunner`].
 //!
 //! The library is loaded at run time ([`OnnxRuntime::load`]), so that nothing is linked and a cell without policies needs none.
 //!
-//! Flow: 1. the ONNX bytes become a session with one thread of its own; 2. its input and output are checked: one of each, `float32`,
-//! flat or with a batch of one; 3. some inferences warm it up; 4. the golden vectors are asked. Only then is there an [`OnnxPolicy`].
+//! Flow of both: 1. the ONNX bytes become a session with one thread; 2. its inputs and outputs are checked; 3. some inferences warm it
+//! up; 4. the golden vectors are asked. Only then is there a policy.
 //!
 //! An inference cannot be interrupted. It is measured, and an answer later than its deadline is an error: the caller's tree makes
-//! a FAILURE of it, and the safety gate does not wait for anybody. Deliberately absent: GPU providers, batching, training.
+//! a FAILURE of it, and the safety gate does not wait for anybody. Computes on the CPU unless [`OnnxRuntime::on`] says otherwise.
+//! Deliberately absent: batching, training.
 
+mod chunks;
+mod policy;
+mod threaded;
+mod virtual_time;
+
+pub use chunks::OnnxChunks;
+pub use policy::{Lengths, OnnxPolicy};
+pub use threaded::ThreadedRunner;
+pub use virtual_time::VirtualTime;
+
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::Instant;
 
 use ort::environment::Environment;
+use ort::ep::CUDA;
 use ort::session::Session;
-use ort::session::builder::GraphOptimizationLevel;
-use ort::value::{Outlet, TensorElementType, TensorRef, ValueType};
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use swarm_base::Duration;
-use swarm_skill_core::{GoldenError, GoldenVectors, Policy, PolicyError};
+use swarm_skill_core::{GoldenError, PolicyError};
+
+/// Inferences at load: the first ones allocate, and are several times slower.
+const WARM_UPS: usize = 10;
+
+/// Warming up has no deadline.
+const NO_DEADLINE: Duration = Duration(u64::MAX);
 
 /// The loaded library. There is one per process, and it stays loaded.
 #[derive(Clone, Copy, Debug)]
 pub struct OnnxRuntime {
     environment: &'static Environment,
+    provider: Provider,
+}
+
+/// What computes: `cpu`, `cuda` or `cuda:1`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Provider {
+    #[default]
+    Cpu,
+    /// NVIDIA's, for a library that was built with it (`pip install onnxruntime-gpu`), with the number of the device.
+    Cuda { device: i32 },
 }
 
 /// The library cannot be used.
@@ -48,6 +77,15 @@ pub enum LoadError {
     Shape { what: &'static str, name: String, found: String },
     #[error("the ONNX model's {what} '{name}' has {found} values, expected {expected}")]
     Length { what: &'static str, name: String, found: usize, expected: usize },
+    #[error("the ONNX model's inputs are {found}, the manifest's are {expected}")]
+    Inputs { found: String, expected: String },
+    #[error("the ONNX model's {what} '{name}' is {found}, expected a float32 tensor of shape {expected}")]
+    ChunkShape { what: &'static str, name: String, found: String, expected: String },
+    #[error(
+        "policies are to run on {provider}, but ONNX Runtime cannot: {reason}; install a library that has it and set ORT_DYLIB_PATH, or \
+         configure the provider 'cpu'"
+    )]
+    Provider { provider: Provider, reason: String },
     #[error("the ONNX model does not answer: {0}")]
     WarmUp(PolicyError),
     #[error(transparent)]
@@ -61,7 +99,7 @@ impl OnnxRuntime {
         static LOADING: Mutex<()> = Mutex::new(());
         let _one_at_a_time = LOADING.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(environment) = ENVIRONMENT.get() {
-            return Ok(Self { environment });
+            return Ok(Self { environment, provider: Provider::Cpu });
         }
         let builder = ort::init_from(library)
             .map_err(|error| RuntimeError::Load { path: library.to_owned(), reason: error.to_string() })?;
@@ -70,130 +108,65 @@ impl OnnxRuntime {
             .with_telemetry(false)
             .build()
             .map_err(|error| RuntimeError::Start(error.to_string()))?;
-        Ok(Self { environment: ENVIRONMENT.get_or_init(|| environment) })
+        Ok(Self { environment: ENVIRONMENT.get_or_init(|| environment), provider: Provider::Cpu })
     }
 
-    fn session(self, onnx: &[u8]) -> ort::Result<Session> {
+    /// The same library, computing on something else.
+    #[must_use]
+    pub fn on(self, provider: Provider) -> Self {
+        Self { provider, ..self }
+    }
+
+    /// A provider that the library lacks is an error, and never replaced by another one: a network that takes ten times as long is
+    /// another network to whoever set its deadline.
+    fn session(self, onnx: &[u8]) -> Result<Session, LoadError> {
+        let model = |error: ort::Error| LoadError::Model(one_line(&error.to_string()));
+        let builder = self.builder().map_err(model)?;
+        let mut builder = match self.provider {
+            Provider::Cpu => builder,
+            Provider::Cuda { device } => {
+                let cuda = CUDA::default().with_device_id(device).build().error_on_failure();
+                builder.with_execution_providers([cuda]).map_err(|error| LoadError::Provider {
+                    provider: self.provider,
+                    reason: one_line(&error.to_string()),
+                })?
+            }
+        };
+        builder.commit_from_memory(onnx).map_err(model)
+    }
+
+    fn builder(self) -> ort::Result<SessionBuilder> {
         // One thread, the caller's: a pool's threads would have to be woken up, and would compete with the safety gate.
-        Session::builder(self.environment)?
+        Ok(Session::builder(self.environment)?
             .with_intra_threads(1)?
             .with_inter_threads(1)?
-            .with_optimization_level(GraphOptimizationLevel::All)?
-            .commit_from_memory(onnx)
+            .with_optimization_level(GraphOptimizationLevel::All)?)
     }
 }
 
-/// A policy with its own warmed-up session.
-#[derive(Debug)]
-pub struct OnnxPolicy {
-    session: Session,
-    input: Port,
-    output: Port,
+impl FromStr for Provider {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let device = match text.split_once(':') {
+            None if text == "cpu" => return Ok(Self::Cpu),
+            None if text == "cuda" => Some(0),
+            Some(("cuda", device)) => device.parse().ok().filter(|device| *device >= 0),
+            _ => None,
+        };
+        device.map(|device| Self::Cuda { device }).ok_or_else(|| {
+            format!("expected cpu, cuda or cuda:DEVICE such as cuda:1, found '{}'", text.escape_debug())
+        })
+    }
 }
 
-#[derive(Debug)]
-struct Port {
-    name: String,
-    /// With a batch of one, where the model has one.
-    shape: Vec<usize>,
-    len: usize,
-}
-
-/// Inferences at load: the first ones allocate, and are several times slower.
-const WARM_UPS: usize = 10;
-
-/// Warming up has no deadline.
-const NO_DEADLINE: Duration = Duration(u64::MAX);
-
-/// Sizes that the caller's observation and action have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lengths {
-    pub observation: usize,
-    pub action: usize,
-}
-
-impl OnnxPolicy {
-    /// Makes a policy of the bytes of an ONNX file: session, shape check, warm-up, golden vectors.
-    pub fn load(
-        runtime: OnnxRuntime,
-        onnx: &[u8],
-        lengths: Lengths,
-        golden: &GoldenVectors,
-    ) -> Result<Self, LoadError> {
-        let session =
-            runtime.session(onnx).map_err(|error| LoadError::Model(one_line(&error.to_string())))?;
-        let input = port("input", session.inputs(), lengths.observation)?;
-        let output = port("output", session.outputs(), lengths.action)?;
-        let mut policy = Self { session, input, output };
-        let zeros = vec![0.0; lengths.observation];
-        let mut answer = vec![0.0; lengths.action];
-        for _ in 0..WARM_UPS {
-            policy.infer(&zeros, &mut answer, NO_DEADLINE).map_err(LoadError::WarmUp)?;
+impl fmt::Display for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda { device } => write!(f, "cuda:{device}"),
         }
-        golden.check(&mut policy)?;
-        Ok(policy)
     }
-}
-
-impl Policy for OnnxPolicy {
-    fn observation_len(&self) -> usize {
-        self.input.len
-    }
-
-    fn action_len(&self) -> usize {
-        self.output.len
-    }
-
-    fn infer(
-        &mut self,
-        observation: &[f32],
-        action: &mut [f32],
-        deadline: Duration,
-    ) -> Result<Duration, PolicyError> {
-        for (what, found, expected) in
-            [("observation", observation.len(), self.input.len), ("action", action.len(), self.output.len)]
-        {
-            if found != expected {
-                return Err(PolicyError::Length { what, found, expected });
-            }
-        }
-        let failed = |error: ort::Error| PolicyError::Failed(one_line(&error.to_string()));
-        let started = Instant::now();
-        let tensor = TensorRef::from_array_view((self.input.shape.clone(), observation)).map_err(failed)?;
-        let outputs = self.session.run(ort::inputs![self.input.name.as_str() => tensor]).map_err(failed)?;
-        let (_, values) = outputs[self.output.name.as_str()].try_extract_tensor::<f32>().map_err(failed)?;
-        let took = Duration::from_nanos(started.elapsed().as_nanos() as u64);
-        if took > deadline {
-            return Err(PolicyError::Late { took, deadline });
-        }
-        if values.len() != action.len() {
-            return Err(PolicyError::Length { what: "answer", found: values.len(), expected: action.len() });
-        }
-        action.copy_from_slice(values);
-        Ok(took)
-    }
-}
-
-/// The one input or output, as a flat vector of `expected` values.
-fn port(what: &'static str, outlets: &[Outlet], expected: usize) -> Result<Port, LoadError> {
-    let [outlet] = outlets else {
-        return Err(LoadError::Count { what, found: outlets.len() });
-    };
-    let name = outlet.name().to_owned();
-    let wrong = || LoadError::Shape { what, name: name.clone(), found: outlet.dtype().to_string() };
-    let ValueType::Tensor { ty: TensorElementType::Float32, shape, .. } = outlet.dtype() else {
-        return Err(wrong());
-    };
-    // -1 stands for a dimension that the model leaves open; a batch of one is what it is given then.
-    let len = match shape.iter().as_slice() {
-        [len] | [1 | -1, len] => usize::try_from(*len).map_err(|_| wrong())?,
-        _ => return Err(wrong()),
-    };
-    if len != expected {
-        return Err(LoadError::Length { what, name, found: len, expected });
-    }
-    let shape = if shape.len() == 1 { vec![len] } else { vec![1, len] };
-    Ok(Port { name, shape, len })
 }
 
 /// The library's messages may have several lines.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use swarm_base::Duration;
 use swarm_onnx::{Lengths, LoadError, OnnxPolicy, OnnxRuntime};
-use swarm_skill_core::{GoldenVectors, Policy, PolicyError};
+use swarm_skill_core::{GoldenVectors, Policy, PolicyError, policy_contract};
 
 const AMPLE: Duration = Duration::from_millis(60_000);
 const THREE: Lengths = Lengths { observation: 3, action: 3 };
@@ -34,6 +34,13 @@ fn a_policy_answers_with_and_without_a_batch_dimension() {
         let took = policy.infer(&[1.0, 2.0, 3.0], &mut action, AMPLE).unwrap();
         assert_eq!(action, [2.0, 4.0, 6.0], "{name}");
         assert!(took > Duration::ZERO, "the time is measured");
+    }
+}
+
+#[test]
+fn a_network_keeps_the_contract_of_policies() {
+    for name in ["double.onnx", "double_flat.onnx", "double_open_batch.onnx"] {
+        policy_contract::check(&mut load(name, DOUBLES).unwrap_or_else(|error| panic!("{name}: {error}")));
     }
 }
 

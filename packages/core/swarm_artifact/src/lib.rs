@@ -25,6 +25,7 @@ mod contents;
 mod keys;
 mod manifest;
 mod path;
+mod policy;
 mod signature;
 mod sum;
 mod trust;
@@ -37,10 +38,12 @@ pub use keys::{
     KeyError, KeyId, private_key_from_pem, private_key_to_pem, public_key_from_pem, public_key_to_pem,
 };
 pub use manifest::{
-    FileEntry, MANIFEST_NAME, Manifest, ManifestError, PolicyEntry, RoleEntry, SCHEMA_VERSION, SkillId,
-    SkillSource,
+    FileEntry, MANIFEST_NAME, Manifest, ManifestError, RoleEntry, SCHEMA_VERSION, SkillId, SkillSource,
 };
 pub use path::{EntryPath, PathError};
+pub use policy::{
+    ActionKind, ChunkEntry, ChunkedEntry, HistoryEntry, InputEntry, InputSource, PolicyEntry, Scaling,
+};
 pub use signature::{SignatureEntry, SignatureFile, SignatureFileError};
 pub use sum::{ArtifactId, ParseSumError, Sha256Sum};
 pub use trust::{KeyRole, Trust, TrustError, TrustedKey};

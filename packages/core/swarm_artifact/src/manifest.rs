@@ -8,7 +8,7 @@
 //! roles:                              # at least one of leader, follower, spotter
 //!   leader: {tree: trees/leader.xml, tree_id: Leader, robot_group: leader}
 //!   follower: {tree: trees/follower.xml, tree_id: Follower, robot_group: follower, policy: mate}
-//! policies:                           # optional
+//! policies:                           # optional; those that answer with chunks of actions are in the module `policy`
 //!   mate: {file: policies/mate.onnx, golden: policies/mate.golden.json, deadline_us: 2000}
 //! envelope: safety_envelope.yaml
 //! provenance: {trainer: tests/data/train.py, demonstrations: "200"}     # optional, free texts
@@ -28,6 +28,7 @@ use swarm_base::Role;
 use swarm_yaml::{Cursor, Document, Field, Mistakes, Value, quoted};
 
 use crate::path::EntryPath;
+use crate::policy::PolicyEntry;
 use crate::sum::Sha256Sum;
 
 /// Name of the manifest in the archive; it is the first entry.
@@ -35,9 +36,6 @@ pub const MANIFEST_NAME: &str = "manifest.yaml";
 
 /// The manifest schema that this code reads and writes.
 pub const SCHEMA_VERSION: u64 = 1;
-
-/// Longest time that a policy may be given for one inference: longer than this, a 100 Hz tick is out of the question.
-const MAX_DEADLINE_US: u32 = 1_000_000;
 
 /// Name of a skill: a lower-case letter, then up to 63 of `a-z 0-9 _`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,17 +79,6 @@ pub struct RoleEntry {
     pub robot_group: String,
 }
 
-/// One policy of the skill.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PolicyEntry {
-    /// The ONNX file.
-    pub file: EntryPath,
-    /// Golden input and output vectors, checked when the artifact is deployed.
-    pub golden: EntryPath,
-    /// Longest time for one inference; a later answer is a failure.
-    pub deadline_us: u32,
-}
-
 /// One file of the archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileEntry {
@@ -102,7 +89,7 @@ pub struct FileEntry {
 }
 
 /// What a skill is, without the list of its files: the contents of `skill.yaml`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SkillSource {
     pub skill_id: SkillId,
     pub version: Version,
@@ -114,7 +101,7 @@ pub struct SkillSource {
 }
 
 /// The manifest of an artifact.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Manifest {
     pub skill: SkillSource,
     /// Every file of the archive except the manifest, sorted by path.
@@ -161,7 +148,7 @@ impl SkillSource {
     /// The files that roles, policies and envelope refer to.
     pub fn referenced_files(&self) -> BTreeSet<&EntryPath> {
         let trees = self.roles.values().map(|role| &role.tree);
-        let policies = self.policies.values().flat_map(|policy| [&policy.file, &policy.golden]);
+        let policies = self.policies.values().flat_map(PolicyEntry::files);
         trees.chain(policies).chain([&self.envelope]).collect()
     }
 }
@@ -221,12 +208,9 @@ impl Manifest {
         if !policies.is_empty() {
             let _ = writeln!(out, "policies:");
         }
-        for (name, PolicyEntry { file, golden, deadline_us }) in policies {
-            let name = quoted(name);
-            let _ = writeln!(
-                out,
-                "  {name}:\n    file: \"{file}\"\n    golden: \"{golden}\"\n    deadline_us: {deadline_us}"
-            );
+        for (name, policy) in policies {
+            let _ = writeln!(out, "  {}:", quoted(name));
+            policy.write(out);
         }
         let _ = writeln!(out, "envelope: \"{envelope}\"");
         if !provenance.is_empty() {
@@ -277,7 +261,7 @@ fn read_skill(fields: &[Field<'_>; 8]) -> Option<SkillSource> {
     // Also of those with mistakes, so that a role naming one of them is not called wrong too.
     let policy_names = policies.get().map(Cursor::names).unwrap_or_default();
     let policies = policies.optional(BTreeMap::new(), |at| {
-        at.mapping("a mapping of names to policies", |_, at| read_policy(at))
+        at.mapping("a mapping of names to policies", |_, at| PolicyEntry::read(at))
     });
     let roles = roles.required("which tree each role runs", |at| read_roles(at, &policy_names));
     let envelope = envelope.required("the path of the safety envelope", Cursor::parse);
@@ -328,15 +312,6 @@ fn read_role(at: &Cursor<'_>, policies: &[&str]) -> Option<RoleEntry> {
     });
     let robot_group = robot_group.required("the robots that may play the role", read_name);
     Some(RoleEntry { tree: tree?, tree_id: tree_id?, policy: policy?, robot_group: robot_group? })
-}
-
-fn read_policy(at: &Cursor<'_>) -> Option<PolicyEntry> {
-    let [file, golden, deadline_us] = at.fields(["file", "golden", "deadline_us"])?;
-    let file = file.required("the path of the ONNX file", Cursor::parse);
-    let golden = golden.required("the path of the golden vectors", Cursor::parse);
-    let deadline_us = deadline_us
-        .required("the longest time for one inference (us)", |at| at.integer(1..=u64::from(MAX_DEADLINE_US)));
-    Some(PolicyEntry { file: file?, golden: golden?, deadline_us: u32::try_from(deadline_us?).ok()? })
 }
 
 /// The files, sorted by path.

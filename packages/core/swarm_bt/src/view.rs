@@ -79,13 +79,6 @@ pub struct ScriptView<'t> {
     script: &'t Script,
 }
 
-impl SlotId {
-    /// Its place among [`Tree::slots`].
-    pub fn index(self) -> usize {
-        self.0 as usize
-    }
-}
-
 impl Tree {
     /// A node with everything that XML says of it.
     pub fn view(&self, uid: u16) -> Option<NodeView<'_>> {
@@ -199,7 +192,7 @@ impl<'t> NodeView<'t> {
     /// The child that a Switch always ticks, where its variable is a literal and so are the cases up to the one that it equals.
     pub fn constant_case(&self) -> Option<usize> {
         let Kind::Switch(at) = self.node.kind else { return None };
-        let Switch { variable, cases } = self.tree.switches.get(at as usize)?;
+        let Switch { variable, cases, .. } = self.tree.switches.get(at as usize)?;
         let Binding::Literal(variable) = variable else { return None };
         let Some(variable) = Variable::of(self.tree, variable) else { return Some(cases.len()) };
         for (place, case) in cases.iter().enumerate() {

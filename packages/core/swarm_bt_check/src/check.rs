@@ -21,7 +21,7 @@ pub struct RoleTree<'t> {
 }
 
 /// What was found, and how hard it was looked for.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
     /// Errors first, then in the order of the trees and their lines.
     pub findings: Vec<Finding>,

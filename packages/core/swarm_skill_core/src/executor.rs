@@ -226,6 +226,12 @@ impl RoleExecutor {
         (&self.spec, &self.tree_state, &mut self.watched)
     }
 
+    /// Paths of the tree's leaves that are under way, in the order of the tree.
+    pub fn active_nodes(&self) -> impl Iterator<Item = &str> {
+        let tree = &self.spec.tree;
+        tree.nodes().iter().filter(|node| self.active.contains_key(&node.uid)).map(|node| node.path.as_str())
+    }
+
     pub fn standing(&self) -> &Standing {
         &self.cooperation.own_report().standing
     }
@@ -272,6 +278,7 @@ impl RoleExecutor {
     }
 
     fn tick_tree(&mut self, inputs: &RoleInputs, dt: f64, velocity: &mut JointVector) {
+        let clock = self.last_tick.unwrap_or_default();
         let Self {
             spec,
             body,
@@ -284,7 +291,7 @@ impl RoleExecutor {
             last_failure,
             ..
         } = self;
-        let context = Context { now: *tree_time, dt, inputs, body, cooperation, velocity };
+        let context = Context { now: *tree_time, clock, dt, inputs, body, cooperation, velocity };
         let mut carrier = Carrier { context, active, last_failure };
         let (tree, now) = (&*spec.tree, *tree_time);
         let answer = match recorder {
@@ -310,6 +317,7 @@ impl RoleExecutor {
         }
         self.halted = true;
         let mut unused = JointVector::zeros();
+        let clock = self.last_tick.unwrap_or_default();
         let Self {
             spec,
             body,
@@ -322,7 +330,8 @@ impl RoleExecutor {
             last_failure,
             ..
         } = self;
-        let context = Context { now: *tree_time, dt, inputs, body, cooperation, velocity: &mut unused };
+        let context =
+            Context { now: *tree_time, clock, dt, inputs, body, cooperation, velocity: &mut unused };
         let mut carrier = Carrier { context, active, last_failure };
         // The only error is that of an `_onHalted` script; every leaf has been halted by then.
         let (tree, now) = (&*spec.tree, *tree_time);

@@ -7,12 +7,15 @@
 //! {"tolerance": 1e-4, "vectors": [{"observation": [0.0, 0.1], "action": [0.5]}]}
 //! ```
 //!
+//! For a policy that answers with chunks, `observation` is all inputs in the order of their names and `action` the chunk, action by action,
+//! both in the network's own units: what stands between them and SI units is in the artifact's statistics.
+//!
 //! `tolerance` is absolute and per value, in the action's own units.
 
 use serde::Deserialize;
 use swarm_base::Duration;
 
-use crate::policy::{Policy, PolicyError};
+use crate::policy::{ChunkModel, Policy, PolicyError};
 
 /// Observations with the answers expected to them.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -77,24 +80,41 @@ impl GoldenVectors {
 
     /// Asks the policy every question. Gives the largest difference of any value, or the first disagreement.
     pub fn check(&self, policy: &mut dyn Policy) -> Result<f64, GoldenError> {
-        let mut largest = 0.0_f64;
         let mut answer = vec![0.0; policy.action_len()];
+        self.ask(policy.observation_len(), policy.action_len(), |observation| {
+            policy.infer(observation, &mut answer, NO_HURRY)?;
+            Ok(answer.clone())
+        })
+    }
+
+    /// As [`Self::check`].
+    pub fn check_chunks(&self, model: &mut dyn ChunkModel) -> Result<f64, GoldenError> {
+        let shape = model.shape().clone();
+        let lens: Vec<usize> = shape.inputs.iter().map(|input| input.steps * input.len).collect();
+        self.ask(lens.iter().sum(), shape.horizon * shape.action_len, |mut observation| {
+            let split = lens.iter().map(|len| observation.split_off(..*len).unwrap_or_default().to_vec());
+            model.infer(&split.collect::<Vec<_>>())
+        })
+    }
+
+    fn ask(
+        &self,
+        observation_len: usize,
+        action_len: usize,
+        mut infer: impl FnMut(&[f32]) -> Result<Vec<f32>, PolicyError>,
+    ) -> Result<f64, GoldenError> {
+        let mut largest = 0.0_f64;
         for (index, vector) in self.vectors.iter().enumerate() {
-            same_length(index, "observation", vector.observation.len(), policy.observation_len())?;
-            same_length(index, "action", vector.action.len(), policy.action_len())?;
-            policy
-                .infer(&vector.observation, &mut answer, NO_HURRY)
-                .map_err(|source| GoldenError::NoAnswer { index, source })?;
+            same_length(index, "observation", vector.observation.len(), observation_len)?;
+            same_length(index, "action", vector.action.len(), action_len)?;
+            let answer =
+                infer(&vector.observation).map_err(|source| GoldenError::NoAnswer { index, source })?;
+            same_length(index, "answer", answer.len(), action_len)?;
             for (value, (&found, &expected)) in answer.iter().zip(&vector.action).enumerate() {
                 let difference = (f64::from(found) - f64::from(expected)).abs();
                 if difference.is_nan() || difference > self.tolerance {
-                    return Err(GoldenError::Differs {
-                        index,
-                        value,
-                        found,
-                        expected,
-                        tolerance: self.tolerance,
-                    });
+                    let tolerance = self.tolerance;
+                    return Err(GoldenError::Differs { index, value, found, expected, tolerance });
                 }
                 largest = largest.max(difference);
             }

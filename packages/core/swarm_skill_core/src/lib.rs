@@ -7,7 +7,9 @@
 //! - *skill*: behaviour trees for the roles leader, follower and spotter, policies, and a safety envelope.
 //! - *run*: one execution of a skill, [`Run`]; *role executor*: one role of a run, [`RoleExecutor`].
 //! - *phase*: a named part of a run that all roles enter together, see [`Cooperation`]; *link*: how roles talk, [`Link`].
-//! - *leaf*: what a tree can ask of a robot, see [`registry`]; *policy*: a learned function that a leaf calls, [`Policy`].
+//! - *leaf*: what a tree can ask of a robot, see [`registry`]; *policy*: a learned function that a leaf calls, [`Policy`], or asks and
+//!   follows, [`ChunkedPolicy`].
+//! - *twin*: a cell without physics, [`Twin`]; *preview*: a run on it, [`preview`].
 //!
 //! # Flow
 //!
@@ -28,10 +30,13 @@ mod link;
 mod message;
 mod motion;
 mod policy;
+mod preview;
+mod robots;
 mod role_io;
 mod run;
 mod shadow;
 mod skill;
+mod twin;
 
 pub use check::leaf_table;
 pub use cooperation::{Cooperation, CooperationConfig, Entry, Leave, PhaseError, Receipt, Timing};
@@ -48,10 +53,18 @@ pub use leaves::{phases, registry};
 pub use link::{LOCAL_QUEUE, Link, LocalLink, contract};
 pub use message::{DecodeError, Report, RoleMessage, Standing};
 pub use motion::MotionLimits;
-pub use policy::{NamedPolicy, Policy, PolicyError};
+pub use policy::{
+    ACTION, Answer, ChunkModel, ChunkPlayer, ChunkedPolicy, Deviation, Due, Feature, InlineRunner,
+    ModelInput, ModelShape, NamedPolicy, ObservationError, Observer, OutOfDistribution, Playing, Policy,
+    PolicyError, PolicyKind, PolicyRunner, Statistics, StatisticsProblem, StatisticsUnreadable, Ticket,
+    Untimed, contract as policy_contract, runner_contract, shape_of,
+};
+pub use preview::{Footprint, Limit, Margin, Place, Preview, PreviewRefusal, Scene, Swept, preview};
+pub use robots::cell_robots;
 pub use role_io::{
     GripperSample, GripperTarget, JointSample, PartSighting, RoleInputs, RoleOutputs, WrenchSample,
 };
 pub use run::{Outcome, REST_RAD_PER_S, Run, RunState, SafetyView};
 pub use shadow::{Departure, Difference, Shadow, Told};
 pub use skill::{CellRobot, Material, Skill, SkillProblem, SkillProblems};
+pub use twin::{Grasps, REACH_M, Twin, TwinArm, TwinPart};

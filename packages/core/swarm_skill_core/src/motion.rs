@@ -68,7 +68,7 @@ impl Mover {
 const POSTURE_GAIN: f64 = 0.5;
 
 /// Feedback on the distance between reference and arm, 1/s: time constant 0.25 s, far below the bandwidth of a velocity drive.
-const FEEDBACK: f64 = 4.0;
+pub(crate) const FEEDBACK: f64 = 4.0;
 
 /// The reference waits for an arm that is this far behind (a gate that slows down, a contact), m or rad.
 const LAG_M: f64 = 0.03;

@@ -180,6 +180,11 @@ impl Run {
         self.executors.iter_mut().map(RoleExecutor::watched)
     }
 
+    /// The roles' executors, in the order of the run's roles.
+    pub fn executors(&self) -> &[RoleExecutor] {
+        &self.executors
+    }
+
     pub fn role_states(&self) -> Vec<RoleState> {
         let canceled = matches!(
             &self.state,

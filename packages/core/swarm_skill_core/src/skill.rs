@@ -4,7 +4,8 @@
 //! 2. Every tree loads: known leaves, known ports, no cycle.
 //! 3. All trees enter the same phases in the same order, so that no barrier waits for a role that never comes.
 //! 4. The static checker finds no error in the trees, alone and side by side ([`swarm_bt_check`]).
-//! 5. Every policy that a tree calls is the one that the manifest gives its role; it loads, and agrees with its golden vectors.
+//! 5. Every policy that a tree calls is the one that the manifest gives its role; it loads, agrees with its golden vectors, and has
+//!    statistics where it needs them. A policy with chunks is loaded anew for every role, since two roles ask it at the same time.
 //!
 //! The envelope is not judged here: that is `swarm_safety_core::compose`, and the limits given are its result.
 
@@ -12,7 +13,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
-use swarm_artifact::{EntryPath, PolicyEntry, SkillSource};
+use swarm_artifact::{ChunkedEntry, EntryPath, PolicyEntry, SkillSource};
 use swarm_base::{Duration, Role};
 use swarm_bt::{LoadErrors, Loader, Tree};
 use swarm_bt_check::{Code, Finding, Given, Limits, Report, RoleTree, check};
@@ -23,7 +24,10 @@ use crate::executor::RoleSpec;
 use crate::golden::{GoldenError, GoldenVectors};
 use crate::leaves::{phases, registry};
 use crate::motion::MotionLimits;
-use crate::policy::{NamedPolicy, Policy};
+use crate::policy::{
+    ChunkedPolicy, ModelShape, NamedPolicy, Policy, PolicyKind, PolicyRunner, Statistics, StatisticsProblem,
+    StatisticsUnreadable, shape_of,
+};
 
 /// One robot of the cell, and the role that it plays.
 #[derive(Clone, Debug)]
@@ -75,6 +79,12 @@ pub enum SkillProblem {
     PhasesDiffer { role: Role, found: String, other: Role, expected: String },
     #[error("the tree of role {role} calls policy '{called}', but the manifest gives the role {given}")]
     PolicyOfRole { role: Role, called: String, given: String },
+    #[error("the tree of role {role} calls policy '{called}' with {leaf}, but it is one for {expected}")]
+    PolicyLeaf { role: Role, called: String, leaf: &'static str, expected: &'static str },
+    #[error("policy '{name}' ({path}): {source}")]
+    StatisticsUnreadable { name: String, path: EntryPath, source: StatisticsUnreadable },
+    #[error("policy '{name}' ({path}): {source}")]
+    Statistics { name: String, path: EntryPath, source: StatisticsProblem },
     #[error("the golden vectors of policy '{name}' ({path}): {source}")]
     Golden { name: String, path: EntryPath, source: GoldenError },
     #[error("policy '{name}' ({path}): {reason}")]
@@ -98,6 +108,14 @@ pub trait Material {
 
     /// Loads a policy and checks it against its golden vectors.
     fn load_policy(&self, onnx: &[u8], golden: &GoldenVectors) -> Result<Arc<Mutex<dyn Policy>>, String>;
+
+    /// Loads a policy that answers with chunks, checks that it has this shape, and checks it against its golden vectors.
+    fn load_chunked(
+        &self,
+        onnx: &[u8],
+        shape: &ModelShape,
+        golden: &GoldenVectors,
+    ) -> Result<Box<dyn PolicyRunner>, String>;
 }
 
 impl Skill {
@@ -130,8 +148,14 @@ impl Skill {
                 });
             }
             let Some(tree) = trees.get(&role) else { continue };
-            check_calls(role, tree, entry.policy.as_deref(), &mut problems);
-            let policy = entry.policy.as_ref().and_then(|name| policies.get(name)).cloned();
+            let given = entry.policy.as_ref().and_then(|name| source.policies.get_key_value(name));
+            check_calls(role, tree, given, &mut problems);
+            let policy = given.and_then(|(name, entry)| match &entry.chunked {
+                None => policies.get(name).cloned(),
+                Some(chunked) => load_chunked(name, entry, chunked, robot.arm.dof(), material)
+                    .map_err(|found| problems.extend(found))
+                    .ok(),
+            });
             roles.push(RoleSpec {
                 role,
                 robot: robot.name.clone(),
@@ -210,27 +234,43 @@ fn common_phases(trees: &BTreeMap<Role, Arc<Tree>>, problems: &mut Vec<SkillProb
     common.map(|(_, phases)| phases).unwrap_or_default()
 }
 
-fn check_calls(role: Role, tree: &Tree, given: Option<&str>, problems: &mut Vec<SkillProblem>) {
-    let calls = tree.nodes().iter().filter(|node| node.id == "RunPolicy");
-    for called in calls.filter_map(|node| tree.literal(node.uid, "policy")).map(ToString::to_string) {
-        if given != Some(called.as_str()) {
-            let given = given.map_or_else(|| "none".into(), |name| format!("'{name}'"));
-            problems.push(SkillProblem::PolicyOfRole { role, called, given });
+fn check_calls(
+    role: Role,
+    tree: &Tree,
+    given: Option<(&String, &PolicyEntry)>,
+    problems: &mut Vec<SkillProblem>,
+) {
+    const LEAVES: [&str; 2] = ["RunPolicy", "FollowPolicy"];
+    for node in tree.nodes() {
+        let Some(leaf) = LEAVES.into_iter().find(|leaf| *leaf == node.id) else { continue };
+        let Some(called) = tree.literal(node.uid, "policy").map(ToString::to_string) else { continue };
+        match given {
+            Some((name, entry)) if *name == called => {
+                let expected = LEAVES[usize::from(entry.chunked.is_some())];
+                if leaf != expected {
+                    problems.push(SkillProblem::PolicyLeaf { role, called, leaf, expected });
+                }
+            }
+            _ => {
+                let given = given.map_or_else(|| "none".into(), |(name, _)| format!("'{name}'"));
+                problems.push(SkillProblem::PolicyOfRole { role, called, given });
+            }
         }
     }
 }
 
+/// Those that answer every tick.
 fn load_policies(
     source: &SkillSource,
     material: &dyn Material,
     problems: &mut Vec<SkillProblem>,
 ) -> BTreeMap<String, NamedPolicy> {
     let mut policies = BTreeMap::new();
-    for (name, entry) in &source.policies {
-        match load_policy(name, entry, material) {
+    for (name, entry) in source.policies.iter().filter(|(_, entry)| entry.chunked.is_none()) {
+        let loaded = load(name, entry, material, |onnx, golden| material.load_policy(onnx, golden));
+        match loaded {
             Ok(policy) => {
-                let deadline = Duration::from_micros(entry.deadline_us.into());
-                policies.insert(name.clone(), NamedPolicy { name: name.clone(), deadline, policy });
+                policies.insert(name.clone(), named(name, entry, PolicyKind::Reactive(policy)));
             }
             Err(problem) => problems.push(problem),
         }
@@ -238,18 +278,49 @@ fn load_policies(
     policies
 }
 
-fn load_policy(
+/// One that answers with chunks, for an arm of so many joints.
+fn load_chunked(
+    name: &str,
+    entry: &PolicyEntry,
+    chunked: &ChunkedEntry,
+    dof: usize,
+    material: &dyn Material,
+) -> Result<NamedPolicy, Vec<SkillProblem>> {
+    let path = || chunked.statistics.clone();
+    let statistics = material
+        .read(&chunked.statistics)
+        .map_err(|reason| vec![SkillProblem::Unreadable { path: path(), reason }])?;
+    let statistics = Statistics::parse(&String::from_utf8_lossy(&statistics)).map_err(|source| {
+        vec![SkillProblem::StatisticsUnreadable { name: name.to_owned(), path: path(), source }]
+    })?;
+    let shape = shape_of(chunked, dof);
+    let runner = load(name, entry, material, |onnx, golden| material.load_chunked(onnx, &shape, golden))
+        .map_err(|problem| vec![problem])?;
+    let policy = ChunkedPolicy::new(chunked.clone(), dof, &statistics, runner).map_err(|problems| {
+        let problem = |source| SkillProblem::Statistics { name: name.to_owned(), path: path(), source };
+        problems.into_iter().map(problem).collect::<Vec<_>>()
+    })?;
+    Ok(named(name, entry, PolicyKind::Chunked(Arc::new(policy))))
+}
+
+fn named(name: &str, entry: &PolicyEntry, kind: PolicyKind) -> NamedPolicy {
+    NamedPolicy { name: name.to_owned(), deadline: Duration::from_micros(entry.deadline_us.into()), kind }
+}
+
+/// Reads the files of a policy, and makes it.
+fn load<T>(
     name: &str,
     entry: &PolicyEntry,
     material: &dyn Material,
-) -> Result<Arc<Mutex<dyn Policy>>, SkillProblem> {
+    make: impl FnOnce(&[u8], &GoldenVectors) -> Result<T, String>,
+) -> Result<T, SkillProblem> {
     let read = |path: &EntryPath| {
         material.read(path).map_err(|reason| SkillProblem::Unreadable { path: path.clone(), reason })
     };
     let golden = GoldenVectors::parse(&String::from_utf8_lossy(&read(&entry.golden)?)).map_err(|source| {
         SkillProblem::Golden { name: name.to_owned(), path: entry.golden.clone(), source }
     })?;
-    material.load_policy(&read(&entry.file)?, &golden).map_err(|reason| SkillProblem::Policy {
+    make(&read(&entry.file)?, &golden).map_err(|reason| SkillProblem::Policy {
         name: name.to_owned(),
         path: entry.file.clone(),
         reason,
@@ -276,6 +347,15 @@ mod tests {
         }
 
         fn load_policy(&self, _: &[u8], _: &GoldenVectors) -> Result<Arc<Mutex<dyn Policy>>, String> {
+            Err("there are no policies here".into())
+        }
+
+        fn load_chunked(
+            &self,
+            _: &[u8],
+            _: &ModelShape,
+            _: &GoldenVectors,
+        ) -> Result<Box<dyn PolicyRunner>, String> {
             Err("there are no policies here".into())
         }
     }

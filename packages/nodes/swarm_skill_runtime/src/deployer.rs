@@ -9,10 +9,10 @@ use semver::Version;
 use swarm_artifact::{ArtifactId, EntryPath, Intent, Trust};
 use swarm_base::ErrorChain;
 use swarm_metrics::Metrics;
-use swarm_onnx::{Lengths, OnnxPolicy, OnnxRuntime};
+use swarm_onnx::{Lengths, OnnxChunks, OnnxPolicy, OnnxRuntime, Provider, ThreadedRunner};
 use swarm_skill_core::{
-    ACTION_LEN, Busy, Deployment, GoldenVectors, Material, Next, OBSERVATION_LEN, Policy, Request, Skill,
-    Step,
+    ACTION_LEN, Busy, Deployment, GoldenVectors, Material, ModelShape, Next, OBSERVATION_LEN, Policy,
+    PolicyRunner, Request, Skill, Step,
 };
 use swarm_store::{Object, Store};
 
@@ -79,6 +79,8 @@ pub struct Places {
     pub trust_file: PathBuf,
     /// Library of ONNX Runtime; loaded when the first policy is.
     pub onnx_runtime: PathBuf,
+    /// What policies compute on.
+    pub provider: Provider,
 }
 
 /// Deploys, one order at a time. Shared between the services and the control loop.
@@ -226,7 +228,7 @@ impl Deployer {
 
     fn check(&self, object: &Object) -> Result<ActiveSkill, String> {
         let source = &object.manifest().skill;
-        let material = Files { object, onnx_runtime: &self.places.onnx_runtime, metrics: &self.metrics };
+        let material = Files { object, places: &self.places, metrics: &self.metrics };
         let envelope = material.read(&source.envelope)?;
         let robots = self
             .robots
@@ -276,7 +278,7 @@ impl Deployer {
 /// The files of an artifact in the store, and ONNX Runtime for its policies.
 struct Files<'a> {
     object: &'a Object,
-    onnx_runtime: &'a Path,
+    places: &'a Places,
     metrics: &'a Arc<Metrics>,
 }
 
@@ -286,9 +288,29 @@ impl Material for Files<'_> {
     }
 
     fn load_policy(&self, onnx: &[u8], golden: &GoldenVectors) -> Result<Arc<Mutex<dyn Policy>>, String> {
-        let runtime = OnnxRuntime::load(self.onnx_runtime).map_err(|error| error.to_string())?;
         let lengths = Lengths { observation: OBSERVATION_LEN, action: ACTION_LEN };
-        let policy = OnnxPolicy::load(runtime, onnx, lengths, golden).map_err(|error| error.to_string())?;
+        let policy =
+            OnnxPolicy::load(self.runtime()?, onnx, lengths, golden).map_err(|error| error.to_string())?;
         Ok(Arc::new(Mutex::new(Counted::new(policy, Arc::clone(self.metrics)))))
+    }
+
+    fn load_chunked(
+        &self,
+        onnx: &[u8],
+        shape: &ModelShape,
+        golden: &GoldenVectors,
+    ) -> Result<Box<dyn PolicyRunner>, String> {
+        let model = OnnxChunks::load(self.runtime()?, onnx, shape.clone(), golden)
+            .map_err(|error| error.to_string())?;
+        let runner = ThreadedRunner::start(model)
+            .map_err(|error| format!("cannot start a thread for the policy: {error}"))?;
+        Ok(Box::new(runner))
+    }
+}
+
+impl Files<'_> {
+    fn runtime(&self) -> Result<OnnxRuntime, String> {
+        let runtime = OnnxRuntime::load(&self.places.onnx_runtime).map_err(|error| error.to_string())?;
+        Ok(runtime.on(self.places.provider))
     }
 }

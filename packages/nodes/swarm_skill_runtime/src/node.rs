@@ -120,8 +120,18 @@ pub fn run() -> anyhow::Result<()> {
         &library,
         "Library of ONNX Runtime; default from the environment variable ORT_DYLIB_PATH",
     );
+    let provider = shell.declare(
+        ParameterSpec::<String>::new("policy_provider", "cpu")
+            .describe("What policies compute on: cpu, cuda or cuda:1; a skill is refused where ONNX Runtime lacks it")
+            .required()
+            .read_only(),
+    );
     let view = view_parameters(&shell);
     shell.check_parameters()?;
+    let provider = provider
+        .get()
+        .parse::<swarm_onnx::Provider>()
+        .map_err(|error| anyhow::anyhow!("parameter policy_provider: {error}"))?;
 
     let robots = Arc::new(Robots::load(&cell.config, &|file| {
         cell.read_text(file).map_err(|error| anyhow::anyhow!("{}", ErrorChain(&error)))
@@ -130,6 +140,7 @@ pub fn run() -> anyhow::Result<()> {
         store: PathBuf::from(store.get()),
         trust_file: PathBuf::from(trust_file.get()),
         onnx_runtime: PathBuf::from(library.get()),
+        provider,
     };
     let timing = Timing {
         peer_timeout: Duration::from_millis(peer_timeout.get().unsigned_abs()),

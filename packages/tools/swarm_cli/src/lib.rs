@@ -1,4 +1,4 @@
-//! `cell`, the operator's command line: keys, packaging, signing and verifying of skill artifacts, the check of a cell's
+//! `cell`, the operator's command line: keys, packaging, signing, verifying and previewing of skill artifacts, the check of a cell's
 //! declaration, the kinematics of its arms, the safety decision, and the black box.
 //!
 //! One module per command under `commands`; each has its arguments and a `run` that reads top to bottom. What a command
@@ -34,7 +34,7 @@ use swarm_base::ErrorChain;
 
 pub use commands::verify::{Question, judge};
 
-/// Keys, packages, signatures and checks of cooperative skill artifacts; check of a cell's declaration; kinematics of arms;
+/// Keys, packages, signatures, checks and previews of cooperative skill artifacts; check of a cell's declaration; kinematics of arms;
 /// the safety decision and its black box.
 ///
 /// Exit codes: 0 done or good, 1 refused, 2 could not do it.
@@ -53,6 +53,7 @@ enum Command {
     Sign(commands::sign::Args),
     Verify(commands::verify::Args),
     Inspect(commands::inspect::Args),
+    Preview(commands::preview::Args),
     #[command(subcommand)]
     Config(commands::config::Config),
     #[command(subcommand)]
@@ -91,6 +92,7 @@ pub fn run() -> ExitCode {
         Command::Sign(args) => commands::sign::run(&args),
         Command::Verify(args) => commands::verify::run(&args),
         Command::Inspect(args) => commands::inspect::run(&args),
+        Command::Preview(args) => commands::preview::run(&args),
         Command::Config(command) => commands::config::run(&command),
         Command::Kinematics(command) => commands::kinematics::run(&command),
         Command::FitCapsules(args) => commands::fit_capsules::run(&args),

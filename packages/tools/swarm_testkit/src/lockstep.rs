@@ -9,32 +9,29 @@
 //! 2. The drivers get its velocities, its permit and its gripper targets; the physics moves on.
 //! 3. Every fifth cycle the runtime ticks; its wishes become commands for the next cycle.
 
-mod material;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use nalgebra::Vector3;
-use swarm_artifact::SkillSource;
+use swarm_artifact::{EntryPath, SkillSource};
 use swarm_base::{Duration, Role, Time};
 use swarm_cell::CellConfig;
-use swarm_kinematics::{ArmModel, JointVector};
+use swarm_kinematics::JointVector;
 use swarm_mujoco::driver::{Permit, VelocityCommand};
-use swarm_mujoco::{CONTROL_PERIOD, Cell, Commands, GripperCommand, Observation, Options, RobotState};
+use swarm_mujoco::{CONTROL_PERIOD, Cell, Commands, GripperCommand, Observation, Options, Parts, RobotState};
+use swarm_onnx::VirtualTime;
 use swarm_safety_core::{
-    CommandSample, Config, EnvelopeFile, GripperSample, Inputs, JointSample, ResetRequest, RobotShape,
-    SafetyState, State, Tolerances, Verdict, WrenchSample, step,
+    CommandSample, Config, EnvelopeFile, GripperSample, Inputs, JointSample, ResetRequest, SafetyState,
+    State, Tolerances, Verdict, WrenchSample, step,
 };
 use swarm_skill_core::{
-    CellRobot, INPUT_TIMEOUT, LocalLink, MotionLimits, Outcome, PartSighting, RoleInputs, Run, RunIdentity,
-    RunState, SafetyView, Skill, Timing,
+    LocalLink, Outcome, PartSighting, RoleInputs, Run, RunIdentity, RunState, SafetyView, Skill, Timing,
+    cell_robots,
 };
 
 use crate::arms::load_arms;
-use material::SkillFolder;
 
 const CYCLES_PER_TICK: u64 = 5;
 /// No run of the demo skill takes longer, s.
@@ -122,14 +119,14 @@ impl LockstepCell {
         let role_of = swarm_safety_setup::roles(config);
         let safety_config = swarm_safety_setup::config(
             config,
-            arms.clone(),
+            arms,
             ceiling,
             swarm_safety_core::Timing::default(),
             Tolerances::default(),
         )?
         .with_envelope(Some(&envelope), &role_of, 1)?;
-        let robots = cell_robots(config, &arms, ceiling, &envelope, &role_of)?;
-        let skill = Skill::assemble(&source, &robots, &SkillFolder(skill_dir.to_owned()))?;
+        let robots = cell_robots(config, &safety_config);
+        let skill = Skill::assemble(&source, &robots, &skill_folder(skill_dir))?;
         let robots_by_role = skill
             .roles
             .iter()
@@ -158,6 +155,17 @@ impl LockstepCell {
     /// What the gate decides by: the ceiling under the skill's envelope.
     pub fn safety_config(&self) -> &Config {
         &self.safety_config
+    }
+
+    /// Where the parts lie when a run of that seed starts.
+    pub fn parts_at_start(&mut self, seed: u64) -> Parts {
+        self.last = self.cell.reset(seed);
+        self.last.parts
+    }
+
+    /// The skill as it is run here.
+    pub fn skill(&self) -> &Skill {
+        &self.skill
     }
 
     /// Runs the skill once from the start that `seed` gives.
@@ -392,6 +400,15 @@ impl LockstepCell {
     }
 }
 
+/// A skill's source folder, its policies on the virtual clock.
+fn skill_folder(folder: &Path) -> VirtualTime<impl Fn(&EntryPath) -> Result<Vec<u8>, String>> {
+    let read = |path: &EntryPath| {
+        let file = folder.join(path.as_str());
+        fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))
+    };
+    VirtualTime { read, library: std::env::var_os("ORT_DYLIB_PATH").map(Into::into) }
+}
+
 fn note_phases(run: &Run, now: Time, report: &mut RunReport) {
     for state in run.role_states() {
         let last = report.phases.iter().rev().find(|(_, role, _)| *role == state.role);
@@ -403,45 +420,4 @@ fn note_phases(run: &Run, now: Time, report: &mut RunReport) {
 
 fn vector(values: &[f64]) -> JointVector {
     JointVector::from_fn(|i, _| values.get(i).copied().unwrap_or(0.0))
-}
-
-fn cell_robots(
-    config: &CellConfig,
-    arms: &[ArmModel],
-    ceiling: &EnvelopeFile,
-    envelope: &EnvelopeFile,
-    roles: &[Option<&str>],
-) -> Result<BTreeMap<Role, CellRobot>> {
-    let shapes: Vec<RobotShape> = config
-        .robots
-        .iter()
-        .zip(arms)
-        .zip(roles)
-        .map(|((robot, arm), role)| RobotShape { name: &robot.name, role: *role, dof: arm.dof() })
-        .collect();
-    let in_force = envelope.under(&ceiling.ceiling(&shapes)?, &shapes)?;
-    let mut robots = BTreeMap::new();
-    for (index, (robot, arm)) in config.robots.iter().zip(arms).enumerate() {
-        let Some(role) = roles[index] else { continue };
-        let limits = &in_force.robots[index];
-        robots.insert(
-            role.parse()?,
-            CellRobot {
-                name: robot.name.clone(),
-                model: robot.model.to_string(),
-                arm: Arc::new(arm.clone()),
-                tool: robot.load(),
-                home: arm
-                    .joint_vector(&robot.home_rad)
-                    .ok_or_else(|| anyhow!("home_rad of {} does not fit", robot.name))?,
-                limits: MotionLimits::within(
-                    limits.tcp_speed_m_s,
-                    &limits.joints.velocity,
-                    &limits.joints.acceleration,
-                ),
-                input_timeout: INPUT_TIMEOUT,
-            },
-        );
-    }
-    Ok(robots)
 }

@@ -53,3 +53,49 @@ write(
     [tensor("action", [1, 3])],
     [helper.make_node("Reciprocal", ["observation"], ["action"])],
 )
+
+# A policy with chunks: two steps of three joints and one more input in, four actions of three joints out. Action k is the last step's
+# joints, plus k times the other input.
+STATE, OTHER = "observation.state", "observation.environment_state"
+
+
+def chunks(name, state=(1, 2, 3), other=(1, 1), action=(1, 4, 3), horizon=4):
+    constants = [
+        helper.make_tensor("last", TensorProto.INT64, [1], [1]),
+        helper.make_tensor("axis", TensorProto.INT64, [1], [2]),
+        helper.make_tensor("k", FLOAT, [1, horizon, 1], [float(k) for k in range(horizon)]),
+        helper.make_tensor("ones", FLOAT, [1, horizon, 1], [1.0] * horizon),
+    ]
+    nodes = [
+        helper.make_node("Gather", [STATE, "last"], ["now"], axis=1),
+        helper.make_node("Mul", ["now", "ones"], ["still"]),
+        helper.make_node("Unsqueeze", [OTHER, "axis"], ["each"]),
+        helper.make_node("Mul", ["k", "each"], ["ramp"]),
+        helper.make_node("Add", ["still", "ramp"], ["action"]),
+    ]
+    write(name, [tensor(STATE, state), tensor(OTHER, other)], [tensor("action", action)], nodes, constants)
+
+
+chunks("chunks")
+chunks("chunks_open", ["batch", "steps", 3], ["batch", 1], ["batch", "horizon", 3])
+chunks("chunks_long", action=(1, 5, 3), horizon=5)
+# As many actions as steps, and three: nobody knows before it is asked.
+write(
+    "chunks_any",
+    [tensor(STATE, ["batch", "steps", 3]), tensor(OTHER, ["batch", 1])],
+    [tensor("action", ["batch", "horizon", 3])],
+    [
+        helper.make_node("Gather", [STATE, "last"], ["now"], axis=1),
+        helper.make_node("Shape", [STATE], ["shape"], start=1, end=2),
+        helper.make_node("Add", ["shape", "three"], ["horizon"]),
+        helper.make_node("Concat", ["last", "horizon", "last"], ["ramp"], axis=0),
+        helper.make_node("Expand", ["now", "ramp"], ["still"]),
+        helper.make_node("Unsqueeze", [OTHER, "axis"], ["each"]),
+        helper.make_node("Add", ["still", "each"], ["action"]),
+    ],
+    [
+        helper.make_tensor("last", TensorProto.INT64, [1], [1]),
+        helper.make_tensor("axis", TensorProto.INT64, [1], [2]),
+        helper.make_tensor("three", TensorProto.INT64, [1], [3]),
+    ],
+)

@@ -1,8 +1,9 @@
 //! The leaf that lets a policy mate two parts.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use nalgebra::Isometry3;
+use swarm_base::Duration;
 use swarm_bt::LeafCall;
 
 use super::moves::{held, located};
@@ -12,12 +13,13 @@ use crate::insertion::{
     ACTION_LEN, Insertion, InsertionInputs, InsertionWatch, OBSERVATION_LEN, clip_action, is_finite, observe,
     tcp_twist_in_world,
 };
-use crate::policy::NamedPolicy;
+use crate::policy::{NamedPolicy, Policy, PolicyKind};
 
 /// Observe, infer, move, until the part is seated. A late answer, or one that is no number, is FAILURE.
 #[derive(Debug)]
 pub(super) struct RunPolicy {
-    policy: NamedPolicy,
+    policy: Arc<Mutex<dyn Policy>>,
+    deadline: Duration,
     pocket_in_world: Isometry3<f64>,
     tip_in_tcp: Isometry3<f64>,
     previous_action: [f64; ACTION_LEN],
@@ -28,12 +30,13 @@ impl RunPolicy {
     pub(super) fn new(call: &LeafCall<'_>, context: &Context<'_>) -> Result<Self, Failure> {
         let (name, pocket, tip): (String, String, String) =
             (call.get("policy")?, call.get("pocket")?, call.get("tip")?);
-        let known = context.body.policy.as_ref().map_or("none", |policy| policy.name.as_str());
-        let policy = context.body.policy.clone().filter(|policy| policy.name == name).ok_or_else(|| {
-            Failure(format!("policy '{name}' is not this role's; the manifest gives it {known}"))
-        })?;
+        let policy = of_role(context, &name)?;
+        let PolicyKind::Reactive(function) = policy.kind else {
+            return Err(Failure(format!("policy '{name}' answers with chunks of actions; use FollowPolicy")));
+        };
         Ok(Self {
-            policy,
+            policy: function,
+            deadline: policy.deadline,
             pocket_in_world: located(&context.body.memory, &pocket)?,
             tip_in_tcp: held(&context.body.memory, &tip)?,
             previous_action: [0.0; ACTION_LEN],
@@ -64,11 +67,10 @@ impl Behaviour for RunPolicy {
         }
         let mut answer = [0.0_f32; ACTION_LEN];
         self.policy
-            .policy
             .lock()
             // A poisoned lock means that another run's thread panicked in an inference; the session itself is still whole.
             .unwrap_or_else(PoisonError::into_inner)
-            .infer(&observation, &mut answer, self.policy.deadline)?;
+            .infer(&observation, &mut answer, self.deadline)?;
         let action =
             clip_action(&answer).ok_or_else(|| Failure("the policy's answer is not finite".into()))?;
         self.previous_action = action;
@@ -77,4 +79,15 @@ impl Behaviour for RunPolicy {
         *context.velocity = body.mover.servo(&body.arm, &context.inputs.joints.q, &twist).qd;
         Ok(Progress::Running)
     }
+}
+
+/// The role's policy, if it is the one that is asked for.
+pub(super) fn of_role(context: &Context<'_>, name: &str) -> Result<NamedPolicy, Failure> {
+    let known = context.body.policy.as_ref().map_or("none", |policy| policy.name.as_str());
+    context
+        .body
+        .policy
+        .clone()
+        .filter(|policy| policy.name == name)
+        .ok_or_else(|| Failure(format!("policy '{name}' is not this role's; the manifest gives it {known}")))
 }

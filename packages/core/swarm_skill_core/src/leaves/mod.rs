@@ -17,6 +17,7 @@
 //! | `Grip` | width, force, timeout_s | a part is held; FAILURE if the fingers meet |
 //! | `Release` | width, force, timeout_s | fingers open |
 //! | `RunPolicy` | policy, pocket, tip | part seated; FAILURE if late, too hard, too slow |
+//! | `FollowPolicy` | policy, duration_s, force | after that time; FAILURE if an observation is missing or strange, or an answer late |
 //! | `WaitForce` | min_n, timeout_s | contact force reached |
 //! | `ForceBelow` (condition) | role (empty = own), limit_n | |
 //! | `CheckAlignment` (condition) | part, relative_to, max_offset_m, max_tilt_rad, within_m | SUCCESS too if the parts are further apart than within_m |
@@ -26,6 +27,7 @@
 //! | `AbortRun` | reason | at once, for every role |
 
 mod cooperate;
+mod follow;
 mod grip;
 mod insert;
 mod moves;
@@ -45,6 +47,8 @@ use crate::role_io::RoleInputs;
 pub(crate) struct Context<'a> {
     /// The tree's time: it stands still while the role holds.
     pub(crate) now: Time,
+    /// The time of measurements, which goes on.
+    pub(crate) clock: Time,
     /// Seconds since the last tick of the role.
     pub(crate) dt: f64,
     pub(crate) inputs: &'a RoleInputs,
@@ -115,6 +119,12 @@ pub fn registry() -> Registry {
             "3.0",
         ))
         .leaf(LeafModel::action("RunPolicy").input("policy", Str).input("pocket", Str).input("tip", Str))
+        .leaf(
+            LeafModel::action("FollowPolicy")
+                .input("policy", Str)
+                .input("duration_s", Float)
+                .input_or("force", Float, "20.0"),
+        )
         .leaf(LeafModel::action("WaitForce").input("min_n", Float).input_or("timeout_s", Float, "5.0"))
         .leaf(LeafModel::condition("ForceBelow").input_or("role", Str, "").input("limit_n", Float))
         .leaf(
@@ -173,6 +183,7 @@ pub(crate) fn make(call: &LeafCall<'_>, context: &mut Context<'_>) -> Result<Box
         "Grip" => Box::new(grip::Fingers::grip(call, context)?),
         "Release" => Box::new(grip::Fingers::release(call, context)?),
         "RunPolicy" => Box::new(insert::RunPolicy::new(call, context)?),
+        "FollowPolicy" => Box::new(follow::FollowPolicy::new(call, context)?),
         // The loader refuses a tree with a leaf that is not in the registry.
         other => return Err(Failure(format!("there is no behaviour for leaf '{other}'"))),
     })

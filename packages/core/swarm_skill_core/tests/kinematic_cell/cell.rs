@@ -1,6 +1,5 @@
 //! A cell of three arms without physics.
 
-use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,24 +9,23 @@ use swarm_base::{Duration, Role, Time};
 use swarm_bt::Loader;
 use swarm_bt_log::{Recipe, Recorder};
 use swarm_cell::{ArmError, CellConfig, arm_models};
-use swarm_kinematics::{ArmModel, JointVector, Load};
+use swarm_kinematics::JointVector;
 use swarm_skill_core::{
-    GripperSample, INPUT_TIMEOUT, JointSample, Link, LocalLink, MotionLimits, NamedPolicy, Outcome,
-    PartSighting, Policy, PolicyError, RoleInputs, RoleMessage, RoleSpec, Run, RunIdentity, RunState,
-    SafetyView, Timing, WrenchSample, phases, registry,
+    Grasps, INPUT_TIMEOUT, Link, LocalLink, MotionLimits, NamedPolicy, Outcome, Policy, PolicyError,
+    PolicyKind, RoleInputs, RoleMessage, RoleSpec, Run, RunIdentity, RunState, SafetyView, Timing, Twin,
+    TwinArm, TwinPart, phases, registry,
 };
 
 pub(crate) const PART_A: &str = "part_a";
 pub(crate) const PART_B: &str = "part_b";
 
 const TICK: Duration = Duration::from_millis(10);
-const FINGER_SPEED_M_PER_S: f64 = 0.1;
 
 /// The envelope's limit of the tool's speed.
 pub(crate) const TCP_SPEED_M_PER_S: f64 = 0.35;
 
-const CELL: &str = include_str!("../../../../../config/cell.yaml");
-const TREES: [(Role, &str); 3] = [
+pub(crate) const CELL: &str = include_str!("../../../../../config/cell.yaml");
+pub(crate) const TREES: [(Role, &str); 3] = [
     (Role::Leader, include_str!("../../../../../tests/data/cooperative_assembly/trees/leader.xml")),
     (Role::Follower, include_str!("../../../../../tests/data/cooperative_assembly/trees/follower.xml")),
     (Role::Spotter, include_str!("../../../../../tests/data/cooperative_assembly/trees/spotter.xml")),
@@ -40,15 +38,12 @@ pub(crate) struct Cell {
     pub(crate) silent_wrench: Option<Role>,
     /// A part that no camera sees.
     pub(crate) hidden: Option<&'static str>,
-    /// A part that no fingers can hold.
-    pub(crate) slippery: Option<&'static str>,
     /// A force on every tool, N.
     pub(crate) push_n: f64,
     pub(crate) fastest_tcp_m_per_s: f64,
     pub(crate) largest_velocity_share: f64,
     pub(crate) largest_change_share: f64,
-    robots: Vec<Robot>,
-    parts: BTreeMap<&'static str, Isometry3<f64>>,
+    twin: Twin,
     cut: Vec<(Role, Arc<AtomicBool>)>,
 }
 
@@ -72,26 +67,27 @@ impl Write for Stream {
     }
 }
 
-struct Robot {
-    role: Role,
-    arm: Arc<ArmModel>,
-    tool: Load,
-    q: JointVector,
-    qd: JointVector,
-    width_m: f64,
-    holds: Option<(&'static str, Isometry3<f64>)>,
-}
-
 /// Where fingers find a part: grasp in the part's frame, width there.
 const GRASPS: [(&str, [f64; 3], f64); 2] =
     [(PART_A, [-0.160, 0.0, -0.025], 0.030), (PART_B, [0.0, 0.0, 0.055], 0.020)];
+
+/// Where they lie at first.
+pub(crate) fn parts() -> Vec<TwinPart> {
+    let starts = [pose([-0.11, -0.29, 0.045], 0.15), pose([0.29, -0.29, 0.0], -0.15)];
+    let parts = GRASPS.into_iter().zip(starts).map(|((name, grasp, width_m), in_world)| TwinPart {
+        name: name.into(),
+        in_world,
+        grasps: Grasps::At(vec![(grasp.into(), width_m)]),
+    });
+    parts.collect()
+}
 
 impl Cell {
     pub(crate) fn new(policy: StraightDown) -> Self {
         let policy = NamedPolicy {
             name: "insert_peg".into(),
             deadline: Duration::from_micros(2_000),
-            policy: Arc::new(Mutex::new(policy)),
+            kind: PolicyKind::Reactive(Arc::new(Mutex::new(policy))),
         };
         let specs: Vec<RoleSpec> = TREES.into_iter().map(|(role, xml)| spec(role, xml, &policy)).collect();
         let identity = RunIdentity {
@@ -106,34 +102,20 @@ impl Cell {
         let links = links
             .map(|(link, (_, cut))| Box::new(Cuttable { link, cut: Arc::clone(cut) }) as Box<dyn Link>)
             .collect();
-        let robots = specs
-            .iter()
-            .map(|spec| Robot {
-                role: spec.role,
-                arm: Arc::clone(&spec.arm),
-                tool: spec.tool,
-                q: spec.home,
-                qd: JointVector::zeros(),
-                width_m: 0.04,
-                holds: None,
-            })
-            .collect();
+        let arms =
+            specs.iter().map(|spec| TwinArm::new(Arc::clone(&spec.arm), spec.tool, spec.home)).collect();
+        let twin = Twin::new(arms, parts());
         Self {
             run: Run::new(specs, identity, links, 4, Time::ZERO),
             now: Time::ZERO,
             safety: SafetyView { epoch: 4, permits_motion: true, state: "READY".into() },
             silent_wrench: None,
             hidden: None,
-            slippery: None,
             push_n: 0.0,
             fastest_tcp_m_per_s: 0.0,
             largest_velocity_share: 0.0,
             largest_change_share: 0.0,
-            robots,
-            parts: BTreeMap::from([
-                (PART_A, pose([-0.11, -0.29, 0.045], 0.15)),
-                (PART_B, pose([0.29, -0.29, 0.0], -0.15)),
-            ]),
+            twin,
             cut,
         }
     }
@@ -184,25 +166,31 @@ impl Cell {
         cut.store(true, Ordering::SeqCst);
     }
 
+    /// No fingers can hold the part.
+    pub(crate) fn make_slippery(&mut self, part: &str) {
+        self.twin.part_mut(part).unwrap().grasps = Grasps::At(Vec::new());
+    }
+
     pub(crate) fn moving_robots(&self) -> usize {
-        self.robots.iter().filter(|robot| robot.qd != JointVector::zeros()).count()
+        self.twin.arms().iter().filter(|robot| robot.qd != JointVector::zeros()).count()
     }
 
     pub(crate) fn positions(&self) -> Vec<JointVector> {
-        self.robots.iter().map(|robot| robot.q).collect()
+        self.twin.arms().iter().map(|robot| robot.q).collect()
     }
 
     pub(crate) fn part_in(&self, part: &str, other: &str) -> Isometry3<f64> {
-        self.parts[other].inverse() * self.parts[part]
+        self.twin.part_in_world(other).unwrap().inverse() * self.twin.part_in_world(part).unwrap()
     }
 
     fn step(&mut self) -> RunState {
         self.now = self.now + TICK;
-        let inputs: Vec<RoleInputs> = self.robots.iter().map(|robot| self.inputs(robot)).collect();
+        let inputs: Vec<RoleInputs> = (0..self.twin.arms().len()).map(|index| self.inputs(index)).collect();
         let state = self.run.tick(&inputs, &self.safety, self.now).clone();
         let outputs: Vec<_> = self.run.outputs().map(|(spec, wish)| (spec.limits, *wish)).collect();
         let dt = TICK.as_secs_f64();
-        for (robot, (limits, wish)) in self.robots.iter_mut().zip(outputs) {
+        for (index, (limits, wish)) in outputs.into_iter().enumerate() {
+            let robot = &self.twin.arms()[index];
             let share = |values: JointVector, limits: JointVector| {
                 values
                     .zip_map(
@@ -215,85 +203,32 @@ impl Cell {
                 self.largest_velocity_share.max(share(wish.velocity, limits.joint_rad_per_s));
             let change = (wish.velocity - robot.qd) / dt;
             self.largest_change_share = self.largest_change_share.max(share(change, limits.joint_rad_per_s2));
-            let before = robot.tcp().translation.vector;
-            robot.qd = wish.velocity;
-            robot.q += wish.velocity * dt;
-            let speed = (robot.tcp().translation.vector - before).norm() / dt;
+            let before = robot.tool_in_world().translation.vector;
+            self.twin.advance(index, &wish, dt);
+            let speed = (self.twin.arms()[index].tool_in_world().translation.vector - before).norm() / dt;
             self.fastest_tcp_m_per_s = self.fastest_tcp_m_per_s.max(speed);
-            if let Some(target) = wish.gripper {
-                robot.move_fingers(target.width_m, FINGER_SPEED_M_PER_S * dt, &self.parts, self.slippery);
-            }
-            if let Some((part, in_tcp)) = robot.holds {
-                self.parts.insert(part, robot.tcp() * in_tcp);
-            }
         }
         state
     }
 
-    fn inputs(&self, robot: &Robot) -> RoleInputs {
-        let poses = robot.arm.forward(&robot.q);
-        let flange = robot.arm.flange(&poses);
-        let mut wrench = robot.tool.weight(&flange);
+    fn inputs(&self, index: usize) -> RoleInputs {
+        let mut inputs = self.twin.inputs(index, self.now);
+        let arm = &self.twin.arms()[index].arm;
+        let flange = arm.flange(&arm.forward(&inputs.joints.q));
         let push = flange.rotation.inverse() * Vector3::new(0.0, 0.0, self.push_n);
         for i in 0..3 {
-            wrench[i] += push[i];
+            inputs.wrench.flange[i] += push[i];
         }
-        let silent = self.silent_wrench == Some(robot.role);
-        // 25 images per second.
-        let seen_at = Time(self.now.0 - self.now.0 % 40_000_000);
-        RoleInputs {
-            joints: JointSample { q: robot.q, qd: robot.qd, at: self.now },
-            wrench: WrenchSample {
-                flange: wrench.into(),
-                at: if silent { Time(self.silent_since()) } else { self.now },
-            },
-            gripper: Some(GripperSample {
-                width_m: robot.width_m,
-                force_n: 0.0,
-                holding: robot.holds.is_some(),
-            }),
-            parts: self
-                .parts
-                .iter()
-                .filter(|(part, _)| Some(**part) != self.hidden)
-                .map(|(part, pose)| PartSighting { part: (*part).into(), in_world: *pose, at: seen_at })
-                .collect(),
+        if self.silent_wrench == Some(TREES[index].0) {
+            inputs.wrench.at = Time(self.silent_since());
         }
+        inputs.parts.retain(|sighting| Some(sighting.part.as_str()) != self.hidden);
+        inputs
     }
 
     /// A sensor that fell silent is 110 ms old at once.
     fn silent_since(&self) -> u64 {
         self.now.0 - 110_000_000
-    }
-}
-
-impl Robot {
-    fn tcp(&self) -> Isometry3<f64> {
-        let tool = self.arm.tool(&self.arm.forward(&self.q));
-        Isometry3::from_parts(tool.translation, UnitQuaternion::from_rotation_matrix(&tool.rotation))
-    }
-
-    fn move_fingers(
-        &mut self,
-        width_m: f64,
-        step_m: f64,
-        parts: &BTreeMap<&'static str, Isometry3<f64>>,
-        slippery: Option<&'static str>,
-    ) {
-        let tcp = self.tcp();
-        let between = GRASPS.into_iter().find(|(part, grasp, _)| {
-            let grasp = parts[part] * Translation3::from(*grasp);
-            (grasp.translation.vector - tcp.translation.vector).norm() < 0.004 && Some(*part) != slippery
-        });
-        let stop_m = between.map_or(0.0, |(_, _, width)| width);
-        let wanted = width_m.max(stop_m);
-        self.width_m += (wanted - self.width_m).clamp(-step_m, step_m);
-        self.holds = match between {
-            Some((part, _, width)) if width_m < width && self.width_m <= width + 1e-9 => {
-                Some(self.holds.unwrap_or((part, tcp.inverse() * parts[part])))
-            }
-            _ => None,
-        };
     }
 }
 
@@ -309,7 +244,7 @@ fn urdf(file: &str) -> &'static str {
     }
 }
 
-fn spec(role: Role, xml: &str, policy: &NamedPolicy) -> RoleSpec {
+pub(crate) fn spec(role: Role, xml: &str, policy: &NamedPolicy) -> RoleSpec {
     let cell = CellConfig::parse(CELL).unwrap();
     let robot = cell.robot_for(role).unwrap();
     let index = cell.robots.iter().position(|other| other.name == robot.name).unwrap();
@@ -358,15 +293,26 @@ impl Policy for StraightDown {
         action: &mut [f32],
         deadline: Duration,
     ) -> Result<Duration, PolicyError> {
+        for (what, found, expected) in
+            [("observation", seen.len(), self.observation_len()), ("action", action.len(), self.action_len())]
+        {
+            if found != expected {
+                return Err(PolicyError::Length { what, found, expected });
+            }
+        }
         self.calls += 1;
         if self.late_after.is_some_and(|calls| self.calls > calls) {
             return Err(PolicyError::Late { took: Duration::from_micros(9_000), deadline });
+        }
+        let took = Duration::from_micros(10);
+        if took > deadline {
+            return Err(PolicyError::Late { took, deadline });
         }
         action.copy_from_slice(&[-2.0 * seen[0], -2.0 * seen[1], -0.01, -seen[3], -seen[4], -seen[5]]);
         if self.nan_after.is_some_and(|calls| self.calls > calls) {
             action[2] = f32::NAN;
         }
-        Ok(Duration::from_micros(10))
+        Ok(took)
     }
 }
 

@@ -3,6 +3,7 @@
 //! contact is the physics simulator's.
 
 mod cell;
+mod previewed;
 
 use cell::{Cell, PART_A, PART_B, StraightDown, TCP_SPEED_M_PER_S};
 use swarm_base::{Duration, Role};
@@ -22,6 +23,11 @@ fn the_demo_skill_mates_the_parts() {
             .iter()
             .all(|state| state.activity == Activity::Succeeded && state.phase == "retreat")
     );
+}
+
+#[test]
+fn the_scripted_policy_keeps_the_contract_of_policies() {
+    swarm_skill_core::policy_contract::check(&mut StraightDown::default());
 }
 
 #[test]
@@ -143,7 +149,7 @@ fn a_part_that_is_not_seen_is_named() {
 #[test]
 fn fingers_that_close_on_nothing_are_noticed() {
     let mut cell = Cell::new(StraightDown::default());
-    cell.slippery = Some(PART_A);
+    cell.make_slippery(PART_A);
     assert_eq!(
         cell.run_to_end(),
         Outcome::Aborted(

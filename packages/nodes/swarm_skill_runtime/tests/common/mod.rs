@@ -87,6 +87,7 @@ impl Bench {
             store: self.path("store"),
             trust_file: self.path("trust.yaml"),
             onnx_runtime: std::env::var_os("ORT_DYLIB_PATH").unwrap_or_default().into(),
+            provider: swarm_onnx::Provider::Cpu,
         };
         Deployer::new(places, self.robots())
     }

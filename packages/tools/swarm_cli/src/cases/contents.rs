@@ -1,7 +1,7 @@
 //! Cases about what is inside: the signature is good, and the archive must be refused all the same (or not).
 
 use semver::Version;
-use swarm_artifact::{ArchiveDigest, Sha256Sum};
+use swarm_artifact::{ArchiveDigest, Sha256Sum, SkillSource};
 use tar::EntryType;
 
 use super::raw::{ENVELOPE, RawArchive, Skill, TREE, header};
@@ -46,7 +46,27 @@ fn good(bench: &mut Bench) -> anyhow::Result<()> {
         (0..300_000_u32).flat_map(|x| x.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
     larger.files.insert(0, ("policies/mate.onnx", weights));
     bench.add_signed("good_with_an_unreferenced_file", &larger.archive()?, Expected::Good)?;
+    bench.add_signed("good_with_a_policy_of_chunks", &with_chunks()?.archive()?, Expected::Good)?;
     Ok(())
+}
+
+/// The files of a policy with chunks.
+const CHUNKS: [&str; 3] = ["policies/reach.golden.json", "policies/reach.onnx", "policies/reach.stats.json"];
+
+/// With a policy that answers with chunks of actions, and its three files.
+fn with_chunks() -> anyhow::Result<Skill> {
+    let mut skill = Skill::sound()?;
+    let policy = "policies:\n  reach:\n    file: policies/reach.onnx\n    golden: policies/reach.golden.json\n    \
+        deadline_us: 200000\n    statistics: policies/reach.stats.json\n    max_deviation: 6.0\n    inputs:\n      \
+        observation.state: {of: [joint_position, pose_of part_a], rate_hz: 125, max_age_us: 40000}\n    \
+        chunk: {action: joint_position, horizon: 16, period_us: 100000, replan_us: 400000}\n";
+    let text = format!(
+        "{}{policy}",
+        super::raw::SOURCE.replace("robot_group: leader}", "robot_group: leader, policy: reach}")
+    );
+    skill.source = SkillSource::parse(&text)?;
+    skill.files.extend(CHUNKS.map(|path| (path, b"whatever".to_vec())));
+    Ok(skill)
 }
 
 fn versions(bench: &mut Bench) -> anyhow::Result<()> {
@@ -211,6 +231,19 @@ fn manifests(bench: &mut Bench) -> anyhow::Result<()> {
         &text.replace("envelope: \"safety_envelope.yaml\"\n", ""),
         "bad_manifest",
         "manifest.yaml cannot be used: line 1, column 1: envelope: missing; expected the path of the safety envelope",
+    )?;
+
+    let mut chunks = with_chunks()?;
+    chunks.files.pop();
+    let text = chunks.manifest()?.to_yaml();
+    let line = text.lines().position(|line| line == "files:").map_or(0, |index| index + 2);
+    bench.add_refused(
+        "statistics_of_a_policy_are_missing",
+        &chunks.archive()?,
+        "bad_manifest",
+        &format!(
+            "manifest.yaml cannot be used: line {line}, column 1: files: 'policies/reach.stats.json' is referred to but not listed"
+        ),
     )?;
 
     let mut archive = RawArchive::empty();

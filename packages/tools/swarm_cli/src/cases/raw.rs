@@ -16,13 +16,14 @@ pub(super) struct Skill {
     pub(super) files: Vec<(&'static str, Vec<u8>)>,
 }
 
+/// `skill.yaml` of the sound skill.
+pub(super) const SOURCE: &str = "schema_version: 1\nskill_id: assembly\nversion: 1.0.0\n\
+    roles:\n  leader: {tree: trees/leader.xml, tree_id: Leader, robot_group: leader}\n\
+    envelope: safety_envelope.yaml\n";
+
 impl Skill {
     pub(super) fn sound() -> anyhow::Result<Self> {
-        let source = SkillSource::parse(
-            "schema_version: 1\nskill_id: assembly\nversion: 1.0.0\n\
-             roles:\n  leader: {tree: trees/leader.xml, tree_id: Leader, robot_group: leader}\n\
-             envelope: safety_envelope.yaml\n",
-        )?;
+        let source = SkillSource::parse(SOURCE)?;
         let tree =
             b"<root BTCPP_format=\"4\"><BehaviorTree ID=\"Leader\"><AlwaysSuccess/></BehaviorTree></root>\n";
         let envelope = b"max_tcp_speed_m_s: 0.25\n";

@@ -55,7 +55,10 @@ fn as_json(digest: &ArchiveDigest, manifest: &Manifest, signatures: &SignatureFi
         (name.to_string(), entry)
     };
     let policy = |(name, policy): (&String, &swarm_artifact::PolicyEntry)| {
-        let entry = json!({"file": policy.file, "golden": policy.golden, "deadline_us": policy.deadline_us});
+        let statistics = policy.chunked.as_ref().map(|chunked| &chunked.statistics);
+        let entry = json!({
+            "file": policy.file, "golden": policy.golden, "deadline_us": policy.deadline_us, "statistics": statistics,
+        });
         (name.clone(), entry)
     };
     let files = manifest

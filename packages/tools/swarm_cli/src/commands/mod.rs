@@ -12,6 +12,7 @@ pub(crate) mod inspect;
 pub(crate) mod keys;
 pub(crate) mod kinematics;
 pub(crate) mod package;
+pub(crate) mod preview;
 pub(crate) mod safety;
 pub(crate) mod sign;
 pub(crate) mod verify;
