@@ -284,6 +284,10 @@ pub struct NodeInfo {
     /// Where it stands: name of the document and line (from 1 on).
     pub document: String,
     pub line: u32,
+    /// It stands for another tree, whose root is its only child.
+    pub is_subtree: bool,
+    /// Ports, remapped keys and conditions as XML gives them, in its order; without `ID` and `name`.
+    pub attributes: Vec<(String, String)>,
 }
 
 impl Tree {

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use swarm_base::{Duration, Role, Time};
-use swarm_bt::{Halt, LeafCall, Leaves, State, Status, Tree};
+use swarm_bt::{Halt, LeafCall, Leaves, Ring, State, Status, Tree};
 use swarm_bt_log::TickRecorder;
 use swarm_kinematics::{ArmModel, JointVector, Load};
 
@@ -90,6 +90,9 @@ const LONGEST_TICK_S: f64 = 0.05;
 /// Ticks of the tree within one call at most, for control nodes that yield between children.
 const TREE_TICKS: u32 = 8;
 
+/// Transitions that are kept for whoever watches, see [`RoleExecutor::watched`]; a tick makes two or three per node.
+const WATCHED: usize = 4_096;
+
 /// One role of one run.
 #[derive(Debug)]
 pub struct RoleExecutor {
@@ -98,6 +101,7 @@ pub struct RoleExecutor {
     cooperation: Cooperation,
     link: Box<dyn Link>,
     tree_state: State,
+    watched: Ring,
     recorder: Option<Box<dyn TickRecorder>>,
     shared: SharedBoard,
     /// Name of the safe point up to which a successor's tree is skipped.
@@ -177,6 +181,7 @@ impl RoleExecutor {
             cooperation: cooperation(config, now),
             link,
             tree_state: State::new(&spec.tree),
+            watched: Ring::new(WATCHED),
             recorder: None,
             shared: SharedBoard::new(&spec.tree),
             skip_to: None,
@@ -260,6 +265,11 @@ impl RoleExecutor {
         &self.spec
     }
 
+    /// The tree as the last tick has left it, and the transitions since they were drained last; the oldest go first.
+    pub fn watched(&mut self) -> (&RoleSpec, &State, &mut Ring) {
+        (&self.spec, &self.tree_state, &mut self.watched)
+    }
+
     /// Paths of the tree's leaves that are under way, in the order of the tree.
     pub fn active_nodes(&self) -> impl Iterator<Item = &str> {
         let tree = &self.spec.tree;
@@ -337,6 +347,7 @@ impl RoleExecutor {
             body,
             cooperation,
             tree_state,
+            watched,
             recorder,
             active,
             tree_time,
@@ -349,9 +360,9 @@ impl RoleExecutor {
         let (tree, now) = (&*spec.tree, *tree_time);
         let answer = match recorder {
             Some(recorder) => {
-                recorder.tick_until_settled(tree, tree_state, now, &mut carrier, &mut (), TREE_TICKS)
+                recorder.tick_until_settled(tree, tree_state, now, &mut carrier, watched, TREE_TICKS)
             }
-            None => swarm_bt::tick_until_settled(tree, tree_state, now, &mut carrier, &mut (), TREE_TICKS),
+            None => swarm_bt::tick_until_settled(tree, tree_state, now, &mut carrier, watched, TREE_TICKS),
         };
         if skipped {
             self.shared.forget(&self.tree_state);
@@ -384,6 +395,7 @@ impl RoleExecutor {
             body,
             cooperation,
             tree_state,
+            watched,
             recorder,
             active,
             tree_time,
@@ -397,8 +409,8 @@ impl RoleExecutor {
         // The only error is that of an `_onHalted` script; every leaf has been halted by then.
         let (tree, now) = (&*spec.tree, *tree_time);
         let halted = match recorder {
-            Some(recorder) => recorder.halt(tree, tree_state, now, &mut carrier, &mut ()),
-            None => swarm_bt::halt(tree, tree_state, now, &mut carrier, &mut ()),
+            Some(recorder) => recorder.halt(tree, tree_state, now, &mut carrier, watched),
+            None => swarm_bt::halt(tree, tree_state, now, &mut carrier, watched),
         };
         if let Err(error) = halted {
             self.last_failure.get_or_insert(error.to_string());

@@ -5,6 +5,7 @@
 //! about the arms.
 
 use swarm_base::{Duration, Role, Time};
+use swarm_bt::{Ring, State};
 use swarm_bt_log::TickRecorder;
 
 use crate::executor::{Activity, RoleExecutor, RoleSpec, RoleState, RunIdentity};
@@ -172,6 +173,11 @@ impl Run {
     /// The roles' wishes of the last tick: role, robot, wish.
     pub fn outputs(&self) -> impl Iterator<Item = (&RoleSpec, &RoleOutputs)> {
         self.executors.iter().map(|executor| (executor.spec(), executor.outputs()))
+    }
+
+    /// Each role's tree for whoever watches, see [`RoleExecutor::watched`].
+    pub fn watched(&mut self) -> impl Iterator<Item = (&RoleSpec, &State, &mut Ring)> {
+        self.executors.iter_mut().map(RoleExecutor::watched)
     }
 
     /// The roles' executors, in the order of the run's roles.

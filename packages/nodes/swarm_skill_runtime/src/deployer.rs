@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use semver::Version;
 use swarm_artifact::{ArtifactId, EntryPath, Intent, Trust};
 use swarm_base::ErrorChain;
+use swarm_metrics::Metrics;
 use swarm_onnx::{Lengths, OnnxChunks, OnnxPolicy, OnnxRuntime, Provider, ThreadedRunner};
 use swarm_skill_core::{
     ACTION_LEN, Busy, Deployment, GoldenVectors, Material, ModelShape, Next, OBSERVATION_LEN, Policy,
@@ -15,6 +16,7 @@ use swarm_skill_core::{
 };
 use swarm_store::{Object, Store};
 
+use crate::counted::Counted;
 use crate::robots::Robots;
 
 /// A skill that is in force: what the next run uses.
@@ -86,6 +88,7 @@ pub struct Places {
 pub struct Deployer {
     places: Places,
     robots: Arc<Robots>,
+    metrics: Arc<Metrics>,
     deployment: Mutex<Deployment>,
     active: Mutex<Option<Arc<ActiveSkill>>>,
 }
@@ -100,7 +103,19 @@ struct Progress {
 
 impl Deployer {
     pub fn new(places: Places, robots: Arc<Robots>) -> Self {
-        Self { places, robots, deployment: Mutex::default(), active: Mutex::default() }
+        Self {
+            places,
+            robots,
+            metrics: Arc::default(),
+            deployment: Mutex::default(),
+            active: Mutex::default(),
+        }
+    }
+
+    /// Where the inferences of deployed policies are counted.
+    #[must_use]
+    pub fn counting_in(self, metrics: Arc<Metrics>) -> Self {
+        Self { metrics, ..self }
     }
 
     /// The skill in force.
@@ -213,7 +228,7 @@ impl Deployer {
 
     fn check(&self, object: &Object) -> Result<ActiveSkill, String> {
         let source = &object.manifest().skill;
-        let material = Files { object, places: &self.places };
+        let material = Files { object, places: &self.places, metrics: &self.metrics };
         let envelope = material.read(&source.envelope)?;
         let robots = self
             .robots
@@ -264,6 +279,7 @@ impl Deployer {
 struct Files<'a> {
     object: &'a Object,
     places: &'a Places,
+    metrics: &'a Arc<Metrics>,
 }
 
 impl Material for Files<'_> {
@@ -275,7 +291,7 @@ impl Material for Files<'_> {
         let lengths = Lengths { observation: OBSERVATION_LEN, action: ACTION_LEN };
         let policy =
             OnnxPolicy::load(self.runtime()?, onnx, lengths, golden).map_err(|error| error.to_string())?;
-        Ok(Arc::new(Mutex::new(policy)))
+        Ok(Arc::new(Mutex::new(Counted::new(policy, Arc::clone(self.metrics)))))
     }
 
     fn load_chunked(

@@ -61,6 +61,15 @@ pub struct Turn {
     pub roles: Vec<RoleState>,
 }
 
+/// Whoever watches runs. It is told on the control thread, so it must not wait for anybody. `()` watches nothing.
+pub trait Watch {
+    fn began(&mut self, _run: &mut Run, _now: Time) {}
+    fn ticked(&mut self, _run: &mut Run, _now: Time) {}
+    fn ended(&mut self, _skill: &ActiveSkill, _outcome: &Outcome) {}
+}
+
+impl Watch for () {}
+
 /// Goals, the join, and the run.
 pub struct Engine {
     robots: Arc<Robots>,
@@ -189,8 +198,18 @@ impl Engine {
     }
 
     /// One turn, nominally every 10 ms.
-    pub fn turn(&mut self, world: &World, skill: Option<&Arc<ActiveSkill>>, now: Time) -> Turn {
+    pub fn turn(
+        &mut self,
+        world: &World,
+        skill: Option<&Arc<ActiveSkill>>,
+        watch: &mut dyn Watch,
+        now: Time,
+    ) -> Turn {
+        let idle = self.running.is_none();
         self.start_if_complete(world, skill, now);
+        if let Some(new) = self.running.as_mut().filter(|_| idle) {
+            watch.began(&mut new.run, now);
+        }
         let Some(mut running) = self.running.take() else {
             return Turn { trace_id: self.last.0.clone(), roles: self.idle_roles(), ..Turn::default() };
         };
@@ -202,6 +221,7 @@ impl Engine {
         let safety = world.safety(now);
         let state = running.run.tick(&running.inputs, &safety, now).clone();
         running.tell(safety, &state, now);
+        watch.ticked(&mut running.run, now);
         let roles = running.run.role_states();
         let trace_id = running.run.identity().run.clone();
         self.sequence += 1;
@@ -216,6 +236,7 @@ impl Engine {
         let mut turn = Turn { commands: commands.collect(), trace_id, running: true, roles };
         if let RunState::Ended(outcome) = state {
             running.finish(&outcome, &turn, now);
+            watch.ended(&running.skill, &outcome);
             self.last = (turn.trace_id.clone(), turn.roles.clone());
             turn.running = false;
             return turn;

@@ -10,6 +10,8 @@
 //! | [`beside`] | compares a version that waits with the run in progress | no |
 //! | [`world`] | the latest measurements | no |
 //! | [`engine`] | goals, run, commands | no |
+//! | [`counted`] | a policy whose inferences are counted | no |
+//! | [`live`] | what is shown of all this while it runs | no |
 //! | [`messages`] | conversions | yes |
 //! | [`role_link`] | reports of roles on different hosts | yes |
 //! | [`action`] | the action server | yes |
@@ -19,8 +21,10 @@
 
 pub mod action;
 pub mod beside;
+pub mod counted;
 pub mod deployer;
 pub mod engine;
+pub mod live;
 pub mod messages;
 pub mod node;
 pub mod robots;

@@ -2,8 +2,9 @@
 
 use nalgebra::{Isometry3, Quaternion, Translation3, UnitQuaternion};
 use r2r::geometry_msgs::msg::{Pose, Wrench};
-use r2r::swarm_msgs::msg::{RoleState as RoleStateMsg, SafetyStatus};
+use r2r::swarm_msgs::msg::{RobotSafety, RoleState as RoleStateMsg, SafetyStatus};
 use swarm_skill_core::{Activity, Outcome, RoleState};
+use swarm_view::{Against, RobotView, SafetyView};
 
 use crate::world::Safety;
 
@@ -34,6 +35,26 @@ pub fn safety(message: &SafetyStatus) -> Safety {
         permits_motion: matches!(name, "READY" | "RUN" | "SLOW"),
         state,
         artifact: message.artifact.clone(),
+        view: safety_view(message, name),
+    }
+}
+
+fn safety_view(message: &SafetyStatus, state: &str) -> SafetyView {
+    let robot = |robot: &RobotSafety| RobotView {
+        robot: robot.robot.clone(),
+        speed_scale: robot.speed_scale,
+        tcp_speed: Against::new(robot.tcp_speed, robot.tcp_speed_limit),
+        contact_force: Against::new(robot.contact_force, robot.contact_force_limit),
+        separation: Against::new(robot.separation, robot.separation_limit),
+        joint_velocity_ratio: robot.joint_velocity_ratio.is_finite().then_some(robot.joint_velocity_ratio),
+    };
+    SafetyView {
+        state: state.to_owned(),
+        cause: message.cause.clone(),
+        detail: message.detail.clone(),
+        epoch: message.epoch,
+        age_s: None,
+        robots: message.robots.iter().map(robot).collect(),
     }
 }
 

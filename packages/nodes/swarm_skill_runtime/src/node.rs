@@ -1,10 +1,11 @@
 //! The node: topics, services, action, threads.
 //!
 //! - spin thread: takes messages into the [`World`], serves the action;
-//! - control thread: one [`Engine::turn`] every 10 ms, publishes what it says;
+//! - control thread: one [`Engine::turn`] every 10 ms, publishes what it says, shows it ([`crate::live`]);
 //! - a thread per deployment service: they wait for disk, ONNX Runtime and safety monitor;
 //! - keeper thread: after a restart, of this node or of the safety monitor, brings what is deployed into force again.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -12,7 +13,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use futures::FutureExt as _;
 use r2r::geometry_msgs::msg::WrenchStamped;
-use r2r::sensor_msgs::msg::JointState;
+use r2r::sensor_msgs::msg::{CompressedImage, JointState};
 use r2r::std_srvs::srv::Trigger;
 use r2r::swarm_msgs::msg::{
     GripperCommand, GripperState, JointCommand, PartPoses, RuntimeStatus, SafetyStatus,
@@ -20,7 +21,8 @@ use r2r::swarm_msgs::msg::{
 use r2r::swarm_msgs::srv::{Deploy, LoadEnvelope, RollbackTo};
 use swarm_artifact::ArtifactId;
 use swarm_base::{Clock, Duration, ErrorChain, MonotonicClock, Role, Shutdown};
-use swarm_ros::stamp::RosClock;
+use swarm_metrics::Metrics;
+use swarm_ros::stamp::{RosClock, to_nanos};
 use swarm_ros::{
     CellFile, Level, LifecycleState, Managed, NodeShell, Parameter, ParameterSpec, Report, TransitionError,
     qos,
@@ -30,6 +32,7 @@ use swarm_skill_core::{ArmAtRest, Goal, GripperSample, Skill, Timing};
 use crate::beside::{self, Telling};
 use crate::deployer::{ActiveSkill, Deployer, Order, Places, Surroundings};
 use crate::engine::{Engine, GoalSink, Turn};
+use crate::live::{Live, Ports, Seen};
 use crate::robots::Robots;
 use crate::world::World;
 use crate::{action, messages};
@@ -63,6 +66,9 @@ pub struct Shared {
     join_timeout: Duration,
     swap_wait_s: Parameter<f64>,
     envelopes: Mutex<r2r::Client<LoadEnvelope::Service>>,
+    metrics: Arc<Metrics>,
+    /// Cause of the stop that the safety monitor is in; empty in none.
+    stopped: Mutex<String>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -120,6 +126,7 @@ pub fn run() -> anyhow::Result<()> {
             .required()
             .read_only(),
     );
+    let view = view_parameters(&shell);
     shell.check_parameters()?;
     let provider = provider
         .get()
@@ -144,11 +151,14 @@ pub fn run() -> anyhow::Result<()> {
         .node()
         .create_client::<LoadEnvelope::Service>("/safety_monitor/load_envelope", qos::SERVICE)
         .context("cannot make a client of /safety_monitor/load_envelope")?;
+    let metrics = Arc::new(Metrics::new());
     let shared = Arc::new(Shared {
         clock: MonotonicClock::new(),
         world: Mutex::new(World::new(&robots)),
         engine: Mutex::new(Engine::new(Arc::clone(&robots), timing)),
-        deployer: Deployer::new(places, Arc::clone(&robots)),
+        deployer: Deployer::new(places, Arc::clone(&robots)).counting_in(Arc::clone(&metrics)),
+        stopped: Mutex::default(),
+        metrics: Arc::clone(&metrics),
         last_good: Mutex::default(),
         lifecycle: shell.lifecycle(),
         join_timeout: Duration::from_secs_f64(join_timeout.get()),
@@ -160,11 +170,19 @@ pub fn run() -> anyhow::Result<()> {
     serve(&mut shell, &shared)?;
     action::serve(&mut shell, Arc::clone(&shared))?;
     report(&shell, &shared);
+    let live = Live::start(&view.ports(), &view.cameras.get(), metrics, Arc::clone(&robots));
+    report_view(&shell, &live);
+    for (topic, camera) in view.cameras.get().iter().zip(live.cameras().to_vec()) {
+        shell.subscribe::<CompressedImage>(topic, qos::SENSOR, move |message| {
+            let header = &message.header;
+            camera.show(to_nanos(&header.stamp), &header.frame_id, &message.format, message.data);
+        })?;
+    }
     let publishers = Publishers::create(&mut shell, Arc::clone(&robots))?;
     let shutdown = shell.shutdown();
     let control = spawn("control", {
         let (shared, shutdown) = (Arc::clone(&shared), shutdown.clone());
-        move || control(&shared, &publishers, &shutdown)
+        move || control(&shared, &publishers, live, &shutdown)
     })?;
     let keeper = spawn("keeper", {
         let (shared, shutdown) = (Arc::clone(&shared), shutdown.clone());
@@ -176,6 +194,61 @@ pub fn run() -> anyhow::Result<()> {
     let _ = control.join();
     let _ = keeper.join();
     Ok(result?)
+}
+
+/// The parameters of what is shown, see [`Ports`].
+struct ViewParameters {
+    address: Parameter<String>,
+    groot: Parameter<i64>,
+    foxglove: Parameter<i64>,
+    metrics: Parameter<i64>,
+    cameras: Parameter<Vec<String>>,
+}
+
+fn view_parameters(shell: &NodeShell) -> ViewParameters {
+    let address = shell.declare(
+        ParameterSpec::<String>::new("view.address", "127.0.0.1")
+            .describe(
+                "Address that the view servers listen on. None of them asks who is there: on another address than 127.0.0.1 \
+                 everybody in its network sees the cell",
+            )
+            .validate("an IP address", |text: &String| {
+                text.parse::<IpAddr>().map(|_| ()).map_err(|_| format!("'{text}' is no IP address"))
+            })
+            .read_only(),
+    );
+    let cameras = shell.declare(
+        ParameterSpec::<Vec<String>>::new("view.cameras", Vec::new())
+            .describe("Topics of sensor_msgs/CompressedImage whose pictures are shown in Foxglove too")
+            .read_only(),
+    );
+    let port = |name: &str, text: &str| {
+        let spec = ParameterSpec::<i64>::new(name, 0).describe(text).range(0..=65_531).read_only();
+        shell.declare(spec)
+    };
+    ViewParameters {
+        groot: port(
+            "view.groot_port",
+            "Groot2 and btview see the leader's tree here, the follower's at +2, the spotter's at +4; 0 = off",
+        ),
+        foxglove: port("view.foxglove_port", "WebSocket of Foxglove and `cell watch`; 0 = off"),
+        metrics: port("view.metrics_port", "Prometheus reads http://.../metrics here; 0 = off"),
+        cameras,
+        address,
+    }
+}
+
+impl ViewParameters {
+    fn ports(&self) -> Ports {
+        // Address and range have been checked by now.
+        let port = |parameter: &Parameter<i64>| parameter.get() as u16;
+        Ports {
+            address: self.address.get().parse().unwrap_or(Ports::default().address),
+            groot: port(&self.groot),
+            foxglove: port(&self.foxglove),
+            metrics: port(&self.metrics),
+        }
+    }
 }
 
 fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> anyhow::Result<std::thread::JoinHandle<()>> {
@@ -225,7 +298,9 @@ fn listen(shell: &mut NodeShell, shared: &Arc<Shared>, robots: &Robots) -> anyho
     })?;
     let heard = Arc::clone(shared);
     shell.subscribe::<SafetyStatus>("/safety_monitor", qos::SENSOR_BACKLOG, move |message| {
-        heard.world().hear_safety(messages::safety(&message), heard.clock.now());
+        let safety = messages::safety(&message);
+        heard.count_stop(&safety.view.state, &safety.view.cause);
+        heard.world().hear_safety(safety, heard.clock.now());
     })?;
     Ok(())
 }
@@ -290,6 +365,14 @@ fn report(shell: &NodeShell, shared: &Arc<Shared>) {
     });
 }
 
+fn report_view(shell: &NodeShell, live: &Live) {
+    let missing = live.missing().join("; ");
+    shell.diagnostics().add("view", move || match missing.as_str() {
+        "" => Report::ok("served"),
+        missing => Report::new(Level::Warn, missing),
+    });
+}
+
 impl Shared {
     /// A goal for the control loop. `mistake` is what is wrong with it already.
     pub fn ask(&self, goal: Goal, skill_id: &str, mistake: Option<String>, sink: Box<dyn GoalSink>) {
@@ -310,6 +393,18 @@ impl Shared {
 
     pub fn cancel(&self, role: Option<Role>, reason: &str) {
         self.engine().cancel(role, reason);
+    }
+
+    /// Counts a stop of the cell once, however often it is said.
+    fn count_stop(&self, state: &str, cause: &str) {
+        let mut stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = if matches!(state, "STOP2" | "STOP1" | "ESTOP") { cause } else { "" };
+        if *stopped != now {
+            now.clone_into(&mut stopped);
+            if !now.is_empty() {
+                self.metrics.safety_violation(now);
+            }
+        }
     }
 
     fn carry_out(&self, order: &Order) -> Result<Arc<ActiveSkill>, String> {
@@ -488,7 +583,7 @@ fn warn_if_failed(published: Result<(), r2r::Error>) {
 }
 
 /// The control thread: turn after turn until the end, and then until no run is left.
-fn control(shared: &Shared, publishers: &Publishers, shutdown: &Shutdown) {
+fn control(shared: &Shared, publishers: &Publishers, mut live: Live, shutdown: &Shutdown) {
     let mut next = Instant::now();
     let mut shown: Option<(Instant, RuntimeStatus)> = None;
     loop {
@@ -497,9 +592,10 @@ fn control(shared: &Shared, publishers: &Publishers, shutdown: &Shutdown) {
             shared.engine().cancel_all("the runtime shuts down");
         }
         let active = shared.deployer.active();
+        let started = Instant::now();
         let turn = {
             let world = shared.world();
-            shared.engine().turn(&world, active.as_ref(), shared.clock.now())
+            shared.engine().turn(&world, active.as_ref(), &mut live, shared.clock.now())
         };
         if let Some(active) = &active {
             publishers.send(&turn, active);
@@ -513,6 +609,8 @@ fn control(shared: &Shared, publishers: &Publishers, shutdown: &Shutdown) {
             warn_if_failed(publishers.status.publish(&status));
             shown = Some((Instant::now(), status));
         }
+        let at = shared.clock.now();
+        live.turned(&turn, started.elapsed(), active.as_deref(), &|| Seen::of(&shared.world(), at), at);
         if stopping && !turn.running {
             return;
         }
@@ -521,7 +619,10 @@ fn control(shared: &Shared, publishers: &Publishers, shutdown: &Shutdown) {
         match next.checked_duration_since(now) {
             Some(rest) => std::thread::sleep(rest),
             // Turns that were missed are not made up for.
-            None => next = now,
+            None => {
+                live.overrun();
+                next = now;
+            }
         }
     }
 }

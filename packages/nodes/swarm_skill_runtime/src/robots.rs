@@ -69,6 +69,11 @@ impl Robots {
         Ok(with_limits.collect())
     }
 
+    /// The cell's name.
+    pub fn cell(&self) -> &str {
+        &self.cell
+    }
+
     pub fn index_of(&self, robot: &str) -> Option<usize> {
         self.robots.iter().position(|known| known.name == robot)
     }

@@ -41,6 +41,8 @@ pub struct Safety {
     pub state: String,
     /// Artifact whose envelope is loaded; empty if none.
     pub artifact: String,
+    /// All of it, for whoever watches.
+    pub view: swarm_view::SafetyView,
 }
 
 /// A safety monitor that has been silent for longer than this permits nothing. It speaks at 50 Hz.
@@ -149,6 +151,24 @@ impl World {
                 state: safety.state.clone(),
             },
         }
+    }
+
+    /// What the safety monitor said last, with its age.
+    pub fn safety_view(&self, now: Time) -> swarm_view::SafetyView {
+        let Some((at, safety)) = &self.safety else {
+            return swarm_view::SafetyView::default();
+        };
+        swarm_view::SafetyView { age_s: Some(now.since(*at).as_secs_f64()), ..safety.view.clone() }
+    }
+
+    /// Where every arm is, rad, in the order of the declaration; `None` for one that has not been heard.
+    pub fn postures(&self) -> Vec<Option<JointVector>> {
+        self.robots.iter().map(|measured| measured.heard_at().map(|_| measured.q)).collect()
+    }
+
+    /// The latest sighting of every part.
+    pub fn parts(&self) -> &[PartSighting] {
+        &self.parts
     }
 
     /// Whether the safety monitor has said after `moment` that motion is permitted, and has not taken it back.

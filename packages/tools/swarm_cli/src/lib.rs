@@ -64,6 +64,7 @@ enum Command {
     #[command(subcommand)]
     Blackbox(commands::blackbox::Blackbox),
     Incident(commands::incident::Args),
+    Watch(commands::watch::Args),
     #[command(subcommand)]
     Bt(commands::bt::Bt),
     #[command(hide = true)]
@@ -98,6 +99,7 @@ pub fn run() -> ExitCode {
         Command::Safety(command) => commands::safety::run(&command),
         Command::Blackbox(command) => commands::blackbox::run(&command),
         Command::Incident(args) => commands::incident::run(&args),
+        Command::Watch(args) => commands::watch::run(&args),
         Command::Bt(command) => commands::bt::run(&command),
         Command::EvidenceArtifact(args) => commands::evidence_artifact::run(&args),
         Command::EvidenceKinematics(args) => commands::evidence_kinematics::run(&args),

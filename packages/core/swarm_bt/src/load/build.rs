@@ -397,6 +397,12 @@ impl<'s, 'd> Builder<'s, 'd> {
             path: path.clone(),
             document: document.to_owned(),
             line,
+            is_subtree: element.tag() == "SubTree",
+            attributes: element
+                .attributes()
+                .filter(|(attribute, ..)| !matches!(*attribute, "ID" | "name"))
+                .map(|(attribute, text, _)| (attribute.to_owned(), text.to_owned()))
+                .collect(),
         });
         path
     }

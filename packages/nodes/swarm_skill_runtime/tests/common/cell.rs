@@ -56,6 +56,7 @@ impl Cell {
             permits_motion: true,
             state: "READY".into(),
             artifact: skill.artifact.to_string(),
+            ..Safety::default()
         };
         Self {
             engine: Engine::new(Arc::clone(&robots), Timing::default()),
@@ -87,7 +88,7 @@ impl Cell {
             }
             self.world.hear_safety(self.safety.clone(), self.now);
         }
-        let turn = self.engine.turn(&self.world, Some(&self.skill), self.now);
+        let turn = self.engine.turn(&self.world, Some(&self.skill), &mut (), self.now);
         for command in &turn.commands {
             self.q[command.robot] += command.wish.velocity * TICK.as_secs_f64();
         }

@@ -16,3 +16,4 @@ pub(crate) mod preview;
 pub(crate) mod safety;
 pub(crate) mod sign;
 pub(crate) mod verify;
+pub(crate) mod watch;

@@ -13,7 +13,8 @@ use crate::ros::{RosEnv, debian};
 use crate::{arrows, process};
 
 /// Crates of the default members with a test `peer`, against programs that nobody here wrote, behind a feature of that name.
-const WITH_PEER_TESTS: [&str; 3] = ["swarm_bag", "swarm_bt_evidence", "swarm_cli"];
+const WITH_PEER_TESTS: [&str; 5] =
+    ["swarm_bag", "swarm_bt_evidence", "swarm_cli", "swarm_groot", "swarm_metrics"];
 
 fn peer_tests() -> String {
     WITH_PEER_TESTS.map(|name| format!("{name}/peer-tests")).join(",")

@@ -114,7 +114,13 @@ impl Cell {
             inside.world.hear_wrench(robot, [0.0; 6], inside.now);
         }
         let loaded = inside.loaded.map(|artifact| artifact.to_string()).unwrap_or_default();
-        let safety = Safety { epoch: 1, permits_motion: true, state: "READY".into(), artifact: loaded };
+        let safety = Safety {
+            epoch: 1,
+            permits_motion: true,
+            state: "READY".into(),
+            artifact: loaded,
+            ..Safety::default()
+        };
         inside.world.hear_safety(safety, inside.now);
         if let Some(active) = &active
             && inside.engine.run_in_progress().is_none()
@@ -128,7 +134,7 @@ impl Cell {
             let goal = Goal { role: None, trace_id: String::new(), patience: TICK };
             inside.engine.ask(&goal, Some(active), None, Box::new(Nobody), inside.now);
         }
-        let turn = inside.engine.turn(&inside.world, active.as_ref(), inside.now);
+        let turn = inside.engine.turn(&inside.world, active.as_ref(), &mut (), inside.now);
         for command in &turn.commands {
             inside.qd[command.robot] = command.wish.velocity;
             inside.q[command.robot] += command.wish.velocity * TICK.as_secs_f64();

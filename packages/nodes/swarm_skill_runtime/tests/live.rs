@@ -1,0 +1,159 @@
+//! What is shown of a run, on a cell whose arms go where they are told and on a clock that is moved by hand.
+
+mod common;
+
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+
+use common::{Around, Bench, SkillFolder};
+use swarm_base::{Duration, Time};
+use swarm_kinematics::JointVector;
+use swarm_metrics::Metrics;
+use swarm_skill_core::{Goal, Timing};
+use swarm_skill_runtime::deployer::ActiveSkill;
+use swarm_skill_runtime::engine::{Engine, GoalSink, GoalUpdate};
+use swarm_skill_runtime::live::{Live, Ports, Seen};
+use swarm_skill_runtime::robots::Robots;
+use swarm_skill_runtime::world::{Safety, World};
+use swarm_view::{Activity, Against, CellView, RobotView};
+use swarm_watch::Client;
+
+const TICK: Duration = Duration::from_millis(10);
+
+struct Nobody;
+
+impl GoalSink for Nobody {
+    fn update(&self, _: GoalUpdate) {}
+}
+
+struct Cell {
+    engine: Engine,
+    world: World,
+    robots: Arc<Robots>,
+    skill: Arc<ActiveSkill>,
+    live: Live,
+    metrics: Arc<Metrics>,
+    q: Vec<JointVector>,
+    now: Time,
+}
+
+impl Cell {
+    fn new(ports: &Ports) -> Self {
+        let bench = Bench::new();
+        let deployer = bench.deployer();
+        let skill =
+            deployer.carry_out(&bench.order("1.0.0", &SkillFolder::default()), &Around::default()).unwrap();
+        let (robots, metrics) = (bench.robots(), Arc::new(Metrics::new()));
+        let away = |spec: &swarm_skill_core::RoleSpec| {
+            let mut q = spec.home;
+            q[0] += 0.3;
+            q
+        };
+        Self {
+            engine: Engine::new(Arc::clone(&robots), Timing::default()),
+            world: World::new(&robots),
+            live: Live::start(ports, &[], Arc::clone(&metrics), Arc::clone(&robots)),
+            q: skill.skill.roles.iter().map(away).collect(),
+            robots,
+            skill,
+            metrics,
+            now: Time::ZERO,
+        }
+    }
+
+    fn turn(&mut self) {
+        self.now = self.now + TICK;
+        for (robot, known) in self.robots.robots.iter().enumerate() {
+            let names: Vec<String> = known.arm.joints().iter().map(|joint| joint.name.clone()).collect();
+            let q: Vec<f64> = self.q[robot].iter().take(names.len()).copied().collect();
+            self.world.hear_joints(&names, &q, &vec![0.0; names.len()], self.now);
+            self.world.hear_wrench(robot, [0.0; 6], self.now);
+        }
+        let robot =
+            RobotView { robot: "panda".into(), tcp_speed: Against::new(0.1, 0.25), ..RobotView::default() };
+        let view = swarm_view::SafetyView { state: "RUN".into(), robots: vec![robot], ..Default::default() };
+        let safety = Safety {
+            epoch: 3,
+            permits_motion: true,
+            state: "RUN".into(),
+            artifact: self.skill.artifact.to_string(),
+            view,
+        };
+        self.world.hear_safety(safety, self.now);
+        let turn = self.engine.turn(&self.world, Some(&self.skill), &mut self.live, self.now);
+        for command in &turn.commands {
+            self.q[command.robot] += command.wish.velocity * TICK.as_secs_f64();
+        }
+        let (world, now) = (&self.world, self.now);
+        let took = std::time::Duration::from_micros(100);
+        self.live.turned(&turn, took, Some(&self.skill), &|| Seen::of(world, now), now);
+    }
+}
+
+/// Ports that nobody listens on: eight in a row, the last two for views and metrics.
+fn free_ports() -> Ports {
+    let free = |port: &u16| (*port..port + 8).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok());
+    let first = (31_000..60_000).step_by(8).find(free).unwrap();
+    Ports { groot: first, foxglove: first + 6, metrics: first + 7, ..Ports::default() }
+}
+
+#[test]
+fn a_run_is_shown_while_it_runs_and_counted_when_it_has_ended() {
+    let ports = free_ports();
+    let mut cell = Cell::new(&ports);
+    assert_eq!(cell.live.missing(), [""; 0]);
+    let address = format!("127.0.0.1:{}", ports.foxglove);
+    let mut client = Client::connect(&address, std::time::Duration::from_secs(60)).unwrap();
+    let mut views: Vec<CellView> = Vec::new();
+    let wait = std::time::Duration::from_millis(4);
+    while views.is_empty() {
+        cell.turn();
+        views.extend(client.next(wait).unwrap());
+    }
+    let goal = Goal { role: None, trace_id: "t1".into(), patience: Duration::from_millis(1_000) };
+    cell.engine.ask(&goal, Some(&cell.skill), None, Box::new(Nobody), cell.now);
+    while !views.last().is_some_and(|view| view.run == "t1" && !view.running) {
+        cell.turn();
+        views.extend(client.next(wait).unwrap());
+    }
+    assert_eq!(views[0].skill, "assembly@1.0.0");
+    let running: Vec<&CellView> = views.iter().filter(|view| view.running).collect();
+    let leaves = running.iter().flat_map(|view| &view.roles).flat_map(|role| &role.leaves);
+    assert!(leaves.clone().any(|leaf| leaf.starts_with("MoveJoints")), "{:?}", leaves.collect::<Vec<_>>());
+    let last = views.last().unwrap();
+    assert!(last.roles.iter().all(|role| role.activity == Activity::Succeeded && role.phase == "home"));
+    assert!(last.roles.iter().all(|role| role.leaves.is_empty() && role.barrier.is_none()), "nothing runs");
+    assert_eq!(last.safety.robots[0].tcp_speed, Against::new(0.1, 0.25));
+    assert_eq!(last.safety.age_s, Some(0.0));
+    let text = cell.metrics.text();
+    for line in [
+        r#"skill_execution_total{skill_id="assembly",status="succeeded"} 1"#,
+        r#"phase_transition_duration_seconds_count{from="start",to="home"} 1"#,
+    ] {
+        assert!(text.lines().any(|found| found == line), "no {line} in\n{text}");
+    }
+    for port in [ports.groot, ports.groot + 2, ports.groot + 4, ports.metrics] {
+        TcpStream::connect(("127.0.0.1", port)).unwrap();
+    }
+}
+
+#[test]
+fn a_taken_port_costs_its_view_alone() {
+    let ports = free_ports();
+    let _taken = TcpListener::bind(("127.0.0.1", ports.groot + 2)).unwrap();
+    let cell = Cell::new(&ports);
+    assert_eq!(cell.live.missing().len(), 1);
+    assert!(cell.live.missing()[0].starts_with("cannot listen on 127.0.0.1:"), "{:?}", cell.live.missing());
+    TcpStream::connect(("127.0.0.1", ports.groot)).unwrap();
+    TcpStream::connect(("127.0.0.1", ports.metrics)).unwrap();
+}
+
+#[test]
+fn without_ports_nothing_listens_and_runs_are_counted_all_the_same() {
+    let mut cell = Cell::new(&Ports::default());
+    let goal = Goal { role: None, trace_id: "t1".into(), patience: Duration::from_millis(1_000) };
+    cell.engine.ask(&goal, Some(&cell.skill), None, Box::new(Nobody), cell.now);
+    while !cell.metrics.text().contains("skill_execution_total{") {
+        cell.turn();
+    }
+}
