@@ -12,6 +12,9 @@
 //! - Nodes: every built-in one of BehaviorTree.CPP 4.10, with pre- and post-conditions on all of them, but ManualSelector (it
 //!   asks a person in the middle of a tick; loading says what to write instead) and the templates ConsumeQueue, PopFromQueue
 //!   and QueueSize (a Loop does what they did; whoever needs them registers leaves).
+//! - Documents: a tree may be spread over several, by `<include>`; [`Resolve`] reads them, the engine no file. XML that only the
+//!   original's parser takes (`code="a && b"`) is taken too. What a document can cost is bounded.
+//! - Tests of trees: [`Substitutions`] put other nodes, or [`TestNode`]s, in the place of leaves.
 //! - A tick recurses as deep as the tree, at most [`MAX_DEPTH`] levels, and visits [`Tree::max_visits`] nodes at most. It
 //!   takes no lock, and panics at nothing: lints keep indexing and unchecked arithmetic out of it.
 //! - Halting: a node that is halted is idle at once, a leaf may need time ([`Leaves`]). It is asked in every tick until it has

@@ -3,6 +3,8 @@
 //! Nodes are numbered in pre-order over the expanded tree; a node's uid is its index + 1, which is also what
 //! BehaviorTree.CPP gives it. SubTrees are expanded at load: one SubTree node, then a copy of the tree it names.
 
+use std::sync::Arc;
+
 use swarm_base::Duration;
 
 use crate::model::{LeafKind, LeafModel};
@@ -260,7 +262,7 @@ pub(crate) enum Binding {
 pub(crate) struct SlotInfo {
     pub(crate) key: Box<str>,
     /// The path of the SubTree whose blackboard it is on; empty for the main tree's.
-    pub(crate) scope: Box<str>,
+    pub(crate) scope: Arc<str>,
     pub(crate) ty: PortType,
     pub(crate) exists: bool,
     pub(crate) initial: Option<Value>,

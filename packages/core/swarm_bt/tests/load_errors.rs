@@ -94,6 +94,10 @@ fn one_mistake_each() {
             "t.xml:3:1: blackboard entry 'x' is a vector (first used at t.xml:2) but port 'count' is an int (in T/Sequence/PartSeen)",
         ),
         (
+            "<MoveTo goal=\"{@@x}\"/>",
+            "t.xml:2:1: blackboard key '@@x' has '@' inside; only at the beginning it means the main tree's entry (in T/MoveTo)",
+        ),
+        (
             "<BehaviorTree ID=\"V\"/>",
             "t.xml:2:1: <BehaviorTree> is not allowed here; expected a node (in T/BehaviorTree)",
         ),

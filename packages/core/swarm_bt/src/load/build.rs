@@ -9,7 +9,7 @@ use super::builtin::{self, BUILTINS, Family};
 use super::error::{LoadError, LoadErrorKind};
 use super::scope::{Blackboards, Scope, ScopeId};
 use super::source::{Element, Place, Source};
-use super::{MAX_DEPTH, MAX_NODES, nearest};
+use super::{MAX_ATTRIBUTE_BYTES, MAX_DEPTH, MAX_MISTAKES, MAX_NAME, MAX_NODES, MAX_PATH_BYTES, nearest};
 use crate::model::Registry;
 use crate::script::Script;
 use crate::state::SlotId;
@@ -44,6 +44,9 @@ pub(super) struct Builder<'s, 'd> {
     pub(super) timers: u32,
     pub(super) words: u32,
     pub(super) halt_timeout: Option<Duration>,
+    /// Bytes of attributes, and of paths, so far.
+    pub(super) attribute_bytes: usize,
+    path_bytes: usize,
     /// Paths of the SubTrees so far.
     subtree_paths: BTreeSet<String>,
     /// Ids of the trees that are being expanded, outermost first.
@@ -103,6 +106,8 @@ impl<'s, 'd> Builder<'s, 'd> {
             timers: 0,
             words: 0,
             halt_timeout,
+            attribute_bytes: 0,
+            path_bytes: 0,
             subtree_paths: BTreeSet::new(),
             expanding: Vec::new(),
             path: Vec::new(),
@@ -203,6 +208,10 @@ impl<'s, 'd> Builder<'s, 'd> {
         if self.full {
             return;
         }
+        if let Err(kind) = check_length(element.tag()) {
+            // Nothing below is looked at: no node can have such a name.
+            return self.report(element.place(), kind);
+        }
         self.path.push(element.tag());
         if context.depth >= MAX_DEPTH {
             self.full = true;
@@ -210,7 +219,17 @@ impl<'s, 'd> Builder<'s, 'd> {
         } else if self.nodes.len() >= MAX_NODES {
             self.full = true;
             self.report(element.place(), LoadErrorKind::TooManyNodes { limit: MAX_NODES });
+        } else if self.attribute_bytes > MAX_ATTRIBUTE_BYTES {
+            self.full = true;
+            let kind = LoadErrorKind::TooMuch { what: "attributes", limit: MAX_ATTRIBUTE_BYTES };
+            self.report(element.place(), kind);
+        } else if self.path_bytes > MAX_PATH_BYTES {
+            self.full = true;
+            let kind = LoadErrorKind::TooMuch { what: "paths", limit: MAX_PATH_BYTES };
+            self.report(element.place(), kind);
         } else {
+            self.attribute_bytes +=
+                element.attributes().map(|(name, value, _)| name.len() + value.len()).sum::<usize>();
             match self.meaning(element) {
                 Ok((id, meaning)) => self.add(element, id, &meaning, context, seen),
                 Err(kind) => {
@@ -228,6 +247,7 @@ impl<'s, 'd> Builder<'s, 'd> {
         let id = match element.tag() {
             "SubTree" => {
                 let id = element.required("ID")?;
+                check_length(id)?;
                 return Ok((id, Meaning::SubTree(id)));
             }
             "Action" | "Condition" | "Control" | "Decorator" => element.required("ID")?,
@@ -242,6 +262,7 @@ impl<'s, 'd> Builder<'s, 'd> {
             }
             tag => tag,
         };
+        check_length(id)?;
         if let Some(builtin) = builtin::find(id).filter(|builtin| builtin.id != "SubTree") {
             return Ok((id, Meaning::Builtin(builtin)));
         }
@@ -269,6 +290,7 @@ impl<'s, 'd> Builder<'s, 'd> {
         let index = self.nodes.len() as u16;
         let path = self.describe(element, id, index, context);
         // The kind is filled in below: what it needs may add to the arena's other parts, not to the nodes.
+        self.path_bytes += path.len();
         self.nodes.push(Node { kind: Kind::AlwaysSuccess, first_child: 0, child_count: 0, hooks: NO_HOOKS });
         self.families.push(Vec::new());
         if let Some(parent) = context.parent {
@@ -297,6 +319,9 @@ impl<'s, 'd> Builder<'s, 'd> {
             Err(kind) => self.report(element.place(), kind),
         }
         self.nodes[usize::from(index)].hooks = hooks;
+        for key in std::mem::take(&mut self.boards.doubtful) {
+            self.report(element.place(), LoadErrorKind::Key { key });
+        }
         if replacement.is_some() && family == Family::Leaf {
             // What is below the original is left out with it.
             return;
@@ -355,7 +380,7 @@ impl<'s, 'd> Builder<'s, 'd> {
         if name.contains(|c: char| c.is_ascii_control() && !matches!(c, '\t' | '\n' | '\r')) {
             self.report(element.place(), LoadErrorKind::InstanceName { name: name.to_owned() });
         }
-        let mut path = self.boards.scopes[context.scope].path.clone();
+        let mut path = self.boards.scopes[context.scope].path.to_string();
         if !path.is_empty() {
             path.push('/');
         }
@@ -382,9 +407,22 @@ impl<'s, 'd> Builder<'s, 'd> {
     }
 
     pub(super) fn report(&mut self, at: Place, kind: LoadErrorKind) {
+        if self.errors.len() >= MAX_MISTAKES {
+            self.full = true;
+            return;
+        }
         let error = self.source.error(at, &self.path.join("/"), kind);
         self.errors.push(error);
     }
+}
+
+/// An id that is far longer than any name.
+fn check_length(id: &str) -> Checked<()> {
+    if id.len() <= MAX_NAME {
+        return Ok(());
+    }
+    let id = id.chars().take(20).chain("..".chars()).collect();
+    Err(LoadErrorKind::NodeName { id, why: format!("is longer than {MAX_NAME} bytes") })
 }
 
 /// See [`Tree::max_visits`]. Children come behind their parents in the arena.

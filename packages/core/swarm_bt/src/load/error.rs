@@ -134,6 +134,14 @@ pub enum LoadErrorKind {
     Threshold { id: String, attribute: &'static str, threshold: i64, children: usize },
     #[error("<include path=\"{path}\">: {why}")]
     Include { path: String, why: IncludeProblem },
+    #[error("blackboard key '{key}' has '@' inside; only at the beginning it means the main tree's entry")]
+    Key { key: String },
+    #[error("more than {limit} attributes in one element")]
+    TooManyAttributes { limit: usize },
+    #[error("more than {limit} bytes of {what} after all SubTrees are expanded")]
+    TooMuch { what: &'static str, limit: usize },
+    #[error("more than {limit} mistakes; these are the first")]
+    TooManyMistakes { limit: usize },
     #[error("the documents of this tree have more than {limit} bytes together")]
     TooLarge { limit: usize },
 }

@@ -4,10 +4,15 @@
 
 use std::borrow::Cow;
 
+/// Attributes of one element, namespaces included.
+pub(super) const MAX_ATTRIBUTES: usize = 256;
+
 /// A text in which every `&` and `<` is where XML allows it.
 #[derive(Debug)]
 pub(super) struct Mended<'t> {
     pub(super) text: Cow<'t, str>,
+    /// Where an element has more than [`MAX_ATTRIBUTES`]: what compares them with each other would take very long.
+    pub(super) crowded: Option<usize>,
     /// Behind which byte of `text` how many bytes more than in the original have been put in, from the front on.
     extra: Vec<(usize, usize)>,
 }
@@ -34,9 +39,9 @@ enum Inside {
 
 pub(super) fn mend(text: &str) -> Mended<'_> {
     let bytes = text.as_bytes();
-    let mut mended = Mended { text: Cow::Borrowed(text), extra: Vec::new() };
+    let mut mended = Mended { text: Cow::Borrowed(text), crowded: None, extra: Vec::new() };
     let mut out = String::new();
-    let (mut inside, mut at, mut copied, mut extra) = (Inside::Text, 0, 0, 0);
+    let (mut inside, mut at, mut copied, mut extra, mut attributes) = (Inside::Text, 0, 0, 0, 0);
     while let Some(&byte) = bytes.get(at) {
         let rest = &bytes[at..];
         let instead = match (inside, byte) {
@@ -52,9 +57,10 @@ pub(super) fn mend(text: &str) -> Mended<'_> {
                 }
                 if rest.starts_with(b"<!") {
                     // A document type: refused, whatever is in it.
-                    return Mended { text: Cow::Borrowed(text), extra: Vec::new() };
+                    return Mended { text: Cow::Borrowed(text), crowded: None, extra: Vec::new() };
                 }
                 inside = Inside::Tag;
+                attributes = 0;
                 None
             }
             (Inside::Tag, b'>') => {
@@ -63,6 +69,10 @@ pub(super) fn mend(text: &str) -> Mended<'_> {
             }
             (Inside::Tag, b'"' | b'\'') => {
                 inside = Inside::Value(byte);
+                attributes += 1;
+                if attributes > MAX_ATTRIBUTES && mended.crowded.is_none() {
+                    mended.crowded = Some(at);
+                }
                 None
             }
             (Inside::Value(quote), _) if byte == quote => {

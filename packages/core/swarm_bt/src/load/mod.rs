@@ -39,6 +39,15 @@ pub const MAX_NODES: usize = 65_535;
 /// Depth after expansion. It bounds the stack of a tick.
 pub const MAX_DEPTH: usize = 256;
 
+/// Bytes of attributes after expansion: a short document can use a long script very often.
+const MAX_ATTRIBUTE_BYTES: usize = 16 << 20;
+/// Bytes of the nodes' paths.
+const MAX_PATH_BYTES: usize = 64 << 20;
+/// Bytes of an id or a port's name.
+const MAX_NAME: usize = 256;
+/// Mistakes after which no more are looked for.
+const MAX_MISTAKES: usize = 200;
+
 /// Reads documents and builds a [`Tree`].
 ///
 /// ```
@@ -171,13 +180,19 @@ impl<'a> Loader<'a> {
         let mut seen = BTreeSet::new();
         let tree = builder().build(main, &mut seen, &mut errors);
         for id in source.trees.keys() {
-            if !seen.contains(*id) {
+            if !seen.contains(*id) && errors.len() < MAX_MISTAKES {
                 builder().check(id, &mut seen, &mut errors);
             }
         }
         match tree {
             Some(tree) if errors.is_empty() => Ok(tree),
-            _ => Err(LoadErrors(sorted_once(errors))),
+            _ => {
+                if errors.len() >= MAX_MISTAKES {
+                    errors.truncate(MAX_MISTAKES);
+                    errors.push(self.error(LoadErrorKind::TooManyMistakes { limit: MAX_MISTAKES }));
+                }
+                Err(LoadErrors(sorted_once(errors)))
+            }
         }
     }
 
@@ -249,18 +264,29 @@ fn check_characters(name: &str) -> Result<(), String> {
     if name.is_empty() {
         return Err("is empty".to_owned());
     }
+    if name.len() > MAX_NAME {
+        return Err(format!("is longer than {MAX_NAME} bytes"));
+    }
     match name.chars().find(|&c| c.is_ascii_control() || FORBIDDEN.contains(c)) {
         Some(c) => Err(format!("contains the forbidden character {c:?}")),
         None => Ok(()),
     }
 }
 
-/// The most similar name, if one is similar enough for a typing mistake.
+/// The most similar name, if one is similar enough for a typing mistake. Of very many names only the first are looked at, so
+/// that a large document full of mistakes does not take long to refuse.
 fn nearest<'n>(name: &str, among: impl Iterator<Item = &'n str>) -> Option<String> {
+    const MANY: usize = 2000;
+    if name.len() > MAX_NAME {
+        return None;
+    }
     let lower = name.to_lowercase();
     among
-        .map(|other| (strsim::damerau_levenshtein(&lower, &other.to_lowercase()), other))
-        .filter(|(distance, other)| *distance <= 1 + name.len().max(other.len()) / 4)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, other)| other.to_owned())
+        .take(MANY)
+        .map(|other| (other, 1 + name.len().max(other.len()) / 4))
+        .filter(|(other, distance)| name.len().abs_diff(other.len()) <= *distance)
+        .map(|(other, allowed)| (strsim::damerau_levenshtein(&lower, &other.to_lowercase()), allowed, other))
+        .filter(|(distance, allowed, _)| distance <= allowed)
+        .min_by_key(|(distance, ..)| *distance)
+        .map(|(.., other)| other.to_owned())
 }

@@ -244,6 +244,7 @@ impl<'d> Builder<'_, 'd> {
             }
         }
         for (&port, &default) in self.source.models.get(id).into_iter().flatten() {
+            self.attribute_bytes += port.len() + default.map_or(0, str::len);
             if autoremap || given.iter().any(|(name, _)| *name == port) {
                 continue;
             }
@@ -254,7 +255,7 @@ impl<'d> Builder<'_, 'd> {
             }
         }
 
-        let mut scope = Scope { path, parent: Some(parent), autoremap, ..Scope::default() };
+        let mut scope = Scope { path: path.into(), parent: Some(parent), autoremap, ..Scope::default() };
         let mut literals = Vec::new();
         for (name, value) in given {
             if let Some(outer) = pointer(name, value) {

@@ -5,6 +5,7 @@
 //! unless it begins with `_`; else an entry of its own.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use crate::state::SlotId;
 use crate::tree::SlotInfo;
@@ -14,7 +15,7 @@ pub(super) type ScopeId = usize;
 
 #[derive(Debug, Default)]
 pub(super) struct Scope {
-    pub(super) path: String,
+    pub(super) path: Arc<str>,
     pub(super) parent: Option<ScopeId>,
     pub(super) remap: BTreeMap<String, String>,
     pub(super) autoremap: bool,
@@ -26,6 +27,8 @@ pub(super) struct Scope {
 pub(super) struct Blackboards {
     pub(super) scopes: Vec<Scope>,
     pub(super) slots: Vec<SlotInfo>,
+    /// Keys with more than one `@`, until they are reported.
+    pub(super) doubtful: Vec<String>,
     /// Where a slot's type comes from, for messages: document and line.
     origins: Vec<String>,
 }
@@ -38,6 +41,9 @@ impl Blackboards {
 
     /// The slot that `key` stands for in `scope`, created if it is new.
     pub(super) fn resolve(&mut self, scope: ScopeId, key: &str) -> SlotId {
+        if key.bytes().skip(1).any(|byte| byte == b'@') {
+            self.doubtful.push(key.to_owned());
+        }
         let (mut scope, mut key) = (scope, key.to_owned());
         loop {
             if let Some(rest) = key.strip_prefix('@') {
@@ -68,7 +74,7 @@ impl Blackboards {
         let id = SlotId(self.slots.len() as u32);
         self.slots.push(SlotInfo {
             key: key.into(),
-            scope: self.scopes[scope].path.as_str().into(),
+            scope: Arc::clone(&self.scopes[scope].path),
             ty: PortType::Any,
             exists: initial.is_some(),
             initial,

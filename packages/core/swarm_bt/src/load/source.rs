@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use roxmltree::{Document, Node, ParsingOptions};
 
 use super::error::{LoadError, LoadErrorKind};
-use super::lenient::Mended;
+use super::lenient::{MAX_ATTRIBUTES, Mended};
 use super::models::SubTreePorts;
 use super::{MAX_NODES, builtin, check_name};
 use crate::model::Registry;
@@ -28,11 +28,18 @@ impl<'d> Text<'d> {
         original: &str,
         source: &'d Mended<'d>,
     ) -> Result<Self, Box<LoadError>> {
+        let lines = LineIndex::new(original);
+        if let Some(offset) = source.crowded {
+            let (line, column) = lines.at(offset);
+            let kind = LoadErrorKind::TooManyAttributes { limit: MAX_ATTRIBUTES };
+            let document = name.to_owned();
+            return Err(Box::new(LoadError { document, line, column, path: String::new(), kind }));
+        }
         // Elements, texts and comments: a tree of the largest size with comments passes.
         let nodes_limit = 4 * MAX_NODES as u32;
         let options = ParsingOptions { allow_dtd: false, nodes_limit, ..ParsingOptions::default() };
         match Document::parse_with_options(&source.text, options) {
-            Ok(xml) => Ok(Text { name, source, lines: LineIndex::new(original), xml }),
+            Ok(xml) => Ok(Text { name, source, lines, xml }),
             Err(error) => {
                 let at = error.pos();
                 let message = error.to_string();

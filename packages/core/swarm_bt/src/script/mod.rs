@@ -12,6 +12,8 @@
 
 mod eval;
 mod fast;
+#[cfg(test)]
+mod fast_tests;
 mod lexer;
 mod parser;
 
