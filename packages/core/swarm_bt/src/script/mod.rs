@@ -13,6 +13,8 @@
 mod accesses;
 mod eval;
 mod fast;
+#[cfg(test)]
+mod fast_tests;
 mod lexer;
 mod parser;
 
