@@ -3,6 +3,7 @@
 mod common;
 
 use common::{check_one, check_roles, codes};
+use swarm_bt_check::{Given, Limits, RoleTree, check};
 
 /// Finds just these codes, in this order.
 fn finds(body: &str, expected: &[&str]) {
@@ -58,6 +59,19 @@ fn an_entry_that_nothing_writes_is_another_mistake() {
     finds(r#"<Use value="{nobody}"/>"#, &["BT102"]);
     finds(r#"<Use value="somebody"/>"#, &[]);
     finds(r#"<Act _while="nobody"/>"#, &["BT102"]);
+}
+
+#[test]
+fn an_entry_that_is_given_has_been_written() {
+    let tree = common::load(
+        "t.xml",
+        &common::document(r#"<Sequence><ScriptCondition code="goal > 2"/><Act/></Sequence>"#),
+    );
+    let roles = [RoleTree { role: "", tree: &tree }];
+    let given = Given::from(["goal".to_owned()]);
+    let report = check(&roles, &common::table(), &given, Limits::default());
+    assert_eq!(codes(&report), Vec::<&str>::new(), "{:?}", report.findings);
+    assert_eq!(report.explored[0].depth, 1, "there is a goal with which Act is ticked");
 }
 
 #[test]

@@ -82,7 +82,7 @@ impl Link for LocalLink {
 
 /// What every [`Link`] promises, as checks that a test of any implementation runs.
 pub mod contract {
-    use super::{Link, Role, RoleMessage};
+    use super::{Arc, Link, Role, RoleMessage};
     use crate::message::{Report, Standing};
 
     /// Runs all checks. `connect` makes connected ends for the roles given, in that order; `settle` waits (or lets time pass)
@@ -104,13 +104,14 @@ pub mod contract {
             from: Role::Leader,
             epoch: u64::MAX,
             sequence: 1,
-            report: Report {
+            report: Arc::new(Report {
                 ready: 2,
                 entered: 1,
                 standing: Standing::Aborted("über\nGrenze".into()),
                 hold: Some("wait".into()),
                 contact_force_n: 12.5,
-            },
+                ..Report::default()
+            }),
         };
         ends[0].send(&sent);
         settle();
@@ -162,7 +163,7 @@ mod tests {
                 from: Role::Leader,
                 epoch: 1,
                 sequence,
-                report: crate::Report::default(),
+                report: Arc::default(),
             };
             ends[0].send(&message);
         }

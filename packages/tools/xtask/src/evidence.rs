@@ -53,7 +53,7 @@ enum Oracle {
     Python,
 }
 
-const EVIDENCES: [Evidence; 12] = [
+const EVIDENCES: [Evidence; 13] = [
     Evidence {
         name: "demo",
         about: "20 perturbed assemblies; emergency stops in motion; deploying and rolling back",
@@ -146,6 +146,16 @@ const EVIDENCES: [Evidence; 12] = [
             executable: "bt_evidence",
             arguments: &["oracle", "--out"],
             oracle: Oracle::Python,
+        },
+    },
+    Evidence {
+        name: "roles",
+        about: "the protocol between roles in a million episodes under faults, and every fate of every message",
+        workload: Workload::Program {
+            package: "swarm_role_check",
+            executable: "role_check",
+            arguments: &["proof", "--out"],
+            oracle: Oracle::Itself,
         },
     },
 ];
@@ -331,7 +341,7 @@ mod tests {
         let error = run(&Layout::at("/nowhere"), "speed").unwrap_err();
         assert_eq!(
             error.to_string(),
-            "no evidence is called `speed`; there are: demo, artifact, gate, safety-jitter, safety-estop, safety-purity, safety-cost, safety-proof, safety-faults, safety-availability, black-box, bt-oracle"
+            "no evidence is called `speed`; there are: demo, artifact, gate, safety-jitter, safety-estop, safety-purity, safety-cost, safety-proof, safety-faults, safety-availability, black-box, bt-oracle, roles"
         );
     }
 
