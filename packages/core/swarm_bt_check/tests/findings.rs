@@ -279,6 +279,9 @@ fn a_role_that_makes_the_others_stand_and_waits_for_them_is_found() {
     let plain = r#"<Sequence><Move/><EnterPhase phase="a"/></Sequence>"#;
     let holds = r#"<Sequence><RequestHold/><EnterPhase phase="a"/></Sequence>"#;
     finds_together(plain, holds, &["BT503"]);
+    // Also where the other could have come first: its motions are no private affair while somebody can make it stand.
+    let slow = r#"<AsyncSequence><Move/><Move/><Move/><EnterPhase phase="a"/></AsyncSequence>"#;
+    finds_together(slow, holds, &["BT503"]);
     // Once everybody has come it goes on, and never lets the others go.
     let may_forget = r#"<Sequence><EnterPhase phase="a"/><ReactiveSequence><Fallback><Sequence><See/><ReleaseHold/></Sequence><RequestHold/></Fallback><EnterPhase phase="b"/></ReactiveSequence><EnterPhase phase="c"/></Sequence>"#;
     let three = r#"<Sequence><EnterPhase phase="a"/><Move/><EnterPhase phase="b"/><Move/><EnterPhase phase="c"/></Sequence>"#;
