@@ -1,5 +1,5 @@
 use swarm_base::{Duration, Role, Time};
-use swarm_bt::{LeafCall, Leaves, Loader, State, Status, Tree, tick};
+use swarm_bt::{Halt, LeafCall, Leaves, Loader, State, Status, Tree, tick};
 
 use super::*;
 use crate::leaves::registry;
@@ -188,8 +188,9 @@ impl Leaves for Scripted {
         self.answer(leaf.id())
     }
 
-    fn halt(&mut self, leaf: &mut LeafCall<'_>) {
+    fn halt(&mut self, leaf: &mut LeafCall<'_>) -> Halt {
         self.calls.push(format!("halt {}", leaf.id()));
+        Halt::Done
     }
 }
 
