@@ -12,7 +12,7 @@ use crate::state::{SlotId, State, Timer};
 use crate::status::Status;
 use crate::tick::Variable;
 use crate::tree::{Binding, Flag, Int, Items, Kind, NO_HOOKS, Node, ScriptId, Source, Switch, Tree};
-use crate::value::Value;
+use crate::value::{PortType, Value};
 
 /// One node, with everything that XML says of it.
 #[derive(Clone, Copy, Debug)]
@@ -89,6 +89,11 @@ impl Tree {
     /// Name of an entry, as its author wrote it in the scope that it lives in.
     pub fn key(&self, slot: SlotId) -> &str {
         self.slots.get(slot.0 as usize).map_or("", |slot| &*slot.key)
+    }
+
+    /// The type that ports declare for an entry; `Any` if none does.
+    pub fn declared(&self, slot: SlotId) -> PortType {
+        self.slots.get(slot.0 as usize).map_or(PortType::Any, |slot| slot.ty)
     }
 
     /// Entries that have a value before the first tick: literals given to SubTrees.

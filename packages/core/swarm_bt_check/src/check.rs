@@ -52,7 +52,7 @@ pub fn check(roles: &[RoleTree<'_>], table: &LeafTable, given: &Given, limits: L
     let visits = roles.iter().map(|role| (role.role.to_owned(), role.tree.max_visits())).collect();
     let pairs: Vec<(&str, &Tree)> = roles.iter().map(|role| (role.role, role.tree)).collect();
     let phases = common_phases(&pairs, table, &mut findings);
-    let explored = explore(&pairs, phases, table, limits, &mut findings);
+    let explored = explore(&pairs, phases, table, given, limits, &mut findings);
     let order = |finding: &Finding| roles.iter().position(|role| role.role == finding.role);
     findings.sort_by_key(|finding| (finding.severity, order(finding), finding.line, finding.code));
     Report { findings, visits, explored }

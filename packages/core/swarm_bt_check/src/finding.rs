@@ -153,15 +153,21 @@ impl Finding {
 
     /// What the loader says of a tree that does not load.
     pub fn of_load_error(error: &LoadError) -> Self {
+        let found = Self::of_document(&error.document, error.line, &error.kind.to_string());
+        Finding { path: error.path.clone(), ..found }
+    }
+
+    /// What keeps a document from being loaded.
+    pub fn of_document(document: &str, line: u32, problem: &str) -> Self {
         Finding {
             code: Code::Load,
             severity: Severity::Error,
             role: String::new(),
-            document: error.document.clone(),
-            line: error.line,
+            document: document.to_owned(),
+            line,
             uid: 0,
-            path: error.path.clone(),
-            problem: error.kind.to_string(),
+            path: String::new(),
+            problem: problem.to_owned(),
             advice: "mend it: a tree that does not load cannot be run".to_owned(),
             example: None,
         }

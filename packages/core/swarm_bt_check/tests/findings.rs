@@ -3,6 +3,7 @@
 mod common;
 
 use common::{check_one, check_roles, codes};
+use swarm_bt_check::{Given, Limits, RoleTree, check};
 
 /// Finds just these codes, in this order.
 fn finds(body: &str, expected: &[&str]) {
@@ -58,6 +59,19 @@ fn an_entry_that_nothing_writes_is_another_mistake() {
     finds(r#"<Use value="{nobody}"/>"#, &["BT102"]);
     finds(r#"<Use value="somebody"/>"#, &[]);
     finds(r#"<Act _while="nobody"/>"#, &["BT102"]);
+}
+
+#[test]
+fn an_entry_that_is_given_has_been_written() {
+    let tree = common::load(
+        "t.xml",
+        &common::document(r#"<Sequence><ScriptCondition code="goal > 2"/><Act/></Sequence>"#),
+    );
+    let roles = [RoleTree { role: "", tree: &tree }];
+    let given = Given::from(["goal".to_owned()]);
+    let report = check(&roles, &common::table(), &given, Limits::default());
+    assert_eq!(codes(&report), Vec::<&str>::new(), "{:?}", report.findings);
+    assert_eq!(report.explored[0].depth, 1, "there is a goal with which Act is ticked");
 }
 
 #[test]
@@ -265,6 +279,9 @@ fn a_role_that_makes_the_others_stand_and_waits_for_them_is_found() {
     let plain = r#"<Sequence><Move/><EnterPhase phase="a"/></Sequence>"#;
     let holds = r#"<Sequence><RequestHold/><EnterPhase phase="a"/></Sequence>"#;
     finds_together(plain, holds, &["BT503"]);
+    // Also where the other could have come first: its motions are no private affair while somebody can make it stand.
+    let slow = r#"<AsyncSequence><Move/><Move/><Move/><EnterPhase phase="a"/></AsyncSequence>"#;
+    finds_together(slow, holds, &["BT503"]);
     // Once everybody has come it goes on, and never lets the others go.
     let may_forget = r#"<Sequence><EnterPhase phase="a"/><ReactiveSequence><Fallback><Sequence><See/><ReleaseHold/></Sequence><RequestHold/></Fallback><EnterPhase phase="b"/></ReactiveSequence><EnterPhase phase="c"/></Sequence>"#;
     let three = r#"<Sequence><EnterPhase phase="a"/><Move/><EnterPhase phase="b"/><Move/><EnterPhase phase="c"/></Sequence>"#;

@@ -1,6 +1,20 @@
 //! What the static checker is told of a skill's leaves.
 
-use swarm_bt_check::{Answers, LeafTable, Meeting, Pace, Together};
+use swarm_bt::Tree;
+use swarm_bt_check::{Answers, Given, LeafTable, Meeting, Pace, Together};
+
+use crate::shared_board::is_shared;
+
+/// Entries of the main blackboards that other roles may have written: those that roles share. Nothing else writes to a role's blackboard
+/// but its own tree.
+pub fn shared_entries<'t>(trees: impl IntoIterator<Item = &'t Tree>) -> Given {
+    let mut given = Given::new();
+    for tree in trees {
+        let main = tree.slots().filter(|(_, scope, ..)| scope.is_empty()).map(|(_, _, key, _)| key);
+        given.extend(main.filter(|key| is_shared(key)).map(str::to_owned));
+    }
+    given
+}
 
 /// The leaves of [`crate::registry`], as far as they do less than an action or a condition may, or concern the other roles.
 pub fn leaf_table() -> LeafTable {

@@ -57,7 +57,7 @@ mod shared_board;
 mod skill;
 mod twin;
 
-pub use check::leaf_table;
+pub use check::{leaf_table, shared_entries};
 pub use cooperation::{
     Cooperation, CooperationConfig, Entry, Fence, Leave, MeetingError, PaceError, Phase, PhaseError, Receipt,
     SharedError, StaleToken, Timing, Token,

@@ -16,10 +16,10 @@ use std::sync::{Arc, Mutex};
 use swarm_artifact::{ChunkedEntry, EntryPath, PolicyEntry, SkillSource};
 use swarm_base::{Duration, Role};
 use swarm_bt::{LoadErrors, Loader, Tree};
-use swarm_bt_check::{Code, Finding, Given, Limits, Report, RoleTree, check};
+use swarm_bt_check::{Code, Finding, Limits, Report, RoleTree, check};
 use swarm_kinematics::{ArmModel, JointVector, Load};
 
-use crate::check::leaf_table;
+use crate::check::{leaf_table, shared_entries};
 use crate::cooperation::Phase;
 use crate::executor::RoleSpec;
 use crate::golden::{GoldenError, GoldenVectors};
@@ -228,11 +228,11 @@ fn load_trees(
     trees
 }
 
-/// Nothing writes to a role's blackboard but its own tree.
 fn check_trees(trees: &BTreeMap<Role, Arc<Tree>>) -> Report {
     let roles: Vec<RoleTree<'_>> =
         trees.iter().map(|(role, tree)| RoleTree { role: role.as_str(), tree }).collect();
-    check(&roles, &leaf_table(), &Given::new(), Limits::default())
+    let shared = shared_entries(trees.values().map(AsRef::as_ref));
+    check(&roles, &leaf_table(), &shared, Limits::default())
 }
 
 fn common_phases(trees: &BTreeMap<Role, Arc<Tree>>, problems: &mut Vec<SkillProblem>) -> Vec<Phase> {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use swarm_bt::{Loader, Tree};
 use swarm_bt_check::{Given, Limits, Report, RoleTree, check};
+use swarm_skill_core::project::project;
 use swarm_skill_core::{leaf_table, registry};
 
 const ROLES: [&str; 3] = ["leader", "follower", "spotter"];
@@ -36,6 +37,40 @@ fn the_shipped_skill_passes_and_everything_has_been_looked_at() {
     for explored in &report.explored {
         assert!(explored.exhausted, "{explored}");
     }
+}
+
+/// One document for the three roles, with the middle of leader and follower given.
+fn in_one_document(leader: &str, follower: &str) -> [String; 3] {
+    let text = format!(
+        r#"<root BTCPP_format="4" main_tree_to_execute="All">
+             <BehaviorTree ID="All"><Sequence><EnterPhase phase="go"/>
+               <SubTree ID="L" role="leader"/><SubTree ID="F" role="follower"/></Sequence></BehaviorTree>
+             <BehaviorTree ID="L"><Sequence>{leader}</Sequence></BehaviorTree>
+             <BehaviorTree ID="F"><Sequence>{follower}</Sequence></BehaviorTree>
+           </root>"#
+    );
+    ROLES.map(|role| {
+        project("all.xml", &text, role.parse().expect("a role")).expect("the document is one of roles")
+    })
+}
+
+#[test]
+fn leases_taken_in_opposite_orders_are_found() {
+    let uses = |outer: &str, inner: &str| {
+        format!(
+            r#"<Lease resource="{outer}"><Sequence><MoveJoints/><Lease resource="{inner}"><MoveJoints/></Lease></Sequence></Lease>"#
+        )
+    };
+    let same = in_one_document(&uses("bench", "tool"), &uses("bench", "tool"));
+    assert_eq!(lines(&checked(&same)), "");
+    all_are_found(&[in_one_document(&uses("bench", "tool"), &uses("tool", "bench"))], "BT503");
+}
+
+#[test]
+fn a_hand_over_needs_both_of_its_roles() {
+    let hand_over = r#"<Handover item="peg" from="leader" to="follower"><Grip force="20"/></Handover>"#;
+    assert_eq!(lines(&checked(&in_one_document(hand_over, hand_over))), "");
+    all_are_found(&[in_one_document(hand_over, "<MoveJoints/>")], "BT503");
 }
 
 /// Every place where `from` stands in some role's tree, replaced by `to` one at a time.

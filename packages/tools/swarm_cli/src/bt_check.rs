@@ -5,10 +5,12 @@ mod print;
 
 use std::path::PathBuf;
 
+use swarm_base::Role;
 use swarm_bt::{Loader, Mode, Tree};
 use swarm_bt_check::{Finding, Given, Limits, Report, RoleTree, Severity, check};
 use swarm_bt_script::{Scripts, declare};
-use swarm_skill_core::{leaf_table, registry};
+use swarm_skill_core::project::{ProjectError, project};
+use swarm_skill_core::{leaf_table, registry, shared_entries};
 
 use crate::Outcome;
 use documents::{Document, documents};
@@ -77,23 +79,36 @@ fn checked(documents: &[Document], args: &Args) -> Report {
     }
     let roles: Vec<RoleTree<'_>> = trees.iter().map(|(role, tree)| RoleTree { role, tree }).collect();
     let limits = Limits { states: args.states / 10, worlds: args.states, ..Limits::default() };
-    let given: Given = args.given.iter().cloned().collect();
+    let mut given: Given = shared_entries(trees.iter().map(|(_, tree)| tree));
+    given.extend(args.given.iter().cloned());
     let mut report = check(&roles, &leaf_table(), &given, limits);
     report.findings.splice(0..0, not_loaded);
     report
 }
 
 fn load(document: &Document, compat: bool) -> Result<Tree, Vec<Finding>> {
-    let registry = declare(registry(), &document.texts, &Scripts::default());
+    let mut texts = document.texts.clone();
+    if let Ok(role) = document.role.parse::<Role>() {
+        for (name, text) in &mut texts {
+            *text = project(name, text, role)
+                .map_err(|errors| errors.0.iter().map(of_projection).collect::<Vec<_>>())?;
+        }
+    }
+    let registry = declare(registry(), &texts, &Scripts::default());
     let mode = if compat { Mode::Compat } else { Mode::Strict };
     let mut loader = Loader::new(&registry).mode(mode);
-    for (name, text) in &document.texts {
+    for (name, text) in &texts {
         loader = loader.document(name, text);
     }
     if let Some(main) = &document.main {
         loader = loader.main_tree(main);
     }
     loader.load().map_err(|errors| errors.0.iter().map(Finding::of_load_error).collect())
+}
+
+/// What keeps a document from being the tree of one role.
+fn of_projection(error: &ProjectError) -> Finding {
+    Finding::of_document(&error.document, error.line, &error.kind.to_string())
 }
 
 /// Number of findings of a severity.

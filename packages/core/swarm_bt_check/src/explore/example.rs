@@ -88,6 +88,9 @@ fn describe(role: &str, tree: &Tree, tick: usize, edge: &Edge) -> String {
                     let _ = write!(text, " ({port} = {value})");
                 }
             }
+            Event::Given { entry, value } => {
+                let _ = write!(text, "entry {} is {value}", tree.key(*entry));
+            }
             Event::Empty { uid } => {
                 let _ = write!(text, "{} reads an entry that is empty", leaf_name(tree, *uid));
             }

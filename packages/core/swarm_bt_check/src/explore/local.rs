@@ -12,13 +12,14 @@ use std::collections::HashMap;
 
 use swarm_base::Time;
 use swarm_bt::{
-    Direction, Halt, LeafCall, LeafKind, Leaves, Observer, PortType, State, Status, TickError, Transition,
-    Tree, Value, tick_observed,
+    Direction, Halt, LeafCall, LeafKind, Leaves, Observer, PortType, SlotId, State, Status, TickError,
+    Transition, Tree, Value, tick_observed,
 };
 
 use super::choices::Choices;
 use super::values::candidates;
 use crate::answers::Answers;
+use crate::check::Given;
 use crate::leaves::{LeafTable, Pace};
 
 pub(super) type LocalId = u32;
@@ -33,6 +34,11 @@ pub(super) enum Event {
     },
     Halted {
         uid: u16,
+    },
+    /// An entry that is written from outside has this value.
+    Given {
+        entry: SlotId,
+        value: Value,
     },
     /// The leaf is started, and an entry that one of its inputs is connected to has not been written.
     Empty {
@@ -72,6 +78,8 @@ pub(super) struct Local<'t> {
     states: Vec<State>,
     by_digest: HashMap<u64, Vec<LocalId>>,
     edges: Vec<Option<Box<[Edge]>>>,
+    /// Entries that are written from outside, and the values they may have.
+    given: Vec<(SlotId, Vec<Value>)>,
     /// By uid - 1: what each output port may write.
     outputs: Vec<Vec<(String, Vec<Value>)>>,
     /// By uid - 1: the answers to a start and to a continuation.
@@ -88,7 +96,7 @@ pub(super) struct Local<'t> {
 const SHORT: usize = 60;
 
 impl<'t> Local<'t> {
-    pub(super) fn new(tree: &'t Tree, table: &LeafTable, bounds: Bounds) -> Self {
+    pub(super) fn new(tree: &'t Tree, table: &LeafTable, given: &Given, bounds: Bounds) -> Self {
         let views: Vec<_> = tree.nodes().iter().filter_map(|info| tree.view(info.uid)).collect();
         let long = views.iter().filter(|view| view.leaf().is_some()).count() > SHORT;
         let answers = views.iter().map(|view| match view.leaf() {
@@ -114,7 +122,10 @@ impl<'t> Local<'t> {
                 bound.map(|(port, slot)| (port.name.clone(), candidates(tree, slot, port.ty))).collect()
             }
         });
+        let given = given.iter().filter_map(|key| tree.slot(key));
+        let given = given.map(|slot| (slot, candidates(tree, slot, tree.declared(slot))));
         let mut local = Local {
+            given: given.collect(),
             tree,
             bounds,
             states: Vec::new(),
@@ -139,9 +150,9 @@ impl<'t> Local<'t> {
         &self.states[id as usize]
     }
 
-    /// Whether a leaf's outputs had to be guessed: other values may lead elsewhere.
+    /// Whether values had to be guessed: others may lead elsewhere.
     pub(super) fn guesses(&self) -> bool {
-        self.outputs.iter().any(|ports| !ports.is_empty())
+        !self.given.is_empty() || self.outputs.iter().any(|ports| !ports.is_empty())
     }
 
     /// Whether ticks of this state have been left out.
@@ -172,7 +183,8 @@ impl<'t> Local<'t> {
                 Some(due) if choices.choose(2) == 1 => due,
                 _ => Time(0),
             };
-            let mut world = World { local: self, choices: &mut choices, events: Vec::new() };
+            let events = self.give(&mut state, &mut choices);
+            let mut world = World { local: self, choices: &mut choices, events };
             let mut seen = Seen(Vec::new());
             let answer = tick_observed(world.local.tree, &mut state, now, &mut world, &mut seen);
             let events = world.events.into();
@@ -201,6 +213,21 @@ impl<'t> Local<'t> {
             }
         }
         edges.into()
+    }
+
+    /// Writes the entries that come from outside, if that has not been done before.
+    fn give(&self, state: &mut State, choices: &mut Choices) -> Vec<Event> {
+        let mut events = Vec::new();
+        for (slot, values) in &self.given {
+            if state.get(*slot).is_some() {
+                continue;
+            }
+            let Some(value) = values.get(choices.choose(values.len())) else { continue };
+            if state.set(self.tree, *slot, value.clone()).is_ok() {
+                events.push(Event::Given { entry: *slot, value: value.clone() });
+            }
+        }
+        events
     }
 
     fn intern(&mut self, state: State) -> Option<LocalId> {

@@ -18,6 +18,7 @@ use std::fmt;
 
 use swarm_bt::Tree;
 
+use crate::check::Given;
 use crate::finding::{Code, Finding, Severity};
 use crate::leaves::LeafTable;
 use alone::Alone;
@@ -68,6 +69,7 @@ pub(crate) fn explore(
     roles: &[(&str, &Tree)],
     phases: Vec<String>,
     table: &LeafTable,
+    given: &Given,
     limits: Limits,
     findings: &mut Vec<Finding>,
 ) -> Vec<Explored> {
@@ -75,7 +77,7 @@ pub(crate) fn explore(
     let mut explored = Vec::new();
     let mut locals = Vec::new();
     for &(role, tree) in roles {
-        let mut local = Local::new(tree, table, bounds);
+        let mut local = Local::new(tree, table, given, bounds);
         let alone = Alone::explore(&mut local, role);
         let (mut mine, others): (Vec<_>, Vec<_>) =
             findings.drain(..).partition(|finding| finding.role == role);

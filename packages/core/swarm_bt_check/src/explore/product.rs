@@ -118,7 +118,7 @@ impl<'t> Product<'t> {
         let cooperation = &self.cooperation;
         let concerns = |event: &Event| match event {
             Event::Answered { uid, .. } | Event::Halted { uid } => cooperation.op_of(role, *uid).is_some(),
-            Event::Empty { .. } => false,
+            Event::Empty { .. } | Event::Given { .. } => false,
         };
         let edges = self.roles[role].edges(local);
         edges.iter().all(|edge| !edge.events.iter().any(concerns))
@@ -188,7 +188,7 @@ impl<'t> Product<'t> {
             let (uid, claimed) = match event {
                 Event::Answered { uid, answer, .. } => (*uid, Some(*answer)),
                 Event::Halted { uid } => (*uid, None),
-                Event::Empty { .. } => continue,
+                Event::Empty { .. } | Event::Given { .. } => continue,
             };
             let Some(op) = self.cooperation.op_of(role, uid) else { continue };
             let Some(claimed) = claimed else {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use flate2::read::GzDecoder;
 use swarm_artifact::{Limits, SkillSource};
+use swarm_base::Role;
 use swarm_bt_script::included;
 use swarm_store::{check_contents, hash_archive};
 
@@ -64,7 +65,7 @@ fn of_folder(folder: &Path) -> anyhow::Result<Vec<Document>> {
     let file = folder.join("skill.yaml");
     let source =
         SkillSource::parse(&read(&file)?).with_context(|| format!("'{}' is no skill", file.display()))?;
-    let document = |(role, entry): (&swarm_base::Role, &swarm_artifact::RoleEntry)| {
+    let document = |(role, entry): (&Role, &swarm_artifact::RoleEntry)| {
         let texts = vec![(entry.tree.as_str().to_owned(), read(&folder.join(entry.tree.as_str()))?)];
         Ok(Document { role: role.to_string(), main: Some(entry.tree_id.clone()), texts })
     };
@@ -93,5 +94,6 @@ fn of_artifact(path: &Path) -> anyhow::Result<Vec<Document>> {
             texts: vec![(name.clone(), text.clone())],
         }));
     }
+    documents.sort_by_key(|document| document.role.parse::<Role>().ok());
     Ok(documents)
 }
