@@ -11,6 +11,7 @@
 //! | [`world`] | the latest measurements | no |
 //! | [`engine`] | goals, run, commands | no |
 //! | [`messages`] | conversions | yes |
+//! | [`role_link`] | reports of roles on different hosts | yes |
 //! | [`action`] | the action server | yes |
 //! | [`node`] | topics, services, threads | yes |
 //!
@@ -23,4 +24,5 @@ pub mod engine;
 pub mod messages;
 pub mod node;
 pub mod robots;
+pub mod role_link;
 pub mod world;
