@@ -87,7 +87,7 @@ impl Value {
         matches!(self, Value::Bool(_) | Value::Int(_) | Value::Float(_))
     }
 
-    /// A number as `f64`. An integer beyond 2^53 that has no exact `f64` gives `None`, and so does any non-number.
+    /// A number as `f64`. An integer of 2^53 or more gives `None`, and so does any non-number.
     #[inline]
     pub(crate) fn number(&self) -> Option<f64> {
         match *self {
@@ -164,10 +164,11 @@ pub(crate) fn parse(text: &str, to: PortType) -> Option<Value> {
     })
 }
 
-/// `i` as a float that stands for exactly the same integer.
+/// `i` as a float, up to 2^53 - 1: beyond it a float no longer tells an integer from the next. The limit is BehaviorTree.CPP's
+/// (`utils/convert_impl.hpp`), which refuses 2^54 too, although there is such a float.
+#[inline]
 pub(crate) fn exact_float(i: i64) -> Option<f64> {
-    let f = i as f64;
-    (f as i64 == i && (i < i64::MAX)).then_some(f)
+    (i.unsigned_abs() < 1 << f64::MANTISSA_DIGITS).then_some(i as f64)
 }
 
 /// `f` as an integer, if it is one and fits.

@@ -94,6 +94,11 @@ fn what_cannot_be_evaluated_is_an_error_that_says_why() {
         ("y := -'a'", "operator `-` cannot be applied to string 'a'"),
         ("y := 1 .. 2", "operator `..` cannot be applied to int 1 and int 2"),
         ("y := 1; y := '3abc'", "cannot assign string '3abc' to blackboard entry 'y', which holds an int"),
+        // Found by random trees: an integer of 2^53 is no number for arithmetic, in both versions.
+        (
+            "y := 4503599627370496; y *= 2; y *= 2",
+            "operator `*=` cannot be applied to int 9007199254740992 and int 2",
+        ),
         ("y := 'a' == 1", "operator `==` cannot be applied to string 'a' and int 1"),
         ("y := 1.5 & 1", "1.5 is not an integer that fits into 64 bits, as operator `&` needs"),
         ("y := 1e300 | 1", "is not an integer that fits into 64 bits, as operator `|` needs"),

@@ -21,6 +21,7 @@ use swarm_base::Time;
 use swarm_bt::{
     Halt, LeafCall, LeafModel, Leaves, Mode, PortId, PortType, Registry, State, Status, Tree, tick,
 };
+use swarm_bt_check::{Given, LeafTable, RoleTree, check_tree};
 use swarm_bt_log::{Recipe, Recorder};
 use swarm_bt_log_file::{RunFile, Sync};
 use swarm_rt::purity::allocation;
@@ -48,6 +49,7 @@ pub struct Speed {
     pub script: Pair,
     pub skip_if: Pair,
     pub port_ns: f64,
+    /// Of the deep tree: loading it and, here, the linear checks of `swarm_bt_check`.
     pub load_ms: Pair,
     /// Of a call into a tick from Python, ns.
     pub python_call_ns: f64,
@@ -240,7 +242,9 @@ pub fn measure(size: Size, folder: &Path) -> anyhow::Result<Speed> {
         port_ns.push(port.time(few)?);
         let theirs = original.ask(&format!("load again {}", deep_path.display()))?;
         let begin = clock(ClockId::ThreadCPUTime);
-        Bench::new(deep_xml)?;
+        let loaded = Bench::new(deep_xml)?;
+        let role = RoleTree { role: "T", tree: &loaded.tree };
+        std::hint::black_box(check_tree(role, &LeafTable::new(), &Given::default()));
         note(5, (clock(ClockId::ThreadCPUTime) - begin) as f64 / 1e6, theirs / 1e6);
         spreads.push(spread(&mut deep, size.distribution)?);
     }
@@ -311,7 +315,7 @@ pub fn table(speed: &Speed) -> String {
         ("tick with log, deep, ns per node", speed.logged),
         ("Script x := x + 1, ns", speed.script),
         ("_skipIf, ns", speed.skip_if),
-        ("load of 1,001 nodes, ms", speed.load_ms),
+        ("load and check of 1,001 nodes, ms", speed.load_ms),
     ];
     for (name, pair) in rows {
         let _ = writeln!(out, "{name:<34} {:>9.2} {:>9.2} {:>7.1}", pair.ours, pair.theirs, pair.ratio());
