@@ -35,6 +35,18 @@ struct Counted {
     unreadable: u64,
 }
 
+impl Counted {
+    /// Numbers begin at 1: of a sender that is heard for the first time everything before has been lost, or was sent before this end was
+    /// there to hear it.
+    fn arrived(&mut self, from: Role, sequence: u64) {
+        let sender = &mut self.senders[from as usize];
+        if sender.counts.received == 0 {
+            sender.counts.missing += sequence.saturating_sub(1);
+        }
+        sender.arrived(Some(sequence));
+    }
+}
+
 impl Inbox {
     pub fn new(me: Role) -> Self {
         Self { me, queue: CountedQueue::new(WAITING), counted: Arc::default() }
@@ -54,7 +66,7 @@ impl Inbox {
             self.counted().unreadable += 1;
             return;
         };
-        self.counted().senders[from as usize].arrived(Some(wire.sequence));
+        self.counted().arrived(from, wire.sequence);
         let (run, epoch, sequence) = (wire.run.as_str().into(), wire.epoch, wire.sequence);
         self.queue.push(RoleMessage { run, from, epoch, sequence, report: Arc::new(report) }, None);
     }

@@ -122,9 +122,11 @@ fn entered(players: &[Player], role: Role) -> u32 {
 /// How far a player is ahead of the slowest other role.
 fn ahead(players: &[Player], player: &Player) -> f64 {
     let pace = |player: &Player| player.cooperation.own_report().paces.get("sweep").copied().unwrap_or(0.0);
+    // Of several players of a role the one that has come farthest: a dead predecessor and a refused second one do not count.
     let of_role = |role: Role| {
-        let same = players.iter().filter(move |other| other.role == role && other.is_active());
-        same.map(pace).reduce(f64::max)
+        let same = players.iter().filter(move |other| other.role == role);
+        let present = same.max_by_key(|other| other.cooperation.own_report().entered)?;
+        present.is_active().then(|| pace(present))
     };
     let others = Role::ALL.into_iter().filter(|role| *role != player.role);
     pace(player) - others.filter_map(of_role).fold(f64::MAX, f64::min)

@@ -68,7 +68,9 @@ impl Report {
                 SharedValue::Text(value) => (3, value).hash(into),
                 SharedValue::Vector(values) => {
                     (4, values.len()).hash(into);
-                    values.iter().for_each(|value| value.to_bits().hash(into));
+                    for value in values {
+                        value.to_bits().hash(into);
+                    }
                 }
             }
         }

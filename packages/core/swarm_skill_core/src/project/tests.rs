@@ -28,7 +28,7 @@ fn a_subtree_stands_only_in_the_trees_of_its_roles() {
     );
     let names = |role| {
         let tree = loaded(&xml, role);
-        tree.nodes().iter().map(|node| node.path.to_string()).collect::<Vec<_>>().join(" ")
+        tree.nodes().iter().map(|node| node.path.clone()).collect::<Vec<_>>().join(" ")
     };
     assert!(names(Role::Leader).contains("Lead") && !names(Role::Leader).contains("Watch"));
     assert!(names(Role::Spotter).contains("Watch") && !names(Role::Spotter).contains("Lead"));
