@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Instant;
 
 use swarm_base::Duration;
-use swarm_skill_core::{Answer, ChunkModel, ModelShape, PolicyError, PolicyRunner, Ticket};
+use swarm_skill_core::{Answer, ChunkModel, ModelShape, PolicyError, PolicyRunner, QuestionId};
 
 /// Thinks on its own thread. The thread ends when the runner is dropped, after the inference that it may be in.
 #[derive(Debug)]
@@ -13,13 +13,13 @@ pub struct ThreadedRunner {
     shape: ModelShape,
     questions: SyncSender<Question>,
     answers: Receiver<Answer>,
-    asked: Option<Ticket>,
+    asked: Option<QuestionId>,
     last: u64,
 }
 
 #[derive(Debug)]
 struct Question {
-    ticket: Ticket,
+    ticket: QuestionId,
     since: Instant,
     inputs: Vec<Vec<f32>>,
 }
@@ -50,12 +50,12 @@ impl PolicyRunner for ThreadedRunner {
         &self.shape
     }
 
-    fn submit(&mut self, inputs: &[Vec<f32>]) -> Result<Ticket, PolicyError> {
+    fn submit(&mut self, inputs: &[Vec<f32>]) -> Result<QuestionId, PolicyError> {
         if self.asked.is_some() {
             return Err(PolicyError::Busy);
         }
         self.shape.check_inputs(inputs)?;
-        let ticket = Ticket(self.last + 1);
+        let ticket = QuestionId(self.last + 1);
         let question = Question { ticket, since: Instant::now(), inputs: inputs.to_vec() };
         self.questions.try_send(question).map_err(|_| ended())?;
         self.last = ticket.0;

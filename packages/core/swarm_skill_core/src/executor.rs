@@ -16,13 +16,14 @@ use swarm_bt_log::TickRecorder;
 use swarm_kinematics::{ArmModel, JointVector, Load};
 
 use crate::body::{Body, Memory};
-use crate::cooperation::{Cooperation, CooperationConfig, Leave, Timing};
+use crate::cooperation::{Cooperation, CooperationConfig, Leave, Phase, Timing, Token};
 use crate::leaves::{self, Behaviour, Context, Failure, Progress};
 use crate::link::Link;
 use crate::message::Standing;
 use crate::motion::{MotionLimits, Mover, Slew};
 use crate::policy::NamedPolicy;
 use crate::role_io::{RoleInputs, RoleOutputs};
+use crate::shared_board::SharedBoard;
 
 /// What a role is: made when a skill is deployed, used for every run of it.
 #[derive(Clone, Debug)]
@@ -102,6 +103,13 @@ pub struct RoleExecutor {
     tree_state: State,
     watched: Ring,
     recorder: Option<Box<dyn TickRecorder>>,
+    shared: SharedBoard,
+    /// Name of the safe point up to which a successor's tree is skipped.
+    skip_to: Option<String>,
+    /// The tree has been ticked.
+    begun: bool,
+    /// The last message that was refused: who it claimed to be from, and why.
+    refused: Option<(Role, &'static str)>,
     active: HashMap<u16, Box<dyn Behaviour>>,
     slew: Slew,
     outputs: RoleOutputs,
@@ -120,16 +128,42 @@ pub struct RunIdentity {
     pub run: String,
     pub epoch: u64,
     pub roles: Vec<Role>,
-    pub phases: Vec<String>,
+    pub phases: Vec<Phase>,
     pub timing: Timing,
 }
 
 impl RoleExecutor {
+    /// An executor that is there from the start of the run.
     pub fn new(spec: RoleSpec, identity: &RunIdentity, link: Box<dyn Link>, now: Time) -> Self {
+        Self::make(spec, identity, 0, link, Cooperation::new, now)
+    }
+
+    /// A robot that stands by for `spec.role`, and takes it over if the role is lost at a safe point. Its tree then begins at that point:
+    /// leaves of the registry before it answer SUCCESS
+    /// without being carried out; scripts run, but what the predecessor has shared stands. `instance` tells it from every other executor of the role.
+    pub fn stand_by(
+        spec: RoleSpec,
+        identity: &RunIdentity,
+        instance: u64,
+        link: Box<dyn Link>,
+        now: Time,
+    ) -> Self {
+        Self::make(spec, identity, instance, link, Cooperation::stand_by, now)
+    }
+
+    fn make(
+        spec: RoleSpec,
+        identity: &RunIdentity,
+        instance: u64,
+        link: Box<dyn Link>,
+        cooperation: fn(CooperationConfig, Time) -> Cooperation,
+        now: Time,
+    ) -> Self {
         let config = CooperationConfig {
-            run: identity.run.clone(),
+            run: identity.run.as_str().into(),
             epoch: identity.epoch,
             me: spec.role,
+            instance,
             roles: identity.roles.clone(),
             phases: identity.phases.clone(),
             timing: identity.timing,
@@ -144,11 +178,15 @@ impl RoleExecutor {
         };
         Self {
             body,
-            cooperation: Cooperation::new(config, now),
+            cooperation: cooperation(config, now),
             link,
             tree_state: State::new(&spec.tree),
             watched: Ring::new(WATCHED),
             recorder: None,
+            shared: SharedBoard::new(&spec.tree),
+            skip_to: None,
+            begun: false,
+            refused: None,
             active: HashMap::new(),
             slew: Slew::at_rest(),
             outputs: RoleOutputs { velocity: JointVector::zeros(), gripper: None },
@@ -180,7 +218,9 @@ impl RoleExecutor {
         self.last_tick = Some(now);
 
         while let Some(message) = self.link.receive() {
-            self.cooperation.receive(&message, now);
+            if let Some(why) = self.cooperation.receive(&message, now).refusal() {
+                self.refused = Some((message.from, why));
+            }
         }
         self.check_inputs(inputs, now);
         self.body.memory.see(&inputs.parts);
@@ -188,6 +228,7 @@ impl RoleExecutor {
         self.cooperation.set_contact_force(contact[0].hypot(contact[1]).hypot(contact[2]));
 
         self.leave = self.cooperation.judge(now);
+        self.cooperation.forget_watched();
         let mut velocity = JointVector::zeros();
         if self.leave == Leave::Go && self.cooperation.own_report().standing == Standing::Active {
             self.tree_time = self.tree_time + elapsed;
@@ -201,6 +242,9 @@ impl RoleExecutor {
             velocity: self.slew.follow(&velocity, &self.body.mover.limits, dt),
             gripper: self.body.memory.gripper,
         };
+        if self.outputs.velocity == JointVector::zeros() {
+            self.cooperation.settle();
+        }
         if let Some(message) = self.cooperation.outgoing(now) {
             self.link.send(&message);
         }
@@ -236,6 +280,16 @@ impl RoleExecutor {
         &self.cooperation.own_report().standing
     }
 
+    /// The resources that are leased, with the tokens that go with their use.
+    pub fn tokens(&self) -> impl Iterator<Item = (&str, Token)> {
+        self.cooperation.tokens()
+    }
+
+    /// Who was refused last, and why: a stale leader, a second player of a role, a stranger.
+    pub fn refused(&self) -> Option<(Role, &'static str)> {
+        self.refused
+    }
+
     /// Whether the arm is meant to stand, and does: nothing is wanted of it and its joints are slower than `rad_per_s`.
     pub fn is_at_rest(&self, inputs: &RoleInputs, rad_per_s: f64) -> bool {
         self.outputs.velocity == JointVector::zeros() && inputs.joints.qd.amax() <= rad_per_s
@@ -245,8 +299,8 @@ impl RoleExecutor {
         let (activity, message) = match (self.standing(), &self.leave) {
             (Standing::Aborted(reason), _) => (Activity::Aborted, reason.clone()),
             (Standing::Done, _) => (Activity::Succeeded, String::new()),
-            (Standing::Active, Leave::Go) => (Activity::Running, String::new()),
-            (Standing::Active, Leave::Hold(reason) | Leave::Abort(reason)) => {
+            (Standing::Active | Standing::Standby, Leave::Go) => (Activity::Running, String::new()),
+            (Standing::Active | Standing::Standby, Leave::Hold(reason) | Leave::Abort(reason)) => {
                 (Activity::Holding, reason.clone())
             }
         };
@@ -278,6 +332,15 @@ impl RoleExecutor {
     }
 
     fn tick_tree(&mut self, inputs: &RoleInputs, dt: f64, velocity: &mut JointVector) {
+        if !self.begun {
+            self.begun = true;
+            self.skip_to = self.cooperation.taken_over_at().map(str::to_owned);
+        }
+        let skipped = self.skip_to.is_some();
+        if let Err(error) = self.shared.take_in(&self.spec.tree, &mut self.tree_state, &self.cooperation) {
+            self.cooperation.abort(error.to_string());
+            return;
+        }
         let clock = self.last_tick.unwrap_or_default();
         let Self {
             spec,
@@ -289,10 +352,11 @@ impl RoleExecutor {
             active,
             tree_time,
             last_failure,
+            skip_to,
             ..
         } = self;
         let context = Context { now: *tree_time, clock, dt, inputs, body, cooperation, velocity };
-        let mut carrier = Carrier { context, active, last_failure };
+        let mut carrier = Carrier { context, active, last_failure, skip_to };
         let (tree, now) = (&*spec.tree, *tree_time);
         let answer = match recorder {
             Some(recorder) => {
@@ -300,14 +364,22 @@ impl RoleExecutor {
             }
             None => swarm_bt::tick_until_settled(tree, tree_state, now, &mut carrier, watched, TREE_TICKS),
         };
-        match answer {
-            Ok(Status::Running) => {}
-            Ok(Status::Success | Status::Skipped) => self.cooperation.finish(),
-            Ok(Status::Failure) => {
+        if skipped {
+            self.shared.forget(&self.tree_state);
+        } else if let Err(error) = self.shared.give_out(&self.tree_state, &mut self.cooperation) {
+            self.cooperation.abort(error.to_string());
+        }
+        match (answer, &self.skip_to) {
+            (Ok(Status::Running), _) => {}
+            (Ok(Status::Success | Status::Skipped), None) => self.cooperation.finish(),
+            (Ok(Status::Success | Status::Skipped), Some(point)) => {
+                self.cooperation.abort(format!("its tree ends without coming to safe point '{point}'"));
+            }
+            (Ok(Status::Failure), _) => {
                 let reason = self.last_failure.clone().unwrap_or_else(|| "its tree failed".into());
                 self.cooperation.abort(reason);
             }
-            Err(error) => self.cooperation.abort(error.to_string()),
+            (Err(error), _) => self.cooperation.abort(error.to_string()),
         }
     }
 
@@ -328,11 +400,12 @@ impl RoleExecutor {
             active,
             tree_time,
             last_failure,
+            skip_to,
             ..
         } = self;
         let context =
             Context { now: *tree_time, clock, dt, inputs, body, cooperation, velocity: &mut unused };
-        let mut carrier = Carrier { context, active, last_failure };
+        let mut carrier = Carrier { context, active, last_failure, skip_to };
         // The only error is that of an `_onHalted` script; every leaf has been halted by then.
         let (tree, now) = (&*spec.tree, *tree_time);
         let halted = match recorder {
@@ -351,6 +424,7 @@ struct Carrier<'a> {
     context: Context<'a>,
     active: &'a mut HashMap<u16, Box<dyn Behaviour>>,
     last_failure: &'a mut Option<String>,
+    skip_to: &'a mut Option<String>,
 }
 
 impl Carrier<'_> {
@@ -368,7 +442,16 @@ impl Carrier<'_> {
 
 impl Leaves for Carrier<'_> {
     fn start(&mut self, call: &mut LeafCall<'_>) -> Status {
+        if let Some(point) = &self.skip_to {
+            let here =
+                call.id() == "SafePoint" && call.get::<String>("point").is_ok_and(|name| name == *point);
+            if !here {
+                return Status::Success;
+            }
+            *self.skip_to = None;
+        }
         let started = leaves::make(call, &mut self.context).and_then(|mut behaviour| {
+            behaviour.look(call)?;
             let progress = behaviour.tick(&mut self.context)?;
             Ok((behaviour, progress))
         });
@@ -385,7 +468,7 @@ impl Leaves for Carrier<'_> {
         let Some(mut behaviour) = self.active.remove(&call.uid()) else {
             return self.answer(call, Err(Failure("was continued without having been started".into())));
         };
-        let result = behaviour.tick(&mut self.context);
+        let result = behaviour.look(call).and_then(|()| behaviour.tick(&mut self.context));
         if result == Ok(Progress::Running) {
             self.active.insert(call.uid(), behaviour);
         }
@@ -394,7 +477,9 @@ impl Leaves for Carrier<'_> {
 
     /// What a leaf wants is wanted for one tick only, so that nothing is left of it.
     fn halt(&mut self, call: &mut LeafCall<'_>) -> Halt {
-        self.active.remove(&call.uid());
+        if let Some(mut behaviour) = self.active.remove(&call.uid()) {
+            behaviour.halted(&mut self.context);
+        }
         Halt::Done
     }
 }

@@ -11,6 +11,23 @@
 //!   follows, [`ChunkedPolicy`].
 //! - *twin*: a cell without physics, [`Twin`]; *preview*: a run on it, [`preview`].
 //!
+//! # What cooperative nodes answer when something goes wrong
+//!
+//! A *timeout* is the node's own `timeout_s`, in the time of the tree, which stands still while the role holds. In a *partition* a role
+//! hears nobody, or is not heard, or both; whatever the node, everybody holds after the peer time-out and aborts after the hold time-out
+//! ([`Cooperation`]). *Late join*: a role begins after the others. Each cell is a test of `cooperation::tests::answers`.
+//!
+//! | node | timeout | partition | late join | duplicate, reordered message |
+//! |---|---|---|---|---|
+//! | `EnterPhase` | FAILURE; readiness is taken back; after entering: the run ends | nobody passes; hold, abort | waited for | dropped by its number |
+//! | `SafePoint` | as `EnterPhase` | as `EnterPhase`; with a robot standing by, taken over once all are there | waited for | dropped |
+//! | `Barrier` | FAILURE; readiness is taken back; after entering: the run ends | none of its roles passes; hold, abort | waited for | dropped |
+//! | `Quorum` | FAILURE; the declaration is taken back | may pass with those who are heard; hold, abort | counts once it is there | dropped |
+//! | `Lease` | FAILURE; the ticket is taken back | the holder keeps it and stands; nobody else gets it; hold, abort | no lease before all have been heard | dropped |
+//! | `Handover` | FAILURE; an offer is taken back; after the taking: the run ends, both hold the thing | the giver does not let go; hold, abort | waited for | dropped |
+//! | `ProgressSync` | has none: waiting is holding, and limited by the hold time-out | the one ahead stands; hold, abort | counts as at 0 | dropped |
+//! | `OnRoleLost` | has none | goes on with its first child, until the hold time-out | counts as there until the peer time-out | dropped |
+//!
 //! # Flow
 //!
 //! 1. Deploying makes a [`RoleSpec`] per role: arm, limits, tree, policy.
@@ -31,15 +48,20 @@ mod message;
 mod motion;
 mod policy;
 mod preview;
+pub mod project;
 mod robots;
 mod role_io;
 mod run;
 mod shadow;
+mod shared_board;
 mod skill;
 mod twin;
 
 pub use check::leaf_table;
-pub use cooperation::{Cooperation, CooperationConfig, Entry, Leave, PhaseError, Receipt, Timing};
+pub use cooperation::{
+    Cooperation, CooperationConfig, Entry, Fence, Leave, MeetingError, PaceError, Phase, PhaseError, Receipt,
+    SharedError, StaleToken, Timing, Token,
+};
 pub use deploy::{ArmAtRest, Busy, Deployment, Next, NotAtRest, Request, Step, check_rest, plan};
 pub use executor::{Activity, INPUT_TIMEOUT, RoleExecutor, RoleSpec, RoleState, RunIdentity};
 pub use golden::{GoldenError, GoldenVectors};
@@ -51,12 +73,14 @@ pub use insertion::{
 pub use join::{Goal, Join, JoinError, Joining};
 pub use leaves::{phases, registry};
 pub use link::{LOCAL_QUEUE, Link, LocalLink, contract};
-pub use message::{DecodeError, Report, RoleMessage, Standing};
+pub use message::{
+    DecodeError, Gate, Heard, Report, RoleMessage, SharedEntry, SharedValue, Stamp, Standing, Ticket, Vote,
+};
 pub use motion::MotionLimits;
 pub use policy::{
     ACTION, Answer, ChunkModel, ChunkPlayer, ChunkedPolicy, Deviation, Due, Feature, InlineRunner,
     ModelInput, ModelShape, NamedPolicy, ObservationError, Observer, OutOfDistribution, Playing, Policy,
-    PolicyError, PolicyKind, PolicyRunner, Statistics, StatisticsProblem, StatisticsUnreadable, Ticket,
+    PolicyError, PolicyKind, PolicyRunner, QuestionId, Statistics, StatisticsProblem, StatisticsUnreadable,
     Untimed, contract as policy_contract, runner_contract, shape_of,
 };
 pub use preview::{Footprint, Limit, Margin, Place, Preview, PreviewRefusal, Scene, Swept, preview};

@@ -4,7 +4,7 @@
 //! It must not alter a message, hand a role its own messages, or block. [`contract`] checks what every link promises.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use swarm_base::Role;
 
@@ -28,14 +28,9 @@ pub const LOCAL_QUEUE: usize = 256;
 /// A link between roles in one process: no loss below [`LOCAL_QUEUE`] waiting messages, no delay, in order.
 #[derive(Debug)]
 pub struct LocalLink {
-    me: Role,
-    mailboxes: Arc<Vec<Mailbox>>,
-}
-
-#[derive(Debug)]
-struct Mailbox {
-    owner: Role,
-    queue: Mutex<Queue>,
+    /// Which of the mailboxes is this end's.
+    index: usize,
+    mailboxes: Arc<Vec<Mutex<Queue>>>,
 }
 
 #[derive(Debug, Default)]
@@ -45,24 +40,27 @@ struct Queue {
 }
 
 impl LocalLink {
-    /// Connected ends for `roles`, in that order.
+    /// Connected ends for `roles`, in that order. A role may stand there twice: one end is that of a robot that stands by for it.
     pub fn connect(roles: &[Role]) -> Vec<Self> {
-        let mailboxes = Arc::new(
-            roles.iter().map(|&owner| Mailbox { owner, queue: Mutex::default() }).collect::<Vec<_>>(),
-        );
-        roles.iter().map(|&me| Self { me, mailboxes: Arc::clone(&mailboxes) }).collect()
+        let mailboxes = Arc::new(roles.iter().map(|_| Mutex::default()).collect::<Vec<_>>());
+        (0..roles.len()).map(|index| Self { index, mailboxes: Arc::clone(&mailboxes) }).collect()
     }
 
-    fn own(&self) -> &Mailbox {
-        self.mailboxes.iter().find(|mailbox| mailbox.owner == self.me).expect("every end has its mailbox")
+    fn own(&self) -> MutexGuard<'_, Queue> {
+        lock(&self.mailboxes[self.index])
     }
+}
+
+/// A poisoned lock only means that another thread panicked; the queue itself is whole between statements.
+fn lock(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Link for LocalLink {
     fn send(&mut self, message: &RoleMessage) {
-        for mailbox in self.mailboxes.iter().filter(|mailbox| mailbox.owner != self.me) {
-            // A poisoned lock only means that another thread panicked; the queue itself is whole between statements.
-            let mut queue = mailbox.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let others = self.mailboxes.iter().enumerate().filter(|(index, _)| *index != self.index);
+        for (_, mailbox) in others {
+            let mut queue = lock(mailbox);
             if queue.waiting.len() == LOCAL_QUEUE {
                 queue.waiting.pop_front();
                 queue.lost += 1;
@@ -72,17 +70,17 @@ impl Link for LocalLink {
     }
 
     fn receive(&mut self) -> Option<RoleMessage> {
-        self.own().queue.lock().unwrap_or_else(PoisonError::into_inner).waiting.pop_front()
+        self.own().waiting.pop_front()
     }
 
     fn lost(&self) -> u64 {
-        self.own().queue.lock().unwrap_or_else(PoisonError::into_inner).lost
+        self.own().lost
     }
 }
 
 /// What every [`Link`] promises, as checks that a test of any implementation runs.
 pub mod contract {
-    use super::{Link, Role, RoleMessage};
+    use super::{Arc, Link, Role, RoleMessage};
     use crate::message::{Report, Standing};
 
     /// Runs all checks. `connect` makes connected ends for the roles given, in that order; `settle` waits (or lets time pass)
@@ -104,13 +102,14 @@ pub mod contract {
             from: Role::Leader,
             epoch: u64::MAX,
             sequence: 1,
-            report: Report {
+            report: Arc::new(Report {
                 ready: 2,
                 entered: 1,
                 standing: Standing::Aborted("über\nGrenze".into()),
                 hold: Some("wait".into()),
                 contact_force_n: 12.5,
-            },
+                ..Report::default()
+            }),
         };
         ends[0].send(&sent);
         settle();
@@ -162,7 +161,7 @@ mod tests {
                 from: Role::Leader,
                 epoch: 1,
                 sequence,
-                report: crate::Report::default(),
+                report: Arc::default(),
             };
             ends[0].send(&message);
         }

@@ -246,7 +246,7 @@ impl Run {
     fn outcome(&self) -> Option<Outcome> {
         let aborted = self.executors.iter().find_map(|executor| match executor.standing() {
             Standing::Aborted(reason) => Some(Outcome::Aborted(named(executor.spec().role, reason))),
-            Standing::Active | Standing::Done => None,
+            Standing::Active | Standing::Done | Standing::Standby => None,
         });
         let all_done = self.executors.iter().all(|executor| executor.standing() == &Standing::Done);
         aborted.or(all_done.then_some(Outcome::Succeeded))

@@ -12,6 +12,7 @@ use std::fmt;
 
 use swarm_base::{Role, Time};
 
+use crate::cooperation::Phase;
 use crate::executor::{RoleSpec, RunIdentity};
 use crate::link::{Link, LocalLink};
 use crate::role_io::{RoleInputs, RoleOutputs};
@@ -82,7 +83,7 @@ impl Shadow {
     /// the time under which it was begun.
     pub fn new(
         specs: &[RoleSpec],
-        phases: &[String],
+        phases: &[Phase],
         running: &RunIdentity,
         safety_epoch: u64,
         begun: Time,

@@ -1,7 +1,7 @@
 //! From the files of an artifact to a skill that can run in this cell, or to everything that is wrong with it.
 //!
 //! 1. Every role has a robot, of the group that the skill was made for.
-//! 2. Every tree loads: known leaves, known ports, no cycle.
+//! 2. Every tree loads, as its role has it ([`crate::project`]): known leaves, known ports, no cycle.
 //! 3. All trees enter the same phases in the same order, so that no barrier waits for a role that never comes.
 //! 4. The static checker finds no error in the trees, alone and side by side ([`swarm_bt_check`]).
 //! 5. Every policy that a tree calls is the one that the manifest gives its role; it loads, agrees with its golden vectors, and has
@@ -20,6 +20,7 @@ use swarm_bt_check::{Code, Finding, Given, Limits, Report, RoleTree, check};
 use swarm_kinematics::{ArmModel, JointVector, Load};
 
 use crate::check::leaf_table;
+use crate::cooperation::Phase;
 use crate::executor::RoleSpec;
 use crate::golden::{GoldenError, GoldenVectors};
 use crate::leaves::{phases, registry};
@@ -28,6 +29,7 @@ use crate::policy::{
     ChunkedPolicy, ModelShape, NamedPolicy, Policy, PolicyKind, PolicyRunner, Statistics, StatisticsProblem,
     StatisticsUnreadable, shape_of,
 };
+use crate::project::{EntryProblem, ProjectErrors, RoleDocument, check_entries, project};
 
 /// One robot of the cell, and the role that it plays.
 #[derive(Clone, Debug)]
@@ -49,7 +51,7 @@ pub struct CellRobot {
 pub struct Skill {
     /// One per role, in the order of [`Role::ALL`].
     pub roles: Vec<RoleSpec>,
-    pub phases: Vec<String>,
+    pub phases: Vec<Phase>,
     /// What the static checker says of the trees: no errors, but maybe warnings, and how far it has looked.
     pub report: Report,
 }
@@ -69,6 +71,10 @@ pub enum SkillProblem {
     WrongGroup { role: Role, group: String, robot: String, model: String },
     #[error("{path} cannot be read: {reason}")]
     Unreadable { path: EntryPath, reason: String },
+    #[error("the tree of role {role}: {errors}")]
+    Projection { role: Role, errors: ProjectErrors },
+    #[error(transparent)]
+    Entry(#[from] EntryProblem),
     #[error("the tree of role {role}: {errors}")]
     Tree { role: Role, errors: LoadErrors },
     #[error("the tree of role {role} enters no phase; a role needs at least one EnterPhase")]
@@ -184,6 +190,7 @@ fn load_trees(
 ) -> BTreeMap<Role, Arc<Tree>> {
     let registry = registry();
     let mut trees = BTreeMap::new();
+    let mut projected = Vec::new();
     for (&role, entry) in &source.roles {
         let text = material
             .read(&entry.tree)
@@ -195,13 +202,29 @@ fn load_trees(
                 continue;
             }
         };
-        match Loader::new(&registry).document(entry.tree.as_str(), &text).main_tree(&entry.tree_id).load() {
-            Ok(tree) => {
-                trees.insert(role, Arc::new(tree));
-            }
-            Err(errors) => problems.push(SkillProblem::Tree { role, errors }),
+        match project(entry.tree.as_str(), &text, role) {
+            Ok(text) => projected.push((role, entry, text)),
+            Err(errors) => problems.push(SkillProblem::Projection { role, errors }),
         }
     }
+    for (role, entry, text) in &projected {
+        match Loader::new(&registry).document(entry.tree.as_str(), text).main_tree(&entry.tree_id).load() {
+            Ok(tree) => {
+                trees.insert(*role, Arc::new(tree));
+            }
+            Err(errors) => problems.push(SkillProblem::Tree { role: *role, errors }),
+        }
+    }
+    let documents: Vec<RoleDocument<'_>> = projected
+        .iter()
+        .map(|(role, entry, text)| RoleDocument {
+            role: *role,
+            name: entry.tree.as_str(),
+            xml: text,
+            main_tree: &entry.tree_id,
+        })
+        .collect();
+    problems.extend(check_entries(&documents, &registry).into_iter().map(SkillProblem::Entry));
     trees
 }
 
@@ -212,8 +235,9 @@ fn check_trees(trees: &BTreeMap<Role, Arc<Tree>>) -> Report {
     check(&roles, &leaf_table(), &Given::new(), Limits::default())
 }
 
-fn common_phases(trees: &BTreeMap<Role, Arc<Tree>>, problems: &mut Vec<SkillProblem>) -> Vec<String> {
-    let mut common: Option<(Role, Vec<String>)> = None;
+fn common_phases(trees: &BTreeMap<Role, Arc<Tree>>, problems: &mut Vec<SkillProblem>) -> Vec<Phase> {
+    let words = |phases: &[Phase]| phases.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let mut common: Option<(Role, Vec<Phase>)> = None;
     for (&role, tree) in trees {
         let found = phases(tree);
         if found.is_empty() {
@@ -224,9 +248,9 @@ fn common_phases(trees: &BTreeMap<Role, Arc<Tree>>, problems: &mut Vec<SkillProb
             None => common = Some((role, found)),
             Some((other, expected)) if *expected != found => problems.push(SkillProblem::PhasesDiffer {
                 role,
-                found: found.join(", "),
+                found: words(&found),
                 other: *other,
-                expected: expected.join(", "),
+                expected: words(expected),
             }),
             Some(_) => {}
         }

@@ -13,6 +13,7 @@
 //! | [`counted`] | a policy whose inferences are counted | no |
 //! | [`live`] | what is shown of all this while it runs | no |
 //! | [`messages`] | conversions | yes |
+//! | [`role_link`] | reports of roles on different hosts | yes |
 //! | [`action`] | the action server | yes |
 //! | [`node`] | topics, services, threads | yes |
 //!
@@ -27,4 +28,5 @@ pub mod live;
 pub mod messages;
 pub mod node;
 pub mod robots;
+pub mod role_link;
 pub mod world;

@@ -27,7 +27,7 @@ fn a_good_skill_comes_into_force_with_its_envelope() {
     let around = Around::default();
     let active = deployer.carry_out(&bench.order("1.0.0", &SkillFolder::default()), &around).unwrap();
     assert_eq!(active.title(), "assembly 1.0.0");
-    assert_eq!(active.skill.phases, ["home"]);
+    assert_eq!(active.skill.phases, [swarm_skill_core::Phase::barrier("home")]);
     assert_eq!(*around.loaded.lock().unwrap(), [Some(active.artifact)]);
     assert!(!deployer.is_busy());
     // Roles plan within the envelope: 0.3 m/s for the leader, the ceiling's 0.5 m/s for the others.

@@ -173,6 +173,16 @@ const EVIDENCES: &[Evidence] = &[
             oracle: Oracle::Itself,
         },
     },
+    Evidence {
+        name: "roles",
+        about: "the protocol between roles in a million episodes under faults, and every fate of every message",
+        workload: Workload::Program {
+            package: "swarm_role_check",
+            executable: "role_check",
+            arguments: &["proof", "--out"],
+            oracle: Oracle::Itself,
+        },
+    },
 ];
 
 /// ROS domain in which nothing else is expected.
@@ -356,7 +366,7 @@ mod tests {
         let error = run(&Layout::at("/nowhere"), "speed").unwrap_err();
         assert_eq!(
             error.to_string(),
-            "no evidence is called `speed`; there are: demo, artifact, gate, safety-jitter, safety-estop, safety-purity, safety-cost, safety-proof, safety-faults, safety-availability, black-box, bt-oracle, bt-speed, bt-replay"
+            "no evidence is called `speed`; there are: demo, artifact, gate, swap, safety-jitter, safety-estop, safety-purity, safety-cost, safety-proof, safety-faults, safety-availability, black-box, bt-oracle, bt-speed, bt-replay, roles"
         );
     }
 

@@ -10,7 +10,7 @@ use swarm_kinematics::JointVector;
 use super::insert::of_role;
 use super::{Behaviour, Context, Failure, Progress, number, span};
 use crate::motion::{FEEDBACK, limited};
-use crate::policy::{Answer, ChunkPlayer, ChunkedPolicy, Due, Observer, PolicyError, PolicyKind, Ticket};
+use crate::policy::{Answer, ChunkPlayer, ChunkedPolicy, Due, Observer, PolicyError, PolicyKind, QuestionId};
 use crate::role_io::GripperTarget;
 
 /// Follows a policy's chunks for a time.
@@ -48,7 +48,7 @@ struct Question {
     /// The instant of its observation.
     about: Time,
     /// None as long as the runner is busy with the question of an earlier run.
-    ticket: Option<Ticket>,
+    ticket: Option<QuestionId>,
 }
 
 impl FollowPolicy {

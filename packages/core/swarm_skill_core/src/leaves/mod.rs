@@ -22,6 +22,13 @@
 //! | `ForceBelow` (condition) | role (empty = own), limit_n | |
 //! | `CheckAlignment` (condition) | part, relative_to, max_offset_m, max_tilt_rad, within_m | SUCCESS too if the parts are further apart than within_m |
 //! | `Hold` | | never; the arm stands |
+//! | `SafePoint` | point, timeout_s | as `EnterPhase`; a role that stands here may be taken over by another robot |
+//! | `Barrier` | meeting, roles, timeout_s | when the roles named have entered it |
+//! | `Quorum` | meeting, k, timeout_s | when k roles have come |
+//! | `AcquireLease`, `KeepLease`, `ReleaseLease` | resource, timeout_s | parts of `Lease`, see [`crate::project`] |
+//! | `BeginHandover`, `KeepHandover`, `EndHandover` | item, from, to, timeout_s | parts of `Handover` |
+//! | `KeepPace` | work, value, delta, roles | never; part of `ProgressSync` |
+//! | `RoleLive` (condition) | role | part of `OnRoleLost` |
 //! | `RequestHold` | reason | at once; released by `ReleaseHold` or when halted together with the role |
 //! | `ReleaseHold` | | at once |
 //! | `AbortRun` | reason | at once, for every role |
@@ -30,17 +37,19 @@ mod cooperate;
 mod follow;
 mod grip;
 mod insert;
+mod lease;
+mod meet;
 mod moves;
 mod observe;
 
 use std::fmt;
 
-use swarm_base::Time;
+use swarm_base::{Role, Time};
 use swarm_bt::{LeafCall, LeafModel, PortType, Registry, Tree};
 use swarm_kinematics::JointVector;
 
 use crate::body::Body;
-use crate::cooperation::Cooperation;
+use crate::cooperation::{Cooperation, Phase};
 use crate::role_io::RoleInputs;
 
 /// What a behaviour works with in one tick.
@@ -77,7 +86,15 @@ impl<E: fmt::Display> From<E> for Failure {
 
 /// A leaf under way.
 pub(crate) trait Behaviour: Send + fmt::Debug {
+    /// Reads ports that change while the leaf runs; called before every tick.
+    fn look(&mut self, _call: &LeafCall<'_>) -> Result<(), Failure> {
+        Ok(())
+    }
+
     fn tick(&mut self, context: &mut Context<'_>) -> Result<Progress, Failure>;
+
+    /// The leaf is interrupted.
+    fn halted(&mut self, _context: &mut Context<'_>) {}
 }
 
 /// All leaves, with their ports.
@@ -135,10 +152,35 @@ pub fn registry() -> Registry {
                 .input("max_tilt_rad", Float)
                 .input_or("within_m", Float, "1000.0"),
         )
+        .leaf(waiting(LeafModel::action("SafePoint").input("point", Str)))
+        .leaf(waiting(LeafModel::action("Barrier").input("meeting", Str).input_or("roles", Str, "")))
+        .leaf(waiting(LeafModel::action("Quorum").input("meeting", Str).input("k", Int)))
+        .leaf(waiting(LeafModel::action("AcquireLease").input("resource", Str)))
+        .leaf(LeafModel::action("KeepLease").input("resource", Str))
+        .leaf(LeafModel::action("ReleaseLease").input("resource", Str))
+        .leaf(waiting(hand_over(LeafModel::action("BeginHandover"))))
+        .leaf(waiting(hand_over(LeafModel::action("KeepHandover"))))
+        .leaf(waiting(hand_over(LeafModel::action("EndHandover"))))
+        .leaf(
+            LeafModel::action("KeepPace")
+                .input("work", Str)
+                .input("value", Float)
+                .input("delta", Float)
+                .input_or("roles", Str, ""),
+        )
+        .leaf(LeafModel::condition("RoleLive").input("role", Str))
         .leaf(LeafModel::action("Hold"))
         .leaf(LeafModel::action("RequestHold").input("reason", Str))
         .leaf(LeafModel::action("ReleaseHold"))
         .leaf(LeafModel::action("AbortRun").input("reason", Str))
+}
+
+fn waiting(leaf: LeafModel) -> LeafModel {
+    leaf.input_or("timeout_s", PortType::Float, "60.0")
+}
+
+fn hand_over(leaf: LeafModel) -> LeafModel {
+    leaf.input("item", PortType::Str).input("from", PortType::Str).input("to", PortType::Str)
 }
 
 fn located(leaf: LeafModel) -> LeafModel {
@@ -149,14 +191,16 @@ fn located(leaf: LeafModel) -> LeafModel {
     )
 }
 
-/// The phases that a tree enters, in the order in which it names them. Every role of a skill has the same ones.
-pub fn phases(tree: &Tree) -> Vec<String> {
-    let entered = tree.nodes().iter().filter(|node| node.id == "EnterPhase");
-    let mut phases: Vec<String> = Vec::new();
-    for phase in entered.filter_map(|node| tree.literal(node.uid, "phase")).map(ToString::to_string) {
-        if !phases.contains(&phase) {
-            phases.push(phase);
-        }
+/// The phases and safe points that a tree enters, in the order in which it names them. Every role of a skill has the same ones.
+pub fn phases(tree: &Tree) -> Vec<Phase> {
+    let mut phases: Vec<Phase> = Vec::new();
+    for node in tree.nodes() {
+        let phase = match &*node.id {
+            "EnterPhase" => tree.literal(node.uid, "phase").map(|name| Phase::barrier(name.to_string())),
+            "SafePoint" => tree.literal(node.uid, "point").map(|name| Phase::safe_point(name.to_string())),
+            _ => None,
+        };
+        phases.extend(phase.filter(|phase| !phases.contains(phase)));
     }
     phases
 }
@@ -164,7 +208,18 @@ pub fn phases(tree: &Tree) -> Vec<String> {
 /// Reads a leaf's ports and makes its behaviour.
 pub(crate) fn make(call: &LeafCall<'_>, context: &mut Context<'_>) -> Result<Box<dyn Behaviour>, Failure> {
     Ok(match call.id() {
-        "EnterPhase" => Box::new(cooperate::EnterPhase::new(call)?),
+        "EnterPhase" => Box::new(cooperate::EnterPhase::new(call, "phase")?),
+        "SafePoint" => Box::new(cooperate::EnterPhase::new(call, "point")?),
+        "RoleLive" => Box::new(cooperate::RoleLive::new(call)?),
+        "Barrier" => Box::new(meet::Barrier::new(call)?),
+        "Quorum" => Box::new(meet::Quorum::new(call)?),
+        "BeginHandover" => Box::new(meet::HandOver::new(call, meet::End::Begin)?),
+        "KeepHandover" => Box::new(meet::HandOver::new(call, meet::End::Keep)?),
+        "EndHandover" => Box::new(meet::HandOver::new(call, meet::End::Finish)?),
+        "KeepPace" => Box::new(meet::KeepPace::new(call)?),
+        "AcquireLease" => Box::new(lease::Acquire::new(call)?),
+        "KeepLease" => Box::new(lease::Keep::new(call)?),
+        "ReleaseLease" => Box::new(lease::Release::new(call)?),
         "RequestHold" => Box::new(cooperate::RequestHold::new(call)?),
         "ReleaseHold" => Box::new(cooperate::ReleaseHold),
         "AbortRun" => Box::new(cooperate::AbortRun::new(call)?),
@@ -209,4 +264,12 @@ fn number(call: &LeafCall<'_>, port: &str, range: std::ops::RangeInclusive<f64>)
 /// A port with a span of time in seconds.
 fn span(call: &LeafCall<'_>, port: &str) -> Result<swarm_base::Duration, Failure> {
     Ok(swarm_base::Duration::from_secs_f64(number(call, port, 0.0..=3_600.0)?))
+}
+
+/// A port of roles separated by `;`; empty names all.
+fn roles(call: &LeafCall<'_>, port: &str) -> Result<Vec<Role>, Failure> {
+    let text: String = call.get(port)?;
+    let named = text.split(';').map(str::trim).filter(|word| !word.is_empty());
+    let roles = named.map(str::parse).collect::<Result<Vec<Role>, _>>()?;
+    Ok(if roles.is_empty() { Role::ALL.to_vec() } else { roles })
 }

@@ -22,7 +22,7 @@ pub use chunk::{ChunkPlayer, Due, Playing};
 pub use chunked::{ACTION, ChunkedPolicy, OutOfDistribution, shape_of};
 pub use observation::{ObservationError, Observer};
 pub use runner::{
-    Answer, ChunkModel, InlineRunner, ModelInput, ModelShape, PolicyRunner, Ticket,
+    Answer, ChunkModel, InlineRunner, ModelInput, ModelShape, PolicyRunner, QuestionId,
     contract as runner_contract,
 };
 pub use statistics::{Deviation, Feature, Statistics, StatisticsProblem, StatisticsUnreadable};

@@ -40,12 +40,12 @@ pub trait ChunkModel: Send + fmt::Debug {
 
 /// A question's number; a runner gives none twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Ticket(pub u64);
+pub struct QuestionId(pub u64);
 
 /// The answer to a question.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
-    pub ticket: Ticket,
+    pub ticket: QuestionId,
     /// From the question to the answer.
     pub took: Duration,
     /// As many values as [`ModelShape`] says.
@@ -57,7 +57,7 @@ pub trait PolicyRunner: Send + fmt::Debug {
     fn shape(&self) -> &ModelShape;
 
     /// Asks. [`PolicyError::Busy`] while an earlier question, whoever asked it, is not answered.
-    fn submit(&mut self, inputs: &[Vec<f32>]) -> Result<Ticket, PolicyError>;
+    fn submit(&mut self, inputs: &[Vec<f32>]) -> Result<QuestionId, PolicyError>;
 
     /// The answer, once; to a question of somebody who has gone, too.
     fn poll(&mut self) -> Option<Answer>;
@@ -112,12 +112,12 @@ impl<M: ChunkModel> PolicyRunner for InlineRunner<M> {
         self.model.shape()
     }
 
-    fn submit(&mut self, inputs: &[Vec<f32>]) -> Result<Ticket, PolicyError> {
+    fn submit(&mut self, inputs: &[Vec<f32>]) -> Result<QuestionId, PolicyError> {
         if !self.waiting.is_empty() {
             return Err(PolicyError::Busy);
         }
         self.model.shape().check_inputs(inputs)?;
-        let ticket = Ticket(self.next);
+        let ticket = QuestionId(self.next);
         self.next += 1;
         let chunk = self.model.infer(inputs);
         self.waiting.push_back((self.delay, Answer { ticket, took: Duration::ZERO, chunk }));

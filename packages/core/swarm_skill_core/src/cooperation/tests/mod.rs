@@ -1,5 +1,8 @@
 //! The promise of the protocol under a link that drops, delays, duplicates and reorders, and the bounds of hold and abort.
 
+mod answers;
+mod failover;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -51,7 +54,8 @@ impl World {
             epoch: 7,
             me,
             roles: Role::ALL.to_vec(),
-            phases: PHASES.map(String::from).to_vec(),
+            instance: 0,
+            phases: PHASES.map(Phase::barrier).to_vec(),
             timing: Timing::default(),
         };
         Self {
@@ -261,7 +265,8 @@ fn pair(now: Time) -> (Cooperation, Cooperation) {
         epoch: 1,
         me,
         roles: vec![Role::Leader, Role::Spotter],
-        phases: vec!["approach".into(), "grip".into()],
+        instance: 0,
+        phases: vec![Phase::barrier("approach"), Phase::barrier("grip")],
         timing: Timing::default(),
     };
     (Cooperation::new(config(Role::Leader), now), Cooperation::new(config(Role::Spotter), now))
@@ -289,7 +294,7 @@ fn messages_of_another_run_epoch_or_role_are_dropped() {
         leader.receive(&RoleMessage { run: "r0".into(), ..good.clone() }, Time::ZERO),
         Receipt::Foreign
     );
-    assert_eq!(leader.receive(&RoleMessage { epoch: 0, ..good.clone() }, Time::ZERO), Receipt::Foreign);
+    assert_eq!(leader.receive(&RoleMessage { epoch: 0, ..good.clone() }, Time::ZERO), Receipt::Stale);
     assert_eq!(
         leader.receive(&RoleMessage { from: Role::Follower, ..good.clone() }, Time::ZERO),
         Receipt::Stranger

@@ -1,0 +1,217 @@
+//! One document for all roles, run by executors: projection, meetings, leases, shared entries, and a robot that takes the leader over.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use swarm_base::{Duration, Role, Time};
+use swarm_bt::Loader;
+use swarm_cell::{ArmError, CellConfig, arm_models};
+use swarm_kinematics::JointVector;
+use swarm_skill_core::project::project;
+use swarm_skill_core::{
+    INPUT_TIMEOUT, JointSample, Link, LocalLink, MotionLimits, RoleExecutor, RoleInputs, RoleSpec,
+    RunIdentity, Standing, Timing, WrenchSample, phases, registry,
+};
+
+const TICK: Duration = Duration::from_millis(10);
+
+/// Executors, and which of them are ticked.
+struct Cell {
+    executors: Vec<RoleExecutor>,
+    running: Vec<bool>,
+    now: Time,
+    /// Tokens by resource, in the order in which they were held.
+    held: BTreeMap<String, Vec<swarm_skill_core::Token>>,
+}
+
+impl Cell {
+    fn new(document: &str, standby: Option<Role>) -> Self {
+        let specs: Vec<RoleSpec> = Role::ALL.into_iter().map(|role| spec(role, document)).collect();
+        let identity = RunIdentity {
+            run: "test".into(),
+            epoch: 1,
+            roles: Role::ALL.to_vec(),
+            phases: phases(&specs[0].tree),
+            timing: Timing::default(),
+        };
+        let ends: Vec<Role> = Role::ALL.into_iter().chain(standby).collect();
+        let mut links = LocalLink::connect(&ends).into_iter().map(|link| Box::new(link) as Box<dyn Link>);
+        let mut executors: Vec<RoleExecutor> = specs
+            .into_iter()
+            .zip(&mut links)
+            .map(|(spec, link)| RoleExecutor::new(spec, &identity, link, Time::ZERO))
+            .collect();
+        if let (Some(role), Some(link)) = (standby, links.next()) {
+            executors.push(RoleExecutor::stand_by(spec(role, document), &identity, 1, link, Time::ZERO));
+        }
+        Self { running: vec![true; executors.len()], executors, now: Time::ZERO, held: BTreeMap::new() }
+    }
+
+    fn run(&mut self, ticks: u32) {
+        for _ in 0..ticks {
+            self.now = self.now + TICK;
+            let running = self.executors.iter_mut().zip(&self.running).filter(|(_, running)| **running);
+            for (executor, _) in running {
+                let inputs = RoleInputs {
+                    joints: JointSample { q: executor.spec().home, qd: JointVector::zeros(), at: self.now },
+                    wrench: WrenchSample { flange: [0.0; 6], at: self.now },
+                    gripper: None,
+                    parts: Vec::new(),
+                };
+                executor.tick(&inputs, self.now);
+            }
+            let mut users: BTreeMap<String, u32> = BTreeMap::new();
+            for executor in &self.executors {
+                for (resource, token) in executor.tokens() {
+                    *users.entry(resource.to_owned()).or_default() += 1;
+                    let held = self.held.entry(resource.to_owned()).or_default();
+                    if held.last() != Some(&token) {
+                        held.push(token);
+                    }
+                }
+            }
+            assert!(users.values().all(|users| *users == 1), "leased twice: {users:?}");
+        }
+    }
+
+    fn standing(&self, index: usize) -> String {
+        match self.executors[index].standing() {
+            Standing::Aborted(reason) => reason.clone(),
+            other => format!("{other:?}"),
+        }
+    }
+}
+
+fn spec(role: Role, document: &str) -> RoleSpec {
+    let cell = CellConfig::parse(include_str!("../../../../config/cell.yaml")).unwrap();
+    let robot = cell.robot_for(role).unwrap();
+    let index = cell.robots.iter().position(|other| other.name == robot.name).unwrap();
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../");
+    let read = |file: &str| Ok(std::fs::read_to_string(format!("{root}{file}")).unwrap());
+    let arm = arm_models::<ArmError>(&cell, read).unwrap().swap_remove(index);
+    let projected = project("all.xml", document, role).unwrap_or_else(|errors| panic!("{errors}"));
+    let tree = Loader::new(&registry()).document("all.xml", &projected).main_tree("Main").load();
+    RoleSpec {
+        role,
+        robot: robot.name.clone(),
+        tool: robot.load(),
+        home: arm.joint_vector(&robot.home_rad).unwrap(),
+        limits: MotionLimits::within(0.3, &JointVector::from_element(1.0), &JointVector::from_element(5.0)),
+        input_timeout: INPUT_TIMEOUT,
+        tree: Arc::new(tree.unwrap_or_else(|errors| panic!("{errors}"))),
+        policy: None,
+        arm: Arc::new(arm),
+    }
+}
+
+/// The leader waits at the safe point while the others are on their way. A robot that is skipped there takes the first way of the
+/// Fallback, and would count to 3.
+const TAKEOVER: &str = r#"<root BTCPP_format="4">
+  <BehaviorTree ID="Main">
+    <Sequence>
+      <EnterPhase phase="approach"/>
+      <SubTree ID="Lead" role="leader" _autoremap="true"/>
+      <SubTree ID="Follow" role="follower; spotter"/>
+      <SafePoint point="prepared"/>
+      <SubTree ID="GoOn" role="leader" _autoremap="true"/>
+      <EnterPhase phase="retreat"/>
+      <ScriptCondition code="cell_goal == 42"/>
+    </Sequence>
+  </BehaviorTree>
+  <BehaviorTree ID="Lead">
+    <Sequence>
+      <Script code="role_count := 3"/>
+      <Fallback>
+        <ForceBelow limit_n="0"/>
+        <Script code="role_count := 7"/>
+      </Fallback>
+      <Script code="cell_goal := 42"/>
+    </Sequence>
+  </BehaviorTree>
+  <BehaviorTree ID="Follow">
+    <Sleep msec="400"/>
+  </BehaviorTree>
+  <BehaviorTree ID="GoOn">
+    <ScriptCondition code="role_count == 7"/>
+  </BehaviorTree>
+</root>"#;
+
+#[test]
+fn one_document_runs_in_every_role() {
+    let mut cell = Cell::new(TAKEOVER, None);
+    cell.run(100);
+    assert_eq!([0, 1, 2].map(|index| cell.standing(index)), ["Done", "Done", "Done"]);
+}
+
+#[test]
+fn a_robot_that_stands_by_goes_on_where_the_leader_stood_with_what_it_left() {
+    let mut cell = Cell::new(TAKEOVER, Some(Role::Leader));
+    cell.run(20);
+    cell.running[0] = false;
+    cell.run(200);
+    assert_eq!([1, 2, 3].map(|index| cell.standing(index)), ["Done", "Done", "Done"]);
+
+    // The old leader wakes up: it is refused, and ends.
+    cell.running[0] = true;
+    cell.run(5);
+    assert!(
+        cell.standing(0).contains("the run goes on under epoch 2 without this leader"),
+        "{}",
+        cell.standing(0)
+    );
+    assert_eq!(
+        cell.executors[1].refused(),
+        Some((Role::Leader, "its epoch is over: the role has been taken over by another robot"))
+    );
+}
+
+#[test]
+fn a_leader_that_nobody_stands_by_for_ends_the_run() {
+    let mut cell = Cell::new(TAKEOVER, None);
+    cell.run(20);
+    cell.running[0] = false;
+    cell.run(20 + 200 + 10);
+    assert!(cell.standing(1).contains("no message from leader"), "{}", cell.standing(1));
+}
+
+const TOGETHER: &str = r#"<root BTCPP_format="4">
+  <BehaviorTree ID="Main">
+    <Sequence>
+      <EnterPhase phase="work"/>
+      <Lease resource="bench" timeout_s="5"><Sleep msec="100"/></Lease>
+      <Barrier meeting="used" timeout_s="5"/>
+      <Quorum meeting="two" k="2" timeout_s="5"/>
+      <Handover item="peg" from="leader" to="follower" timeout_s="5"><Sleep msec="50"/></Handover>
+      <ProgressSync work="sweep" value="{done}" delta="0.5">
+        <Sequence>
+          <Script code="done := 0.4"/>
+          <Sleep msec="30"/>
+          <Script code="done := 0.8"/>
+          <Sleep msec="30"/>
+        </Sequence>
+      </ProgressSync>
+      <OnRoleLost role="spotter"><AbortRun reason="nobody watches"/><Sleep msec="30"/></OnRoleLost>
+    </Sequence>
+  </BehaviorTree>
+</root>"#;
+
+#[test]
+fn every_cooperative_node_runs_in_a_tree() {
+    let mut cell = Cell::new(TOGETHER, None);
+    cell.run(200);
+    assert_eq!([0, 1, 2].map(|index| cell.standing(index)), ["Done", "Done", "Done"]);
+    let tokens = &cell.held["bench"];
+    assert_eq!(tokens.len(), 3, "each role had the bench once: {tokens:?}");
+    assert!(tokens.is_sorted(), "{tokens:?}");
+}
+
+#[test]
+fn a_lost_spotter_is_dealt_with_by_the_tree_that_watches_it() {
+    let document = TOGETHER.replace("<Sleep msec=\"30\"/></OnRoleLost>", "<Hold/></OnRoleLost>");
+    let mut cell = Cell::new(&document, None);
+    cell.run(100);
+    assert_eq!(cell.standing(0), "Active");
+    cell.running[2] = false;
+    cell.run(30);
+    assert!(cell.standing(0).contains("nobody watches"), "{}", cell.standing(0));
+}
