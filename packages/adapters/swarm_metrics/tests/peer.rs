@@ -47,7 +47,7 @@ fn prometheus_reads_types_labels_and_values_as_they_are_meant() {
         assert_eq!(types(name), kind, "{name} in {families}");
     }
     let samples = |name: &str| families[name][1].as_array().unwrap().clone();
-    let execution = json!(["skill_execution_total", {"skill_id": "assembly", "status": "succeeded"}, 1.0]);
+    let execution = json!(["skill_execution_total", {"skill_id": "assembly", "status": "succeeded"}, 1]);
     assert!(samples("skill_execution").contains(&execution), "{families}");
     let labels = json!({"from": "fetch", "to": "a \"b\"\\ c\n"});
     let sum = json!(["phase_transition_duration_seconds_sum", labels, 0.25]);

@@ -90,16 +90,17 @@ impl Cell {
     }
 }
 
-/// Ports that nobody listens on: eight in a row, the last two for views and metrics.
-fn free_ports() -> Ports {
+/// Ports that nobody listens on: eight in a row, the last two for views and metrics. Tests that run side by side look in different
+/// places.
+fn free_ports(from: u16) -> Ports {
     let free = |port: &u16| (*port..port + 8).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok());
-    let first = (31_000..60_000).step_by(8).find(free).unwrap();
+    let first = (from..from + 10_000).step_by(8).find(free).unwrap();
     Ports { groot: first, foxglove: first + 6, metrics: first + 7, ..Ports::default() }
 }
 
 #[test]
 fn a_run_is_shown_while_it_runs_and_counted_when_it_has_ended() {
-    let ports = free_ports();
+    let ports = free_ports(21_000);
     let mut cell = Cell::new(&ports);
     assert_eq!(cell.live.missing(), [""; 0]);
     let address = format!("127.0.0.1:{}", ports.foxglove);
@@ -139,7 +140,7 @@ fn a_run_is_shown_while_it_runs_and_counted_when_it_has_ended() {
 
 #[test]
 fn a_taken_port_costs_its_view_alone() {
-    let ports = free_ports();
+    let ports = free_ports(11_000);
     let _taken = TcpListener::bind(("127.0.0.1", ports.groot + 2)).unwrap();
     let cell = Cell::new(&ports);
     assert_eq!(cell.live.missing().len(), 1);
