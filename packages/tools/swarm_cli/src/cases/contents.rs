@@ -242,7 +242,7 @@ fn manifests(bench: &mut Bench) -> anyhow::Result<()> {
         &chunks.archive()?,
         "bad_manifest",
         &format!(
-            "manifest.yaml cannot be used: line {line}, column 1: files: 'policies/reach.stats.json' is referred to but not listed"
+            "manifest.yaml cannot be used: line {line}, column 3: files: 'policies/reach.stats.json' is referred to but not listed"
         ),
     )?;
 
