@@ -22,7 +22,7 @@ impl Viewer {
         request.headers_mut().insert("Sec-WebSocket-Protocol", "foxglove.sdk.v1".parse().unwrap());
         let stream = TcpStream::connect(server.address()).unwrap();
         // Only so that a broken server fails a test instead of hanging it.
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
         Self(tungstenite::client(request, stream).unwrap().0)
     }
 

@@ -26,7 +26,7 @@ const PACE: Duration = Duration::from_millis(5);
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A connection over which nothing is asked for so long is closed. ZeroMQ's clients connect again by themselves.
-const IDLE: Duration = Duration::from_secs(120);
+const IDLE: Duration = Duration::from_mins(2);
 
 /// Longest time to notice the server's end.
 const GLANCE: Duration = Duration::from_millis(100);
@@ -200,7 +200,7 @@ fn serve(stream: &TcpStream, shared: &Shared) {
     match converse(stream, shared) {
         Ok(()) => {}
         Err(Parting::Mistake(mistake)) => {
-            tracing::debug!("a client on the Groot2 port is sent away: {mistake}")
+            tracing::debug!("a client on the Groot2 port is sent away: {mistake}");
         }
         Err(Parting::Gone) => {}
     }

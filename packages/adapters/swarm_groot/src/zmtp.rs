@@ -87,12 +87,11 @@ const LONG: u8 = 2;
 const COMMAND: u8 = 4;
 
 fn put_frame(out: &mut Vec<u8>, flags: u8, body: &[u8]) {
-    match u8::try_from(body.len()) {
-        Ok(length) => out.extend([flags, length]),
-        Err(_) => {
-            out.push(flags | LONG);
-            out.extend((body.len() as u64).to_be_bytes());
-        }
+    if let Ok(length) = u8::try_from(body.len()) {
+        out.extend([flags, length]);
+    } else {
+        out.push(flags | LONG);
+        out.extend((body.len() as u64).to_be_bytes());
     }
     out.extend_from_slice(body);
 }
@@ -296,7 +295,7 @@ mod tests {
         let limit = Limits::default().message_bytes;
         assert_eq!(after_hello(&huge), Err(ZmtpError::TooLong { announced: 1 << 62, limit }));
         // Also in parts that are each allowed.
-        let part = [&[1 | 2][..], &40_000_u64.to_be_bytes(), &[0; 40_000]].concat();
+        let part = [&[1 | 2][..], &40_000_u64.to_be_bytes(), &vec![0; 40_000]].concat();
         let parts = [&part[..], &part].concat();
         assert_eq!(after_hello(&parts), Err(ZmtpError::TooLong { announced: 80_000, limit }));
     }

@@ -21,7 +21,7 @@ pub const MAX_CONNECTIONS: usize = 16;
 
 /// Longest time for a request's header, and longest life of a connection: a collector that stays connects again.
 const HEADER: Duration = Duration::from_secs(5);
-const CONNECTION: Duration = Duration::from_secs(60);
+const CONNECTION: Duration = Duration::from_mins(1);
 
 /// A server that could not be started.
 #[derive(Debug, thiserror::Error)]

@@ -152,7 +152,8 @@ fn lease_lines<'a>(view: &CellView) -> Paragraph<'a> {
         let holder = if lease.holder.is_empty() { "free" } else { &lease.holder };
         let mut text = format!("{:<20}{holder:<10}token {}", lease.resource, lease.token);
         if !lease.waiting.is_empty() {
-            text += &format!("  waiting: {}", lease.waiting.join(", "));
+            text.push_str("  waiting: ");
+            text.push_str(&lease.waiting.join(", "));
         }
         Line::from(text)
     };
@@ -210,6 +211,6 @@ fn key_line<'a>(app: &App) -> Paragraph<'a> {
     .style(Style::new().fg(Color::DarkGray))
 }
 
-fn block<'a>(title: &'a str) -> Block<'a> {
+fn block(title: &str) -> Block<'_> {
     Block::new().borders(Borders::ALL).title(title)
 }

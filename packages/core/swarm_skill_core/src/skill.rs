@@ -405,13 +405,13 @@ mod tests {
 
     #[test]
     fn a_tree_that_never_ends_is_refused_with_the_finding() {
+        const FOR_EVER: &str = r#"<root BTCPP_format="4"><BehaviorTree ID="Main"><Sequence><EnterPhase phase="go"/>
+            <RetryUntilSuccessful num_attempts="-1"><AlwaysFailure/></RetryUntilSuccessful></Sequence></BehaviorTree></root>"#;
         let source = SkillSource::parse(
             "schema_version: 1\nskill_id: s\nversion: 1.0.0\nenvelope: e.yaml\nroles:\n\
              \x20 leader: {tree: a.xml, tree_id: Main, robot_group: ur5e}\n",
         )
         .unwrap();
-        const FOR_EVER: &str = r#"<root BTCPP_format="4"><BehaviorTree ID="Main"><Sequence><EnterPhase phase="go"/>
-            <RetryUntilSuccessful num_attempts="-1"><AlwaysFailure/></RetryUntilSuccessful></Sequence></BehaviorTree></root>"#;
         let problems = Skill::assemble(&source, &BTreeMap::new(), &Trees(FOR_EVER)).unwrap_err();
         let text = problems.0[0].to_string();
         assert!(

@@ -26,7 +26,7 @@ fn checked(texts: &[String; 3]) -> Report {
 }
 
 fn lines(report: &Report) -> String {
-    report.findings.iter().map(|finding| format!("{finding}\n")).collect()
+    report.findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 #[test]

@@ -616,13 +616,12 @@ fn control(shared: &Shared, publishers: &Publishers, mut live: Live, shutdown: &
         }
         next += PERIOD;
         let now = Instant::now();
-        match next.checked_duration_since(now) {
-            Some(rest) => std::thread::sleep(rest),
+        if let Some(rest) = next.checked_duration_since(now) {
+            std::thread::sleep(rest);
+        } else {
             // Turns that were missed are not made up for.
-            None => {
-                live.overrun();
-                next = now;
-            }
+            live.overrun();
+            next = now;
         }
     }
 }

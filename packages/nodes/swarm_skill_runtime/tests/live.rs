@@ -104,7 +104,7 @@ fn a_run_is_shown_while_it_runs_and_counted_when_it_has_ended() {
     let mut cell = Cell::new(&ports);
     assert_eq!(cell.live.missing(), [""; 0]);
     let address = format!("127.0.0.1:{}", ports.foxglove);
-    let mut client = Client::connect(&address, std::time::Duration::from_secs(60)).unwrap();
+    let mut client = Client::connect(&address, std::time::Duration::from_mins(1)).unwrap();
     let mut views: Vec<CellView> = Vec::new();
     let wait = std::time::Duration::from_millis(4);
     while views.is_empty() {

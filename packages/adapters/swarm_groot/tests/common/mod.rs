@@ -83,7 +83,7 @@ impl Client {
     pub(crate) fn greet(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         // Only so that a broken server fails a test instead of hanging it.
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
         Self { stream }
     }
 

@@ -75,7 +75,8 @@ fn summary(recording: &Recording) -> String {
         Tail::Open => "open end: still at work, or killed between two steps".to_owned(),
         Tail::Cut { bytes } => format!("cut: {bytes} bytes of a step that was under way are left"),
     };
-    let digest: String = recording.recipe.digest().iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest: String =
+        recording.recipe.digest().iter().fold(String::new(), |digits, byte| digits + &format!("{byte:02x}"));
     let names: Vec<&str> = recording.recipe.documents.iter().map(|(name, _)| name.as_str()).collect();
     let (steps, version) = (recording.len(), &recording.version);
     format!("{steps} steps of {} ({digest}), engine {version}; {end}", names.join(", "))

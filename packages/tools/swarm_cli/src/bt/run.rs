@@ -38,6 +38,7 @@ use crate::output::read;
 /// The run goes on after the tree has completed, as a tree that is ticked again does, and ends at an error.
 ///
 /// Exit codes: 0 ticked to the end, 1 a tick ended in an error (the trace holds it), 2 the tree or the script is wrong.
+#[allow(clippy::doc_link_with_quotes, reason = "the text of --help, in which JSON stands")]
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {

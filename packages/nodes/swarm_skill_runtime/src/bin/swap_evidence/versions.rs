@@ -22,6 +22,7 @@ pub(crate) fn places(folder: &Path) -> Places {
         store: folder.join("store"),
         trust_file: folder.join("trust.yaml"),
         onnx_runtime: std::env::var_os("ORT_DYLIB_PATH").unwrap_or_else(|| "libonnxruntime.so".into()).into(),
+        provider: swarm_onnx::Provider::Cpu,
     }
 }
 
