@@ -66,7 +66,7 @@ fn the_first_difference_is_named_with_its_tick_role_phase_and_values() {
 
 #[test]
 fn a_version_that_gives_up_is_seen_to() {
-    let fails = beside_a_run(&leader("<AlwaysFailure/>"), 5);
+    let fails = beside_a_run(&leader(r#"<Timeout msec="50"><MoveJoints/></Timeout>"#), 5);
     assert!(fails.contains("it first parted at tick "), "{fails}");
 }
 
