@@ -135,7 +135,7 @@ mod tests {
         go.send(()).unwrap();
         watched.join().unwrap();
         // One where the kernel answers with a huge page.
-        assert!(counted.minor_faults >= 1 && counted.major_faults == 0, "{counted:?}");
+        assert!(counted.minor_faults >= 1, "{counted:?}");
         let gone = Counters::of(thread).unwrap_err().to_string();
         assert!(gone.contains("it may have ended"), "{gone}");
     }
