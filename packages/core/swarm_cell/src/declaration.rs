@@ -1,6 +1,7 @@
 //! The declaration as plain values. Units stand in the field names; the frame of a pose is in its name.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use swarm_base::Role;
 use swarm_kinematics::Load;
@@ -18,9 +19,56 @@ pub struct CellConfig {
     /// One to three.
     pub robots: Vec<RobotConfig>,
     pub roles: RoleMap,
+    /// What a skill's trees may call besides the robots; nothing else.
+    pub peripherals: Vec<PeripheralConfig>,
     pub artifacts: ArtifactPaths,
     pub safety: SafetyFile,
     pub nodes: Vec<NodeConfig>,
+}
+
+/// A device or program of the cell that skills may call through ROS 2.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeripheralConfig {
+    /// What trees call it.
+    pub name: String,
+    pub kind: PeripheralKind,
+    /// Absolute name of the action, service or topic.
+    pub ros_name: String,
+    /// `package/action/Name`, `package/srv/Name` or `package/msg/Name`.
+    pub message_type: String,
+}
+
+/// How a peripheral is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PeripheralKind {
+    Action,
+    Service,
+    /// A topic that skills publish.
+    Publish,
+    /// A topic that skills listen to.
+    Subscribe,
+}
+
+impl PeripheralKind {
+    /// The middle word of its types' names.
+    pub fn folder(self) -> &'static str {
+        match self {
+            Self::Action => "action",
+            Self::Service => "srv",
+            Self::Publish | Self::Subscribe => "msg",
+        }
+    }
+}
+
+impl fmt::Display for PeripheralKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Action => "an action",
+            Self::Service => "a service",
+            Self::Publish => "a topic that skills publish",
+            Self::Subscribe => "a topic that skills listen to",
+        })
+    }
 }
 
 /// One manipulator.

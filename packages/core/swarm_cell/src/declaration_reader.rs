@@ -17,6 +17,7 @@ use crate::declaration::{
 use crate::driver_reader::read_driver;
 use crate::mistake::ConfigError;
 use crate::model::Model;
+use crate::peripheral_reader::read_peripherals;
 
 /// Form of the declaration that this version reads.
 const SCHEMA: u64 = 1;
@@ -35,12 +36,14 @@ pub(crate) fn read(text: &str) -> Result<CellConfig, ConfigError> {
 
 fn read_cell(at: &Cursor<'_>) -> Option<CellConfig> {
     let mut names = Names::default();
-    let [schema, cell, robots, roles, artifacts, safety, nodes] =
-        at.fields(["schema", "cell", "robots", "roles", "artifacts", "safety", "nodes"])?;
+    let [schema, cell, robots, roles, peripherals, artifacts, safety, nodes] =
+        at.fields(["schema", "cell", "robots", "roles", "peripherals", "artifacts", "safety", "nodes"])?;
     let schema = schema.required("1", |at| at.schema(SCHEMA));
     let cell = cell.required("the cell's name", lower_case_name);
     let robots = robots.required("the cell's robots", |at| read_robots(at, &mut names));
     let roles = roles.required("which robot plays which role", |at| read_roles(at, &names));
+    let known = robots.as_deref().unwrap_or_default();
+    let peripherals = peripherals.optional(Vec::new(), |at| read_peripherals(at, known));
     let artifacts = artifacts.required("where artifacts are kept", read_artifacts);
     let safety = safety.required("the file of the safety ceiling", read_safety);
     let nodes = nodes.required("the cell's nodes", read_nodes);
@@ -49,6 +52,7 @@ fn read_cell(at: &Cursor<'_>) -> Option<CellConfig> {
         cell: cell?,
         robots: robots?,
         roles: roles?,
+        peripherals: peripherals?,
         artifacts: artifacts?,
         safety: safety?,
         nodes: nodes?,
@@ -351,7 +355,7 @@ fn ros_kind(value: &Json) -> &'static str {
     }
 }
 
-fn unique(at: &Cursor<'_>, name: String, lines: &mut BTreeMap<String, usize>) -> Option<String> {
+pub(crate) fn unique(at: &Cursor<'_>, name: String, lines: &mut BTreeMap<String, usize>) -> Option<String> {
     if let Some(line) = lines.get(&name) {
         return at.wrong(format!(
             "expected a name of its own, found '{name}' a second time (first on line {line})"
@@ -366,7 +370,7 @@ fn non_empty(at: &Cursor<'_>, expected: &str) -> Option<String> {
 }
 
 /// A name that prefixes joints, links and topics.
-fn lower_case_name(at: &Cursor<'_>) -> Option<String> {
+pub(crate) fn lower_case_name(at: &Cursor<'_>) -> Option<String> {
     let good = |text: &str| is_ros_name(text) && !text.contains(|c: char| c.is_ascii_uppercase());
     at.text_that(good, "a name of lower-case letters, digits and _, a letter first")
 }

@@ -49,6 +49,9 @@ pub fn leaf_table() -> LeafTable {
         "Release",
         "RunPolicy",
         "WaitForce",
+        "CallAction",
+        "CallService",
+        "WaitTopic",
     ];
     takes_time.into_iter().fold(table, |table, id| table.leaf(id, Answers::ACTION, Pace::TakesTime))
 }

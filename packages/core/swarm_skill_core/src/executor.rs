@@ -4,7 +4,7 @@
 //!
 //! 1. Take in what the other roles sent, and judge: go, hold, or abort.
 //! 2. Go: tick the tree. Its time stands still while the role holds, so that no Timeout runs off behind its back.
-//! 3. Hold or abort: want no velocity. An abort halts the tree, once.
+//! 3. Hold or abort: want no velocity. An abort halts the tree, and goes on asking until every leaf has stopped.
 //! 4. Limit speed and change of speed of the joints; send the others this role's report.
 
 use std::collections::HashMap;
@@ -17,6 +17,7 @@ use swarm_kinematics::{ArmModel, JointVector, Load};
 
 use crate::body::{Body, Memory};
 use crate::cooperation::{Cooperation, CooperationConfig, Leave, Phase, Timing, Token};
+use crate::errand::{Errands, Order};
 use crate::leaves::{self, Behaviour, Context, Failure, Progress};
 use crate::link::Link;
 use crate::message::Standing;
@@ -111,6 +112,9 @@ pub struct RoleExecutor {
     /// The last message that was refused: who it claimed to be from, and why.
     refused: Option<(Role, &'static str)>,
     active: HashMap<u16, Box<dyn Behaviour>>,
+    /// Those that were interrupted and have not stopped yet.
+    halting: HashMap<u16, Box<dyn Behaviour>>,
+    errands: Errands,
     slew: Slew,
     outputs: RoleOutputs,
     last_tick: Option<Time>,
@@ -119,6 +123,8 @@ pub struct RoleExecutor {
     leave: Leave,
     last_failure: Option<String>,
     halted: bool,
+    /// The tree has come to its end, though a leaf may still be stopping.
+    answered: bool,
 }
 
 /// What the roles of one run have in common.
@@ -188,6 +194,8 @@ impl RoleExecutor {
             begun: false,
             refused: None,
             active: HashMap::new(),
+            halting: HashMap::new(),
+            errands: Errands::new(),
             slew: Slew::at_rest(),
             outputs: RoleOutputs { velocity: JointVector::zeros(), gripper: None },
             last_tick: None,
@@ -195,6 +203,7 @@ impl RoleExecutor {
             leave: Leave::Go,
             last_failure: None,
             halted: false,
+            answered: false,
             spec,
         }
     }
@@ -223,6 +232,7 @@ impl RoleExecutor {
             }
         }
         self.check_inputs(inputs, now);
+        self.errands.tick(&inputs.words, now);
         self.body.memory.see(&inputs.parts);
         let contact = self.body.contact(inputs);
         self.cooperation.set_contact_force(contact[0].hypot(contact[1]).hypot(contact[2]));
@@ -236,8 +246,13 @@ impl RoleExecutor {
         }
         if matches!(self.cooperation.own_report().standing, Standing::Aborted(_)) {
             velocity = JointVector::zeros();
+            if self.halted {
+                // Leaves that are still stopping have only so much time.
+                self.tree_time = self.tree_time + elapsed;
+            }
             self.halt_tree(inputs, dt);
         }
+        self.look_for_alarms();
         self.outputs = RoleOutputs {
             velocity: self.slew.follow(&velocity, &self.body.mover.limits, dt),
             gripper: self.body.memory.gripper,
@@ -259,6 +274,21 @@ impl RoleExecutor {
     /// What was wanted in the last tick.
     pub fn outputs(&self) -> &RoleOutputs {
         &self.outputs
+    }
+
+    /// What the last tick wants of the cell's peripherals.
+    pub fn orders(&self) -> &[Order] {
+        self.errands.orders()
+    }
+
+    /// Why the cell has to be stopped from outside: something that a leaf has begun goes on, and nobody can stop it from here.
+    pub fn alarm(&self) -> Option<&str> {
+        self.errands.alarm()
+    }
+
+    /// Whether a leaf that was interrupted is still being waited for.
+    pub fn is_stopping(&self) -> bool {
+        self.tree_state.halting() > 0 && self.errands.alarm().is_none()
     }
 
     pub fn spec(&self) -> &RoleSpec {
@@ -332,6 +362,13 @@ impl RoleExecutor {
     }
 
     fn tick_tree(&mut self, inputs: &RoleInputs, dt: f64, velocity: &mut JointVector) {
+        if self.answered {
+            self.halt_tree(inputs, dt);
+            if self.tree_state.halting() == 0 {
+                self.cooperation.finish();
+            }
+            return;
+        }
         if !self.begun {
             self.begun = true;
             self.skip_to = self.cooperation.taken_over_at().map(str::to_owned);
@@ -341,29 +378,12 @@ impl RoleExecutor {
             self.cooperation.abort(error.to_string());
             return;
         }
-        let clock = self.last_tick.unwrap_or_default();
-        let Self {
-            spec,
-            body,
-            cooperation,
-            tree_state,
-            watched,
-            recorder,
-            active,
-            tree_time,
-            last_failure,
-            skip_to,
-            ..
-        } = self;
-        let context = Context { now: *tree_time, clock, dt, inputs, body, cooperation, velocity };
-        let mut carrier = Carrier { context, active, last_failure, skip_to };
-        let (tree, now) = (&*spec.tree, *tree_time);
-        let answer = match recorder {
-            Some(recorder) => {
-                recorder.tick_until_settled(tree, tree_state, now, &mut carrier, watched, TREE_TICKS)
+        let answer = self.with_leaves(inputs, dt, velocity, |recorder, tree, state, now, leaves, watched| {
+            match recorder {
+                Some(recorder) => recorder.tick_until_settled(tree, state, now, leaves, watched, TREE_TICKS),
+                None => swarm_bt::tick_until_settled(tree, state, now, leaves, watched, TREE_TICKS),
             }
-            None => swarm_bt::tick_until_settled(tree, tree_state, now, &mut carrier, watched, TREE_TICKS),
-        };
+        });
         if skipped {
             self.shared.forget(&self.tree_state);
         } else if let Err(error) = self.shared.give_out(&self.tree_state, &mut self.cooperation) {
@@ -371,7 +391,11 @@ impl RoleExecutor {
         }
         match (answer, &self.skip_to) {
             (Ok(Status::Running), _) => {}
-            (Ok(Status::Success | Status::Skipped), None) => self.cooperation.finish(),
+            (Ok(Status::Success | Status::Skipped), None) if self.tree_state.halting() == 0 => {
+                self.cooperation.finish();
+            }
+            // The tree has ended, but not all that it had begun.
+            (Ok(Status::Success | Status::Skipped), None) => self.answered = true,
             (Ok(Status::Success | Status::Skipped), Some(point)) => {
                 self.cooperation.abort(format!("its tree ends without coming to safe point '{point}'"));
             }
@@ -383,39 +407,76 @@ impl RoleExecutor {
         }
     }
 
+    /// Halts the tree; again and again while a leaf has not stopped, which asks it.
     fn halt_tree(&mut self, inputs: &RoleInputs, dt: f64) {
         if self.halted && self.tree_state.halting() == 0 {
             return;
         }
         self.halted = true;
         let mut unused = JointVector::zeros();
-        let clock = self.last_tick.unwrap_or_default();
-        let Self {
-            spec,
-            body,
-            cooperation,
-            tree_state,
-            watched,
-            recorder,
-            active,
-            tree_time,
-            last_failure,
-            skip_to,
-            ..
-        } = self;
-        let context =
-            Context { now: *tree_time, clock, dt, inputs, body, cooperation, velocity: &mut unused };
-        let mut carrier = Carrier { context, active, last_failure, skip_to };
         // The only error is that of an `_onHalted` script; every leaf has been halted by then.
-        let (tree, now) = (&*spec.tree, *tree_time);
-        let halted = match recorder {
-            Some(recorder) => recorder.halt(tree, tree_state, now, &mut carrier, watched),
-            None => swarm_bt::halt(tree, tree_state, now, &mut carrier, watched),
-        };
+        let halted =
+            self.with_leaves(inputs, dt, &mut unused, |recorder, tree, state, now, leaves, watched| {
+                match recorder {
+                    Some(recorder) => recorder.halt(tree, state, now, leaves, watched),
+                    None => swarm_bt::halt(tree, state, now, leaves, watched),
+                }
+            });
         if let Err(error) = halted {
             self.last_failure.get_or_insert(error.to_string());
         }
         self.active.clear();
+    }
+
+    /// Calls the engine with everything that it works on.
+    fn with_leaves<T>(
+        &mut self,
+        inputs: &RoleInputs,
+        dt: f64,
+        velocity: &mut JointVector,
+        call: impl FnOnce(
+            Option<&mut Box<dyn TickRecorder>>,
+            &Tree,
+            &mut State,
+            Time,
+            &mut Carrier<'_>,
+            &mut Ring,
+        ) -> T,
+    ) -> T {
+        let context = Context {
+            now: self.tree_time,
+            clock: self.last_tick.unwrap_or_default(),
+            dt,
+            inputs,
+            body: &mut self.body,
+            cooperation: &mut self.cooperation,
+            errands: &mut self.errands,
+            velocity,
+        };
+        let mut carrier = Carrier {
+            context,
+            active: &mut self.active,
+            halting: &mut self.halting,
+            last_failure: &mut self.last_failure,
+            skip_to: &mut self.skip_to,
+        };
+        let recorder = self.recorder.as_mut();
+        call(recorder, &self.spec.tree, &mut self.tree_state, self.tree_time, &mut carrier, &mut self.watched)
+    }
+
+    /// A leaf that cannot be stopped ends the run, and more than that, see [`RoleExecutor::alarm`].
+    fn look_for_alarms(&mut self) {
+        let tree = &self.spec.tree;
+        if let Some(late) = self.tree_state.overdue(tree).next() {
+            let path = tree.node(late.uid).map_or("", |node| &node.path);
+            let seconds = late.timeout.unwrap_or_default().as_secs_f64();
+            self.errands.raise_alarm(format!("{path} was told to stop and has not within {seconds:.1} s"));
+        }
+        if let Some(alarm) = self.errands.alarm()
+            && !matches!(self.cooperation.own_report().standing, Standing::Aborted(_))
+        {
+            self.cooperation.abort(alarm.to_owned());
+        }
     }
 }
 
@@ -423,6 +484,7 @@ impl RoleExecutor {
 struct Carrier<'a> {
     context: Context<'a>,
     active: &'a mut HashMap<u16, Box<dyn Behaviour>>,
+    halting: &'a mut HashMap<u16, Box<dyn Behaviour>>,
     last_failure: &'a mut Option<String>,
     skip_to: &'a mut Option<String>,
 }
@@ -453,6 +515,9 @@ impl Leaves for Carrier<'_> {
         let started = leaves::make(call, &mut self.context).and_then(|mut behaviour| {
             behaviour.look(call)?;
             let progress = behaviour.tick(&mut self.context)?;
+            if progress == Progress::Done {
+                behaviour.tell(call)?;
+            }
             Ok((behaviour, progress))
         });
         match started {
@@ -468,19 +533,32 @@ impl Leaves for Carrier<'_> {
         let Some(mut behaviour) = self.active.remove(&call.uid()) else {
             return self.answer(call, Err(Failure("was continued without having been started".into())));
         };
-        let result = behaviour.look(call).and_then(|()| behaviour.tick(&mut self.context));
+        let mut result = behaviour.look(call).and_then(|()| behaviour.tick(&mut self.context));
         if result == Ok(Progress::Running) {
             self.active.insert(call.uid(), behaviour);
+        } else if result == Ok(Progress::Done) {
+            result = behaviour.tell(call).map(|()| Progress::Done);
         }
         self.answer(call, result)
     }
 
-    /// What a leaf wants is wanted for one tick only, so that nothing is left of it.
+    /// What a leaf wants of the arm is wanted for one tick only, so that nothing is left of it. What it asked of others may last.
     fn halt(&mut self, call: &mut LeafCall<'_>) -> Halt {
-        if let Some(mut behaviour) = self.active.remove(&call.uid()) {
-            behaviour.halted(&mut self.context);
+        let Some(mut behaviour) = self.active.remove(&call.uid()) else { return Halt::Done };
+        let halt = behaviour.halted(&mut self.context);
+        if halt == Halt::Pending {
+            self.halting.insert(call.uid(), behaviour);
         }
-        Halt::Done
+        halt
+    }
+
+    fn halting(&mut self, call: &mut LeafCall<'_>) -> Halt {
+        let Some(behaviour) = self.halting.get_mut(&call.uid()) else { return Halt::Done };
+        let halt = behaviour.halting(&mut self.context);
+        if halt == Halt::Done {
+            self.halting.remove(&call.uid());
+        }
+        halt
     }
 }
 

@@ -38,6 +38,7 @@ mod body;
 mod check;
 mod cooperation;
 mod deploy;
+mod errand;
 mod executor;
 mod golden;
 mod insertion;
@@ -63,6 +64,9 @@ pub use cooperation::{
     SharedError, StaleToken, Timing, Token,
 };
 pub use deploy::{ArmAtRest, Busy, Deployment, Next, NotAtRest, Request, Step, check_rest, plan};
+pub use errand::{
+    CANCEL_AGAIN, End, News, Order, Peripherals, STOP_TIMEOUT, TopicSample, Word, parse_content,
+};
 pub use executor::{Activity, INPUT_TIMEOUT, RoleExecutor, RoleSpec, RoleState, RunIdentity};
 pub use golden::{GoldenError, GoldenVectors};
 pub use insertion::{

@@ -4,6 +4,8 @@ use nalgebra::Isometry3;
 use swarm_base::Time;
 use swarm_kinematics::JointVector;
 
+use crate::errand::{TopicSample, Word};
+
 /// What is measured of the role's robot and what the cameras see.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RoleInputs {
@@ -14,6 +16,10 @@ pub struct RoleInputs {
     pub gripper: Option<GripperSample>,
     /// The latest sighting of every part.
     pub parts: Vec<PartSighting>,
+    /// What was heard of the role's errands since the last tick, each word once.
+    pub words: Vec<Word>,
+    /// The latest message of every topic among the peripherals.
+    pub topics: Vec<TopicSample>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,13 +1,15 @@
 //! One run of a skill: all its roles, ticked together at 100 Hz on the time given.
 //!
 //! A run starts with every role, ends with one [`Outcome`], and in between answers only two questions: what does each role want of
-//! its robot, and is it over. It is over when the outcome is known *and* every arm stands; so an answer to a cancel is an answer
-//! about the arms.
+//! its robot, and is it over. It is over when the outcome is known *and* every arm stands *and* every leaf that was interrupted has
+//! stopped; so an answer to a cancel is an answer about the arms, and about what the trees had begun elsewhere. A leaf that cannot be
+//! stopped is an alarm, [`Run::alarm`].
 
 use swarm_base::{Duration, Role, Time};
 use swarm_bt::{Ring, State};
 use swarm_bt_log::TickRecorder;
 
+use crate::errand::Order;
 use crate::executor::{Activity, RoleExecutor, RoleSpec, RoleState, RunIdentity};
 use crate::link::Link;
 use crate::message::Standing;
@@ -175,6 +177,18 @@ impl Run {
         self.executors.iter().map(|executor| (executor.spec(), executor.outputs()))
     }
 
+    /// What the roles want of the cell's peripherals after the last tick.
+    pub fn orders(&self) -> impl Iterator<Item = (Role, &Order)> {
+        self.executors
+            .iter()
+            .flat_map(|executor| executor.orders().iter().map(move |order| (executor.spec().role, order)))
+    }
+
+    /// Why the cell has to be stopped from outside, with the role that says so: something that a tree has begun cannot be stopped by it.
+    pub fn alarm(&self) -> Option<(Role, &str)> {
+        self.executors.iter().find_map(|executor| Some((executor.spec().role, executor.alarm()?)))
+    }
+
     /// Each role's tree for whoever watches, see [`RoleExecutor::watched`].
     pub fn watched(&mut self) -> impl Iterator<Item = (&RoleSpec, &State, &mut Ring)> {
         self.executors.iter_mut().map(RoleExecutor::watched)
@@ -235,7 +249,9 @@ impl Run {
             });
             self.resting_since = if resting { self.resting_since.or(Some(now)) } else { None };
             let rested = self.resting_since.is_some_and(|since| now.since(since) >= STANDING_TOLD);
-            if rested || now.since(self.stopping_since) >= STOP_TIMEOUT {
+            // Each has its own limit, after which it is an alarm.
+            let stopping = self.executors.iter().any(RoleExecutor::is_stopping);
+            if !stopping && (rested || now.since(self.stopping_since) >= STOP_TIMEOUT) {
                 self.ended = now;
                 self.state = RunState::Ended(outcome.clone());
             }

@@ -13,6 +13,7 @@ use std::fmt;
 use swarm_base::{Role, Time};
 
 use crate::cooperation::Phase;
+use crate::errand::Order;
 use crate::executor::{RoleSpec, RunIdentity};
 use crate::link::{Link, LocalLink};
 use crate::role_io::{RoleInputs, RoleOutputs};
@@ -26,6 +27,8 @@ pub struct Told {
     /// In the order of the run's roles.
     pub inputs: Vec<RoleInputs>,
     pub wishes: Vec<RoleOutputs>,
+    /// What the roles wanted of the cell's peripherals.
+    pub orders: Vec<(Role, Order)>,
     pub state: RunState,
 }
 
@@ -60,6 +63,11 @@ pub enum Departure {
         phase: String,
         running: String,
         other: String,
+    },
+    /// What is asked of the cell's peripherals.
+    Orders {
+        running: Vec<(Role, Order)>,
+        other: Vec<(Role, Order)>,
     },
     /// The run goes on in one of them and ends in the other, or ends otherwise.
     End {
@@ -146,6 +154,11 @@ impl Shadow {
                 return Some(Departure::Velocity { role, phase, joint, running, other });
             }
         }
+        let orders: Vec<(Role, Order)> =
+            self.run.orders().map(|(role, order)| (role, order.clone())).collect();
+        if orders != told.orders {
+            return Some(Departure::Orders { running: told.orders.clone(), other: orders });
+        }
         (other != told.state).then(|| Departure::End { running: told.state.clone(), other })
     }
 }
@@ -172,6 +185,17 @@ impl fmt::Display for Departure {
             ),
             Self::Gripper { role, phase, running, other } => {
                 write!(f, "{role} in phase '{phase}' wants {other} of its gripper, the run {running}")
+            }
+            Self::Orders { running, other } => {
+                let words = |orders: &[(Role, Order)]| match orders {
+                    [] => "nothing".to_owned(),
+                    some => some
+                        .iter()
+                        .map(|(role, order)| format!("{role} {order}"))
+                        .collect::<Vec<_>>()
+                        .join(", "),
+                };
+                write!(f, "of the peripherals it wants {}, the run {}", words(other), words(running))
             }
             Self::End { running, other } => write!(f, "it is {other:?}, the run {running:?}"),
         }

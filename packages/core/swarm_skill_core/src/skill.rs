@@ -7,6 +7,8 @@
 //! 5. Every policy that a tree calls is the one that the manifest gives its role; it loads, agrees with its golden vectors, and has
 //!    statistics where it needs them. A policy with chunks is loaded anew for every role, since two roles ask it at the same time.
 //!
+//! 6. What a tree asks of peripherals is what the cell's declaration names, in the way that it says ([`Peripherals`]).
+//!
 //! The envelope is not judged here: that is `swarm_safety_core::compose`, and the limits given are its result.
 
 use std::collections::BTreeMap;
@@ -17,10 +19,12 @@ use swarm_artifact::{ChunkedEntry, EntryPath, PolicyEntry, SkillSource};
 use swarm_base::{Duration, Role};
 use swarm_bt::{LoadErrors, Loader, Tree};
 use swarm_bt_check::{Code, Finding, Limits, Report, RoleTree, check};
+use swarm_cell::PeripheralKind;
 use swarm_kinematics::{ArmModel, JointVector, Load};
 
 use crate::check::{leaf_table, shared_entries};
 use crate::cooperation::Phase;
+use crate::errand::{Peripherals, STOP_TIMEOUT, parse_content};
 use crate::executor::RoleSpec;
 use crate::golden::{GoldenError, GoldenVectors};
 use crate::leaves::{phases, registry};
@@ -87,6 +91,8 @@ pub enum SkillProblem {
     PolicyOfRole { role: Role, called: String, given: String },
     #[error("the tree of role {role} calls policy '{called}' with {leaf}, but it is one for {expected}")]
     PolicyLeaf { role: Role, called: String, leaf: &'static str, expected: &'static str },
+    #[error("the tree of role {role}, {node}: {reason}")]
+    Peripheral { role: Role, node: String, reason: String },
     #[error("policy '{name}' ({path}): {source}")]
     StatisticsUnreadable { name: String, path: EntryPath, source: StatisticsUnreadable },
     #[error("policy '{name}' ({path}): {source}")]
@@ -129,6 +135,7 @@ impl Skill {
     pub fn assemble(
         source: &SkillSource,
         robots: &BTreeMap<Role, CellRobot>,
+        peripherals: &dyn Peripherals,
         material: &dyn Material,
     ) -> Result<Self, SkillProblems> {
         let mut problems = Vec::new();
@@ -156,6 +163,7 @@ impl Skill {
             let Some(tree) = trees.get(&role) else { continue };
             let given = entry.policy.as_ref().and_then(|name| source.policies.get_key_value(name));
             check_calls(role, tree, given, &mut problems);
+            check_peripherals(role, tree, peripherals, &mut problems);
             let policy = given.and_then(|(name, entry)| match &entry.chunked {
                 None => policies.get(name).cloned(),
                 Some(chunked) => load_chunked(name, entry, chunked, robot.arm.dof(), material)
@@ -208,7 +216,8 @@ fn load_trees(
         }
     }
     for (role, entry, text) in &projected {
-        match Loader::new(&registry).document(entry.tree.as_str(), text).main_tree(&entry.tree_id).load() {
+        let loader = Loader::new(&registry).document(entry.tree.as_str(), text).main_tree(&entry.tree_id);
+        match loader.halt_timeout(STOP_TIMEOUT).load() {
             Ok(tree) => {
                 trees.insert(*role, Arc::new(tree));
             }
@@ -281,6 +290,57 @@ fn check_calls(
             }
         }
     }
+}
+
+/// What each leaf that asks a peripheral may ask of, and the port with what it sends.
+const PERIPHERAL_LEAVES: [(&str, PeripheralKind, Option<&str>); 4] = [
+    ("CallAction", PeripheralKind::Action, Some("goal")),
+    ("CallService", PeripheralKind::Service, Some("request")),
+    ("PublishTopic", PeripheralKind::Publish, Some("message")),
+    ("WaitTopic", PeripheralKind::Subscribe, None),
+];
+
+fn check_peripherals(
+    role: Role,
+    tree: &Tree,
+    peripherals: &dyn Peripherals,
+    problems: &mut Vec<SkillProblem>,
+) {
+    for node in tree.nodes() {
+        let leaf = PERIPHERAL_LEAVES.iter().find(|(id, ..)| *id == node.id);
+        let Some((id, kind, port)) = leaf else { continue };
+        if let Err(reason) = check_peripheral(tree, node.uid, id, (*kind, *port), peripherals) {
+            problems.push(SkillProblem::Peripheral { role, node: node.path.clone(), reason });
+        }
+    }
+}
+
+/// What a leaf sends is checked as far as it stands in the tree.
+fn check_peripheral(
+    tree: &Tree,
+    uid: u16,
+    id: &str,
+    (kind, port): (PeripheralKind, Option<&str>),
+    peripherals: &dyn Peripherals,
+) -> Result<(), String> {
+    let name = tree
+        .literal(uid, "peripheral")
+        .ok_or("port 'peripheral' has to name a peripheral, not a blackboard entry: it is checked before the run")?
+        .to_string();
+    match peripherals.kind(&name) {
+        Some(found) if found == kind => {}
+        Some(found) => return Err(format!("peripheral '{name}' is {found}, but {id} asks {kind}")),
+        None => {
+            return Err(format!(
+                "the cell has no peripheral '{name}'; declare it under peripherals in cell.yaml to allow it"
+            ));
+        }
+    }
+    let Some(content) = port.and_then(|port| tree.literal(uid, port)) else { return Ok(()) };
+    let content = parse_content(&content.to_string())?;
+    peripherals
+        .check(&name, &content)
+        .map_err(|reason| format!("{content} cannot be sent to '{name}': {reason}"))
 }
 
 /// Those that answer every tick.
@@ -393,7 +453,7 @@ mod tests {
              policies:\n  see: {file: see.onnx, golden: see.json, deadline_us: 2000}\n",
         )
         .unwrap();
-        let problems = Skill::assemble(&source, &BTreeMap::new(), &Trees(TREE)).unwrap_err();
+        let problems = Skill::assemble(&source, &BTreeMap::new(), &Vec::new(), &Trees(TREE)).unwrap_err();
         let texts: Vec<String> = problems.0.iter().map(ToString::to_string).collect();
         assert_eq!(texts.len(), 4, "{texts:?}");
         assert!(texts[0].starts_with("the tree of role spotter: b.xml"), "{}", texts[0]);
@@ -412,7 +472,7 @@ mod tests {
              \x20 leader: {tree: a.xml, tree_id: Main, robot_group: ur5e}\n",
         )
         .unwrap();
-        let problems = Skill::assemble(&source, &BTreeMap::new(), &Trees(FOR_EVER)).unwrap_err();
+        let problems = Skill::assemble(&source, &BTreeMap::new(), &Vec::new(), &Trees(FOR_EVER)).unwrap_err();
         let text = problems.0[0].to_string();
         assert!(
             text.starts_with("the trees do not pass the check: a.xml:2: error BT302 (role leader) at Retry"),

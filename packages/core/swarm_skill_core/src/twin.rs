@@ -120,6 +120,8 @@ impl Twin {
             wrench: WrenchSample { flange: tool.weight(&flange).into(), at: now },
             gripper: Some(GripperSample { width_m: *width_m, force_n: 0.0, holding: holds.is_some() }),
             parts: self.parts.iter().map(seen).collect(),
+            words: Vec::new(),
+            topics: Vec::new(),
         }
     }
 

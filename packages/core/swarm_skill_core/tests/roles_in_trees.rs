@@ -57,6 +57,8 @@ impl Cell {
                     wrench: WrenchSample { flange: [0.0; 6], at: self.now },
                     gripper: None,
                     parts: Vec::new(),
+                    words: Vec::new(),
+                    topics: Vec::new(),
                 };
                 executor.tick(&inputs, self.now);
             }

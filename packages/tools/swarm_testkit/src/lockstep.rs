@@ -126,7 +126,7 @@ impl LockstepCell {
         )?
         .with_envelope(Some(&envelope), &role_of, 1)?;
         let robots = cell_robots(config, &safety_config);
-        let skill = Skill::assemble(&source, &robots, &skill_folder(skill_dir))?;
+        let skill = Skill::assemble(&source, &robots, &Vec::new(), &skill_folder(skill_dir))?;
         let robots_by_role = skill
             .roles
             .iter()
@@ -373,6 +373,8 @@ impl LockstepCell {
                 holding: state.gripper.holding,
             }),
             parts: sightings.values().cloned().collect(),
+            words: Vec::new(),
+            topics: Vec::new(),
         }
     }
 

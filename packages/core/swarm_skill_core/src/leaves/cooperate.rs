@@ -1,7 +1,7 @@
 //! Leaves that concern the other roles: phases, holding, aborting. Meetings are in [`super::meet`], leases in [`super::lease`].
 
 use swarm_base::{Duration, Time};
-use swarm_bt::LeafCall;
+use swarm_bt::{Halt, LeafCall};
 
 use super::{Behaviour, Context, Failure, Progress, span};
 use crate::cooperation::Entry;
@@ -60,8 +60,9 @@ impl Behaviour for EnterPhase {
         Ok(Progress::Running)
     }
 
-    fn halted(&mut self, context: &mut Context<'_>) {
+    fn halted(&mut self, context: &mut Context<'_>) -> Halt {
         context.cooperation.leave_phase(&self.phase);
+        Halt::Done
     }
 }
 

@@ -1,6 +1,6 @@
 //! Leaves that lease a resource. `Lease` itself is made of them, see [`crate::project`].
 
-use swarm_bt::LeafCall;
+use swarm_bt::{Halt, LeafCall};
 
 use super::cooperate::Patience;
 use super::{Behaviour, Context, Failure, Progress};
@@ -33,8 +33,9 @@ impl Behaviour for Acquire {
         Ok(Progress::Running)
     }
 
-    fn halted(&mut self, context: &mut Context<'_>) {
+    fn halted(&mut self, context: &mut Context<'_>) -> Halt {
         context.cooperation.release(&self.resource);
+        Halt::Done
     }
 }
 
@@ -58,8 +59,9 @@ impl Behaviour for Keep {
         }
     }
 
-    fn halted(&mut self, context: &mut Context<'_>) {
+    fn halted(&mut self, context: &mut Context<'_>) -> Halt {
         context.cooperation.release_at_rest(&self.resource);
+        Halt::Done
     }
 }
 

@@ -1,7 +1,7 @@
 //! Leaves that meet other roles apart from phases: barriers, quorums, hand-overs, work in step.
 
 use swarm_base::Role;
-use swarm_bt::LeafCall;
+use swarm_bt::{Halt, LeafCall};
 
 use super::cooperate::Patience;
 use super::{Behaviour, Context, Failure, Progress, number, roles};
@@ -41,8 +41,9 @@ impl Behaviour for Barrier {
         Err(Failure(format!("waited {seconds:.1} s at barrier '{}' for {missing}", self.meeting)))
     }
 
-    fn halted(&mut self, context: &mut Context<'_>) {
+    fn halted(&mut self, context: &mut Context<'_>) -> Halt {
         context.cooperation.leave_barrier(&self.meeting);
+        Halt::Done
     }
 }
 
@@ -78,8 +79,9 @@ impl Behaviour for Quorum {
         Ok(Progress::Running)
     }
 
-    fn halted(&mut self, context: &mut Context<'_>) {
+    fn halted(&mut self, context: &mut Context<'_>) -> Halt {
         context.cooperation.disagree(&self.meeting);
+        Halt::Done
     }
 }
 
@@ -133,8 +135,9 @@ impl Behaviour for HandOver {
         Err(Failure(format!("waited {seconds:.1} s for {other} in the hand-over of '{item}'")))
     }
 
-    fn halted(&mut self, context: &mut Context<'_>) {
+    fn halted(&mut self, context: &mut Context<'_>) -> Halt {
         context.cooperation.leave_hand_over(&self.item, self.from, self.to);
+        Halt::Done
     }
 }
 
@@ -170,7 +173,8 @@ impl Behaviour for KeepPace {
         Ok(Progress::Running)
     }
 
-    fn halted(&mut self, context: &mut Context<'_>) {
+    fn halted(&mut self, context: &mut Context<'_>) -> Halt {
         context.cooperation.end_pace(&self.work);
+        Halt::Done
     }
 }

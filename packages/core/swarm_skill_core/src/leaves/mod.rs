@@ -32,6 +32,14 @@
 //! | `RequestHold` | reason | at once; released by `ReleaseHold` or when halted together with the role |
 //! | `ReleaseHold` | | at once |
 //! | `AbortRun` | reason | at once, for every role |
+//! | `CallAction` | peripheral, goal, timeout_s, pick | with the action's result; FAILURE if refused, aborted, too slow; halted, it is cancelled and waited for |
+//! | `CallService` | peripheral, request, timeout_s, pick | with the service's answer; halted, it is waited for |
+//! | `PublishTopic` | peripheral, message | at once |
+//! | `WaitTopic` | peripheral, timeout_s, pick | with the first message after its start |
+//!
+//! The last four ask what the cell's declaration names under `peripherals`. `goal`, `request` and `message` are JSON
+//! (`json:{"position": 0.02}`); the answer goes to the output ports `result` (JSON) and `value` (what the JSON pointer `pick` names).
+//! Their errands and how these are taken back are [`crate::Order`]'s.
 
 mod cooperate;
 mod follow;
@@ -41,15 +49,17 @@ mod lease;
 mod meet;
 mod moves;
 mod observe;
+mod peripheral;
 
 use std::fmt;
 
 use swarm_base::{Role, Time};
-use swarm_bt::{LeafCall, LeafModel, PortType, Registry, Tree};
+use swarm_bt::{Halt, LeafCall, LeafModel, PortType, Registry, Tree};
 use swarm_kinematics::JointVector;
 
 use crate::body::Body;
 use crate::cooperation::{Cooperation, Phase};
+use crate::errand::Errands;
 use crate::role_io::RoleInputs;
 
 /// What a behaviour works with in one tick.
@@ -63,6 +73,7 @@ pub(crate) struct Context<'a> {
     pub(crate) inputs: &'a RoleInputs,
     pub(crate) body: &'a mut Body,
     pub(crate) cooperation: &'a mut Cooperation,
+    pub(crate) errands: &'a mut Errands,
     /// What the role wants of its joints in this tick; zero unless a behaviour says otherwise.
     pub(crate) velocity: &'a mut JointVector,
 }
@@ -93,8 +104,20 @@ pub(crate) trait Behaviour: Send + fmt::Debug {
 
     fn tick(&mut self, context: &mut Context<'_>) -> Result<Progress, Failure>;
 
+    /// Writes the output ports of a leaf that is done.
+    fn tell(&self, _call: &mut LeafCall<'_>) -> Result<(), Failure> {
+        Ok(())
+    }
+
     /// The leaf is interrupted.
-    fn halted(&mut self, _context: &mut Context<'_>) {}
+    fn halted(&mut self, _context: &mut Context<'_>) -> Halt {
+        Halt::Done
+    }
+
+    /// Whether a leaf that was interrupted, and answered [`Halt::Pending`], has stopped meanwhile.
+    fn halting(&mut self, _context: &mut Context<'_>) -> Halt {
+        Halt::Done
+    }
 }
 
 /// All leaves, with their ports.
@@ -173,6 +196,18 @@ pub fn registry() -> Registry {
         .leaf(LeafModel::action("RequestHold").input("reason", Str))
         .leaf(LeafModel::action("ReleaseHold"))
         .leaf(LeafModel::action("AbortRun").input("reason", Str))
+        .leaf(answered(waiting(LeafModel::action("CallAction").input_or("goal", Str, ""))))
+        .leaf(answered(waiting(LeafModel::action("CallService").input_or("request", Str, ""))))
+        .leaf(answered(waiting(LeafModel::action("WaitTopic"))))
+        .leaf(LeafModel::action("PublishTopic").input("peripheral", Str).input("message", Str))
+}
+
+/// A peripheral that answers.
+fn answered(leaf: LeafModel) -> LeafModel {
+    leaf.input("peripheral", PortType::Str)
+        .input_or("pick", PortType::Str, "")
+        .output("result", PortType::Str)
+        .output("value", PortType::Any)
 }
 
 fn waiting(leaf: LeafModel) -> LeafModel {
@@ -238,6 +273,10 @@ pub(crate) fn make(call: &LeafCall<'_>, context: &mut Context<'_>) -> Result<Box
         "Grip" => Box::new(grip::Fingers::grip(call, context)?),
         "Release" => Box::new(grip::Fingers::release(call, context)?),
         "RunPolicy" => Box::new(insert::RunPolicy::new(call, context)?),
+        "CallAction" => Box::new(peripheral::Call::action(call)?),
+        "CallService" => Box::new(peripheral::Call::service(call)?),
+        "PublishTopic" => Box::new(peripheral::Publish::new(call)?),
+        "WaitTopic" => Box::new(peripheral::WaitTopic::new(call, context)?),
         "FollowPolicy" => Box::new(follow::FollowPolicy::new(call, context)?),
         // The loader refuses a tree with a leaf that is not in the registry.
         other => return Err(Failure(format!("there is no behaviour for leaf '{other}'"))),

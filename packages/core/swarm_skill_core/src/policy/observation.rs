@@ -312,6 +312,8 @@ mod tests {
                 ),
                 at,
             }],
+            words: Vec::new(),
+            topics: Vec::new(),
         }
     }
 

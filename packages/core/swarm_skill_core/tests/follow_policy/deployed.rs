@@ -68,7 +68,7 @@ fn assemble(files: &Files) -> Result<Skill, Vec<String>> {
     let sources = swarm_safety_setup::Sources::gather(read("config/cell.yaml").unwrap(), read).unwrap();
     let config = sources.config(Timing::default(), Tolerances::default()).unwrap();
     let robots: BTreeMap<Role, _> = cell_robots(&sources.cell().unwrap(), &config);
-    Skill::assemble(&SkillSource::parse(SOURCE).unwrap(), &robots, files)
+    Skill::assemble(&SkillSource::parse(SOURCE).unwrap(), &robots, &Vec::new(), files)
         .map_err(|problems| problems.0.iter().map(ToString::to_string).collect())
 }
 
