@@ -1,0 +1,115 @@
+//! The threads that act by themselves: the control loop, and the keeper of what is deployed.
+
+use std::sync::PoisonError;
+use std::time::Instant;
+
+use r2r::swarm_msgs::msg::RuntimeStatus;
+use swarm_base::{Clock as _, Shutdown};
+
+use super::publish::{Publishers, warn_if_failed};
+use super::shared::Shared;
+use crate::deployer::Order;
+use crate::live::{Live, Seen};
+
+/// Period of the control loop.
+const PERIOD: std::time::Duration = std::time::Duration::from_millis(10);
+
+/// Time between two statuses without news.
+const STATUS_PERIOD: std::time::Duration = std::time::Duration::from_millis(100);
+
+/// Time between two looks of the keeper.
+const KEEPER_PERIOD: std::time::Duration = std::time::Duration::from_millis(500);
+
+/// The control thread: turn after turn until the end, and then until no run is left.
+pub(super) fn control(shared: &Shared, publishers: &Publishers, mut live: Live, shutdown: &Shutdown) {
+    let mut next = Instant::now();
+    let mut shown: Option<(Instant, RuntimeStatus)> = None;
+    loop {
+        let stopping = shutdown.is_requested();
+        if stopping {
+            shared.engine().cancel_all("the runtime shuts down");
+        }
+        let active = shared.deployer.active();
+        let started = Instant::now();
+        let turn = {
+            let world = shared.world();
+            shared.engine().turn(&world, active.as_ref(), &mut live, shared.clock.now())
+        };
+        if let Some(active) = &active {
+            publishers.send(&turn, active);
+        }
+        let last_good = shared.last_good.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let status = publishers.status(&turn, active.as_deref(), &last_good);
+        let due = shown
+            .as_ref()
+            .is_none_or(|(at, last)| at.elapsed() >= STATUS_PERIOD || !same_news(last, &status));
+        if due {
+            warn_if_failed(publishers.status.publish(&status));
+            shown = Some((Instant::now(), status));
+        }
+        let at = shared.clock.now();
+        live.turned(&turn, started.elapsed(), active.as_deref(), &|| Seen::of(&shared.world(), at), at);
+        if stopping && !turn.running {
+            return;
+        }
+        next += PERIOD;
+        let now = Instant::now();
+        if let Some(rest) = next.checked_duration_since(now) {
+            std::thread::sleep(rest);
+        } else {
+            // Turns that were missed are not made up for.
+            live.overrun();
+            next = now;
+        }
+    }
+}
+
+/// Whether two statuses say the same, apart from their stamps and the progress within a phase.
+fn same_news(a: &RuntimeStatus, b: &RuntimeStatus) -> bool {
+    let news = |status: &RuntimeStatus| {
+        let roles = status
+            .roles
+            .iter()
+            .map(|role| (role.state, role.phase.clone(), role.message.clone()))
+            .collect::<Vec<_>>();
+        (status.artifact.clone(), status.last_good.clone(), status.trace_id.clone(), status.running, roles)
+    };
+    news(a) == news(b)
+}
+
+/// The keeper thread. After a restart of this node it brings what is deployed into force; after a restart of the safety monitor it
+/// hands over the envelope again. Both only at rest, and both again and again until they succeed.
+pub(super) fn keep(shared: &Shared, shutdown: &Shutdown) {
+    let mut last_error = String::new();
+    while !shutdown.is_requested() {
+        if shared.lifecycle.is_active()
+            && !shared.deployer.is_busy()
+            && shared.engine().run_in_progress().is_none()
+        {
+            let due = match shared.deployer.active() {
+                None => shared.deployer.has_deployment(),
+                Some(active) => shared
+                    .world()
+                    .loaded_artifact(shared.clock.now())
+                    .is_some_and(|loaded| loaded != active.artifact.to_string()),
+            };
+            if due {
+                match shared.deployer.carry_out(&Order::Reload, shared) {
+                    Ok(active) => {
+                        last_error.clear();
+                        tracing::info!("{} is in force again", active.title());
+                        *shared.last_good.lock().unwrap_or_else(PoisonError::into_inner) =
+                            shared.deployer.last_good();
+                    }
+                    // The same reason is told once, not twice a second; at the end of the process nothing answers any more.
+                    Err(reason) if reason != last_error && !shutdown.is_requested() => {
+                        tracing::warn!("what is deployed is not in force yet: {reason}");
+                        last_error = reason;
+                    }
+                    Err(_) => {}
+                }
+            }
+        }
+        std::thread::sleep(KEEPER_PERIOD);
+    }
+}

@@ -1,0 +1,72 @@
+//! The services of a deployment; each waits on a thread of its own.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use r2r::std_srvs::srv::Trigger;
+use r2r::swarm_msgs::srv::{Deploy, RollbackTo};
+use swarm_ros::{Level, NodeShell, Report};
+
+use super::shared::Shared;
+use crate::deployer::{ActiveSkill, Order};
+
+/// The four services of a deployment.
+pub(super) fn serve(shell: &mut NodeShell, shared: &Arc<Shared>) -> anyhow::Result<()> {
+    let order = Arc::clone(shared);
+    shell.serve_on_thread::<Deploy::Service>("/skill_runtime/deploy", move |request| {
+        let wish = Order::Deploy {
+            archive: PathBuf::from(request.csa_path),
+            signature: PathBuf::from(request.signature_path),
+            skill_id: request.skill_id,
+        };
+        match order.carry_out(&wish) {
+            Ok(active) => Deploy::Response {
+                success: true,
+                skill: active.skill_id.clone(),
+                version: active.version.to_string(),
+                artifact: active.artifact.to_string(),
+                message: deployed(&active),
+            },
+            Err(message) => Deploy::Response { message, ..Deploy::Response::default() },
+        }
+    })?;
+    for (service, wish) in [("reload", Order::Reload), ("rollback", Order::Rollback(None))] {
+        let order = Arc::clone(shared);
+        shell.serve_on_thread::<Trigger::Service>(
+            &format!("/skill_runtime/{service}"),
+            move |_| match order.carry_out(&wish) {
+                Ok(active) => Trigger::Response { success: true, message: deployed(&active) },
+                Err(message) => Trigger::Response { success: false, message },
+            },
+        )?;
+    }
+    let order = Arc::clone(shared);
+    shell.serve_on_thread::<RollbackTo::Service>("/skill_runtime/rollback_to", move |request| {
+        let result = semver::Version::parse(&request.version)
+            .map_err(|error| format!("'{}' is no version such as 1.0.0: {error}", request.version))
+            .and_then(|version| order.carry_out(&Order::Rollback(Some(version))));
+        let (success, message) = match result {
+            Ok(active) => (true, deployed(&active)),
+            Err(message) => (false, message),
+        };
+        let version = order.deployer.active().map(|active| active.version.to_string()).unwrap_or_default();
+        RollbackTo::Response { success, version, message }
+    })?;
+    Ok(())
+}
+
+fn deployed(active: &ActiveSkill) -> String {
+    let beside = active.beside.as_ref().map(|beside| format!("; {beside}")).unwrap_or_default();
+    format!("{} is deployed{beside}", active.title())
+}
+
+/// Says in `/diagnostics` what is deployed.
+pub(super) fn report(shell: &NodeShell, shared: &Arc<Shared>) {
+    let shared = Arc::clone(shared);
+    shell.diagnostics().add("skill", move || match shared.deployer.active() {
+        Some(active) => {
+            Report::ok("deployed").with("skill", active.title()).with("artifact", active.artifact)
+        }
+        None => Report::new(Level::Warn, "no skill is deployed"),
+    });
+}
