@@ -92,7 +92,16 @@ fn owner(name: &str, robots: &[RobotConfig]) -> Option<String> {
     }
     robots.iter().find_map(|robot| {
         let commands = OF_A_ROBOT.iter().any(|topic| below(&format!("/{}/{topic}", robot.name)));
-        let driver = robot.driver.as_ref().is_some_and(|driver| below(&driver.controller));
+        let driver = robot.driver.as_ref().is_some_and(|driver| {
+            let slider = driver.speed_slider.as_ref().map(|slider| &slider.service);
+            let stops = [
+                driver.protective_stop.as_ref(),
+                driver.stop.as_ref(),
+                driver.error_recovery.as_ref(),
+                slider,
+            ];
+            below(&driver.controller) || stops.into_iter().flatten().any(|stop| stop == name)
+        });
         (commands || driver).then(|| format!("part of robot {}", robot.name))
     })
 }

@@ -3,7 +3,7 @@
 
 use proptest::prelude::*;
 use swarm_base::Role;
-use swarm_cell::{CellConfig, ControllerKind, Cpu, Lifecycle, SchedulePolicy};
+use swarm_cell::{CellConfig, ControllerKind, Cpu, Lifecycle, PeripheralKind, SchedulePolicy};
 
 const SHIPPED: &str = include_str!("../../../../config/cell.yaml");
 
@@ -91,7 +91,7 @@ fn a_declaration_that_is_no_mapping() {
     assert_eq!(
         CellConfig::parse("- robots\n").unwrap_err().to_string(),
         "the cell's declaration cannot be used: line 1, column 1: expected a mapping with schema, cell, robots, \
-         roles, artifacts, safety, nodes, found a list of 1"
+         roles, peripherals, artifacts, safety, nodes, found a list of 1"
     );
 }
 
@@ -486,4 +486,90 @@ fn every_mistake_in_a_driver_is_named() {
             "robots[0].driver.slider: unknown field; known: kind, controller, period_us, priority, deceleration_rad_s2, speed_slider, protective_stop, stop, error_recovery",
         ]
     );
+}
+
+/// The shipped declaration with these lines under `peripherals`.
+fn with_peripherals(lines: &str) -> String {
+    spoilt("\nartifacts:", &format!("\nperipherals:\n{lines}\n\nartifacts:"))
+}
+
+#[test]
+fn peripherals_are_read_with_how_they_are_called() {
+    let cell = CellConfig::parse(&with_peripherals(
+        "  - {name: screwdriver, action: /screwdriver/turn, type: driver_msgs/action/Turn}\n\
+         \x20 - {name: torque, subscribe: /screwdriver/torque, type: std_msgs/msg/Float64}",
+    ))
+    .unwrap();
+    let kinds: Vec<_> = cell.peripherals.iter().map(|one| (one.name.as_str(), one.kind)).collect();
+    assert_eq!(kinds, [("screwdriver", PeripheralKind::Action), ("torque", PeripheralKind::Subscribe)]);
+    assert_eq!(cell.peripherals[0].ros_name, "/screwdriver/turn");
+    assert_eq!(CellConfig::parse(SHIPPED).unwrap().peripherals, []);
+}
+
+#[test]
+fn a_peripheral_is_called_in_one_way_by_a_type_that_fits() {
+    for (line, mistake) in [
+        (
+            "{name: light, type: std_srvs/srv/SetBool}",
+            "peripherals[0]: expected one of action, service, publish, subscribe, found 0 of them",
+        ),
+        (
+            "{name: light, service: /light, publish: /light, type: std_srvs/srv/SetBool}",
+            "peripherals[0]: expected one of action, service, publish, subscribe, found 2 of them",
+        ),
+        (
+            "{name: light, service: light, type: std_srvs/srv/SetBool}",
+            "peripherals[0].service: expected an absolute ROS name such as /screwdriver/turn, found 'light'",
+        ),
+        (
+            "{name: light, service: /light, type: std_msgs/msg/Bool}",
+            "peripherals[0].type: expected a type such as package/srv/Name, found 'std_msgs/msg/Bool'",
+        ),
+    ] {
+        assert_eq!(mistakes(&with_peripherals(&format!("  - {line}"))), [mistake]);
+    }
+    let twice = "  - {name: light, service: /light, type: std_srvs/srv/SetBool}\n\
+                 \x20 - {name: light, service: /lamp, type: std_srvs/srv/SetBool}";
+    let found = mistakes(&with_peripherals(twice));
+    assert!(found.len() == 1 && found[0].contains("found 'light' a second time"), "{found:?}");
+}
+
+#[test]
+fn a_skill_gets_no_way_past_the_safety_monitor() {
+    for (kind, name, whose) in [
+        ("publish", "/ur5e_left/joint_command", "part of robot ur5e_left"),
+        ("publish", "/panda/gripper_command", "part of robot panda"),
+        ("service", "/safety_monitor/reset", "the cell's own (/safety_monitor)"),
+        ("publish", "/emergency_stop", "the cell's own (/emergency_stop)"),
+        ("publish", "/human_presence", "the cell's own (/human_presence)"),
+        ("action", "/skill_runtime/execute", "the cell's own (/skill_runtime)"),
+    ] {
+        let middle = match kind {
+            "publish" => "msg",
+            "service" => "srv",
+            other => other,
+        };
+        let line = format!("  - {{name: way, {kind}: {name}, type: some_msgs/{middle}/Name}}");
+        let expected = format!(
+            "peripherals[0].{kind}: expected something beside the robots and their guard, found {name}, which is {whose}: \
+             a skill moves arms through the safety monitor and never past it"
+        );
+        assert_eq!(mistakes(&with_peripherals(&line)), [expected]);
+    }
+    let heard = "  - {name: stop, subscribe: /emergency_stop, type: std_msgs/msg/Bool}";
+    assert_eq!(mistakes(&with_peripherals(heard)), [] as [String; 0], "to listen harms nobody");
+    let beside = "  - {name: io, service: /safety_monitors/io, type: ur_msgs/srv/SetIO}";
+    assert_eq!(mistakes(&with_peripherals(beside)), [] as [String; 0]);
+}
+
+#[test]
+fn what_a_robots_driver_is_reached_by_is_no_peripheral() {
+    let driver = "  - name: ur5e_left\n    driver: {kind: forward_velocity, controller: /left/velocity, period_us: 4000, \
+                  protective_stop: /left/dashboard/pause}\n";
+    for name in ["/left/velocity/commands", "/left/dashboard/pause"] {
+        let line = format!("  - {{name: way, service: {name}, type: std_srvs/srv/Trigger}}");
+        let text = with_peripherals(&line).replacen("  - name: ur5e_left\n", driver, 1);
+        let found = mistakes(&text);
+        assert!(found.len() == 1 && found[0].contains("which is part of robot ur5e_left"), "{found:?}");
+    }
 }

@@ -30,7 +30,7 @@ pub const CANCEL_AGAIN: Duration = Duration::from_millis(500);
 pub const STOP_TIMEOUT: Duration = Duration::from_millis(2_000);
 
 /// The peripherals of a cell, for who checks or carries out what trees ask of them.
-pub trait Peripherals {
+pub trait Peripherals: fmt::Debug {
     /// How it is called; `None` if the cell's declaration does not name it.
     fn kind(&self, name: &str) -> Option<PeripheralKind>;
 

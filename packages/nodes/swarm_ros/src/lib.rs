@@ -24,6 +24,7 @@ pub mod arguments;
 pub mod cell;
 pub mod client;
 pub mod diagnostics;
+pub mod interface;
 pub mod lifecycle;
 pub mod logging;
 pub mod parameters;

@@ -183,6 +183,29 @@ impl NodeShell {
         Ok(())
     }
 
+    /// As [`NodeShell::subscribe`], for a type that is known by name only; messages come as JSON.
+    pub fn subscribe_untyped(
+        &mut self,
+        topic: &str,
+        message_type: &str,
+        profile: QosProfile,
+        mut handler: impl FnMut(serde_json::Value) + Send + 'static,
+    ) -> Result<(), ShellError> {
+        let messages = self
+            .node
+            .subscribe_untyped(topic, message_type, profile)
+            .map_err(entity("the subscription to", topic))?;
+        let topic = topic.to_owned();
+        self.run(messages.for_each(move |message| {
+            match message {
+                Ok(message) => handler(message),
+                Err(error) => tracing::warn!("a message of {topic} cannot be read: {error}"),
+            }
+            futures::future::ready(())
+        }));
+        Ok(())
+    }
+
     /// Leaves messages in a queue of `capacity` for another thread; `sequence` reads a message's own number, for counting gaps.
     pub fn subscribe_queued<T: WrappedTypesupport + Send + 'static>(
         &mut self,

@@ -11,8 +11,8 @@ use swarm_base::ErrorChain;
 use swarm_metrics::Metrics;
 use swarm_onnx::{Lengths, OnnxChunks, OnnxPolicy, OnnxRuntime, Provider, ThreadedRunner};
 use swarm_skill_core::{
-    ACTION_LEN, Busy, Deployment, GoldenVectors, Material, ModelShape, Next, OBSERVATION_LEN, Policy,
-    PolicyRunner, Request, Skill, Step,
+    ACTION_LEN, Busy, Deployment, GoldenVectors, Material, ModelShape, Next, OBSERVATION_LEN, Peripherals,
+    Policy, PolicyRunner, Request, Skill, Step,
 };
 use swarm_store::{Object, Store};
 
@@ -89,6 +89,7 @@ pub struct Deployer {
     places: Places,
     robots: Arc<Robots>,
     metrics: Arc<Metrics>,
+    peripherals: Arc<dyn Peripherals + Send + Sync>,
     deployment: Mutex<Deployment>,
     active: Mutex<Option<Arc<ActiveSkill>>>,
 }
@@ -107,6 +108,7 @@ impl Deployer {
             places,
             robots,
             metrics: Arc::default(),
+            peripherals: Arc::new(Vec::new()),
             deployment: Mutex::default(),
             active: Mutex::default(),
         }
@@ -116,6 +118,12 @@ impl Deployer {
     #[must_use]
     pub fn counting_in(self, metrics: Arc<Metrics>) -> Self {
         Self { metrics, ..self }
+    }
+
+    /// What skills may ask of the cell besides its robots; without this, nothing.
+    #[must_use]
+    pub fn asking(self, peripherals: Arc<dyn Peripherals + Send + Sync>) -> Self {
+        Self { peripherals, ..self }
     }
 
     /// The skill in force.
@@ -234,7 +242,8 @@ impl Deployer {
             .robots
             .under(&String::from_utf8_lossy(&envelope), swarm_store::unix_now())
             .map_err(|error| format!("{}: {error}", source.envelope))?;
-        let skill = Skill::assemble(source, &robots, &material).map_err(|problems| problems.to_string())?;
+        let skill = Skill::assemble(source, &robots, &*self.peripherals, &material)
+            .map_err(|problems| problems.to_string())?;
         Ok(ActiveSkill {
             skill_id: source.skill_id.to_string(),
             version: source.version.clone(),

@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use swarm_base::{Duration, Role, Time};
 use swarm_skill_core::{
-    Activity, Goal, Join, Joining, Link, LocalLink, Outcome, RoleInputs, RoleOutputs, RoleState, Run,
-    RunIdentity, RunState, SafetyView, Timing, Told,
+    Activity, Goal, Join, Joining, Link, LocalLink, Order, Outcome, RoleInputs, RoleOutputs, RoleState, Run,
+    RunIdentity, RunState, SafetyView, Timing, Told, Word,
 };
 
 use crate::beside::Telling;
@@ -59,6 +59,12 @@ pub struct Turn {
     pub trace_id: String,
     pub running: bool,
     pub roles: Vec<RoleState>,
+    /// Number of the run that the orders are of.
+    pub run: u64,
+    /// What the run wants of the cell's peripherals.
+    pub orders: Vec<(Role, Order)>,
+    /// Why the cell has to be stopped, once per run: something that a tree has begun can no longer be stopped by it.
+    pub alarm: Option<String>,
 }
 
 /// Whoever watches runs. It is told on the control thread, so it must not wait for anybody. `()` watches nothing.
@@ -101,6 +107,9 @@ struct Running {
     /// The last inputs; repeated when a robot falls silent, so that their age is noticed.
     inputs: Vec<RoleInputs>,
     telling: Arc<Telling>,
+    /// For the next tick, by role.
+    words: Vec<(Role, Word)>,
+    alarmed: bool,
 }
 
 /// Time between two feedbacks without news.
@@ -197,6 +206,13 @@ impl Engine {
         }
     }
 
+    /// Something was heard about an errand of run number `run`; what concerns no run in progress is passed over.
+    pub fn hear(&mut self, run: u64, role: Role, word: Word) {
+        if let Some(running) = self.running.as_mut().filter(|running| running.run.identity().epoch == run) {
+            running.words.push((role, word));
+        }
+    }
+
     /// One turn, nominally every 10 ms.
     pub fn turn(
         &mut self,
@@ -218,6 +234,7 @@ impl Engine {
                 *inputs = fresh;
             }
         }
+        running.hand_out_words();
         let safety = world.safety(now);
         let state = running.run.tick(&running.inputs, &safety, now).clone();
         running.tell(safety, &state, now);
@@ -233,7 +250,15 @@ impl Engine {
             epoch: running.run.safety_epoch(),
         });
         // The last commands of a run are those to stand still; they go out too.
-        let mut turn = Turn { commands: commands.collect(), trace_id, running: true, roles };
+        let mut turn = Turn {
+            commands: commands.collect(),
+            trace_id,
+            running: true,
+            roles,
+            run: running.run.identity().epoch,
+            orders: running.run.orders().map(|(role, order)| (role, order.clone())).collect(),
+            alarm: running.new_alarm(),
+        };
         if let RunState::Ended(outcome) = state {
             running.finish(&outcome, &turn, now);
             watch.ended(&running.skill, &outcome);
@@ -293,7 +318,16 @@ impl Engine {
                         let identity = run.identity().clone();
                         let telling =
                             Arc::new(Telling::new(identity, run.safety_epoch(), now, cast.collect()));
-                        self.running = Some(Running { run, skill, goals, robots, inputs, telling });
+                        self.running = Some(Running {
+                            run,
+                            skill,
+                            goals,
+                            robots,
+                            inputs,
+                            telling,
+                            words: Vec::new(),
+                            alarmed: false,
+                        });
                     }
                     Err(reason) => {
                         for goal in goals {
@@ -380,6 +414,24 @@ impl Engine {
 }
 
 impl Running {
+    /// Each word goes to its role's next tick, and to no other.
+    fn hand_out_words(&mut self) {
+        let roles = self.skill.skill.roles.iter().map(|spec| spec.role);
+        for (role, inputs) in roles.zip(&mut self.inputs) {
+            let own = self.words.iter().filter(|(heard, _)| *heard == role);
+            inputs.words = own.map(|(_, word)| word.clone()).collect();
+        }
+        self.words.clear();
+    }
+
+    /// The run's alarm, when it is first there.
+    fn new_alarm(&mut self) -> Option<String> {
+        let alarm = self.run.alarm().filter(|_| !self.alarmed);
+        let alarm = alarm.map(|(role, reason)| format!("{role}: {reason}"));
+        self.alarmed |= alarm.is_some();
+        alarm
+    }
+
     /// Tells the tick to whoever follows.
     fn tell(&self, safety: SafetyView, state: &RunState, now: Time) {
         if self.telling.has_room() {
@@ -389,6 +441,7 @@ impl Running {
                 safety,
                 inputs: self.inputs.clone(),
                 wishes,
+                orders: self.run.orders().map(|(role, order)| (role, order.clone())).collect(),
                 state: state.clone(),
             });
         }

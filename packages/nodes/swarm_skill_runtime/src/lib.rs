@@ -14,6 +14,7 @@
 //! | [`live`] | what is shown of all this while it runs | no |
 //! | [`messages`] | conversions | yes |
 //! | [`role_link`] | reports of roles on different hosts | yes |
+//! | [`peripherals`] | what trees ask of the cell's other programs | yes |
 //! | [`action`] | the action server | yes |
 //! | [`node`] | topics, services, threads | yes |
 //!
@@ -27,6 +28,7 @@ pub mod engine;
 pub mod live;
 pub mod messages;
 pub mod node;
+pub mod peripherals;
 pub mod robots;
 pub mod role_link;
 pub mod world;

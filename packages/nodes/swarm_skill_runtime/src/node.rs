@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex};
 
 use anyhow::Context as _;
 use r2r::swarm_msgs::srv::LoadEnvelope;
-use swarm_base::{ErrorChain, MonotonicClock};
+use swarm_base::{Clock as _, ErrorChain, MonotonicClock};
 use swarm_metrics::Metrics;
 use swarm_ros::{CellFile, Managed, NodeShell, TransitionError, qos};
 
@@ -27,6 +27,7 @@ use crate::action;
 use crate::deployer::Deployer;
 use crate::engine::Engine;
 use crate::live::Live;
+use crate::peripherals::{Declared, RosPeripherals};
 use crate::robots::Robots;
 use crate::world::World;
 use parameters::Parameters;
@@ -51,11 +52,15 @@ pub fn run() -> anyhow::Result<()> {
         .create_client::<LoadEnvelope::Service>("/safety_monitor/load_envelope", qos::SERVICE)
         .context("cannot make a client of /safety_monitor/load_envelope")?;
     let metrics = Arc::new(Metrics::new());
+    let peripherals = &cell.config.peripherals;
+    let declared = Declared::load(peripherals)?;
     let shared = Arc::new(Shared {
         clock: MonotonicClock::new(),
         world: Mutex::new(World::new(&robots)),
         engine: Mutex::new(Engine::new(Arc::clone(&robots), parameters.timing())),
-        deployer: Deployer::new(places, Arc::clone(&robots)).counting_in(Arc::clone(&metrics)),
+        deployer: Deployer::new(places, Arc::clone(&robots))
+            .counting_in(Arc::clone(&metrics))
+            .asking(Arc::new(declared.clone())),
         stopped: Mutex::default(),
         metrics: Arc::clone(&metrics),
         last_good: Mutex::default(),
@@ -73,10 +78,14 @@ pub fn run() -> anyhow::Result<()> {
     view::report(&shell, &live);
     view::show_cameras(&mut shell, &view.cameras(), &live)?;
     let publishers = Publishers::create(&mut shell, robots)?;
+    let heard = Arc::clone(&shared);
+    let peripherals = RosPeripherals::connect(&mut shell, peripherals, declared, move |name, message| {
+        heard.world().hear_topic(name, message, heard.clock.now());
+    })?;
     let shutdown = shell.shutdown();
     let control = spawn("control", {
         let (shared, shutdown) = (Arc::clone(&shared), shutdown.clone());
-        move || control::control(&shared, &publishers, live, &shutdown)
+        move || control::control(&shared, &publishers, peripherals, live, &shutdown)
     })?;
     let keeper = spawn("keeper", {
         let (shared, shutdown) = (Arc::clone(&shared), shutdown.clone());

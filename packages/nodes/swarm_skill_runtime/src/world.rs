@@ -6,7 +6,7 @@ use nalgebra::Isometry3;
 use swarm_base::{Duration, Time};
 use swarm_kinematics::JointVector;
 use swarm_skill_core::{
-    ArmAtRest, GripperSample, JointSample, PartSighting, RoleInputs, SafetyView, WrenchSample,
+    ArmAtRest, GripperSample, JointSample, PartSighting, RoleInputs, SafetyView, TopicSample, WrenchSample,
 };
 
 use crate::robots::Robots;
@@ -18,6 +18,7 @@ pub struct World {
     /// Joint name to robot and place in its chain.
     joints: HashMap<String, (usize, usize)>,
     parts: Vec<PartSighting>,
+    topics: Vec<TopicSample>,
     safety: Option<(Time, Safety)>,
 }
 
@@ -70,6 +71,7 @@ impl World {
             robots: robots.robots.iter().map(measured).collect(),
             joints: joints.collect(),
             parts: Vec::new(),
+            topics: Vec::new(),
             safety: None,
         }
     }
@@ -106,6 +108,15 @@ impl World {
         }
     }
 
+    /// A message of a topic among the cell's peripherals.
+    pub fn hear_topic(&mut self, peripheral: &str, content: serde_json::Value, now: Time) {
+        let sample = TopicSample { peripheral: peripheral.into(), content: content.into(), at: now };
+        match self.topics.iter_mut().find(|known| *known.peripheral == *peripheral) {
+            Some(known) => *known = sample,
+            None => self.topics.push(sample),
+        }
+    }
+
     pub fn hear_safety(&mut self, safety: Safety, now: Time) {
         self.safety = Some((now, safety));
     }
@@ -121,6 +132,8 @@ impl World {
             wrench,
             gripper: measured.gripper,
             parts: self.parts.clone(),
+            words: Vec::new(),
+            topics: self.topics.clone(),
         })
     }
 

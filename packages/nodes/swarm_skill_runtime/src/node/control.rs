@@ -10,6 +10,7 @@ use super::publish::{Publishers, warn_if_failed};
 use super::shared::Shared;
 use crate::deployer::Order;
 use crate::live::{Live, Seen};
+use crate::peripherals::{Heard, RosPeripherals};
 
 /// Period of the control loop.
 const PERIOD: std::time::Duration = std::time::Duration::from_millis(10);
@@ -21,7 +22,13 @@ const STATUS_PERIOD: std::time::Duration = std::time::Duration::from_millis(100)
 const KEEPER_PERIOD: std::time::Duration = std::time::Duration::from_millis(500);
 
 /// The control thread: turn after turn until the end, and then until no run is left.
-pub(super) fn control(shared: &Shared, publishers: &Publishers, mut live: Live, shutdown: &Shutdown) {
+pub(super) fn control(
+    shared: &Shared,
+    publishers: &Publishers,
+    mut peripherals: RosPeripherals,
+    mut live: Live,
+    shutdown: &Shutdown,
+) {
     let mut next = Instant::now();
     let mut shown: Option<(Instant, RuntimeStatus)> = None;
     loop {
@@ -31,12 +38,23 @@ pub(super) fn control(shared: &Shared, publishers: &Publishers, mut live: Live, 
         }
         let active = shared.deployer.active();
         let started = Instant::now();
+        let heard = peripherals.hear();
         let turn = {
             let world = shared.world();
-            shared.engine().turn(&world, active.as_ref(), &mut live, shared.clock.now())
+            let mut engine = shared.engine();
+            for Heard { run, role, word } in heard {
+                engine.hear(run, role, word);
+            }
+            engine.turn(&world, active.as_ref(), &mut live, shared.clock.now())
         };
         if let Some(active) = &active {
             publishers.send(&turn, active);
+        }
+        for (role, order) in &turn.orders {
+            peripherals.carry_out(turn.run, *role, order);
+        }
+        if let Some(alarm) = &turn.alarm {
+            publishers.stop_the_cell(&turn.trace_id, alarm);
         }
         let last_good = shared.last_good.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let status = publishers.status(&turn, active.as_deref(), &last_good);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use r2r::std_msgs::msg::Bool;
 use r2r::swarm_msgs::msg::{GripperCommand, JointCommand, RuntimeStatus};
 use swarm_ros::stamp::RosClock;
 use swarm_ros::{NodeShell, qos};
@@ -16,6 +17,7 @@ pub(super) struct Publishers {
     motion: Vec<r2r::Publisher<JointCommand>>,
     grippers: Vec<r2r::Publisher<GripperCommand>>,
     pub(super) status: r2r::Publisher<RuntimeStatus>,
+    emergency_stop: r2r::Publisher<Bool>,
     clock: RosClock,
 }
 
@@ -28,7 +30,16 @@ impl Publishers {
             grippers.push(shell.publisher(&format!("/{}/skill_gripper_command", robot.name), qos::COMMAND)?);
         }
         let status = shell.publisher("/skill_runtime/status", qos::LATCHED)?;
-        Ok(Self { robots, motion, grippers, status, clock: shell.clock() })
+        let emergency_stop = shell.publisher("/emergency_stop", qos::STOP_RELIABLE)?;
+        Ok(Self { robots, motion, grippers, status, emergency_stop, clock: shell.clock() })
+    }
+
+    /// Stops the cell through the safety monitor, which a person then has to reset.
+    pub(super) fn stop_the_cell(&self, run: &str, why: &str) {
+        tracing::error!(
+            "run {run} stops the cell by /emergency_stop: {why}; see to it, then reset the safety monitor"
+        );
+        warn_if_failed(self.emergency_stop.publish(&Bool { data: true }));
     }
 
     pub(super) fn send(&self, turn: &Turn, active: &ActiveSkill) {

@@ -68,7 +68,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
     };
     let material =
         VirtualTime { read: |path: &EntryPath| files.read(path), library: args.onnx_runtime.clone() };
-    let skill = match Skill::assemble(&source, &cell_robots(&cell, &config), &material) {
+    let skill = match Skill::assemble(&source, &cell_robots(&cell, &config), &cell.peripherals, &material) {
         Ok(skill) => skill,
         Err(problems) => return Ok(refused(&problems.to_string())),
     };

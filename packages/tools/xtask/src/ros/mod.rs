@@ -85,7 +85,7 @@ impl RosEnv {
         if !plan.is_built() {
             plan.build(layout, &bare, &venv.python())?;
         }
-        let packages = overlay::idl_packages(&plan.folder, &underlay)?;
+        let packages = overlay::idl_packages(&plan.folder, &underlay, &variables)?;
         let composed = compose(&parts(Some(&plan.folder), &packages), &variables);
         write_setup_files(layout, &underlay, &composed, &plan.folder)?;
         Ok(Self {

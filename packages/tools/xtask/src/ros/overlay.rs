@@ -34,8 +34,11 @@ const USED_BY_NODES: [&str; 12] = [
     "trajectory_msgs",
 ];
 
-/// Of vendors; a node that was built without one says so when it is asked for what needs it.
-const USED_WHERE_INSTALLED: [&str; 2] = ["franka_msgs", "ur_msgs"];
+/// Of vendors, and what peripherals often speak; a node that was built without one says so when it is asked for what needs it.
+const USED_WHERE_INSTALLED: [&str; 4] = ["control_msgs", "example_interfaces", "franka_msgs", "ur_msgs"];
+
+/// Variable with further packages, for peripherals with types of their own: names separated by spaces.
+const FURTHER: &str = "SWARM_MESSAGE_PACKAGES";
 
 /// What every service and action is made of, though no package.xml says so.
 const BEHIND_SERVICES: [&str; 4] =
@@ -84,8 +87,9 @@ impl Plan {
     }
 }
 
-/// The message packages that r2r has to know: [`USED_BY_NODES`], [`USED_WHERE_INSTALLED`], and whatever their package.xml files need.
-pub fn idl_packages(overlay: &Path, underlay: &Underlay) -> Result<Vec<String>> {
+/// The message packages that r2r has to know: [`USED_BY_NODES`], [`USED_WHERE_INSTALLED`], those that `variables` name under
+/// [`FURTHER`], and whatever their package.xml files need.
+pub fn idl_packages(overlay: &Path, underlay: &Underlay, variables: &Variables) -> Result<Vec<String>> {
     let prefixes: Vec<&Path> =
         std::iter::once(overlay).chain(underlay.prefixes().iter().map(PathBuf::as_path)).collect();
     let mut needs = BTreeMap::new();
@@ -98,13 +102,18 @@ pub fn idl_packages(overlay: &Path, underlay: &Underlay) -> Result<Vec<String>> 
             needs.entry(name).or_insert_with(|| dependencies(&text));
         }
     }
-    close_under_dependencies(&needs)
+    let further: Vec<&str> =
+        variables.get(FURTHER).map(|names| names.split_whitespace().collect()).unwrap_or_default();
+    close_under_dependencies(&needs, &further)
 }
 
-fn close_under_dependencies(needs: &BTreeMap<String, BTreeSet<String>>) -> Result<Vec<String>> {
+fn close_under_dependencies(
+    needs: &BTreeMap<String, BTreeSet<String>>,
+    further: &[&str],
+) -> Result<Vec<String>> {
     let installed = USED_WHERE_INSTALLED.iter().filter(|name| needs.contains_key(**name));
     let mut left: Vec<&str> =
-        USED_BY_NODES.iter().chain(&BEHIND_SERVICES).chain(installed).copied().collect();
+        USED_BY_NODES.iter().chain(&BEHIND_SERVICES).chain(installed).chain(further).copied().collect();
     let mut closed = BTreeSet::new();
     while let Some(name) = left.pop() {
         let Some(more) = needs.get(name) else {
@@ -154,17 +163,18 @@ mod tests {
         needs.insert("swarm_msgs".into(), ["shape_msgs".into(), "ament_cmake".into()].into());
         needs.insert("shape_msgs".into(), BTreeSet::new());
         needs.insert("nav_msgs".into(), BTreeSet::new());
-        let closed = close_under_dependencies(&needs).unwrap();
+        let closed = close_under_dependencies(&needs, &[]).unwrap();
         assert!(closed.contains(&"shape_msgs".to_owned()));
         assert!(!closed.contains(&"ament_cmake".to_owned()) && !closed.contains(&"nav_msgs".to_owned()));
         assert!(!closed.contains(&"ur_msgs".to_owned()), "a vendor's, and not installed");
         needs.insert("ur_msgs".into(), BTreeSet::new());
-        assert!(close_under_dependencies(&needs).unwrap().contains(&"ur_msgs".to_owned()));
+        let closed = close_under_dependencies(&needs, &["nav_msgs"]).unwrap();
+        assert!(closed.contains(&"ur_msgs".to_owned()) && closed.contains(&"nav_msgs".to_owned()));
     }
 
     #[test]
     fn a_package_that_nobody_has_is_named() {
-        let error = close_under_dependencies(&BTreeMap::new()).unwrap_err().to_string();
+        let error = close_under_dependencies(&BTreeMap::new(), &[]).unwrap_err().to_string();
         assert!(error.contains("is neither in the underlay nor in the overlay"), "{error}");
     }
 }
