@@ -9,12 +9,14 @@
 //! 3. every change of a driver goes out at once as a [`report`], so that a stop can be judged in simulated cycles.
 //!
 //! Time: permits and commands age in *simulated* time, counted in cycles, so that a stop takes the same number of cycles on a slow
-//! machine as on a fast one. Message stamps are ROS time; with `publish_clock` they are simulated time, and so is `/clock`.
+//! machine as on a fast one. Message stamps are ROS time, as far apart
+//! as the cycles ([`stamping`]); with `publish_clock` they are simulated time, and so is `/clock`.
 
 pub mod inbox;
 pub mod messages;
 pub mod pace;
 pub mod physics;
 pub mod report;
+pub mod stamping;
 pub mod topics;
 pub mod view;

@@ -13,6 +13,7 @@ use swarm_ros::diagnostics::{Level, Report};
 use swarm_ros::{CellFile, Managed, NodeShell, ParameterSpec, TransitionError};
 use swarm_sim::inbox::Inbox;
 use swarm_sim::physics::{Order, Physics, Status};
+use swarm_sim::stamping::Stamping;
 use swarm_sim::topics::{self, Extras, Stamps, Topics};
 use swarm_sim::view;
 
@@ -79,7 +80,8 @@ fn run() -> anyhow::Result<()> {
     shell.check_parameters()?;
 
     let robots: Vec<String> = cell_file.config.robots.iter().map(|robot| robot.name.clone()).collect();
-    let stamps = if publish_clock.get() { Stamps::Simulated } else { Stamps::Ros(shell.clock()) };
+    let stamps =
+        if publish_clock.get() { Stamps::Simulated } else { Stamps::Ros(shell.clock(), Stamping::default()) };
     let extras = Extras { clock: publish_clock.get(), tf: publish_tf.get() };
     let topics = Topics::create(&mut shell, &robots, stamps, extras)?;
     let inbox = Arc::new(Inbox::new(robots.clone()));

@@ -18,6 +18,7 @@ use crate::inbox::Inbox;
 use crate::messages::{self, WORLD};
 use crate::pace::Pace;
 use crate::report::Watch;
+use crate::stamping::Stamping;
 
 /// Control cycles between two messages: 100 Hz.
 const GRIPPER_CYCLES: u64 = 5;
@@ -29,7 +30,8 @@ pub const MESH_PREFIX: &str = "package://swarm_bringup/";
 /// What stamps messages carry.
 #[derive(Clone, Debug)]
 pub enum Stamps {
-    Ros(RosClock),
+    /// ROS time, as far apart as what is measured, see [`Stamping`].
+    Ros(RosClock, Stamping),
     Simulated,
 }
 
@@ -111,7 +113,7 @@ impl Topics {
 
     /// What one cycle measured.
     pub fn publish(&mut self, cell: &Cell, observation: &Observation) {
-        let stamp = self.stamp(observation);
+        let stamp = self.stamps.of(observation);
         let (scene, cycle) = (cell.scene(), observation.cycle);
         let failures = &mut self.failures;
         if let Some(clock) = &self.clock {
@@ -145,14 +147,18 @@ impl Topics {
     }
 
     pub fn report(&mut self, scene: &Scene, observation: &Observation, watch: &Watch, pace: &Pace) {
-        let message = messages::report(scene, observation, watch, pace, &self.stamp(observation));
+        let message = messages::report(scene, observation, watch, pace, &self.stamps.of(observation));
         send(&self.report, &message, &mut self.failures);
     }
+}
 
-    fn stamp(&self, observation: &Observation) -> r2r::builtin_interfaces::msg::Time {
-        match &self.stamps {
-            Stamps::Ros(clock) => clock.now(),
-            Stamps::Simulated => stamp::from_nanos(observation.time.0),
+impl Stamps {
+    fn of(&mut self, observation: &Observation) -> r2r::builtin_interfaces::msg::Time {
+        match self {
+            Self::Ros(clock, stamping) => {
+                stamp::from_nanos(stamping.stamp(stamp::to_nanos(&clock.now()), observation.time))
+            }
+            Self::Simulated => stamp::from_nanos(observation.time.0),
         }
     }
 }
