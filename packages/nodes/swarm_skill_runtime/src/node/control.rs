@@ -31,6 +31,7 @@ pub(super) fn control(
 ) {
     let mut next = Instant::now();
     let mut shown: Option<(Instant, RuntimeStatus)> = None;
+    let mut stop_wanted = false;
     loop {
         let stopping = shutdown.is_requested();
         if stopping {
@@ -54,7 +55,16 @@ pub(super) fn control(
             peripherals.carry_out(turn.run, *role, order);
         }
         if let Some(alarm) = &turn.alarm {
-            publishers.stop_the_cell(&turn.trace_id, alarm);
+            let run = &turn.trace_id;
+            tracing::error!(
+                "run {run} stops the cell by /emergency_stop: {alarm}; see to it, then reset the safety monitor"
+            );
+            stop_wanted = true;
+        }
+        // One message may be lost: again and again until the safety monitor says so.
+        stop_wanted &= !shared.world().safety(shared.clock.now()).state.starts_with("ESTOP");
+        if stop_wanted {
+            publishers.press_emergency_stop();
         }
         let last_good = shared.last_good.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let status = publishers.status(&turn, active.as_deref(), &last_good);

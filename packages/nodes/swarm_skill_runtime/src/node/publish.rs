@@ -35,10 +35,7 @@ impl Publishers {
     }
 
     /// Stops the cell through the safety monitor, which a person then has to reset.
-    pub(super) fn stop_the_cell(&self, run: &str, why: &str) {
-        tracing::error!(
-            "run {run} stops the cell by /emergency_stop: {why}; see to it, then reset the safety monitor"
-        );
+    pub(super) fn press_emergency_stop(&self) {
         warn_if_failed(self.emergency_stop.publish(&Bool { data: true }));
     }
 
