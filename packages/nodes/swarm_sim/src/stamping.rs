@@ -2,13 +2,12 @@
 //!
 //! A simulation that cannot keep up loses time: between two cycles more passes on the wall clock than in the cell. Stamped by the wall
 //! clock, an arm's positions would then contradict its velocities, which a real arm's never do, and which the safety monitor stops
-//! for. So stamps go on with simulated time, from a moment at which both were the same. When they have fallen [`MOST_BEHIND`] behind,
-//! they leap, and the leap looks like what it is: a time in which nothing was measured.
+//! for. So stamps go on with simulated time, from a moment at which both were the same, as long as the [`pace`](crate::pace) makes a lag
+//! up for. Where it gives time up they leap, and the leap looks like what it is: a time in which nothing was measured.
 
-use swarm_base::{Duration, Time};
+use swarm_base::Time;
 
-/// How far a stamp may be behind the clock.
-const MOST_BEHIND: Duration = Duration::from_millis(100);
+use crate::pace::MAX_LAG;
 
 /// Where simulated time stands on the clock.
 #[derive(Clone, Copy, Debug, Default)]
@@ -23,7 +22,7 @@ impl Stamping {
         let gone_on = self.anchor.and_then(|(clock, since)| Some(clock + simulated.0.checked_sub(since.0)?));
         match gone_on {
             // Never ahead of the clock, and so faster than it only by leaps.
-            Some(stamp) if stamp <= now && now - stamp <= MOST_BEHIND.0 => stamp,
+            Some(stamp) if stamp <= now && now - stamp <= MAX_LAG.0 => stamp,
             _ => {
                 self.anchor = Some((now, simulated));
                 now
@@ -44,8 +43,8 @@ mod tests {
         let mut stamping = Stamping::default();
         let mut stamp =
             |wall: u64, cycle: u64| stamping.stamp(EPOCH + wall * MS, Time::from_millis(cycle)) - EPOCH;
-        // A cycle that is late, one that makes up for it, and 20 ms that are lost.
-        let stamps = [stamp(0, 2), stamp(5, 4), stamp(5, 6), stamp(26, 8), stamp(28, 10)];
+        // A cycle that is late, and two that make up for it.
+        let stamps = [stamp(0, 2), stamp(7, 4), stamp(7, 6), stamp(7, 8), stamp(8, 10)];
         assert_eq!(stamps, [0, 2, 4, 6, 8].map(|ms| ms * MS));
     }
 
@@ -54,8 +53,8 @@ mod tests {
         let mut stamping = Stamping::default();
         let mut stamp =
             |wall: u64, cycle: u64| stamping.stamp(EPOCH + wall * MS, Time::from_millis(cycle)) - EPOCH;
-        let stamps = [stamp(0, 2), stamp(103, 4), stamp(105, 6), stamp(107, 2), stamp(109, 4)];
-        assert_eq!(stamps, [0, 103, 105, 107, 109].map(|ms| ms * MS));
+        let stamps = [stamp(0, 2), stamp(9, 4), stamp(11, 6), stamp(13, 2), stamp(15, 4)];
+        assert_eq!(stamps, [0, 9, 11, 13, 15].map(|ms| ms * MS));
     }
 
     #[test]

@@ -179,6 +179,27 @@ fn a_joint_that_speeds_up_while_messages_are_lost_contradicts_nothing() {
     assert_eq!(verdict.state, SafetyState::Run, "{:?}", verdict.cause);
 }
 
+/// As on a machine that cannot keep up: eight milliseconds pass on the clock, and the arm has not gone on.
+#[test]
+fn a_simulated_arm_that_loses_time_contradicts_nothing() {
+    let patient = CEILING.replace("joint_state_s: 0.02", "joint_state_s: 0.5");
+    let mut bench = Bench::with(config_of(&patient, Tolerances::default()));
+    bench.cycle();
+    assert_eq!(bench.reset().state, SafetyState::Ready);
+    bench.wish[LEFT] = Some(joint(0, 0.6));
+    let lost = 8_000_000 / crate::bench::PERIOD.0;
+    for _ in 0..30 {
+        bench.cycles(20);
+        let at = bench.q[LEFT];
+        bench.mute_joints[LEFT] = true;
+        bench.cycles(lost as usize);
+        bench.q[LEFT] = at;
+        bench.mute_joints[LEFT] = false;
+        let verdict = bench.cycle();
+        assert!(!verdict.state.is_stop(), "{:?}", verdict.cause);
+    }
+}
+
 #[test]
 fn frozen_positions_under_a_moving_velocity_are_a_contradiction() {
     let mut bench = Bench::running();
