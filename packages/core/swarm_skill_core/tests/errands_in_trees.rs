@@ -126,7 +126,7 @@ fn a_goal_is_sent_and_its_result_is_on_the_blackboard() {
     cell.wait(TICK);
     assert_eq!(cell.orders(), [begin(1, "screwdriver", json!({"torque": 1.5}))]);
     cell.tick(&[(1, News::Accepted)]);
-    cell.tick(&[(1, succeeded(json!({"angle": 6.28})))]);
+    cell.tick(&[(1, succeeded(json!({"angle": 6.5})))]);
     assert_eq!(cell.until_end(), Outcome::Succeeded);
     assert_eq!(cell.orders(), []);
 }

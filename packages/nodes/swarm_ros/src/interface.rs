@@ -88,7 +88,7 @@ fn read(name: &str, prefixes: &[PathBuf], outer: &mut Vec<String>) -> Result<Vec
     outer.push(name.to_owned());
     let file = format!("share/{package}/{folder}/{type_name}.{folder}");
     let path = prefixes.iter().map(|prefix| prefix.join(&file)).find(|path| path.is_file());
-    let path = path.ok_or_else(|| InterfaceError::Missing { file })?;
+    let path = path.ok_or(InterfaceError::Missing { file })?;
     let unreadable = |reason: std::io::Error| InterfaceError::Unreadable {
         file: path.display().to_string(),
         reason: reason.to_string(),
@@ -134,17 +134,16 @@ fn field(
             _ => return Ok(None),
         },
     };
-    let kind = match primitive(element) {
-        Some(kind) => kind,
-        None => {
-            let parts: Vec<&str> = element.split('/').collect();
-            let nested = match parts[..] {
-                [name] => format!("{package}/msg/{name}"),
-                [package, name] | [package, "msg", name] => format!("{package}/msg/{name}"),
-                _ => return Ok(None),
-            };
-            Kind::Nested(read(&nested, prefixes, outer)?)
-        }
+    let kind = if let Some(kind) = primitive(element) {
+        kind
+    } else {
+        let parts: Vec<&str> = element.split('/').collect();
+        let nested = match parts[..] {
+            [name] => format!("{package}/msg/{name}"),
+            [package, name] | [package, "msg", name] => format!("{package}/msg/{name}"),
+            _ => return Ok(None),
+        };
+        Kind::Nested(read(&nested, prefixes, outer)?)
     };
     Ok(Some(Field { name: name.to_owned(), kind, many }))
 }

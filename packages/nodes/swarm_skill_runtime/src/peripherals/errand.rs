@@ -92,7 +92,7 @@ impl UnderWay {
             match goal.handle.cancel() {
                 // r2r panics at a code that ROS does not define; that is a refusal like others.
                 Ok(answer) => {
-                    goal.cancellation = Some(Box::pin(AssertUnwindSafe(answer).catch_unwind().map(said)))
+                    goal.cancellation = Some(Box::pin(AssertUnwindSafe(answer).catch_unwind().map(said)));
                 }
                 Err(error) => tracing::warn!("cannot ask {} to cancel: {error}", self.name),
             }
@@ -160,7 +160,7 @@ fn goes(mut goal: Goal) -> (Stage, Vec<News>) {
             news.push(ended(result));
             return (Stage::Over(None), news);
         }
-        None if is_terminal(goal.handle.get_status()) => {
+        None if is_terminal(&goal.handle.get_status()) => {
             let since = *goal.silent_since.get_or_insert_with(Instant::now);
             if since.elapsed() >= SERVER_TIMEOUT {
                 news.push(unknown("it has ended, but its result is lost".into()));
@@ -207,7 +207,7 @@ fn said(answer: std::thread::Result<r2r::Result<()>>) -> Option<String> {
     }
 }
 
-fn is_terminal(status: r2r::Result<GoalStatus>) -> bool {
+fn is_terminal(status: &r2r::Result<GoalStatus>) -> bool {
     matches!(status, Ok(GoalStatus::Succeeded | GoalStatus::Canceled | GoalStatus::Aborted))
 }
 
