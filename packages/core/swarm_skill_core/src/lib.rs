@@ -9,6 +9,7 @@
 //! - *phase*: a named part of a run that all roles enter together, see [`Cooperation`]; *link*: how roles talk, [`Link`].
 //! - *leaf*: what a tree can ask of a robot, see [`registry`]; *policy*: a learned function that a leaf calls, [`Policy`], or asks and
 //!   follows, [`ChunkedPolicy`].
+//! - *peripheral*: a device or program of the cell besides the robots; *errand*: what a role asks of one, see [`Order`].
 //! - *twin*: a cell without physics, [`Twin`]; *preview*: a run on it, [`preview`].
 //!
 //! # What cooperative nodes answer when something goes wrong
@@ -32,7 +33,8 @@
 //!
 //! 1. Deploying makes a [`RoleSpec`] per role: arm, limits, tree, policy.
 //! 2. [`Run::new`] for every execution; [`Run::tick`] every 10 ms with what is measured; [`Run::outputs`] go to the safety gate.
-//! 3. [`RunState::Ended`] comes when the outcome is known and the arms stand.
+//!    [`Run::orders`] go to the cell's peripherals, and what is heard of them into the next tick.
+//! 3. [`RunState::Ended`] comes when the outcome is known, the arms stand, and what was interrupted has stopped.
 
 mod body;
 mod check;
