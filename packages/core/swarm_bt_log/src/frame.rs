@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 /// What every recording begins with; its last character is the version of the format.
-pub const MAGIC: &[u8; 16] = b"swarm bt run  1\n";
+pub const MAGIC: &[u8; 16] = b"swarm bt run  2\n";
 
 /// Of length and checksum.
 const HEAD: usize = 8;

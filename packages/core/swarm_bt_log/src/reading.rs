@@ -14,7 +14,7 @@ use crate::wire::{Cursor, Malformed};
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     #[error(
-        "not a recorded run: it begins with {found:?} instead of \"swarm bt run  1\"; a recording of another version needs the program of that version"
+        "not a recorded run: it begins with {found:?} instead of \"swarm bt run  2\"; a recording of another version needs the program of that version"
     )]
     Magic { found: String },
     #[error(
