@@ -59,26 +59,16 @@ impl Recipe {
             put_text(out, text);
         }
         put_text(out, self.main_tree.as_deref().unwrap_or_default());
-        out.push(match self.mode {
-            Mode::Compat => 0,
-            Mode::Strict => 1,
-        });
+        put_one_of(out, &MODES, self.mode);
         put_number(out, self.leaves.len() as u64);
         for leaf in &self.leaves {
             put_text(out, &leaf.id);
-            out.push(match leaf.kind {
-                LeafKind::Action => 0,
-                LeafKind::Condition => 1,
-            });
+            put_one_of(out, &KINDS, leaf.kind);
             put_number(out, leaf.ports.len() as u64);
             for port in &leaf.ports {
                 put_text(out, &port.name);
-                out.push(match port.direction {
-                    Direction::Input => 0,
-                    Direction::Output => 1,
-                    Direction::InOut => 2,
-                });
-                out.push(TYPES.iter().position(|ty| *ty == port.ty).unwrap_or_default() as u8);
+                put_one_of(out, &DIRECTIONS, port.direction);
+                put_one_of(out, &TYPES, port.ty);
                 out.push(u8::from(port.default.is_some()));
                 put_text(out, port.default.as_deref().unwrap_or_default());
             }
@@ -94,11 +84,7 @@ impl Recipe {
         let documents: Result<Vec<_>, Malformed> =
             (0..from.count()?).map(|_| Ok((from.text()?.to_owned(), from.text()?.to_owned()))).collect();
         let main_tree = Some(from.text()?.to_owned()).filter(|id| !id.is_empty());
-        let mode = match from.byte()? {
-            0 => Mode::Compat,
-            1 => Mode::Strict,
-            _ => return Err(Malformed { expected: "a mode" }),
-        };
+        let mode = take_one_of(from, &MODES, "a mode")?;
         let leaves: Result<Vec<_>, Malformed> = (0..from.count()?).map(|_| take_leaf(from)).collect();
         let constants: Result<Vec<_>, Malformed> =
             (0..from.count()?).map(|_| Ok((from.text()?.to_owned(), from.signed()?))).collect();
@@ -106,27 +92,29 @@ impl Recipe {
     }
 }
 
-/// By their number in a recording; only ever added to.
+// By their number in a recording; only ever added to.
+const MODES: [Mode; 2] = [Mode::Compat, Mode::Strict];
+const KINDS: [LeafKind; 2] = [LeafKind::Action, LeafKind::Condition];
+const DIRECTIONS: [Direction; 3] = [Direction::Input, Direction::Output, Direction::InOut];
 const TYPES: [PortType; 6] =
     [PortType::Any, PortType::Bool, PortType::Int, PortType::Float, PortType::Str, PortType::Vector];
 
+fn put_one_of<T: PartialEq>(out: &mut Vec<u8>, all: &[T], one: T) {
+    out.push(all.iter().position(|other| *other == one).unwrap_or_default() as u8);
+}
+
+fn take_one_of<T: Copy>(from: &mut Cursor<'_>, all: &[T], expected: &'static str) -> Result<T, Malformed> {
+    all.get(usize::from(from.byte()?)).copied().ok_or(Malformed { expected })
+}
+
 fn take_leaf(from: &mut Cursor<'_>) -> Result<LeafModel, Malformed> {
-    let id = from.text()?;
-    let mut model = match from.byte()? {
-        0 => LeafModel::action(id),
-        1 => LeafModel::condition(id),
-        _ => return Err(Malformed { expected: "a kind of leaf" }),
-    };
+    let id = from.text()?.to_owned();
+    let kind = take_one_of(from, &KINDS, "a kind of leaf")?;
+    let mut model = LeafModel { id, kind, ports: Vec::new() };
     for _ in 0..from.count()? {
         let name = from.text()?.to_owned();
-        let direction = match from.byte()? {
-            0 => Direction::Input,
-            1 => Direction::Output,
-            2 => Direction::InOut,
-            _ => return Err(Malformed { expected: "a port's direction" }),
-        };
-        let ty = from.byte()?;
-        let ty = *TYPES.get(usize::from(ty)).ok_or(Malformed { expected: "a port's type" })?;
+        let direction = take_one_of(from, &DIRECTIONS, "a port's direction")?;
+        let ty = take_one_of(from, &TYPES, "a port's type")?;
         let given = from.byte()? != 0;
         let default = Some(from.text()?.to_owned()).filter(|_| given);
         model.ports.push(swarm_bt::Port { name, direction, ty, default });

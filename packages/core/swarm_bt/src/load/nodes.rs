@@ -6,7 +6,7 @@ use super::build::{Builder, Checked};
 use super::builtin::Builtin;
 use super::error::LoadErrorKind;
 use super::scope::{Scope, ScopeId};
-use super::source::{Element, Place};
+use super::source::Element;
 use super::{check_port_name, nearest};
 use crate::model::{Direction, Port};
 use crate::script::{Name, compile};
@@ -202,9 +202,7 @@ impl<'d> Builder<'_, 'd> {
         let Some(text) = element.attribute(&port.name).or(port.default.as_deref()) else {
             return Ok(Binding::Unset);
         };
-        if let Some(key) = pointer(&port.name, text) {
-            let slot = self.boards.resolve(scope, key);
-            self.declare(slot, port.ty, &port.name, element.place())?;
+        if let Some(slot) = self.entry(element, scope, &port.name, text, port.ty)? {
             self.check_writer(slot, port)?;
             return Ok(Binding::Slot(slot));
         }
@@ -341,16 +339,27 @@ impl<'d> Builder<'_, 'd> {
         }
     }
 
-    pub(super) fn declare(&mut self, slot: SlotId, wanted: PortType, port: &str, at: Place) -> Checked<()> {
+    /// The entry that the text of an attribute names, which is of type `wanted` from then on; `None` for a literal.
+    pub(super) fn entry(
+        &mut self,
+        element: Element<'d>,
+        scope: ScopeId,
+        attribute: &str,
+        text: &str,
+        wanted: PortType,
+    ) -> Checked<Option<SlotId>> {
+        let Some(key) = pointer(attribute, text) else { return Ok(None) };
+        let slot = self.boards.resolve(scope, key);
         let source = self.source;
-        let clash = self.boards.declare(slot, wanted, || source.describe(at));
+        let clash = self.boards.declare(slot, wanted, || source.describe(element.place()));
         clash.map_err(|(declared, first)| LoadErrorKind::TypeClash {
             key: self.boards.slots[slot.0 as usize].key.to_string(),
             declared,
             first,
-            port: port.to_owned(),
+            port: attribute.to_owned(),
             wanted,
-        })
+        })?;
+        Ok(Some(slot))
     }
 }
 

@@ -20,9 +20,7 @@ impl<'d> Builder<'_, 'd> {
         min: i32,
     ) -> Checked<Int> {
         let text = element.required(attribute)?;
-        if let Some(key) = pointer(attribute, text) {
-            let slot = self.boards.resolve(scope, key);
-            self.declare(slot, PortType::Int, attribute, element.place())?;
+        if let Some(slot) = self.entry(element, scope, attribute, text, PortType::Int)? {
             return Ok(Int::At(slot));
         }
         let number = match parse(text, PortType::Int) {
@@ -54,9 +52,7 @@ impl<'d> Builder<'_, 'd> {
         default: bool,
     ) -> Checked<Flag> {
         let Some(text) = element.attribute(attribute) else { return Ok(Flag::Is(default)) };
-        if let Some(key) = pointer(attribute, text) {
-            let slot = self.boards.resolve(scope, key);
-            self.declare(slot, PortType::Bool, attribute, element.place())?;
+        if let Some(slot) = self.entry(element, scope, attribute, text, PortType::Bool)? {
             return Ok(Flag::At(slot));
         }
         match parse(text, PortType::Bool) {
@@ -80,12 +76,8 @@ impl<'d> Builder<'_, 'd> {
         if text.is_empty() {
             return Err(bad_value("entry", text, "the name of a blackboard entry".to_owned()));
         }
-        let slot = match pointer("entry", text) {
-            Some(key) => {
-                let slot = self.boards.resolve(scope, key);
-                self.declare(slot, PortType::Any, "entry", element.place())?;
-                slot
-            }
+        let slot = match self.entry(element, scope, "entry", text, PortType::Any)? {
+            Some(slot) => slot,
             None => self.boards.resolve(scope, text),
         };
         Ok((slot, self.word()))
@@ -132,35 +124,25 @@ impl<'d> Builder<'_, 'd> {
 
     fn text(&mut self, element: Element<'d>, scope: ScopeId, attribute: &'static str) -> Checked<Binding> {
         let Some(text) = element.attribute(attribute) else { return Ok(Binding::Unset) };
-        let Some(key) = pointer(attribute, text) else { return Ok(Binding::Literal(Value::from(text))) };
-        let slot = self.boards.resolve(scope, key);
-        self.declare(slot, PortType::Any, attribute, element.place())?;
-        Ok(Binding::Slot(slot))
+        let slot = self.entry(element, scope, attribute, text, PortType::Any)?;
+        Ok(slot.map_or_else(|| Binding::Literal(Value::from(text)), Binding::Slot))
     }
 
     /// `queue` is a list `1;2;3` or an entry that holds one; `value` the entry that each item is written to.
     pub(super) fn looped(&mut self, element: Element<'d>, scope: ScopeId, ty: PortType) -> Checked<Kind> {
         let text = element.required("queue")?;
-        let queue = if let Some(key) = pointer("queue", text) {
-            let slot = self.boards.resolve(scope, key);
-            self.declare(slot, PortType::Any, "queue", element.place())?;
+        let queue = if let Some(slot) = self.entry(element, scope, "queue", text, PortType::Any)? {
             Items::Entry(slot)
         } else {
             let items = text.split_terminator(';').map(|item| parse(item, ty)).collect::<Option<_>>();
             let expected = || format!("a list in which each item is {}, as 1;2;3", ty.with_article());
             Items::Literal(items.ok_or_else(|| bad_value("queue", text, expected()))?)
         };
-        let item = match element.attribute("value").map(|text| (text, pointer("value", text))) {
+        let item = match element.attribute("value") {
             None => None,
-            Some((_, Some(key))) => {
-                let slot = self.boards.resolve(scope, key);
-                self.declare(slot, ty, "value", element.place())?;
-                Some(slot)
-            }
-            Some((text, None)) => {
-                let (port, value) = ("value".to_owned(), text.to_owned());
-                return Err(LoadErrorKind::OutputLiteral { port, value });
-            }
+            Some(text) => Some(self.entry(element, scope, "value", text, ty)?.ok_or_else(|| {
+                LoadErrorKind::OutputLiteral { port: "value".to_owned(), value: text.to_owned() }
+            })?),
         };
         let if_empty = Self::answer(element, "if_empty", Status::Success)?;
         self.loops.push(Loop { queue, ty, item, if_empty });
