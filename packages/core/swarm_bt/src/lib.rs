@@ -136,7 +136,7 @@ pub use script::{ScriptError, ScriptErrorKind, SyntaxError};
 pub use state::{Halting, SlotId, State};
 pub use status::{NodeStatus, Observer, Ring, Status, Transition};
 pub use substitute::{Replacement, SubstitutionError, Substitutions, TestAnswer, TestNode};
-pub use tick::{TickError, TickErrorKind, halt, tick, tick_observed, tick_until_settled};
+pub use tick::{TickError, TickErrorKind, halt, settle, tick, tick_observed, tick_until_settled};
 pub use tree::{Mode, NodeInfo, Tree};
 pub use value::{ConvertError, FromValue, PortType, Value};
 pub use view::{Access, Hook, NodeView, Number, ScriptView};

@@ -210,6 +210,20 @@ impl State {
         }
     }
 
+    /// Changes the value of an entry where it stands, as a write; `None`, and no write, if there is none or `change` gives none.
+    #[inline]
+    pub(crate) fn change<T>(
+        &mut self,
+        slot: SlotId,
+        change: impl FnOnce(&mut Value) -> Option<T>,
+    ) -> Option<T> {
+        let slot = self.slots.get_mut(slot.0 as usize)?;
+        let changed = change(slot.value.as_mut()?)?;
+        slot.exists = true;
+        slot.writes = slot.writes.wrapping_add(1);
+        Some(changed)
+    }
+
     #[inline]
     pub(crate) fn put(&mut self, slot: SlotId, value: Value) {
         if let Some(slot) = self.slots.get_mut(slot.0 as usize) {

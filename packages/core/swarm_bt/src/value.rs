@@ -172,10 +172,11 @@ pub(crate) fn exact_float(i: i64) -> Option<f64> {
 }
 
 /// `f` as an integer, if it is one and fits.
+#[inline]
 pub(crate) fn exact_int(f: f64) -> Option<i64> {
-    // 2^63 is the first float beyond i64; -2^63 is i64::MIN itself.
-    const LIMIT: f64 = 9_223_372_036_854_775_808.0;
-    (f.fract() == 0.0 && (-LIMIT..LIMIT).contains(&f)).then_some(f as i64)
+    // The conversion saturates, and gives 0 for NaN. 2^63 is the first float beyond i64, and equals i64::MAX as a float.
+    let i = f as i64;
+    (i as f64 == f && i != i64::MAX).then_some(i)
 }
 
 /// As BehaviorTree.CPP turns values into text (`std::to_string`): floats with six decimals.

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use swarm_base::Time;
 use swarm_bt::{
-    Halt, LeafCall, Leaves, Observer, SlotId, State, Status, TickError, Tree, halt, tick_observed,
+    Halt, LeafCall, Leaves, Observer, SlotId, State, Status, TickError, Tree, halt, settle, tick_observed,
 };
 
 use crate::frame::{self, MAGIC};
@@ -108,14 +108,7 @@ impl<W: Write> Recorder<W> {
         observer: &mut O,
         limit: u32,
     ) -> Result<Status, TickError> {
-        let mut answer = self.tick(tree, state, now, leaves, observer)?;
-        for _ in 1..limit {
-            if !(answer == Status::Running && state.wants_tick()) {
-                break;
-            }
-            answer = self.tick(tree, state, now, leaves, observer)?;
-        }
-        Ok(answer)
+        settle(state, limit, |state| self.tick(tree, state, now, leaves, observer))
     }
 
     /// Halts and records, as [`swarm_bt::halt()`].

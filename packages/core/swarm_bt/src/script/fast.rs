@@ -23,9 +23,19 @@ use crate::value::{PortType, Value, exact_int};
 /// A statement as steps.
 #[derive(Clone, Debug)]
 pub(super) struct Fast {
+    /// What the accumulator begins with.
     first: Operand,
-    steps: Box<[Step]>,
+    then: Then,
     target: Option<(AssignOp, SlotId)>,
+}
+
+/// What follows the first number.
+#[derive(Clone, Debug)]
+enum Then {
+    Nothing,
+    /// As in most statements; kept here, so that it need not be looked up elsewhere.
+    One(Operation, Operand),
+    Steps(Box<[Step]>),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +84,12 @@ impl Fast {
         emit(exprs, value, 0, &mut steps)?;
         // The steps begin with the leftmost number.
         let Step::Load(first) = steps.remove(0) else { return None };
-        Some(Fast { first, steps: steps.into(), target })
+        let then = match *steps {
+            [] => Then::Nothing,
+            [Step::Do(operation, operand)] => Then::One(operation, operand),
+            _ => Then::Steps(steps.into()),
+        };
+        Some(Fast { first, then, target })
     }
 
     /// The value of the statement; `None` if it has to be evaluated in the general way.
@@ -100,20 +115,18 @@ impl Fast {
     #[inline]
     fn number(&self, board: &Board<'_>) -> Option<f64> {
         let first = load(self.first, board)?;
-        match *self.steps {
-            [] => Some(first),
-            [Step::Do(operation, operand @ (Operand::Number(_) | Operand::Slot(_)))] => {
-                perform(operation, first, load(operand, board)?)
-            }
-            _ => self.go_through(first, board),
+        match &self.then {
+            Then::Nothing => Some(first),
+            Then::One(operation, operand) => perform(*operation, first, load(*operand, board)?),
+            Then::Steps(steps) => Self::go_through(steps, first, board),
         }
     }
 
-    fn go_through(&self, first: f64, board: &Board<'_>) -> Option<f64> {
+    fn go_through(steps: &[Step], first: f64, board: &Board<'_>) -> Option<f64> {
         let mut aside = [0.0_f64; DEPTH];
         let mut count = 0_usize;
         let mut accumulator = first;
-        for step in &self.steps {
+        for step in steps {
             accumulator = match *step {
                 Step::Load(operand) => load(operand, board)?,
                 Step::Push => {
@@ -194,8 +207,9 @@ fn truth(holds: bool) -> f64 {
 }
 
 /// Only into an entry that holds a float or an int already, and may go on holding one.
+#[inline]
 fn assign(op: AssignOp, slot: SlotId, number: f64, board: &mut Board<'_>) -> Option<Number> {
-    let held = board.get(slot)?;
+    let declared = board.declared(slot);
     let operation = match op {
         AssignOp::Create | AssignOp::Set => None,
         AssignOp::Add => Some(Operation::Add),
@@ -203,17 +217,23 @@ fn assign(op: AssignOp, slot: SlotId, number: f64, board: &mut Board<'_>) -> Opt
         AssignOp::Multiply => Some(Operation::Multiply),
         AssignOp::Divide => Some(Operation::Divide),
     };
-    let number = match operation {
-        None => number,
-        Some(operation) => perform(operation, held.number()?, number)?,
-    };
-    let value = match (held, board.declared(slot)) {
-        (Value::Float(_), PortType::Any | PortType::Float) => Number::Float(number),
-        (Value::Int(_), PortType::Any | PortType::Int) => Number::Int(exact_int(number)?),
-        _ => return None,
-    };
-    board.put(slot, value.into());
-    Some(value)
+    board.state.change(slot, |held| {
+        let number = match operation {
+            None => number,
+            Some(operation) => perform(operation, held.number()?, number)?,
+        };
+        match (held, declared) {
+            (Value::Float(held), PortType::Any | PortType::Float) => {
+                *held = number;
+                Some(Number::Float(number))
+            }
+            (Value::Int(held), PortType::Any | PortType::Int) => {
+                *held = exact_int(number)?;
+                Some(Number::Int(*held))
+            }
+            _ => None,
+        }
+    })
 }
 
 /// Adds the steps that leave the value of an expression in the accumulator, with `aside` numbers put aside before.

@@ -152,7 +152,7 @@ impl<O: Observer> Exec<'_, O> {
     ) -> Ticked {
         let child = self.child(id, node)?;
         let held = self.memory(id).index == 1;
-        if !held && self.condition(id, Some(condition))? != Some(true) {
+        if !held && !self.condition(id, condition)? {
             return Ok(otherwise);
         }
         let answer = self.execute(child)?;

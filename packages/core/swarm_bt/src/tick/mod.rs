@@ -78,12 +78,21 @@ pub fn tick_until_settled<O: Observer>(
     observer: &mut O,
     limit: u32,
 ) -> Result<Status, TickError> {
-    let mut answer = tick_observed(tree, state, now, leaves, observer)?;
+    settle(state, limit, |state| tick_observed(tree, state, now, leaves, observer))
+}
+
+/// [`tick_until_settled`] for whoever does more in a tick than [`tick_observed`] does: `tick` is called once at least.
+pub fn settle<E>(
+    state: &mut State,
+    limit: u32,
+    mut tick: impl FnMut(&mut State) -> Result<Status, E>,
+) -> Result<Status, E> {
+    let mut answer = tick(state)?;
     for _ in 1..limit {
         if !(answer == Status::Running && state.wants_tick()) {
             break;
         }
-        answer = tick_observed(tree, state, now, leaves, observer)?;
+        answer = tick(state)?;
     }
     Ok(answer)
 }
@@ -230,21 +239,31 @@ impl<'a, O: Observer> Exec<'a, O> {
                     (hooks.success_if, Status::Success),
                     (hooks.skip_if, Status::Skipped),
                 ] {
-                    if self.condition(id, script)? == Some(true) {
+                    if let Some(script) = script
+                        && self.condition(id, script)?
+                    {
                         return Ok(Some(then));
                     }
                 }
-                let skipped = self.condition(id, hooks.while_true)? == Some(false);
-                Ok(skipped.then_some(Status::Skipped))
+                Ok((!self.goes_on(id, hooks)?).then_some(Status::Skipped))
             }
             NodeStatus::Running => {
-                if self.condition(id, hooks.while_true)? != Some(false) {
+                if self.goes_on(id, hooks)? {
                     return Ok(None);
                 }
                 self.halt(id)?;
                 Ok(Some(Status::Skipped))
             }
             NodeStatus::Success | NodeStatus::Failure => Ok(None),
+        }
+    }
+
+    /// What `_while` says; true without it.
+    #[inline]
+    fn goes_on(&mut self, id: NodeId, hooks: &Hooks) -> Result<bool, Faulted> {
+        match hooks.while_true {
+            Some(script) => self.condition(id, script),
+            None => Ok(true),
         }
     }
 
@@ -285,7 +304,7 @@ impl<'a, O: Observer> Exec<'a, O> {
             Kind::Leaf { leaf, kind } => self.leaf(id, leaf, kind),
             Kind::AlwaysSuccess => Ok(Status::Success),
             Kind::AlwaysFailure => Ok(Status::Failure),
-            Kind::Script(script) => self.script(id, Some(script)).map(|()| Status::Success),
+            Kind::Script(script) => self.run_script(id, script).map(|()| Status::Success),
             Kind::ScriptCondition(script) => self.script_condition(id, script),
             Kind::SetBlackboard { value, target } => self.set_blackboard(id, value, target),
             Kind::UnsetBlackboard(entry) => Ok(self.unset_blackboard(entry)),
@@ -345,13 +364,19 @@ impl<'a, O: Observer> Exec<'a, O> {
 
     #[inline(never)]
     fn script_condition(&mut self, id: NodeId, script: ScriptId) -> Ticked {
-        let holds = self.condition(id, Some(script))? == Some(true);
-        Ok(if holds { Status::Success } else { Status::Failure })
+        Ok(if self.condition(id, script)? { Status::Success } else { Status::Failure })
+    }
+
+    #[inline]
+    fn script(&mut self, id: NodeId, script: Option<ScriptId>) -> Done {
+        match script {
+            Some(script) => self.run_script(id, script),
+            None => Ok(()),
+        }
     }
 
     #[inline(never)]
-    fn script(&mut self, id: NodeId, script: Option<ScriptId>) -> Done {
-        let Some(script) = script else { return Ok(()) };
+    fn run_script(&mut self, id: NodeId, script: ScriptId) -> Done {
         let tree = self.tree;
         let Some(script) = tree.scripts.get(script as usize) else { return self.broken(id) };
         match script.run_unit(&mut Board { tree, state: self.state }) {
@@ -369,12 +394,11 @@ impl<'a, O: Observer> Exec<'a, O> {
         }
     }
 
-    fn condition(&mut self, id: NodeId, script: Option<ScriptId>) -> Result<Option<bool>, Faulted> {
-        let Some(script) = script else { return Ok(None) };
+    fn condition(&mut self, id: NodeId, script: ScriptId) -> Result<bool, Faulted> {
         let tree = self.tree;
         let Some(script) = tree.scripts.get(script as usize) else { return self.broken(id) };
         match script.run_bool(&mut Board { tree, state: self.state }) {
-            Ok(holds) => Ok(Some(holds)),
+            Ok(holds) => Ok(holds),
             Err(error) => self.fail(id, error.into()),
         }
     }
