@@ -145,6 +145,7 @@ fn run(what: &What) -> anyhow::Result<bool> {
                     "tick_ns": tick.theirs, "tick_seq_ns": tick_seq.theirs, "logged_ns": logged.theirs,
                     "script_ns": script.theirs, "skip_if_ns": skip_if.theirs, "load_ms": load_ms.theirs,
                     "python_call_ns_taken_off_each_tick": speed.python_call_ns,
+                    "fixed_work_p999_to_p50": speed.fixed_p999_to_p50,
                 },
                 "ratios": {
                     "ratio_tick": tick.ratio(), "ratio_tick_seq": tick_seq.ratio(), "ratio_logged": logged.ratio(),

@@ -5,9 +5,12 @@
 //! - *seq*: a Sequence of 100 leaves, and that of Scripts, of leaves that read a port, of leaves with a `_skipIf`.
 //!
 //! Times are CPU times, of the thread that ticks, or of the whole process where a log is written by another thread: on a shared
-//! computer the wall clock counts the others too. They are per node. What calling a tick from Python costs is measured with a tree of one node and taken off the
-//! original's. A log of ours holds every input and a digest of each state, to a file that is written in every tick; that of the
-//! original every transition, through its own thread.
+//! computer the wall clock counts the others too. They are per node. What calling a tick from Python costs is measured with a
+//! tree of one node and taken off the original's. A log of ours holds every input and a digest of each state, to a file that is
+//! written in every tick; that of the original every transition, through its own thread.
+//!
+//! Every tick of *deep* does the same work. How far the slowest ones are above the median is therefore shown beside the same
+//! for fixed work as long as such a tick, done in turns with it: what both have is the machine's.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -17,7 +20,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context as _, anyhow, ensure};
 use rustix::time::{ClockId, clock_gettime};
-use swarm_base::Time;
+use swarm_base::{Duration, Time};
 use swarm_bt::{
     Halt, LeafCall, LeafModel, Leaves, Mode, PortId, PortType, Registry, State, Status, Tree, tick,
 };
@@ -25,6 +28,7 @@ use swarm_bt_check::{Given, LeafTable, RoleTree, check_tree};
 use swarm_bt_log::{Recipe, Recorder};
 use swarm_bt_log_file::{RunFile, Sync};
 use swarm_rt::purity::allocation;
+use swarm_rt::reference::FixedWork;
 
 use crate::{in_workspace, python};
 
@@ -55,8 +59,9 @@ pub struct Speed {
     pub python_call_ns: f64,
     pub allocations_per_tick: f64,
     pub allocations_per_logged_tick: f64,
-    /// Of single ticks of the deep tree: p99.9 over p50.
+    /// Of single ticks of the deep tree, and of fixed work as long as one: p99.9 over p50.
     pub p999_to_p50: f64,
+    pub fixed_p999_to_p50: f64,
 }
 
 /// Here, and on the original.
@@ -218,7 +223,8 @@ pub fn measure(size: Size, folder: &Path) -> anyhow::Result<Speed> {
     let mut recorder = Recorder::begin(file, &logged.recipe, &logged.tree)?;
 
     let few = size.ticks * 5;
-    let (mut call, mut port_ns, mut spreads) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut call, mut port_ns) = (Vec::new(), Vec::new());
+    let (mut spreads, mut fixed_spreads) = (Vec::new(), Vec::new());
     let mut pairs: [[Vec<f64>; 2]; 6] = Default::default();
     let deep_path = folder.join("deep.xml");
     for _ in 0..size.rounds {
@@ -246,7 +252,9 @@ pub fn measure(size: Size, folder: &Path) -> anyhow::Result<Speed> {
         let role = RoleTree { role: "T", tree: &loaded.tree };
         std::hint::black_box(check_tree(role, &LeafTable::new(), &Given::default()));
         note(5, (clock(ClockId::ThreadCPUTime) - begin) as f64 / 1e6, theirs / 1e6);
-        spreads.push(spread(&mut deep, size.distribution)?);
+        let (ticks, fixed) = spreads_of(&mut deep, size.distribution)?;
+        spreads.push(ticks);
+        fixed_spreads.push(fixed);
     }
 
     let [tick, logged_pair, tick_seq, script, skip_if, load_ms] =
@@ -268,6 +276,7 @@ pub fn measure(size: Size, folder: &Path) -> anyhow::Result<Speed> {
         allocations_per_tick,
         allocations_per_logged_tick,
         p999_to_p50: median(&spreads),
+        fixed_p999_to_p50: median(&fixed_spreads),
     })
 }
 
@@ -288,16 +297,32 @@ fn clock(id: ClockId) -> u64 {
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
-fn spread(bench: &mut Bench, count: usize) -> anyhow::Result<f64> {
-    let mut times = Vec::with_capacity(count);
-    for _ in 0..count {
+/// p99.9 over p50 of so many ticks, and of fixed work as long as one.
+fn spreads_of(bench: &mut Bench, count: usize) -> anyhow::Result<(f64, f64)> {
+    const WARM_UP: usize = 100;
+    let took = |work: &mut dyn FnMut() -> anyhow::Result<()>| {
         let begin = clock(ClockId::ThreadCPUTime);
-        bench.tick()?;
-        times.push(clock(ClockId::ThreadCPUTime).saturating_sub(begin));
+        work()?;
+        anyhow::Ok(clock(ClockId::ThreadCPUTime).saturating_sub(begin))
+    };
+    let mut tick = || bench.tick().map(drop);
+    let warm = (0..WARM_UP).map(|_| took(&mut tick)).collect::<anyhow::Result<Vec<_>>>()?;
+    let fixed = FixedWork::lasting(Duration(quantile(warm, 0.5)));
+    let (mut ticks, mut fixes) = (Vec::with_capacity(count), Vec::with_capacity(count));
+    for _ in 0..count {
+        ticks.push(took(&mut tick)?);
+        fixes.push(took(&mut || {
+            fixed.carry_out();
+            Ok(())
+        })?);
     }
+    let spread = |times: Vec<u64>| quantile(times.clone(), 0.999) as f64 / quantile(times, 0.5).max(1) as f64;
+    Ok((spread(ticks), spread(fixes)))
+}
+
+fn quantile(mut times: Vec<u64>, share: f64) -> u64 {
     times.sort_unstable();
-    let at = |share: f64| times.get((share * count as f64) as usize).copied().unwrap_or_default();
-    Ok(at(0.999) as f64 / at(0.5).max(1) as f64)
+    times.get((share * times.len() as f64) as usize).copied().unwrap_or_default()
 }
 
 fn median(values: &[f64]) -> f64 {
