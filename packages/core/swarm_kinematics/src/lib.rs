@@ -35,7 +35,7 @@ pub use distance::{Capsule, segment_distance};
 pub use flange::default_flange;
 pub use ik::{DifferentialIk, IkError, IkOptions, IkSolution, ServoOptions};
 pub use load::{Load, STANDARD_GRAVITY};
-pub use model::{ArmModel, ArmSpec, BodyPoses, JointInfo, JointKind, ModelError};
+pub use model::{ArmModel, ArmSpec, BodyPoses, JointInfo, JointKind, ModelError, Placed};
 pub use momentum::BodyVelocities;
 pub use obstacle::Obstacle;
 pub use urdf::UrdfError;
@@ -57,3 +57,6 @@ pub type Wrench = nalgebra::Vector6<f64>;
 
 /// Twist of the tool per joint velocity; columns beyond the arm's joints are zero.
 pub type Jacobian = nalgebra::SMatrix<f64, 6, MAX_JOINTS>;
+
+/// Velocity of a point per joint velocity, world axes; columns beyond the arm's joints are zero.
+pub type PointJacobian = nalgebra::SMatrix<f64, 3, MAX_JOINTS>;

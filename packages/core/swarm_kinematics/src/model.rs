@@ -2,10 +2,10 @@
 
 use nalgebra::{Matrix3, Point3, Rotation3, Translation3, Unit, Vector3};
 
-use crate::capsules::{LinkCapsule, MAX_CAPSULES};
+use crate::capsules::{ArmCapsules, CapsuleLevers, Carried, Length, LinkCapsule, MAX_CAPSULES};
 use crate::load::Load;
 use crate::urdf::{Mobility, Urdf, UrdfError, UrdfJoint};
-use crate::{Jacobian, JointVector, MAX_JOINTS, Pose, Twist};
+use crate::{Jacobian, JointVector, MAX_JOINTS, PointJacobian, Pose, Twist};
 
 /// What a joint does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +96,10 @@ pub struct ArmModel {
     flange_in_body: Pose,
     tool_in_body: Pose,
     pub(crate) capsules: Vec<LinkCapsule>,
+    /// Of each capsule.
+    pub(crate) lengths: Vec<Length>,
+    /// Of each joint.
+    pub(crate) carried: Vec<Carried>,
     /// Pairs of own capsules that can be apart, see [`ArmModel::self_distance`].
     pub(crate) self_pairs: Vec<(usize, usize)>,
     /// Mass of each body as the arm's own links up to the flange make it, in the body's frame.
@@ -106,6 +110,14 @@ pub struct ArmModel {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BodyPoses {
     pub(crate) in_world: [Pose; MAX_JOINTS + 1],
+}
+
+/// An arm at one position, see [`ArmModel::place`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Placed {
+    pub poses: BodyPoses,
+    pub capsules: ArmCapsules,
+    pub levers: CapsuleLevers,
 }
 
 impl ArmModel {
@@ -186,6 +198,8 @@ impl ArmModel {
             links,
             flange_in_body,
             tool_in_body: flange_in_body * spec.tool_in_flange,
+            carried: (0..masses.len() - 1).map(|joint| Carried::by(joint, &capsules)).collect(),
+            lengths: capsules.iter().map(|capsule| Length::of(&capsule.in_body)).collect(),
             capsules,
             self_pairs: Vec::new(),
             masses,
@@ -237,11 +251,16 @@ impl ArmModel {
     }
 
     /// Pose of every body at joint position `q`.
-    ///
+    pub fn forward(&self, q: &JointVector) -> BodyPoses {
+        let mut poses = BodyPoses { in_world: [self.base_in_world; MAX_JOINTS + 1] };
+        self.put_poses(q, &mut poses);
+        poses
+    }
+
     /// Bodies have their joint's axis as z axis, so that turning one mixes two columns of a matrix: a third of the products
     /// that Rodrigues' formula takes, and the axes of the Jacobian come for nothing. Sines come first: they do not wait for
     /// one another, and the products after them stay in registers, which no call survives.
-    pub fn forward(&self, q: &JointVector) -> BodyPoses {
+    fn put_poses(&self, q: &JointVector, poses: &mut BodyPoses) {
         let mut motions = [Motion { sin: 0.0, cos: 1.0, slide: 0.0 }; MAX_JOINTS];
         for ((motion, joint), q) in motions.iter_mut().zip(&self.joints).zip(q) {
             match joint.kind {
@@ -249,13 +268,19 @@ impl ArmModel {
                 JointKind::Prismatic => motion.slide = *q,
             }
         }
-        let mut poses = BodyPoses { in_world: [self.base_in_world; MAX_JOINTS + 1] };
+        poses.in_world[0] = self.base_in_world;
         let mut pose = self.base_in_world;
         for ((joint, motion), body) in self.joints.iter().zip(&motions).zip(&mut poses.in_world[1..]) {
             pose = motion.applied_to(&(pose * joint.in_previous));
             *body = pose;
         }
-        poses
+    }
+
+    /// What is needed of the arm at joint position `q`, put where it is kept: in one place, since it is much to copy.
+    pub fn place(&self, q: &JointVector, placed: &mut Placed) {
+        self.put_poses(q, &mut placed.poses);
+        self.put_capsules(&placed.poses, &mut placed.capsules);
+        self.put_levers(&placed.poses, &placed.capsules, &mut placed.levers);
     }
 
     /// Pose of the flange in the world.
@@ -297,19 +322,34 @@ impl ArmModel {
         Some(self.jacobian_at(poses, link.body, &origin))
     }
 
+    /// Velocity of a point in the world that moves with the flange: the upper half of the Jacobian, for the tool's origin.
+    pub fn point_jacobian(&self, poses: &BodyPoses, point: &Point3<f64>) -> PointJacobian {
+        let mut jacobian = PointJacobian::zeros();
+        for i in 0..self.dof() {
+            jacobian.set_column(i, &self.twist_of(poses, i, &point.coords).0);
+        }
+        jacobian
+    }
+
     /// Twist of a point in the world that is fixed to a body.
     fn jacobian_at(&self, poses: &BodyPoses, body: usize, point: &Vector3<f64>) -> Jacobian {
         let mut jacobian = Jacobian::zeros();
-        for (i, joint) in self.joints.iter().enumerate().take(body) {
-            let (axis, origin) = Self::axis_in_world(poses, i);
-            let (linear, angular) = match joint.kind {
-                JointKind::Revolute => (axis.cross(&(point - origin)), axis),
-                JointKind::Prismatic => (axis, Vector3::zeros()),
-            };
+        for i in 0..self.dof().min(body) {
+            let (linear, angular) = self.twist_of(poses, i, point);
             jacobian.fixed_view_mut::<3, 1>(0, i).copy_from(&linear);
             jacobian.fixed_view_mut::<3, 1>(3, i).copy_from(&angular);
         }
         jacobian
+    }
+
+    /// Linear and angular velocity of a point that joint `i` carries, per velocity of the joint.
+    #[inline]
+    fn twist_of(&self, poses: &BodyPoses, i: usize, point: &Vector3<f64>) -> (Vector3<f64>, Vector3<f64>) {
+        let (axis, origin) = Self::axis_in_world(poses, i);
+        match self.kind(i) {
+            JointKind::Revolute => (axis.cross(&(point - origin)), axis),
+            JointKind::Prismatic => (axis, Vector3::zeros()),
+        }
     }
 
     /// Twist of the tool at joint velocity `qd`.
@@ -319,6 +359,19 @@ impl ArmModel {
 
     fn per_joint(&self, value: impl Fn(&JointInfo) -> f64) -> JointVector {
         JointVector::from_fn(|i, _| self.infos.get(i).map_or(0.0, &value))
+    }
+}
+
+impl Placed {
+    /// Before an arm is placed.
+    pub fn nowhere() -> Self {
+        let rotation = Rotation3::from_matrix_unchecked(Matrix3::zeros());
+        let pose = Pose::from_parts(Translation3::identity(), rotation);
+        Self {
+            poses: BodyPoses { in_world: [pose; MAX_JOINTS + 1] },
+            capsules: ArmCapsules::NOWHERE,
+            levers: CapsuleLevers::NONE,
+        }
     }
 }
 

@@ -48,25 +48,29 @@ pub(crate) fn check_inputs(config: &Config, inputs: &Inputs, now: Time, findings
         }
         let not_finite =
             |which| Cause::robot(CauseKind::Malformed(which, InputFault::NotFinite), i, 0.0, 0.0);
-        if input.joints.is_some_and(|joints| !is_finite(&joints.q) || !is_finite(&joints.qd)) {
+        if input.joints.as_ref().is_some_and(|joints| !is_finite(&joints.q) || !is_finite(&joints.qd)) {
             findings.report(not_finite(Input::JointState));
         }
-        if input.wrench.is_some_and(|w| w.force.iter().chain(&w.torque).any(|value| !value.is_finite())) {
+        if input
+            .wrench
+            .as_ref()
+            .is_some_and(|w| w.force.iter().chain(&w.torque).any(|value| !value.is_finite()))
+        {
             findings.report(not_finite(Input::Wrench));
         }
-        let efforts = input.joints.and_then(|joints| joints.effort);
-        if efforts.is_some_and(|efforts| !is_finite(&efforts)) {
+        let efforts = input.joints.as_ref().and_then(|joints| joints.effort.as_ref());
+        if efforts.is_some_and(|efforts| !is_finite(efforts)) {
             findings.report(not_finite(Input::JointState));
         }
         let needs_effort = config.in_force().robots[i].needs_effort();
-        if needs_effort && input.joints.is_some_and(|joints| joints.effort.is_none()) {
+        if needs_effort && input.joints.is_some() && efforts.is_none() {
             let kind = CauseKind::Malformed(Input::JointState, InputFault::NoEffort);
             findings.report(Cause::robot(kind, i, 0.0, 0.0));
         }
         // SR-04
-        let age = age_s(now, input.joints.map(|joints| joints.arrival));
+        let age = age_s(now, input.joints.as_ref().map(|joints| joints.arrival));
         findings.report_above(CauseKind::Timeout(Input::JointState), i, age, cell.joint_state_timeout_s);
-        let age = age_s(now, input.wrench.map(|wrench| wrench.arrival));
+        let age = age_s(now, input.wrench.as_ref().map(|wrench| wrench.arrival));
         findings.report_above(CauseKind::Timeout(Input::Wrench), i, age, cell.wrench_timeout_s);
     }
 }
@@ -104,9 +108,9 @@ pub(crate) fn check_measured(
         }
         // SR-07
         let speed_limit = limits.tcp_speed_m_s * tolerances.measured_speed;
-        findings.report_above(CauseKind::TcpSpeed, i, seen.tcp_speed(&seen.joints.qd), speed_limit);
+        findings.report_above(CauseKind::TcpSpeed, i, seen.tcp_speed, speed_limit);
         let speed_limit = limits.elbow_speed_m_s * tolerances.measured_speed;
-        findings.report_above(CauseKind::ElbowSpeed, i, seen.elbow_speed(arm), speed_limit);
+        findings.report_above(CauseKind::ElbowSpeed, i, seen.elbow_speed, speed_limit);
         let momentum_limit = limits.momentum_kg_m_s * tolerances.measured_speed;
         findings.report_above(CauseKind::Momentum, i, seen.momentum, momentum_limit);
         findings.report_above(CauseKind::Power, i, seen.power, limits.power_w);

@@ -36,14 +36,14 @@ pub(crate) fn check(
     let mut ways = [None; MAX_ROBOTS];
     for (i, arm) in config.arms().iter().enumerate().take(MAX_ROBOTS) {
         let Some(seen) = &scene.robots[i] else { continue };
-        let way = seen.levers.travel(&travel[i]);
+        let way = seen.placed.levers.travel(&travel[i]);
         // Far apart, the longest way settles it, whichever link it belongs to.
         let cell = &config.in_force().cell;
         if seen.self_gap - way.longest() < cell.self_separation_m {
             check_self(config, i, arm, seen, &way, findings);
         }
         if seen.fixture_gap - way.longest() < cell.fixture_separation_m {
-            check_fixtures(config, i, arm, &seen.capsules, &way, findings);
+            check_fixtures(config, i, arm, &seen.placed.capsules, &way, findings);
         }
         ways[i] = Some(way);
     }
@@ -60,9 +60,8 @@ fn check_self(
     findings: &mut Findings,
 ) {
     let least = config.in_force().cell.self_separation_m;
-    let left = arm.model.self_distance_after_travel(&seen.capsules, &seen.levers, way);
-    let apart = left.distance >= least;
-    if !apart {
+    let left = arm.model.self_distance_after_travel(&seen.placed.capsules, &seen.placed.levers, way, least);
+    if let Some(left) = left {
         let (first, second) = left.pair;
         findings.report(Cause {
             other: Some(Other::Own { first, second }),
@@ -114,9 +113,9 @@ fn check_separation(
         if gap - way.longest() - other_way.longest() >= least {
             continue;
         }
-        let left = closest_after_travel((&one.capsules, way), (&two.capsules, other_way));
-        let apart = left.distance >= least;
-        if !apart {
+        if let Some(left) =
+            closest_after_travel((&one.placed.capsules, way), (&two.placed.capsules, other_way), least)
+        {
             findings.report(Cause {
                 other: Some(Other::Robot { robot: second, own: left.pair.0, theirs: left.pair.1 }),
                 ..Cause::robot(CauseKind::Separation, first, left.distance, least)

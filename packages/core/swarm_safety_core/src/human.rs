@@ -53,12 +53,8 @@ pub(crate) fn nearness(config: &Config, inputs: &Inputs, scene: &Scene, now: Tim
 
 /// The farthest that a moving link is from the zone's point, m.
 fn reach(arm: &ArmConfig, seen: &Observed, zone: &HumanZone) -> f64 {
-    let links = arm.model.link_capsules().iter().zip(seen.capsules.as_slice());
-    let far = |point: &nalgebra::Point3<f64>| (point - zone.point).norm();
-    links
-        .filter(|(link, _)| link.body > 0)
-        .map(|(_, capsule)| far(&capsule.a).max(far(&capsule.b)) + capsule.radius)
-        .fold(0.0, f64::max)
+    let links = arm.model.link_capsules();
+    seen.placed.capsules.farthest(&zone.point, |i| links.get(i).is_some_and(|link| link.body > 0))
 }
 
 /// The formula for one robot and one motion, as a quadratic in the scale of the motion: `still + rate k + bend k^2`.
@@ -75,7 +71,7 @@ impl Required {
         // An infinite age has set the separation to zero already.
         let reaction = config.timing().reaction_s + if age.is_finite() { age } else { 0.0 };
         let braking = braking_time_s(limits, velocity, arm.model.dof());
-        let way = seen.levers.travel(&velocity.abs()).longest();
+        let way = seen.placed.levers.travel(&velocity.abs()).longest();
         Self {
             still: humans.speed_m_s * reaction + fixed(humans),
             rate: humans.speed_m_s * braking + way * reaction,

@@ -111,7 +111,7 @@ fn take_velocity(
         }
     }
     if let Some(seen) = seen {
-        let (speed, limit) = (seen.tcp_speed(&command.velocity), limits.tcp_speed_m_s * absurd);
+        let (speed, limit) = (seen.tcp_velocity(&command.velocity).norm(), limits.tcp_speed_m_s * absurd);
         if speed > limit {
             findings.report(Cause::robot(CauseKind::TcpSpeedCommand, gate.robot, speed, limit));
         }
@@ -170,10 +170,10 @@ pub(crate) fn scale(
     // SR-13
     let slowest = config.tolerances().slowest_scale;
     let share = |limit: f64, value: f64| if value > limit { limit / value } else { 1.0 };
-    let mut scale = share(limits.tcp_speed_m_s, seen.tcp_speed(wish));
-    let velocities = arm.model.velocities(&seen.poses, wish);
+    let mut scale = share(limits.tcp_speed_m_s, seen.tcp_velocity(wish).norm());
+    let velocities = arm.model.velocities(&seen.placed.poses, wish);
     scale = scale.min(share(limits.elbow_speed_m_s, velocities.of_body(arm.elbow_joint + 1).norm()));
-    let momentum = arm.model.momentum(&seen.poses, &velocities, &arm.payload).norm();
+    let momentum = arm.model.momentum(&seen.placed.poses, &velocities, &arm.payload).norm();
     scale = scale.min(share(limits.momentum_kg_m_s, momentum));
     for (joint, wish) in wish.iter().enumerate() {
         scale = scale.min(share(limits.joints.velocity[joint], wish.abs()));

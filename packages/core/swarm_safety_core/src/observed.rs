@@ -1,23 +1,23 @@
 //! The cell as its latest samples show it.
 
 use nalgebra::{Point3, Vector3};
-use swarm_kinematics::{
-    ArmCapsules, BodyPoses, BodyVelocities, CapsuleLevers, Jacobian, JointVector, closest,
-};
+use swarm_kinematics::{ArmCapsules, JointVector, Placed, PointJacobian, closest};
 
 use crate::MAX_ROBOTS;
 use crate::config::{ArmConfig, Config};
 use crate::inputs::{Inputs, JointSample, RobotInputs};
 
 /// One robot as its latest samples show it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Observed {
-    pub joints: JointSample,
-    pub poses: BodyPoses,
-    pub capsules: ArmCapsules,
-    pub levers: CapsuleLevers,
-    pub jacobian: Jacobian,
-    pub velocities: BodyVelocities,
+#[derive(Debug)]
+pub(crate) struct Observed<'a> {
+    pub joints: &'a JointSample,
+    pub placed: &'a Placed,
+    /// Of the tool centre point.
+    pub jacobian: PointJacobian,
+    /// Speed of the tool centre point as measured, m/s.
+    pub tcp_speed: f64,
+    /// Speed of the elbow as measured, m/s.
+    pub elbow_speed: f64,
     /// Linear momentum of arm and load, kg m/s.
     pub momentum: f64,
     /// Mechanical power, W; 0 without efforts.
@@ -33,9 +33,9 @@ pub(crate) struct Observed {
 }
 
 /// All robots, and how far apart they are.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Scene {
-    pub robots: [Option<Observed>; MAX_ROBOTS],
+#[derive(Debug)]
+pub(crate) struct Scene<'a> {
+    pub robots: [Option<Observed<'a>>; MAX_ROBOTS],
     /// Distance of each robot to its nearest neighbour, m.
     pub separation: [f64; MAX_ROBOTS],
     /// Distances of the [`PAIRS`], m; infinite where a robot is not seen.
@@ -45,20 +45,10 @@ pub(crate) struct Scene {
 /// Robots that could meet.
 pub(crate) const PAIRS: [(usize, usize); 3] = [(0, 1), (0, 2), (1, 2)];
 
-impl Observed {
-    /// Speed of the tool centre point at joint velocity `qd`, m/s.
-    pub(crate) fn tcp_speed(&self, qd: &JointVector) -> f64 {
-        self.tcp_velocity(qd).norm()
-    }
-
+impl Observed<'_> {
+    /// Velocity of the tool centre point at joint velocity `qd`, m/s.
     pub(crate) fn tcp_velocity(&self, qd: &JointVector) -> Vector3<f64> {
-        (self.jacobian * qd).fixed_rows::<3>(0).into_owned()
-    }
-
-    /// Speed of the elbow as measured, m/s.
-    pub(crate) fn elbow_speed(&self, arm: &ArmConfig) -> f64 {
-        // A body's origin lies on the axis of its joint.
-        self.velocities.of_body(arm.elbow_joint + 1).norm()
+        self.jacobian * qd
     }
 
     pub(crate) fn is_at_rest(&self, rest_rad_s: f64) -> bool {
@@ -66,19 +56,24 @@ impl Observed {
     }
 }
 
-/// Where every robot is.
-pub(crate) fn observe(config: &Config, inputs: &Inputs) -> Scene {
+/// Where every robot is; `room` is where that is kept.
+pub(crate) fn observe<'a>(
+    config: &Config,
+    inputs: &'a Inputs,
+    room: &'a mut [Placed; MAX_ROBOTS],
+) -> Scene<'a> {
+    let mut room = room.iter_mut().zip(config.arms()).zip(&inputs.robots);
     let mut scene = Scene {
-        robots: [None; MAX_ROBOTS],
+        robots: std::array::from_fn(|_| {
+            let ((placed, arm), input) = room.next()?;
+            observe_robot(config, arm, input, placed)
+        }),
         separation: [f64::INFINITY; MAX_ROBOTS],
         gaps: [f64::INFINITY; PAIRS.len()],
     };
-    for ((seen, arm), input) in scene.robots.iter_mut().zip(config.arms()).zip(&inputs.robots) {
-        *seen = observe_robot(config, arm, input);
-    }
     for ((first, second), gap) in PAIRS.into_iter().zip(&mut scene.gaps) {
         if let (Some(one), Some(two)) = (&scene.robots[first], &scene.robots[second]) {
-            *gap = closest(&one.capsules, &two.capsules).distance;
+            *gap = closest(&one.placed.capsules, &two.placed.capsules).distance;
             scene.separation[first] = scene.separation[first].min(*gap);
             scene.separation[second] = scene.separation[second].min(*gap);
         }
@@ -86,32 +81,37 @@ pub(crate) fn observe(config: &Config, inputs: &Inputs) -> Scene {
     scene
 }
 
-fn observe_robot(config: &Config, arm: &ArmConfig, input: &RobotInputs) -> Option<Observed> {
-    let joints = input.joints.filter(|joints| is_finite(&joints.q) && is_finite(&joints.qd))?;
-    let poses = arm.model.forward(&joints.q);
-    let flange = arm.model.flange(&poses);
+fn observe_robot<'a>(
+    config: &Config,
+    arm: &ArmConfig,
+    input: &'a RobotInputs,
+    placed: &'a mut Placed,
+) -> Option<Observed<'a>> {
+    let joints = input.joints.as_ref().filter(|joints| is_finite(&joints.q) && is_finite(&joints.qd))?;
+    arm.model.place(&joints.q, placed);
+    let Placed { poses, capsules, .. } = &*placed;
+    let flange = arm.model.flange(poses);
     let load = input.wrench.map(|wrench| {
         // What is left without the payload's weight is contact.
         let weight = arm.payload.weight(&flange);
         let (force, torque) = (weight.fixed_rows::<3>(0), weight.fixed_rows::<3>(3));
         ((wrench.force - force).norm(), (wrench.torque - torque).norm())
     });
-    let jacobian = arm.model.jacobian(&poses);
-    let velocities = arm.model.velocities(&poses, &joints.qd);
-    let momentum = arm.model.momentum(&poses, &velocities, &arm.payload).norm();
-    let power = joints.effort.map_or(0.0, |effort| effort.dot(&joints.qd).abs());
-    let tcp = Point3::from(arm.model.tool(&poses).translation.vector);
-    let capsules = arm.model.capsules(&poses);
-    let levers = arm.model.capsule_levers(&poses, &capsules);
-    let self_gap = arm.model.self_distance(&capsules).distance;
-    let fixture_gap = fixture_gap(config, arm, &capsules);
+    let velocities = arm.model.velocities(poses, &joints.qd);
+    // A body's origin lies on the axis of its joint.
+    let elbow_speed = velocities.of_body(arm.elbow_joint + 1).norm();
+    let momentum = arm.model.momentum(poses, &velocities, &arm.payload).norm();
+    let power = joints.effort.as_ref().map_or(0.0, |effort| effort.dot(&joints.qd).abs());
+    let tcp = Point3::from(arm.model.tool(poses).translation.vector);
+    let jacobian = arm.model.point_jacobian(poses, &tcp);
+    let self_gap = arm.model.self_distance(capsules).distance;
+    let fixture_gap = fixture_gap(config, arm, capsules);
     Some(Observed {
         joints,
-        poses,
-        capsules,
-        levers,
+        placed,
         jacobian,
-        velocities,
+        tcp_speed: (jacobian * joints.qd).norm(),
+        elbow_speed,
         momentum,
         power,
         tcp,

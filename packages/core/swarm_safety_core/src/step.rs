@@ -1,7 +1,7 @@
 //! One cycle of the decision, top to bottom.
 
 use swarm_base::Time;
-use swarm_kinematics::JointVector;
+use swarm_kinematics::{JointVector, Placed};
 
 use crate::MAX_ROBOTS;
 use crate::cause::{Cause, CauseKind, Severity};
@@ -18,20 +18,23 @@ use crate::verdict::{Measures, ResetRefusal, RobotVerdict, Verdict};
 /// Decides one cycle: the next state, and what the robots are told. See the crate's documentation for the flow.
 pub fn step(config: &Config, state: &State, inputs: &Inputs, now: Time) -> (State, Verdict) {
     // SR-21
-    let mut next = *state;
+    // Both parts of the answer are made in their place, since they are much to copy.
+    let mut answer = (*state, Verdict::UNDECIDED);
+    let (next, verdict) = (&mut answer.0, &mut answer.1);
     next.cycle += 1;
     next.last_step = Some(now);
     let mut findings = Findings::default();
 
     let dt = time_passed(config, state, now, &mut findings);
-    let scene = observed::observe(config, inputs);
+    let mut room = [Placed::nowhere(); MAX_ROBOTS];
+    let scene = observed::observe(config, inputs, &mut room);
     let near = human::nearness(config, inputs, &scene, now);
-    exchange_limits(config, &scene, &mut next, &mut findings);
+    exchange_limits(config, &scene, next, &mut findings);
     checks::check_inputs(config, inputs, now, &mut findings);
-    let accelerations = take_samples(config, &scene, &mut next, &mut findings);
+    let accelerations = take_samples(config, &scene, next, &mut findings);
     checks::check_measured(config, &scene, &accelerations, &mut findings);
     if is_open(next.safety) {
-        check_obedience(config, &scene, &mut next, &mut findings, now);
+        check_obedience(config, &scene, next, &mut findings, now);
     }
     // SR-03
     if inputs.emergency_stop.held || inputs.emergency_stop.pressed {
@@ -42,19 +45,19 @@ pub fn step(config: &Config, state: &State, inputs: &Inputs, now: Time) -> (Stat
         findings.report(Cause::cell(CauseKind::NotRecorded, 0.0, 0.0));
     }
 
-    let taken = take_commands(config, inputs, &scene, &mut next, &mut findings, now);
+    let taken = take_commands(config, inputs, &scene, next, &mut findings, now);
     let open = is_open(next.safety) && findings.worst().is_none();
-    let scales = scales(config, &scene, &next, &near);
-    let mut outputs = ramped(config, &next, &scales, open, dt);
+    let scales = scales(config, &scene, next, &near);
+    let mut outputs = ramped(config, next, &scales, open, dt);
     foreseen::check(config, &scene, &outputs, &mut findings);
     let active = std::array::from_fn(|i| next.robots[i].target_since.is_some());
     human::check(config, &scene, &outputs, active, &near, &mut findings);
 
     let accepted = taken.iter().any(|taken| taken.accepted);
-    let reset = transition(config, inputs, &scene, &mut next, &findings, accepted, now);
+    let reset = transition(config, inputs, &scene, next, &findings, accepted, now);
     if open && !is_open(next.safety) {
         // Something came up in this step: brake from where the robots are, not from what they were about to be told.
-        outputs = ramped(config, &next, &scales, false, dt);
+        outputs = ramped(config, next, &scales, false, dt);
     }
     if !is_open(next.safety) {
         next.robots.iter_mut().for_each(RobotState::let_go);
@@ -63,18 +66,15 @@ pub fn step(config: &Config, state: &State, inputs: &Inputs, now: Time) -> (Stat
         robot.output = output;
         robot.told.tell(config, &output, now);
     }
-    settle(config, &scene, &scales, &mut next, accepted);
+    settle(config, &scene, &scales, next, accepted);
 
-    let mut verdict = Verdict {
-        state: next.safety,
-        cause: next.cause,
-        cause_cycle: next.cause_cycle,
-        epoch: next.epoch,
-        cycle: next.cycle,
-        changed: next.safety != state.safety || kind(&next) != kind(state),
-        reset,
-        robots: [RobotVerdict::STILL; MAX_ROBOTS],
-    };
+    verdict.state = next.safety;
+    verdict.cause = next.cause;
+    verdict.cause_cycle = next.cause_cycle;
+    verdict.epoch = next.epoch;
+    verdict.cycle = next.cycle;
+    verdict.changed = next.safety != state.safety || kind(next) != kind(state);
+    verdict.reset = reset;
     for (i, robot) in verdict.robots.iter_mut().enumerate().take(config.arms().len()) {
         *robot = RobotVerdict {
             velocity: next.robots[i].output,
@@ -84,12 +84,12 @@ pub fn step(config: &Config, state: &State, inputs: &Inputs, now: Time) -> (Stat
             gripper: if is_open(next.safety) { next.robots[i].gripper } else { state.robots[i].gripper },
             gripper_new: is_open(next.safety) && taken[i].gripper_new,
             refusal: taken[i].refusal,
-            stop_ineffective: goes_on(config, &scene, &next, i, now).is_some(),
+            stop_ineffective: goes_on(config, &scene, next, i, now).is_some(),
             measures: measures(config, inputs, &scene, &near, i, now),
         };
         next.robots[i].gripper = robot.gripper;
     }
-    (next, verdict)
+    answer
 }
 
 const fn is_open(state: SafetyState) -> bool {
@@ -166,13 +166,13 @@ fn take_samples(
     for (i, robot) in next.robots.iter_mut().enumerate() {
         let Some(seen) = &scene.robots[i] else { continue };
         if let Some(before) = robot.joints.filter(|before| before.sequence != seen.joints.sequence) {
-            robot.acceleration = filtered(config, robot, &before, &seen.joints);
-            if let Some((joint, rad)) = robot.told.contradiction(config, &before, &seen.joints) {
+            robot.acceleration = filtered(config, robot, &before, seen.joints);
+            if let Some((joint, rad)) = robot.told.contradiction(config, &before, seen.joints) {
                 let limit = config.tolerances().consistency_rad;
                 findings.report(Cause::joint(CauseKind::JointInconsistent, i, joint, rad, limit));
             }
         }
-        robot.joints = Some(seen.joints);
+        robot.joints = Some(*seen.joints);
         accelerations[i] = robot.acceleration;
     }
     accelerations
@@ -447,8 +447,8 @@ fn measures(
     now: Time,
 ) -> Measures {
     let (limits, cell) = (&config.in_force().robots[i], &config.in_force().cell);
-    let joints_age = age_s(now, inputs.robots[i].joints.map(|joints| joints.arrival));
-    let wrench_age = age_s(now, inputs.robots[i].wrench.map(|wrench| wrench.arrival));
+    let joints_age = age_s(now, inputs.robots[i].joints.as_ref().map(|joints| joints.arrival));
+    let wrench_age = age_s(now, inputs.robots[i].wrench.as_ref().map(|wrench| wrench.arrival));
     let mut measures = Measures {
         tcp_speed_limit_m_s: limits.tcp_speed_m_s,
         elbow_speed_limit_m_s: limits.elbow_speed_m_s,
@@ -462,8 +462,8 @@ fn measures(
         ..Measures::NONE
     };
     let Some(seen) = &scene.robots[i] else { return measures };
-    measures.tcp_speed_m_s = seen.tcp_speed(&seen.joints.qd);
-    measures.elbow_speed_m_s = seen.elbow_speed(&config.arms()[i]);
+    measures.tcp_speed_m_s = seen.tcp_speed;
+    measures.elbow_speed_m_s = seen.elbow_speed;
     measures.momentum_kg_m_s = seen.momentum;
     measures.power_w = seen.power;
     measures.self_separation_m = seen.self_gap;

@@ -113,6 +113,20 @@ pub enum ResetRefusal {
     Moving { robot: usize, velocity: f64 },
 }
 
+impl Verdict {
+    /// Nothing moves.
+    pub(crate) const UNDECIDED: Self = Self {
+        state: SafetyState::Deny,
+        cause: None,
+        cause_cycle: 0,
+        epoch: 0,
+        cycle: 0,
+        changed: false,
+        reset: None,
+        robots: [RobotVerdict::STILL; MAX_ROBOTS],
+    };
+}
+
 impl RobotVerdict {
     pub(crate) const STILL: Self = Self {
         velocity: JointVector::from_array_storage(nalgebra::ArrayStorage([[0.0; 7]])),

@@ -4,7 +4,7 @@ use crate::common;
 use nalgebra::Point3;
 use proptest::prelude::*;
 use swarm_kinematics::{
-    ArmModel, Capsule, JointVector, Pose, closest, closest_after_travel, segment_distance,
+    ArmModel, Capsule, JointVector, Placed, Pose, closest, closest_after_travel, segment_distance,
 };
 
 fn position(arm: &ArmModel, shares: &[f64; 7]) -> JointVector {
@@ -175,7 +175,11 @@ proptest! {
             let poses = arm.forward(&q);
             let capsules = arm.capsules(&poses);
             let levers = arm.capsule_levers(&poses, &capsules);
-            let bound = arm.self_distance_after_travel(&capsules, &levers, &levers.travel(&reach)).distance;
+            let left = |reach: &JointVector| {
+                let travel = levers.travel(reach);
+                arm.self_distance_after_travel(&capsules, &levers, &travel, f64::INFINITY).unwrap().distance
+            };
+            let bound = left(&reach);
             let found = arm.self_distance(&arm.capsules(&arm.forward(&moved))).distance;
             prop_assert!(found >= bound - 1e-12, "{found} is closer than {bound}");
             // The base turns the arm as one: own links come no closer by it.
@@ -183,8 +187,7 @@ proptest! {
             let others = arm.self_pairs().iter().all(|&(i, j)| {
                 arm.link_capsules()[i].body.min(arm.link_capsules()[j].body) >= 1
             });
-            let travel = levers.travel(&base_only);
-            let still = arm.self_distance_after_travel(&capsules, &levers, &travel).distance;
+            let still = left(&base_only);
             prop_assert!(!others || (still - arm.self_distance(&capsules).distance).abs() < 1e-12);
         }
     }
@@ -218,6 +221,7 @@ proptest! {
     #[test]
     fn the_closest_pairs_are_those_of_all_pairs_in_their_order(
         first in shares(), second in shares(), reach in prop::array::uniform7(0.0..0.3f64), apart in 0.0..1.2f64,
+        enough in prop_oneof![Just(f64::INFINITY), -0.3..0.6f64],
     ) {
         let arms = [common::ur5e(Pose::identity()), common::panda(Pose::translation(apart, 0.2, 0.0))];
         let reach = JointVector::from(reach);
@@ -236,13 +240,14 @@ proptest! {
         let all: Vec<_> = (0..ones.len()).flat_map(|i| (0..twos.len()).map(move |j| (i, j))).collect();
         let found = closest(one, two);
         prop_assert_eq!((found.distance, found.pair), smallest(&all, &|i, j| ones[i].distance(&twos[j])));
-        let found = closest_after_travel((one, way), (two, other));
+        let below = |(distance, pair): (f64, (usize, usize))| Some((distance, pair)).filter(|_| distance < enough);
+        let found = closest_after_travel((one, way), (two, other), enough);
         let left = |i: usize, j: usize| ones[i].distance(&twos[j]) - way.as_slice()[i] - other.as_slice()[j];
-        prop_assert_eq!((found.distance, found.pair), smallest(&all, &left));
+        prop_assert_eq!(found.map(|found| (found.distance, found.pair)), below(smallest(&all, &left)));
         let found = arms[0].self_distance(one);
         let own = smallest(arms[0].self_pairs(), &|i, j| ones[i].distance(&ones[j]));
         prop_assert_eq!((found.distance, found.pair), own);
-        let found = arms[0].self_distance_after_travel(one, levers, way);
+        let found = arms[0].self_distance_after_travel(one, levers, way, enough);
         let links = arms[0].link_capsules();
         let left = |i: usize, j: usize| {
             let (near, far) = if links[i].body <= links[j].body { (i, j) } else { (j, i) };
@@ -251,6 +256,44 @@ proptest! {
             ones[i].distance(&ones[j]) - levers.travel(&beyond).as_slice()[far]
         };
         let own = smallest(arms[0].self_pairs(), &left);
-        prop_assert_eq!((found.distance, found.pair), own);
+        prop_assert_eq!(found.map(|found| (found.distance, found.pair)), below(own));
+    }
+
+    /// What is worked out on several capsules at once, or kept in one place, is what is worked out for each alone, to the last bit.
+    #[test]
+    fn an_arm_is_placed_as_its_parts_are(shares in shares(), before in shares(), point in prop::array::uniform3(-2.0..2.0f64)) {
+        let arms = common::both();
+        let mut placed = Placed::nowhere();
+        // One after the other in the same place: nothing of the arm before is left.
+        for (arm, shares) in [(&arms[1], before), (&arms[0], shares), (&arms[1], shares)] {
+            let q = position(arm, &shares);
+            arm.place(&q, &mut placed);
+            let poses = arm.forward(&q);
+            let capsules = arm.capsules(&poses);
+            prop_assert_eq!(placed.poses.body(arm.dof()), poses.body(arm.dof()));
+            prop_assert_eq!(placed.capsules.as_slice(), capsules.as_slice());
+            for joint in 0..arm.dof() {
+                let turn = JointVector::from_fn(|i, _| if i == joint { 1.0 } else { 0.0 });
+                let (body, travel) = (poses.body(joint + 1), placed.levers.travel(&turn));
+                let (axis, origin) = (body.rotation * nalgebra::Vector3::z(), body.translation.vector);
+                for (i, (own, capsule)) in arm.link_capsules().iter().zip(capsules.as_slice()).enumerate() {
+                    let from_axis = |end: &Point3<f64>| axis.cross(&(end.coords - origin)).norm();
+                    let lever = from_axis(&capsule.a).max(from_axis(&capsule.b)) + capsule.radius;
+                    let expected = if joint < own.body { lever } else { 0.0 };
+                    prop_assert!((travel.as_slice()[i] - expected).abs() < 1e-14, "{} joint {joint}", own.link);
+                }
+            }
+            let point = Point3::from(point);
+            let far = |end: &Point3<f64>| (end - point).norm();
+            for body in [0, 1, 4] {
+                let counts = |i: usize| arm.link_capsules()[i].body >= body;
+                let all = capsules.as_slice().iter().enumerate().filter(|(i, _)| counts(*i));
+                let expected = all.map(|(_, own)| far(&own.a).max(far(&own.b)) + own.radius).fold(0.0, f64::max);
+                prop_assert_eq!(capsules.farthest(&point, counts), expected);
+            }
+            let tool = Point3::from(arm.tool(&poses).translation.vector);
+            let upper = arm.jacobian(&poses).fixed_rows::<3>(0).into_owned();
+            prop_assert_eq!(arm.point_jacobian(&poses, &tool), upper);
+        }
     }
 }

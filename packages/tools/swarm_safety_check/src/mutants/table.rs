@@ -107,7 +107,7 @@ pub const MUTANTS: &[Mutant] = &[
         "joints turn backwards as fast as they like"),
     mutant("brake-uncapped", "motion.rs", "if change.abs() > most {", "if *change > most {",
         "outputs fall without a limit"),
-    mutant("tool-speed-unscaled", "motion.rs", "let mut scale = share(limits.tcp_speed_m_s, seen.tcp_speed(wish));", "let mut scale = 1.0_f64;",
+    mutant("tool-speed-unscaled", "motion.rs", "let mut scale = share(limits.tcp_speed_m_s, seen.tcp_velocity(wish).norm());", "let mut scale = 1.0_f64;",
         "the tool is as fast as the joints allow"),
     mutant("payload-added", "observed.rs", "((wrench.force - force).norm(), ", "((wrench.force + force).norm(), ",
         "contact is measured wrongly by twice the payload"),
