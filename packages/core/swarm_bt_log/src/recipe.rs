@@ -99,7 +99,7 @@ const DIRECTIONS: [Direction; 3] = [Direction::Input, Direction::Output, Directi
 const TYPES: [PortType; 6] =
     [PortType::Any, PortType::Bool, PortType::Int, PortType::Float, PortType::Str, PortType::Vector];
 
-fn put_one_of<T: PartialEq>(out: &mut Vec<u8>, all: &[T], one: T) {
+fn put_one_of<T: Copy + PartialEq>(out: &mut Vec<u8>, all: &[T], one: T) {
     out.push(all.iter().position(|other| *other == one).unwrap_or_default() as u8);
 }
 

@@ -1,4 +1,12 @@
 //! One cycle of the decision, top to bottom.
+//!
+//! What it costs: some 65,000 instructions for three arms of 9 to 10 capsules with people being looked for (callgrind).
+//! - 27 %: the nearest pairs of capsules. Of more than 300 pairs about a dozen need their distance; balls rule the others out.
+//! - 15 %: how far joints move capsules. 12 %: poses of bodies and capsules in the world. 9 %: velocities and momenta.
+//! - 10 %: copying and clearing. 5 %: whether the cell could still stop. The rest: checks, commands, verdict.
+//!
+//! None of it depends much on what the cell does. In the evidence `safety-cost` the least of three times that a verdict takes shows
+//! what does vary; what a single time has above that is the machine's, as has the fixed work beside it.
 
 use swarm_base::Time;
 use swarm_kinematics::{JointVector, Placed};
