@@ -19,7 +19,7 @@ use crate::body::{Body, Memory};
 use crate::cooperation::{Cooperation, CooperationConfig, Leave, Phase, Timing, Token};
 use crate::leaves::{self, Behaviour, Context, Failure, Progress};
 use crate::link::Link;
-use crate::message::Standing;
+use crate::message::{Report, Standing};
 use crate::motion::{MotionLimits, Mover, Slew};
 use crate::policy::NamedPolicy;
 use crate::role_io::{RoleInputs, RoleOutputs};
@@ -283,6 +283,11 @@ impl RoleExecutor {
     /// The resources that are leased, with the tokens that go with their use.
     pub fn tokens(&self) -> impl Iterator<Item = (&str, Token)> {
         self.cooperation.tokens()
+    }
+
+    /// What this role tells the others: its place in phases, meetings and queues.
+    pub fn report(&self) -> &Report {
+        self.cooperation.own_report()
     }
 
     /// Who was refused last, and why: a stale leader, a second player of a role, a stranger.
