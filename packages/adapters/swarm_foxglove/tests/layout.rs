@@ -40,7 +40,7 @@ fn every_panel_stands_in_the_layout_once() {
     let mut known: Vec<String> = layout["configById"].as_object().unwrap().keys().cloned().collect();
     known.sort();
     assert_eq!(found, known);
-    let kinds = ["3D!", "Image!", "Plot!", "StateTransitions!"];
+    let kinds = ["3D!", "Image!", "Plot!", "StateTransitions!", "Table!"];
     assert!(kinds.iter().all(|kind| found.iter().any(|panel| panel.starts_with(kind))), "{found:?}");
     assert_eq!(layout["configById"]["3D!cell"]["topics"][SCENE_TOPIC]["visible"], true);
 }
@@ -65,4 +65,11 @@ fn every_path_leads_to_a_field_of_the_view() {
         }
     }
     assert!(count > 20, "{count}");
+}
+
+#[test]
+fn the_table_of_leases_shows_the_leases() {
+    let layout = layout();
+    let path = layout["configById"]["Table!leases"]["topicPath"].as_str().unwrap();
+    assert_eq!(fields(path), [swarm_view::TOPIC, "leases"]);
 }

@@ -1,8 +1,8 @@
 //! What a viewer gets, spoken with by hand: subprotocol `foxglove.sdk.v1`.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use foxglove::Decode as _;
@@ -52,15 +52,22 @@ impl Viewer {
         self.0.send(Message::text(order.to_string())).unwrap();
     }
 
-    /// The next message's subscription and payload, or none yet.
-    fn data(&mut self) -> (u32, Vec<u8>) {
-        loop {
-            if let Message::Binary(bytes) = self.0.read().unwrap()
-                && bytes[0] == 1
-            {
-                return (u32::from_le_bytes(bytes[1..5].try_into().unwrap()), bytes[13..].to_vec());
+    /// The first message of subscription `id`. Only what is shown after a subscription has arrived is sent; so it is shown until then.
+    fn shown(&mut self, id: u32, mut show: impl FnMut()) -> Vec<u8> {
+        self.0.get_ref().set_read_timeout(Some(Duration::from_millis(5))).unwrap();
+        for _ in 0..12_000 {
+            show();
+            match self.0.read() {
+                Ok(Message::Binary(bytes)) if bytes[0] == 1 && bytes[1..5] == id.to_le_bytes() => {
+                    return bytes[13..].to_vec();
+                }
+                Ok(_) => {}
+                Err(tungstenite::Error::Io(error))
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+                Err(error) => panic!("{error}"),
             }
         }
+        panic!("nothing is sent to subscription {id}");
     }
 }
 
@@ -83,35 +90,19 @@ fn a_viewer_finds_both_topics_and_reads_what_is_shown() {
 
     viewer.subscribe(7, view);
     let shown = CellView { run: "r1".into(), sequence: 3, ..CellView::default() };
-    let scene = |server: &Server| {
+    let scene = || {
         let capsule = Capsule { from_m: [0.0; 3], to_m: [0.0, 0.0, 1.0], radius_m: 0.1 };
         let arm = SceneRobot { name: "panda".into(), tone: Tone::Moving, capsules: vec![capsule] };
         server.show_scene(1, &[arm], &[]);
     };
-    // Only what is shown after a subscription has arrived is sent; so it is shown until then.
-    let stop = AtomicBool::new(false);
-    let (first, second) = std::thread::scope(|threads| {
-        threads.spawn(|| {
-            while !stop.load(Ordering::Relaxed) {
-                server.show(&shown);
-                if server.scene_is_wanted() {
-                    scene(&server);
-                }
-                std::thread::sleep(Duration::from_millis(5));
-            }
-        });
-        let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            let first = viewer.data();
-            viewer.subscribe(8, &channels[SCENE_TOPIC]);
-            let second =
-                std::iter::from_fn(|| Some(viewer.data())).find(|(subscription, _)| *subscription == 8);
-            (first, second.unwrap().1)
-        }));
-        stop.store(true, Ordering::Relaxed);
-        found.unwrap()
+    let first = viewer.shown(7, || server.show(&shown));
+    viewer.subscribe(8, &channels[SCENE_TOPIC]);
+    let second = viewer.shown(8, || {
+        if server.scene_is_wanted() {
+            scene();
+        }
     });
-    assert_eq!(first.0, 7);
-    assert_eq!(serde_json::from_slice::<CellView>(&first.1).unwrap(), shown);
+    assert_eq!(serde_json::from_slice::<CellView>(&first).unwrap(), shown);
     let update = SceneUpdate::decode(second.as_slice()).unwrap();
     assert_eq!(
         (update.entities[0].id.as_str(), update.entities[0].frame_id.as_str()),
@@ -128,18 +119,9 @@ fn a_camera_that_is_added_later_is_offered_and_its_pictures_come_as_they_are() {
     let channel = &channels["/camera_1/image_raw/compressed"];
     assert_eq!(channel["schemaName"], "foxglove.CompressedImage");
     viewer.subscribe(3, channel);
-    let stop = AtomicBool::new(false);
-    let (_, payload) = std::thread::scope(|threads| {
-        threads.spawn(|| {
-            while !stop.load(Ordering::Relaxed) {
-                camera.show(1, "camera_1", "h264", vec![0]);
-                camera.show(2_000_000_001, "camera_1", "rgb8; jpeg compressed bgr8", vec![0xff, 0xd8]);
-                std::thread::sleep(Duration::from_millis(5));
-            }
-        });
-        let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| viewer.data()));
-        stop.store(true, Ordering::Relaxed);
-        found.unwrap()
+    let payload = viewer.shown(3, || {
+        camera.show(1, "camera_1", "h264", vec![0]);
+        camera.show(2_000_000_001, "camera_1", "rgb8; jpeg compressed bgr8", vec![0xff, 0xd8]);
     });
     let image = CompressedImage::decode(payload.as_slice()).unwrap();
     assert_eq!(

@@ -27,7 +27,6 @@ mod feed;
 pub mod protocol;
 mod server;
 mod shown;
-pub mod xml;
 pub mod zmtp;
 
 pub use feed::{Feed, QUEUE, Source, feed};

@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde::Serialize;
 use swarm_base::Time;
-use swarm_bt::Value;
+use swarm_bt::{Value, tree_xml};
 
 use crate::feed::{Change, Picture, Source};
 use crate::protocol::{Header, Refusal, Request, refuse, status_number};
-use crate::xml;
 
 /// Transitions kept for a client that records; older ones are lost. The original keeps 1,000.
 const HISTORY: usize = 20_000;
@@ -42,7 +41,7 @@ impl Shown {
         let scope = |scope: &str| if scope.is_empty() { main.to_owned() } else { scope.to_owned() };
         self.tree = Some(Board {
             id,
-            xml: xml::document(&source.tree).into_bytes(),
+            xml: tree_xml(&source.tree).into_bytes(),
             entries: source.tree.slots().map(|(_, name, key, _)| (scope(name), key.to_owned())).collect(),
             picture: source.picture.read().clone(),
         });

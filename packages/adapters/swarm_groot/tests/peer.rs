@@ -6,30 +6,33 @@ mod common;
 
 use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
 
 use common::Ticking;
 use serde_json::Value;
 use swarm_groot::Server;
+
+/// Between two ticks: `btview` looks ten times a second, and is to see each.
+const PACE: Duration = Duration::from_millis(150);
 
 #[test]
 fn btview_shows_follows_and_records_our_tree() {
     let server = Server::start(0).unwrap();
     let (mut ticking, source) = Ticking::new();
     server.show(source);
-    let stop = AtomicBool::new(false);
     let found: Value = std::thread::scope(|threads| {
-        threads.spawn(|| {
-            while !stop.load(Ordering::Relaxed) {
+        // Dropped when `btview` has ended, however this ends.
+        let (_still_looking, ended) = channel::<()>();
+        threads.spawn(move || {
+            while ended.recv_timeout(PACE) == Err(RecvTimeoutError::Timeout) {
                 ticking.tick();
-                std::thread::sleep(std::time::Duration::from_millis(150));
             }
         });
         let python = std::env::var_os("SWARM_TEST_PYTHON").unwrap_or_else(|| "python3".into());
         let mut command = Command::new(python);
         command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peer.py"));
         let output = command.arg(server.address().port().to_string()).output();
-        stop.store(true, Ordering::Relaxed);
         let output = output.unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
         assert!(output.status.success(), "{command:?}:\n{}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice(&output.stdout).unwrap()

@@ -5,7 +5,7 @@
 //! | `skill_execution_total` | `skill_id`, `status` (succeeded, aborted, canceled) | runs that have ended |
 //! | `phase_transition_duration_seconds` | `from`, `to` | from the first role at the barrier of `to` to the last that has entered it |
 //! | `safety_violations_total` | `type` (the safety monitor's cause) | times that the safety monitor stopped the cell |
-//! | `policy_inference_seconds` | `result` (done, late, failed) | one inference of a policy |
+//! | `policy_inference_seconds` | `result` (done, late, failed) | one inference of a policy; of one that answers with chunks, from question to answer |
 //! | `control_tick_seconds` | | one turn of the control loop, without its sleep |
 //! | `control_overruns_total` | | turns that ended after the next one should have begun |
 //!
@@ -42,7 +42,7 @@ pub enum RunEnd {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InferenceEnd {
     Done,
-    /// Behind its deadline; the answer was not used.
+    /// Behind its deadline; the answer is not used.
     Late,
     Failed,
 }
@@ -101,7 +101,8 @@ impl Metrics {
             "policy_inference_seconds",
             "Time of one inference of a policy.",
             &["result"],
-            &[5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1],
+            // From a small network close to contact to one that thinks over a chunk of actions.
+            &[5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.2, 0.5, 1.0, 2.0],
         );
         let ticks = histogram(
             "control_tick_seconds",

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use swarm_artifact::EntryPath;
+use swarm_base::Duration;
 use swarm_skill_core::{
     ACTION_LEN, GoldenVectors, InlineRunner, Material, ModelShape, OBSERVATION_LEN, Policy, PolicyRunner,
     Untimed,
@@ -46,6 +47,7 @@ impl<R: Fn(&EntryPath) -> Result<Vec<u8>, String>> Material for VirtualTime<R> {
         onnx: &[u8],
         shape: &ModelShape,
         golden: &GoldenVectors,
+        _: Duration,
     ) -> Result<Box<dyn PolicyRunner>, String> {
         let model = self.load(|runtime| OnnxChunks::load(runtime, onnx, shape.clone(), golden))?;
         // Answers in the tick after the question.

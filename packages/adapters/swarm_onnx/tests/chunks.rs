@@ -1,6 +1,8 @@
 //! Policies with chunks, of small ONNX files that `tests/data/make_models.py` wrote. Needs ONNX Runtime: `ORT_DYLIB_PATH` names its library.
 
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Sender, channel};
+use std::time::Instant;
 
 use swarm_base::Duration;
 use swarm_onnx::{LoadError, OnnxChunks, OnnxRuntime, Provider, ThreadedRunner};
@@ -50,8 +52,32 @@ fn a_network_answers_with_the_chunk_that_it_was_trained_to() {
 #[test]
 fn both_runners_keep_the_contract_with_a_real_network() {
     runner_contract::check(&mut InlineRunner::new(load("chunks.onnx").unwrap(), 3), || {});
-    let mut threaded = ThreadedRunner::start(load("chunks.onnx").unwrap()).unwrap();
-    runner_contract::check(&mut threaded, || std::thread::sleep(std::time::Duration::from_millis(1)));
+    let (thought, thoughts) = channel();
+    let mut threaded = ThreadedRunner::start(Tells { model: load("chunks.onnx").unwrap(), thought }).unwrap();
+    // What the network has just thought becomes an answer a moment later; so the wait has an end of its own.
+    runner_contract::check(&mut threaded, || {
+        let _ = thoughts.recv_timeout(std::time::Duration::from_millis(10));
+    });
+}
+
+/// Says when it has thought.
+#[derive(Debug)]
+struct Tells<M> {
+    model: M,
+    thought: Sender<()>,
+}
+
+impl<M: ChunkModel> ChunkModel for Tells<M> {
+    fn shape(&self) -> &ModelShape {
+        self.model.shape()
+    }
+
+    fn infer(&mut self, inputs: &[Vec<f32>]) -> Result<Vec<f32>, PolicyError> {
+        let chunk = self.model.infer(inputs);
+        // Nobody may be waiting any more.
+        let _ = self.thought.send(());
+        chunk
+    }
 }
 
 #[test]
@@ -121,11 +147,14 @@ impl ChunkModel for Panics {
 fn a_thread_that_dies_is_an_answer_and_not_a_silence() {
     let mut runner = ThreadedRunner::start(Panics(shape())).unwrap();
     let ticket = runner.submit(&[vec![0.0], vec![0.0; 6]]).unwrap();
-    let answer = (0..10_000).find_map(|_| {
-        std::thread::sleep(std::time::Duration::from_millis(1));
-        runner.poll()
-    });
-    let answer = answer.expect("an answer");
+    let asked = Instant::now();
+    let answer = loop {
+        if let Some(answer) = runner.poll() {
+            break answer;
+        }
+        assert!(asked.elapsed() < std::time::Duration::from_mins(1), "there is no answer");
+        std::thread::yield_now();
+    };
     assert_eq!((answer.ticket, answer.took), (ticket, Duration::ZERO));
     let error = answer.chunk.unwrap_err().to_string();
     assert!(error.contains("the thread of the policy has ended"), "{error}");

@@ -25,9 +25,10 @@ pub fn draw(frame: &mut Frame<'_>, app: &App) {
     let view = app.timeline.last().unwrap_or(&nothing);
     let roles = view.roles.len().max(1) as u16;
     let leases = if view.leases.is_empty() { 0 } else { view.leases.len() as u16 + 2 };
+    let resources = app.timeline.resources(app.end_ns(), app.column_ns(), columns(frame.area())).len() as u16;
     let [title, line, now, lease, safety, keys] = Layout::vertical([
         Constraint::Length(1),
-        Constraint::Length(roles + 4),
+        Constraint::Length(roles + resources + 4),
         Constraint::Length(roles + 2),
         Constraint::Length(leases),
         Constraint::Min(3),
@@ -63,9 +64,15 @@ fn headline<'a>(app: &'a App, view: &'a CellView) -> Paragraph<'a> {
     Paragraph::new(Line::from(spans))
 }
 
-/// The names of phases where they begin, then a line per role. Phases are entered together, so that one line names them.
+/// Columns of time that fit.
+fn columns(area: Rect) -> usize {
+    usize::from(area.width).saturating_sub(LABEL + 2)
+}
+
+/// The names of phases where they begin, a line per role, a line per resource. Phases are entered together, so that one line
+/// names them. A resource's line shows its holder's initial.
 fn time_line<'a>(app: &App, view: &CellView, area: Rect) -> Paragraph<'a> {
-    let count = usize::from(area.width).saturating_sub(LABEL + 2);
+    let count = columns(area);
     let mut lines = Vec::new();
     for role in &view.roles {
         let columns = app.timeline.columns(&role.role, app.end_ns(), app.column_ns(), count);
@@ -79,6 +86,15 @@ fn time_line<'a>(app: &App, view: &CellView, area: Rect) -> Paragraph<'a> {
             spans.push(Span::styled(mark, style));
         }
         lines.push(Line::from(spans));
+    }
+    for resource in app.timeline.resources(app.end_ns(), app.column_ns(), count) {
+        let holders = app.timeline.holders(resource, app.end_ns(), app.column_ns(), count);
+        let initial = |holder: Option<&str>| holder.and_then(|role| role.chars().next()).unwrap_or(' ');
+        let label: String = resource.chars().take(LABEL - 1).collect();
+        lines.push(Line::from(vec![
+            Span::raw(format!("{label:<LABEL$}")),
+            Span::styled(holders.into_iter().map(initial).collect::<String>(), Color::Magenta),
+        ]));
     }
     lines.push(Line::from(axis(app.column_ns(), count)));
     Paragraph::new(lines).block(block(" time line "))
@@ -140,7 +156,7 @@ fn doing<'a>(view: &CellView) -> Paragraph<'a> {
         Line::from(vec![
             Span::raw(format!("{:<LABEL$}{:<12}", role.role, role.robot)),
             Span::styled(format!("{:<10}", role.activity.as_str()), style),
-            Span::raw(format!("{:>3.0} %  {}", role.progress * 100.0, text::doing(role))),
+            Span::raw(format!("{:>3.0} %  {}", role.progress * 100.0, text::doing(role, view))),
         ])
     };
     let lines: Vec<Line<'_>> = view.roles.iter().map(line).collect();
@@ -148,15 +164,8 @@ fn doing<'a>(view: &CellView) -> Paragraph<'a> {
 }
 
 fn lease_lines<'a>(view: &CellView) -> Paragraph<'a> {
-    let line = |lease: &swarm_view::LeaseView| {
-        let holder = if lease.holder.is_empty() { "free" } else { &lease.holder };
-        let mut text = format!("{:<20}{holder:<10}token {}", lease.resource, lease.token);
-        if !lease.waiting.is_empty() {
-            text.push_str("  waiting: ");
-            text.push_str(&lease.waiting.join(", "));
-        }
-        Line::from(text)
-    };
+    let line =
+        |lease: &swarm_view::LeaseView| Line::from(format!("{:<20}{}", lease.resource, text::held(lease)));
     Paragraph::new(view.leases.iter().map(line).collect::<Vec<_>>()).block(block(" leases "))
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use swarm_view::{Against, CellView, RobotView, RoleView};
+use swarm_view::{Against, CellView, LeaseView, RobotView, RoleView};
 
 /// The whole view.
 pub fn lines(view: &CellView) -> String {
@@ -22,13 +22,11 @@ pub fn lines(view: &CellView) -> String {
             role.robot,
             role.activity.as_str(),
             role.progress * 100.0,
-            doing(role)
+            doing(role, view)
         );
     }
     for lease in &view.leases {
-        let waiting = if lease.waiting.is_empty() { "nobody".into() } else { lease.waiting.join(", ") };
-        let (holder, token) = (or_none(&lease.holder), lease.token);
-        let _ = writeln!(out, "lease {}: held by {holder} (token {token}), {waiting} waits", lease.resource);
+        let _ = writeln!(out, "lease {}: {}", lease.resource, held(lease));
     }
     let _ = writeln!(out, "{}", safety(view));
     for robot in &view.safety.robots {
@@ -38,15 +36,28 @@ pub fn lines(view: &CellView) -> String {
 }
 
 /// What a role does, or for whom or why it does not.
-pub fn doing(role: &RoleView) -> String {
+pub fn doing(role: &RoleView, view: &CellView) -> String {
     let phase = if role.phase.is_empty() { String::new() } else { format!("[{}] ", role.phase) };
-    let what = match (&role.barrier, role.message.as_str()) {
-        (Some(barrier), _) if barrier.waits_for.is_empty() => format!("enters {}", barrier.phase),
-        (Some(barrier), _) => format!("waits at {} for {}", barrier.phase, barrier.waits_for.join(", ")),
-        (None, "") => role.leaves.join(" | "),
-        (None, message) => message.to_owned(),
+    let asked = view.leases.iter().find(|lease| lease.waiting.contains(&role.role));
+    let what = match (&role.barrier, role.message.as_str(), asked) {
+        (Some(barrier), ..) if barrier.waits_for.is_empty() => format!("enters {}", barrier.phase),
+        (Some(barrier), ..) => format!("waits at {} for {}", barrier.phase, barrier.waits_for.join(", ")),
+        (None, "", Some(lease)) if lease.holder.is_empty() => format!("asks for {}", lease.resource),
+        (None, "", Some(lease)) => format!("waits for {}, held by {}", lease.resource, lease.holder),
+        (None, "", None) => role.leaves.join(" | "),
+        (None, message, _) => message.to_owned(),
     };
     (phase + &what).trim_end().to_owned()
+}
+
+/// Who holds a lease with which token, and who waits.
+pub fn held(lease: &LeaseView) -> String {
+    let holder = match lease.holder.as_str() {
+        "" => "free".to_owned(),
+        holder => format!("held by {holder}, token {}", lease.token_text()),
+    };
+    let waiting = lease.waiting.join(", ");
+    if waiting.is_empty() { holder } else { format!("{holder}; waiting: {waiting}") }
 }
 
 /// The safety monitor's state as a sentence.

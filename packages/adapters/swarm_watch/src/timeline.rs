@@ -1,6 +1,6 @@
 //! Views remembered, and turned into columns of equal time. Time is that of the views.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use swarm_view::{Activity, CellView};
 
@@ -20,6 +20,8 @@ pub struct Timeline {
 struct Moment {
     unix_ns: u64,
     roles: Vec<Seen>,
+    /// Resource and holder, of the leases that are held.
+    leases: Vec<(String, String)>,
 }
 
 #[derive(Debug)]
@@ -35,7 +37,7 @@ struct Seen {
 pub struct Column {
     /// `None` where nothing is known.
     pub activity: Option<Activity>,
-    /// It stood at a barrier for others that were not there yet.
+    /// It stood at a barrier for others that were not there yet, or asked for what another one held.
     pub waits: bool,
     /// The phase at its end.
     pub phase: String,
@@ -52,16 +54,21 @@ impl Timeline {
                 return;
             }
         }
+        let asks = |role: &str| view.leases.iter().any(|lease| lease.waiting.iter().any(|who| who == role));
         let roles = view.roles.iter().map(|role| Seen {
             role: role.role.clone(),
             activity: role.activity,
             phase: role.phase.clone(),
-            waits: role.barrier.as_ref().is_some_and(|barrier| !barrier.waits_for.is_empty()),
+            waits: role.barrier.as_ref().is_some_and(|barrier| !barrier.waits_for.is_empty())
+                || asks(&role.role),
         });
+        let held = view.leases.iter().filter(|lease| !lease.holder.is_empty());
+        let leases = held.map(|lease| (lease.resource.clone(), lease.holder.clone())).collect();
         if self.moments.len() == MEMORY {
             self.moments.pop_front();
         }
-        self.moments.push_back(Moment { unix_ns: view.unix_ns, roles: roles.collect() });
+        let roles = roles.collect();
+        self.moments.push_back(Moment { unix_ns: view.unix_ns, roles, leases });
         self.last = Some(view);
     }
 
@@ -73,12 +80,8 @@ impl Timeline {
     /// `count` columns of `column_ns` for one role; the last ends at `end_ns`. In a column in which a role held, stopped or waited for
     /// a moment that moment counts, however short.
     pub fn columns(&self, role: &str, end_ns: u64, column_ns: u64, count: usize) -> Vec<Column> {
-        let column_ns = column_ns.max(1);
-        let begin = end_ns.saturating_sub(column_ns.saturating_mul(count as u64));
         let mut columns = vec![Column::default(); count];
-        let from = self.moments.partition_point(|moment| moment.unix_ns <= begin);
-        for moment in self.moments.iter().skip(from).take_while(|moment| moment.unix_ns <= end_ns) {
-            let at = ((moment.unix_ns - begin - 1) / column_ns) as usize;
+        for (at, moment) in self.window(end_ns, column_ns, count) {
             let seen = moment.roles.iter().find(|seen| seen.role == role);
             if let (Some(column), Some(seen)) = (columns.get_mut(at), seen) {
                 if column.activity.is_none_or(|known| weight(seen.activity) >= weight(known)) {
@@ -89,6 +92,33 @@ impl Timeline {
             }
         }
         columns
+    }
+
+    /// Who held a resource in each column, if anybody did; of several the last one. The columns are those of [`columns`](Self::columns).
+    pub fn holders(&self, resource: &str, end_ns: u64, column_ns: u64, count: usize) -> Vec<Option<&str>> {
+        let mut holders = vec![None; count];
+        for (at, moment) in self.window(end_ns, column_ns, count) {
+            let held = moment.leases.iter().find(|(held, _)| held == resource);
+            if let (Some(holder), Some((_, role))) = (holders.get_mut(at), held) {
+                *holder = Some(role.as_str());
+            }
+        }
+        holders
+    }
+
+    /// Every resource that was leased within these columns.
+    pub fn resources(&self, end_ns: u64, column_ns: u64, count: usize) -> BTreeSet<&str> {
+        let moments = self.window(end_ns, column_ns, count);
+        moments.flat_map(|(_, moment)| &moment.leases).map(|(resource, _)| resource.as_str()).collect()
+    }
+
+    /// The moments within these columns, each with its column.
+    fn window(&self, end_ns: u64, column_ns: u64, count: usize) -> impl Iterator<Item = (usize, &Moment)> {
+        let column_ns = column_ns.max(1);
+        let begin = end_ns.saturating_sub(column_ns.saturating_mul(count as u64));
+        let from = self.moments.partition_point(|moment| moment.unix_ns <= begin);
+        let moments = self.moments.iter().skip(from).take_while(move |moment| moment.unix_ns <= end_ns);
+        moments.map(move |moment| (((moment.unix_ns - begin - 1) / column_ns) as usize, moment))
     }
 }
 
@@ -107,7 +137,7 @@ fn weight(activity: Activity) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use swarm_view::RoleView;
+    use swarm_view::{LeaseView, RoleView};
 
     use super::*;
 
@@ -138,6 +168,30 @@ mod tests {
         );
         assert_eq!(timeline.columns("nobody", 130, 10, 2), vec![Column::default(); 2]);
         assert_eq!(timeline.columns("leader", 5, 0, 2).len(), 2, "before time began, with no width at all");
+    }
+
+    #[test]
+    fn a_lease_stays_on_the_line_after_it_was_given_back_and_whoever_asks_waits() {
+        let lease = |holder: &str, waiting: &[&str]| LeaseView {
+            resource: "bench".into(),
+            holder: holder.into(),
+            waiting: waiting.iter().map(|role| (*role).to_owned()).collect(),
+            ..LeaseView::default()
+        };
+        let mut timeline = Timeline::default();
+        for (sequence, leases) in
+            [vec![lease("follower", &["leader"])], vec![lease("leader", &[])], vec![]].into_iter().enumerate()
+        {
+            let at = 105 + 10 * sequence as u64;
+            timeline.add(CellView { leases, ..view(sequence as u64, at, Activity::Running, "fetch") });
+        }
+        let window = (130, 10, 3);
+        let holders = timeline.holders("bench", window.0, window.1, window.2);
+        assert_eq!(holders, [Some("follower"), Some("leader"), None]);
+        assert_eq!(timeline.resources(window.0, window.1, window.2), BTreeSet::from(["bench"]));
+        assert_eq!(timeline.resources(window.0, window.1, 1), BTreeSet::new());
+        let waits = timeline.columns("leader", window.0, window.1, window.2).into_iter().map(|c| c.waits);
+        assert_eq!(waits.collect::<Vec<_>>(), [true, false, false]);
     }
 
     #[test]

@@ -34,7 +34,8 @@ fn robot(name: &str, speed: f64, force: f64, separation: f64) -> RobotView {
     }
 }
 
-/// Half a minute of a run: fetch, a hold of one view, then the barrier of `mate`, where the follower is late.
+/// Half a minute of a run: fetch, a hold of one view; the leader asks for the feeder that the follower has, and then stands at the
+/// barrier of `mate`, where the follower is late.
 fn view(step: u64) -> CellView {
     let phase = if step < 5 { "" } else { "fetch" };
     let held = if step == 30 { Activity::Holding } else { Activity::Running };
@@ -54,9 +55,10 @@ fn view(step: u64) -> CellView {
         roles: vec![leader, follower, spotter],
         leases: vec![LeaseView {
             resource: "feeder".into(),
-            holder: "follower".into(),
+            holder: if step < 20 { String::new() } else { "follower".into() },
             token: 7,
-            waiting: vec!["leader".into()],
+            epoch: 3,
+            waiting: if step > 40 && step <= 45 { vec!["leader".into()] } else { Vec::new() },
         }],
         safety: SafetyView {
             state: "RUN".into(),
@@ -104,6 +106,11 @@ fn seen(steps: u64) -> App {
 #[test]
 fn a_run_with_a_barrier_a_lease_and_a_limit_reached() {
     compare("run.txt", &screen(&seen(60)));
+}
+
+#[test]
+fn a_role_that_waits_for_a_lease() {
+    compare("lease.txt", &screen(&seen(44)));
 }
 
 #[test]

@@ -123,6 +123,7 @@ mod status;
 mod substitute;
 mod tick;
 mod tree;
+mod tree_xml;
 mod value;
 mod view;
 
@@ -138,5 +139,6 @@ pub use status::{NodeStatus, Observer, Ring, Status, Transition};
 pub use substitute::{Replacement, SubstitutionError, Substitutions, TestAnswer, TestNode};
 pub use tick::{TickError, TickErrorKind, halt, settle, tick, tick_observed, tick_until_settled};
 pub use tree::{Mode, NodeInfo, Tree};
+pub use tree_xml::tree_xml;
 pub use value::{ConvertError, FromValue, PortType, Value};
 pub use view::{Access, Hook, NodeView, Number, ScriptView};

@@ -3,11 +3,10 @@
 //! `BTCPP4-FileLogger2`, protocol 1 (u8), length of the tree's XML (i32), that XML, the first time in us (i64); then 9 bytes for
 //! each transition: us since the first time (6), uid (u16), status (u8: IDLE 0, RUNNING 1, SUCCESS 2, FAILURE 3). Little endian.
 
-use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use swarm_base::Time;
-use swarm_bt::{NodeInfo, NodeStatus, Observer, Transition, Tree};
+use swarm_bt::{NodeStatus, Observer, Transition, tree_xml};
 
 use crate::replay::{Parted, Replay};
 
@@ -66,62 +65,4 @@ fn code(status: NodeStatus) -> u8 {
         NodeStatus::Success => 2,
         NodeStatus::Failure => 3,
     }
-}
-
-/// The expanded tree with `_uid` and `_fullpath`, as `WriteTreeToXML` of BehaviorTree.CPP: one `BehaviorTree` for each SubTree.
-pub fn tree_xml(tree: &Tree) -> String {
-    let mut children = vec![Vec::new(); tree.nodes().len() + 1];
-    for node in tree.nodes() {
-        if let Some(siblings) = children.get_mut(usize::from(node.parent.unwrap_or(0))) {
-            siblings.push(node);
-        }
-    }
-    let children = Children(children);
-    let mut out = format!("<root BTCPP_format=\"4\" main_tree_to_execute=\"{}\">", escape(tree.main()));
-    children.tree(&mut out, tree.main(), "", 0);
-    for node in tree.nodes().iter().filter(|node| children.is_subtree(node)) {
-        children.tree(&mut out, &node.id, &node.path, node.uid);
-    }
-    out.push_str("</root>\n");
-    out
-}
-
-/// Of each uid; 0 has the root.
-struct Children<'a>(Vec<Vec<&'a NodeInfo>>);
-
-impl<'a> Children<'a> {
-    fn of(&self, uid: u16) -> &[&'a NodeInfo] {
-        self.0.get(usize::from(uid)).map_or(&[], Vec::as_slice)
-    }
-
-    fn is_subtree(&self, node: &NodeInfo) -> bool {
-        !swarm_bt::is_builtin(&node.id) && !self.of(node.uid).is_empty()
-    }
-
-    fn tree(&self, out: &mut String, id: &str, path: &str, below: u16) {
-        let _ = write!(out, "\n <BehaviorTree ID=\"{}\" _fullpath=\"{}\">", escape(id), escape(path));
-        for root in self.of(below) {
-            self.node(out, root);
-        }
-        out.push_str("</BehaviorTree>");
-    }
-
-    fn node(&self, out: &mut String, node: &NodeInfo) {
-        let (id, name, uid) = (escape(&node.id), escape(&node.name), node.uid);
-        if self.is_subtree(node) {
-            let path = escape(&node.path);
-            let _ =
-                write!(out, "\n  <SubTree ID=\"{id}\" _fullpath=\"{path}\" name=\"{name}\" _uid=\"{uid}\"/>");
-            return;
-        }
-        let _ = write!(out, "\n  <{id} name=\"{name}\" _uid=\"{uid}\">");
-        for child in self.of(node.uid) {
-            self.node(out, child);
-        }
-        let _ = write!(out, "</{id}>");
-    }
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -75,7 +75,7 @@ mod recorder;
 mod replay;
 mod wire;
 
-pub use btlog::{BTLOG_MAGIC, tree_xml, write_btlog};
+pub use btlog::{BTLOG_MAGIC, write_btlog};
 pub use diff::{Difference, Narrator, first_difference, standing};
 pub use frame::MAGIC;
 pub use reading::{CallAnswer, CallRecord, Outcome, ReadError, Recording, Step, StepKind, Tail, Written};

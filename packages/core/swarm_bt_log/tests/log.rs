@@ -5,7 +5,7 @@ use std::path::Path;
 use swarm_base::Time;
 use swarm_bt::{Mode, Registry, Status, Transition};
 use swarm_bt_log::{
-    Narrator, ReadError, Recipe, Recorder, Recording, Replay, Tail, first_difference, tree_xml, write_btlog,
+    Narrator, ReadError, Recipe, Recorder, Recording, Replay, Tail, first_difference, write_btlog,
 };
 use swarm_bt_script::{Batch, Event, Run, Scripts, Vector, declare};
 
@@ -248,12 +248,12 @@ fn the_log_of_the_original_holds_the_tree_and_every_transition() {
     let run = record(TREE, scripts("S"), "TTT");
     let recording = Recording::read(run.bytes).expect("whole");
     let mut replay = Replay::new(&recording).expect("replays");
-    let xml = tree_xml(replay.tree());
+    let xml = swarm_bt::tree_xml(replay.tree());
     let mut out = Vec::new();
     let count = write_btlog(&mut out, &mut replay, 5).expect("memory").expect("replays");
     let head = 18 + 1 + 4 + xml.len() + 8;
     assert_eq!((count as usize, out.len()), (run.transitions.len(), head + 9 * run.transitions.len()));
     // The second transition is that of the Script, uid 2, to SUCCESS at time 0.
     assert_eq!(out[head + 9..head + 18], [0, 0, 0, 0, 0, 0, 2, 0, 2]);
-    assert!(xml.contains(r#"<Grasp name="Grasp" _uid="4">"#), "{xml}");
+    assert!(xml.contains(r#"<Grasp name="Grasp" _uid="4""#), "{xml}");
 }

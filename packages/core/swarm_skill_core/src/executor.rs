@@ -20,7 +20,7 @@ use crate::cooperation::{Cooperation, CooperationConfig, Leave, Phase, Timing, T
 use crate::errand::{Errands, Order};
 use crate::leaves::{self, Behaviour, Context, Failure, Progress};
 use crate::link::Link;
-use crate::message::Standing;
+use crate::message::{Report, Standing};
 use crate::motion::{MotionLimits, Mover, Slew};
 use crate::policy::NamedPolicy;
 use crate::role_io::{RoleInputs, RoleOutputs};
@@ -313,6 +313,11 @@ impl RoleExecutor {
     /// The resources that are leased, with the tokens that go with their use.
     pub fn tokens(&self) -> impl Iterator<Item = (&str, Token)> {
         self.cooperation.tokens()
+    }
+
+    /// What this role tells the others: its place in phases, meetings and queues.
+    pub fn report(&self) -> &Report {
+        self.cooperation.own_report()
     }
 
     /// Who was refused last, and why: a stale leader, a second player of a role, a stranger.

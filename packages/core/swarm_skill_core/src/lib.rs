@@ -2,6 +2,8 @@
 //!
 //! Deliberately absent: ROS, clocks, threads, files, ONNX. Time is an argument, a policy is a trait.
 //!
+//! New here? [`first_skill`] makes a skill for two arms from an empty folder.
+//!
 //! # Vocabulary
 //!
 //! - *skill*: behaviour trees for the roles leader, follower and spotter, policies, and a safety envelope.
@@ -42,6 +44,8 @@ mod cooperation;
 mod deploy;
 mod errand;
 mod executor;
+#[doc = include_str!("../doc/first_skill.md")]
+pub mod first_skill {}
 mod golden;
 mod insertion;
 mod join;

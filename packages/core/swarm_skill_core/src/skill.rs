@@ -121,12 +121,14 @@ pub trait Material {
     /// Loads a policy and checks it against its golden vectors.
     fn load_policy(&self, onnx: &[u8], golden: &GoldenVectors) -> Result<Arc<Mutex<dyn Policy>>, String>;
 
-    /// Loads a policy that answers with chunks, checks that it has this shape, and checks it against its golden vectors.
+    /// Loads a policy that answers with chunks, checks that it has this shape, and checks it against its golden vectors. `deadline` is
+    /// what an answer may take; who asks judges it.
     fn load_chunked(
         &self,
         onnx: &[u8],
         shape: &ModelShape,
         golden: &GoldenVectors,
+        deadline: Duration,
     ) -> Result<Box<dyn PolicyRunner>, String>;
 }
 
@@ -378,8 +380,9 @@ fn load_chunked(
         vec![SkillProblem::StatisticsUnreadable { name: name.to_owned(), path: path(), source }]
     })?;
     let shape = shape_of(chunked, dof);
-    let runner = load(name, entry, material, |onnx, golden| material.load_chunked(onnx, &shape, golden))
-        .map_err(|problem| vec![problem])?;
+    let made =
+        |onnx: &[u8], golden: &GoldenVectors| material.load_chunked(onnx, &shape, golden, deadline_of(entry));
+    let runner = load(name, entry, material, made).map_err(|problem| vec![problem])?;
     let policy = ChunkedPolicy::new(chunked.clone(), dof, &statistics, runner).map_err(|problems| {
         let problem = |source| SkillProblem::Statistics { name: name.to_owned(), path: path(), source };
         problems.into_iter().map(problem).collect::<Vec<_>>()
@@ -388,7 +391,11 @@ fn load_chunked(
 }
 
 fn named(name: &str, entry: &PolicyEntry, kind: PolicyKind) -> NamedPolicy {
-    NamedPolicy { name: name.to_owned(), deadline: Duration::from_micros(entry.deadline_us.into()), kind }
+    NamedPolicy { name: name.to_owned(), deadline: deadline_of(entry), kind }
+}
+
+fn deadline_of(entry: &PolicyEntry) -> Duration {
+    Duration::from_micros(entry.deadline_us.into())
 }
 
 /// Reads the files of a policy, and makes it.
@@ -439,6 +446,7 @@ mod tests {
             _: &[u8],
             _: &ModelShape,
             _: &GoldenVectors,
+            _: Duration,
         ) -> Result<Box<dyn PolicyRunner>, String> {
             Err("there are no policies here".into())
         }

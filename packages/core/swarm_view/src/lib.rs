@@ -83,22 +83,32 @@ impl Activity {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Barrier {
-    /// The phase behind it.
+    /// The phase behind it, or the name of a barrier that is none of a phase's.
     pub phase: String,
     /// Roles that do not stand at it yet.
     pub waits_for: Vec<String>,
 }
 
-/// Who may use what only one role at a time may.
+/// Who may use what only one role at a time may. Resources that nobody asks for are not listed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LeaseView {
     pub resource: String,
     /// Empty if nobody holds it.
     pub holder: String,
-    /// Fencing token of the present holder.
+    /// The holder's fencing token is this number in this `epoch`: of two tokens the one of the later epoch is the newer, within an
+    /// epoch the greater number. Both are 0 while nobody holds it.
     pub token: u64,
+    pub epoch: u64,
+    /// Roles that have asked for it, the next one first.
     pub waiting: Vec<String>,
+}
+
+impl LeaseView {
+    /// The fencing token as one word, `epoch.number`; empty while nobody holds it.
+    pub fn token_text(&self) -> String {
+        if self.holder.is_empty() { String::new() } else { format!("{}.{}", self.epoch, self.token) }
+    }
 }
 
 /// What the safety monitor said last.
@@ -163,16 +173,26 @@ impl RoleView {
     }
 }
 
-/// Says of each role that stands at a barrier for whom it waits. `at[i]` is the phase at whose barrier role `i` stands.
-pub fn fill_barriers(roles: &mut [RoleView], at: &[Option<String>]) {
-    for (index, phase) in at.iter().enumerate() {
-        let Some(phase) = phase else { continue };
+/// A barrier that a role stands at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    pub name: String,
+    /// Roles that meet there; empty for all.
+    pub roles: Vec<String>,
+}
+
+/// Says of each role that stands at a barrier for whom it waits. `at[i]` is the barrier that role `i` stands at.
+pub fn fill_barriers(roles: &mut [RoleView], at: &[Option<&Place>]) {
+    for (index, place) in at.iter().enumerate() {
+        let Some(Place { name, roles: meeting }) = place else { continue };
         let absent = roles.iter().zip(at).enumerate().filter(|(other, (role, stands_at))| {
-            *other != index && stands_at.as_ref() != Some(phase) && role.phase != *phase
+            let is_meant = meeting.is_empty() || meeting.contains(&role.role);
+            let is_there = stands_at.is_some_and(|place| place.name == *name) || role.phase == *name;
+            *other != index && is_meant && !is_there
         });
         let waits_for = absent.map(|(_, (role, _))| role.role.clone()).collect();
         if let Some(role) = roles.get_mut(index) {
-            role.barrier = Some(Barrier { phase: phase.clone(), waits_for });
+            role.barrier = Some(Barrier { phase: name.clone(), waits_for });
         }
     }
 }
@@ -193,14 +213,29 @@ mod tests {
     #[test]
     fn a_barrier_names_the_roles_that_are_neither_at_it_nor_behind_it() {
         let mut roles = [role("leader", "fetch"), role("follower", "fetch"), role("spotter", "mate")];
-        let at = [Some("mate".to_owned()), None, None];
-        fill_barriers(&mut roles, &at);
+        let mate = Place { name: "mate".into(), ..Place::default() };
+        fill_barriers(&mut roles, &[Some(&mate), None, None]);
         let barrier = roles[0].barrier.clone().unwrap();
         assert_eq!((barrier.phase.as_str(), barrier.waits_for), ("mate", vec!["follower".to_owned()]));
         assert_eq!(roles[1].barrier, None);
-        let both = [Some("mate".to_owned()), Some("mate".to_owned()), None];
-        fill_barriers(&mut roles, &both);
+        fill_barriers(&mut roles, &[Some(&mate), Some(&mate), None]);
         assert_eq!(roles[0].barrier.clone().unwrap().waits_for, [""; 0]);
+    }
+
+    #[test]
+    fn a_barrier_of_some_roles_waits_for_none_of_the_others() {
+        let mut roles = [role("leader", "fetch"), role("follower", "fetch"), role("spotter", "fetch")];
+        let scan = Place { name: "scanned".into(), roles: vec!["leader".into(), "spotter".into()] };
+        fill_barriers(&mut roles, &[Some(&scan), None, None]);
+        assert_eq!(roles[0].barrier.clone().unwrap().waits_for, ["spotter"]);
+    }
+
+    #[test]
+    fn a_token_is_shown_while_somebody_holds_it() {
+        let mut lease = LeaseView { token: 7, epoch: 3, holder: "follower".into(), ..LeaseView::default() };
+        assert_eq!(lease.token_text(), "3.7");
+        lease.holder.clear();
+        assert_eq!(lease.token_text(), "");
     }
 
     #[test]

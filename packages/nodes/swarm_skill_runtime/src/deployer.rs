@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use semver::Version;
 use swarm_artifact::{ArtifactId, EntryPath, Intent, Trust};
-use swarm_base::ErrorChain;
+use swarm_base::{Duration, ErrorChain};
 use swarm_metrics::Metrics;
 use swarm_onnx::{Lengths, OnnxChunks, OnnxPolicy, OnnxRuntime, Provider, ThreadedRunner};
 use swarm_skill_core::{
@@ -16,7 +16,7 @@ use swarm_skill_core::{
 };
 use swarm_store::{Object, Store};
 
-use crate::counted::Counted;
+use crate::counted::{Counted, CountedRunner};
 use crate::robots::Robots;
 
 /// A skill that is in force: what the next run uses.
@@ -308,12 +308,13 @@ impl Material for Files<'_> {
         onnx: &[u8],
         shape: &ModelShape,
         golden: &GoldenVectors,
+        deadline: Duration,
     ) -> Result<Box<dyn PolicyRunner>, String> {
         let model = OnnxChunks::load(self.runtime()?, onnx, shape.clone(), golden)
             .map_err(|error| error.to_string())?;
         let runner = ThreadedRunner::start(model)
             .map_err(|error| format!("cannot start a thread for the policy: {error}"))?;
-        Ok(Box::new(runner))
+        Ok(Box::new(CountedRunner::new(runner, deadline, Arc::clone(self.metrics))))
     }
 }
 

@@ -10,7 +10,7 @@
 //! | [`beside`] | compares a version that waits with the run in progress | no |
 //! | [`world`] | the latest measurements | no |
 //! | [`engine`] | goals, run, commands | no |
-//! | [`counted`] | a policy whose inferences are counted | no |
+//! | [`counted`] | policies whose inferences are counted | no |
 //! | [`live`] | what is shown of all this while it runs | no |
 //! | [`messages`] | conversions | yes |
 //! | [`role_link`] | reports of roles on different hosts | yes |

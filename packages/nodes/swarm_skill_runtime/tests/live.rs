@@ -15,7 +15,7 @@ use swarm_skill_runtime::engine::{Engine, GoalSink, GoalUpdate};
 use swarm_skill_runtime::live::{Live, Ports, Seen};
 use swarm_skill_runtime::robots::Robots;
 use swarm_skill_runtime::world::{Safety, World};
-use swarm_view::{Activity, Against, CellView, RobotView};
+use swarm_view::{Activity, Against, CellView, LeaseView, RobotView};
 use swarm_watch::Client;
 
 const TICK: Duration = Duration::from_millis(10);
@@ -39,10 +39,13 @@ struct Cell {
 
 impl Cell {
     fn new(ports: &Ports) -> Self {
+        Self::with(ports, &SkillFolder::default())
+    }
+
+    fn with(ports: &Ports, skill: &SkillFolder) -> Self {
         let bench = Bench::new();
         let deployer = bench.deployer();
-        let skill =
-            deployer.carry_out(&bench.order("1.0.0", &SkillFolder::default()), &Around::default()).unwrap();
+        let skill = deployer.carry_out(&bench.order("1.0.0", skill), &Around::default()).unwrap();
         let (robots, metrics) = (bench.robots(), Arc::new(Metrics::new()));
         let away = |spec: &swarm_skill_core::RoleSpec| {
             let mut q = spec.home;
@@ -90,6 +93,27 @@ impl Cell {
     }
 }
 
+impl Cell {
+    /// Runs the skill once; gives the views of it, from the first before it to the one in which it has ended.
+    fn views_of_a_run(&mut self, foxglove: u16) -> Vec<CellView> {
+        let address = format!("127.0.0.1:{foxglove}");
+        let mut client = Client::connect(&address, std::time::Duration::from_mins(1)).unwrap();
+        let mut views: Vec<CellView> = Vec::new();
+        let wait = std::time::Duration::from_millis(4);
+        while views.is_empty() {
+            self.turn();
+            views.extend(client.next(wait).unwrap());
+        }
+        let goal = Goal { role: None, trace_id: "t1".into(), patience: Duration::from_millis(1_000) };
+        self.engine.ask(&goal, Some(&self.skill), None, Box::new(Nobody), self.now);
+        while !views.last().is_some_and(|view| view.run == "t1" && !view.running) {
+            self.turn();
+            views.extend(client.next(wait).unwrap());
+        }
+        views
+    }
+}
+
 /// Ports that nobody listens on: eight in a row, the last two for views and metrics. Tests that run side by side look in different
 /// places.
 fn free_ports(from: u16) -> Ports {
@@ -103,20 +127,7 @@ fn a_run_is_shown_while_it_runs_and_counted_when_it_has_ended() {
     let ports = free_ports(21_000);
     let mut cell = Cell::new(&ports);
     assert_eq!(cell.live.missing(), [""; 0]);
-    let address = format!("127.0.0.1:{}", ports.foxglove);
-    let mut client = Client::connect(&address, std::time::Duration::from_mins(1)).unwrap();
-    let mut views: Vec<CellView> = Vec::new();
-    let wait = std::time::Duration::from_millis(4);
-    while views.is_empty() {
-        cell.turn();
-        views.extend(client.next(wait).unwrap());
-    }
-    let goal = Goal { role: None, trace_id: "t1".into(), patience: Duration::from_millis(1_000) };
-    cell.engine.ask(&goal, Some(&cell.skill), None, Box::new(Nobody), cell.now);
-    while !views.last().is_some_and(|view| view.run == "t1" && !view.running) {
-        cell.turn();
-        views.extend(client.next(wait).unwrap());
-    }
+    let views = cell.views_of_a_run(ports.foxglove);
     assert_eq!(views[0].skill, "assembly@1.0.0");
     let running: Vec<&CellView> = views.iter().filter(|view| view.running).collect();
     let leaves = running.iter().flat_map(|view| &view.roles).flat_map(|role| &role.leaves);
@@ -136,6 +147,36 @@ fn a_run_is_shown_while_it_runs_and_counted_when_it_has_ended() {
     for port in [ports.groot, ports.groot + 2, ports.groot + 4, ports.metrics] {
         TcpStream::connect(("127.0.0.1", port)).unwrap();
     }
+}
+
+/// Both go home with the bench to themselves: one waits until the other is there.
+#[test]
+fn a_lease_is_shown_with_its_holder_its_token_and_who_waits() {
+    let at_the_bench = |id: &str| {
+        format!(
+            r#"<root BTCPP_format="4"><BehaviorTree ID="{id}"><Sequence>
+                 <EnterPhase phase="home"/><Lease resource="bench"><MoveJoints/></Lease>
+               </Sequence></BehaviorTree></root>"#
+        )
+    };
+    let skill = SkillFolder {
+        leader: at_the_bench("Leader"),
+        follower: at_the_bench("Follower"),
+        ..SkillFolder::default()
+    };
+    let ports = free_ports(31_000);
+    let mut cell = Cell::with(&ports, &skill);
+    let views = cell.views_of_a_run(ports.foxglove);
+    let leases: Vec<&LeaseView> = views.iter().flat_map(|view| &view.leases).collect();
+    let first = leases.iter().find(|lease| !lease.waiting.is_empty() && !lease.holder.is_empty());
+    let first = first.unwrap_or_else(|| panic!("somebody has the bench while another waits: {leases:?}"));
+    let second = leases.iter().find(|lease| lease.holder == first.waiting[0]);
+    let second = second.unwrap_or_else(|| panic!("whoever waits gets it: {leases:?}"));
+    assert_eq!((first.resource.as_str(), second.resource.as_str()), ("bench", "bench"));
+    // Of tickets with the same number the leader's comes first.
+    let place = |lease: &LeaseView| (lease.epoch, lease.token, lease.holder != "leader");
+    assert!(first.epoch > 0 && place(first) < place(second), "tokens grow: {leases:?}");
+    assert!(views.last().unwrap().leases.is_empty(), "nothing is leased when the run is over");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::{Command, Output};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use swarm_foxglove::Server;
@@ -30,17 +30,18 @@ fn view() -> CellView {
 /// Runs `cell watch` beside a server that goes on showing the view.
 fn watch(options: &[&str]) -> Output {
     let server = Server::start_at(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), "test").unwrap();
-    let stop = AtomicBool::new(false);
+    let address = server.address().to_string();
+    let (done, output) = channel();
     std::thread::scope(|threads| {
-        threads.spawn(|| {
-            while !stop.load(Ordering::Relaxed) {
-                server.show(&view());
-                std::thread::sleep(Duration::from_millis(5));
+        threads.spawn(move || done.send(cell(&address, options)));
+        loop {
+            server.show(&view());
+            match output.recv_timeout(Duration::from_millis(5)) {
+                Ok(output) => return output,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => panic!("`cell watch` could not be run"),
             }
-        });
-        let output = cell(&server.address().to_string(), options);
-        stop.store(true, Ordering::Relaxed);
-        output
+        }
     })
 }
 

@@ -2,191 +2,50 @@
 //! and writes `target/evidence/NAME.json`.
 //!
 //! A workload gives `{"figures": {..}, "reference": {..}, "ratios": {..}}`: a program of the workspace writes it to the file
-//! that its last argument names, a ROS program prints it as its last line, and the demo's series of runs is measured by
-//! [`crate::demo::trials`]. `name`, `machine` and `commit` are added here.
+//! that its last argument names, a ROS program prints it as its last line, and the demo's series of runs are measured by
+//! [`crate::demo::trials`] and [`crate::demo::soak`]. `name`, `machine` and `commit` are added here.
+
+mod list;
+mod machine;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::compile::{self, Profile};
 use crate::demo::interrupt::Interrupt;
+use crate::demo::soak::{self, Soaked};
 use crate::demo::trials;
 use crate::error::{Error, IoContext, Result};
 use crate::layout::Layout;
 use crate::process::{output, run_logged};
 use crate::ros::RosEnv;
-use crate::ros::debian::{self, Need, REAL_TIME_TOOLS};
+use crate::ros::debian;
 use crate::ui::Task;
+use list::{EVIDENCES, Evidence, Oracle, Workload};
+use machine::{Machine, machine};
 
-/// Something that can be measured.
-#[derive(Debug)]
-struct Evidence {
-    name: &'static str,
-    about: &'static str,
-    workload: Workload,
+/// What the user chose.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// For how long a workload goes on that has no end of its own.
+    pub minutes: Option<f64>,
+    /// Instead of `target/evidence/NAME.json`.
+    pub out: Option<PathBuf>,
+    /// Of the programs that run in ROS. Others are always measured as released.
+    pub profile: Profile,
 }
-
-#[derive(Debug)]
-enum Workload {
-    /// An executable that needs no ROS; the output file follows `arguments`.
-    Program {
-        package: &'static str,
-        executable: &'static str,
-        arguments: &'static [&'static str],
-        oracle: Oracle,
-    },
-    /// An executable of a node package, run in a ROS domain of its own; its last line is the result.
-    RosProgram { executable: &'static str, arguments: &'static [&'static str], tools: &'static [Need] },
-    /// The demo's skill, over and over.
-    Trials,
-}
-
-/// What a program measures itself against.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Oracle {
-    Itself,
-    /// Packages of the Python that tests run with; `SWARM_TEST_PYTHON` names it to the program.
-    Python,
-}
-
-const EVIDENCES: &[Evidence] = &[
-    Evidence {
-        name: "demo",
-        about: "20 perturbed assemblies; emergency stops in motion; deploying and rolling back",
-        workload: Workload::Trials,
-    },
-    Evidence {
-        name: "artifact",
-        about: "bad artifacts refused; verification against plain SHA-256; memory against size",
-        workload: Workload::Program {
-            package: "swarm_cli",
-            executable: "cell",
-            arguments: &["evidence-artifact", "--out"],
-            oracle: Oracle::Itself,
-        },
-    },
-    Evidence {
-        name: "gate",
-        about: "a command's way through the safety gate against a bare echo node",
-        workload: Workload::RosProgram { executable: "gate_latency", arguments: &[], tools: &[] },
-    },
-    Evidence {
-        name: "swap",
-        about: "deployments and rollbacks beside a running skill, with kills at random moments",
-        workload: Workload::RosProgram { executable: "swap_evidence", arguments: &[], tools: &[] },
-    },
-    Evidence {
-        name: "safety-jitter",
-        about: "how late the deciding thread wakes, against cyclictest on the same CPU in the same seconds",
-        workload: Workload::RosProgram {
-            executable: "safety_evidence",
-            arguments: &["jitter"],
-            tools: &REAL_TIME_TOOLS,
-        },
-    },
-    Evidence {
-        name: "safety-estop",
-        about: "from a stop's message in the process to every permit withdrawn, against a bare eventfd",
-        workload: Workload::RosProgram { executable: "safety_evidence", arguments: &["estop"], tools: &[] },
-    },
-    Evidence {
-        name: "safety-purity",
-        about: "allocations, locks, page faults and system calls of the deciding thread",
-        workload: Workload::RosProgram { executable: "safety_evidence", arguments: &["purity"], tools: &[] },
-    },
-    Evidence {
-        name: "safety-cost",
-        about: "a verdict on three arms; forward kinematics and Jacobian against Pinocchio in C++",
-        workload: Workload::Program {
-            package: "swarm_cli",
-            executable: "cell",
-            arguments: &["evidence-kinematics", "--out"],
-            oracle: Oracle::Python,
-        },
-    },
-    Evidence {
-        name: "safety-proof",
-        about: "every history of inputs on the shipped decision; deliberate defects of it, all found",
-        workload: Workload::Program {
-            package: "swarm_safety_check",
-            executable: "safety_check",
-            arguments: &["proof", "--out"],
-            oracle: Oracle::Itself,
-        },
-    },
-    Evidence {
-        name: "safety-faults",
-        about: "faults injected into every arm of a running cell at random moments",
-        workload: Workload::Program {
-            package: "swarm_safety_check",
-            executable: "safety_check",
-            arguments: &["faults", "--out"],
-            oracle: Oracle::Itself,
-        },
-    },
-    Evidence {
-        name: "safety-availability",
-        about: "stops that nothing calls for in 100 h of simulated work; what slowing down for people costs",
-        workload: Workload::RosProgram { executable: "safety_availability", arguments: &[], tools: &[] },
-    },
-    Evidence {
-        name: "black-box",
-        about: "recordings tampered with, writers killed, every verdict derived again in another process",
-        workload: Workload::Program {
-            package: "swarm_cli",
-            executable: "cell",
-            arguments: &["evidence-black-box", "--out"],
-            oracle: Oracle::Itself,
-        },
-    },
-    Evidence {
-        name: "bt-oracle",
-        about: "random behaviour trees on BehaviorTree.CPP and here, every transition compared",
-        workload: Workload::Program {
-            package: "swarm_bt_evidence",
-            executable: "bt_evidence",
-            arguments: &["oracle", "--out"],
-            oracle: Oracle::Python,
-        },
-    },
-    Evidence {
-        name: "bt-speed",
-        about: "ticks, logs, scripts and loading of behaviour trees, in turns with BehaviorTree.CPP",
-        workload: Workload::Program {
-            package: "swarm_bt_evidence",
-            executable: "bt_evidence",
-            arguments: &["speed", "--out"],
-            oracle: Oracle::Python,
-        },
-    },
-    Evidence {
-        name: "bt-replay",
-        about: "random runs of behaviour trees recorded, killed and replayed bit for bit",
-        workload: Workload::Program {
-            package: "swarm_bt_evidence",
-            executable: "bt_evidence",
-            arguments: &["replay", "--out"],
-            oracle: Oracle::Itself,
-        },
-    },
-    Evidence {
-        name: "roles",
-        about: "the protocol between roles in a million episodes under faults, and every fate of every message",
-        workload: Workload::Program {
-            package: "swarm_role_check",
-            executable: "role_check",
-            arguments: &["proof", "--out"],
-            oracle: Oracle::Itself,
-        },
-    },
-];
 
 /// ROS domain in which nothing else is expected.
 const QUIET_DOMAIN: &str = "97";
+
+/// How long `soak` takes unless the user says otherwise, and what can be said, min.
+const SOAK_MINUTES: f64 = 30.0;
+const SOAK_RANGE_MINUTES: std::ops::RangeInclusive<f64> = 1.0..=10_080.0;
 
 /// Names to numbers.
 type Values = BTreeMap<String, f64>;
@@ -211,28 +70,19 @@ struct Report<'a> {
     commit: String,
 }
 
-#[derive(Debug, Serialize)]
-struct Machine {
-    cpu: String,
-    cores: usize,
-    memory_gib: f64,
-    os: String,
-    kernel: String,
-    real_time_kernel: bool,
-}
-
 /// Measures `name`.
-pub fn run(layout: &Layout, name: &str) -> Result<()> {
+pub fn run(layout: &Layout, name: &str, options: &Options) -> Result<()> {
     let Some(evidence) = EVIDENCES.iter().find(|evidence| evidence.name == name) else {
         let known: Vec<&str> = EVIDENCES.iter().map(|evidence| evidence.name).collect();
         return Err(Error::UnknownEvidence { asked: name.to_owned(), known: known.join(", ") });
     };
+    let time = time(evidence, options.minutes)?;
     let folder = layout.evidence();
     fs::create_dir_all(&folder).doing("create", &folder)?;
-    let measured = measure(layout, evidence, &folder)?;
+    let measured = measure(layout, evidence, &folder, time, options.profile)?;
     let report = Report { name, measured: &measured, machine: machine(), commit: commit(layout)? };
     print!("{}", table(&report));
-    let path = folder.join(format!("{name}.json"));
+    let path = options.out.clone().unwrap_or_else(|| folder.join(format!("{name}.json")));
     let text = serde_json::to_string_pretty(&report)
         .map_err(|error| Error::Malformed { path: path.clone(), problem: error.to_string() })?;
     fs::write(&path, text + "\n").doing("write", &path)?;
@@ -240,7 +90,27 @@ pub fn run(layout: &Layout, name: &str) -> Result<()> {
     Ok(())
 }
 
-fn measure(layout: &Layout, evidence: &Evidence, folder: &Path) -> Result<Measured> {
+/// For how long to measure.
+fn time(evidence: &Evidence, minutes: Option<f64>) -> Result<Duration> {
+    if !matches!(evidence.workload, Workload::Soak) && minutes.is_some() {
+        let name = evidence.name;
+        return Err(Error::Failed(format!("{name} takes as long as it takes; --minutes is for `soak`")));
+    }
+    let minutes = minutes.unwrap_or(SOAK_MINUTES);
+    if SOAK_RANGE_MINUTES.contains(&minutes) {
+        return Ok(Duration::from_secs_f64(minutes * 60.0));
+    }
+    let (least, most) = (SOAK_RANGE_MINUTES.start(), SOAK_RANGE_MINUTES.end());
+    Err(Error::Failed(format!("--minutes is {minutes}, expected {least} to {most}")))
+}
+
+fn measure(
+    layout: &Layout,
+    evidence: &Evidence,
+    folder: &Path,
+    time: Duration,
+    profile: Profile,
+) -> Result<Measured> {
     let (name, about) = (evidence.name, evidence.about);
     let log = folder.join(format!("{name}.log"));
     match evidence.workload {
@@ -264,7 +134,7 @@ fn measure(layout: &Layout, evidence: &Evidence, folder: &Path) -> Result<Measur
         Workload::RosProgram { executable, arguments, tools } => {
             debian::ensure(layout, tools)?;
             let ros = RosEnv::ready(layout)?;
-            let executables = compile::executables(layout, &ros, Profile::Release)?;
+            let executables = compile::executables(layout, &ros, profile)?;
             let task = Task::start(format!("measure {name}: {about}"));
             let mut command = Command::new(executables.join(executable));
             command.args(arguments);
@@ -281,11 +151,21 @@ fn measure(layout: &Layout, evidence: &Evidence, folder: &Path) -> Result<Measur
         Workload::Trials => {
             let interrupt = Interrupt::install().doing("listen for Ctrl-C in", layout.root())?;
             let ros = RosEnv::ready(layout)?;
-            let executables = compile::executables(layout, &ros, Profile::Release)?;
+            let executables = compile::executables(layout, &ros, profile)?;
             let task = Task::start(format!("measure {name}: {about}"));
             let figures = trials::measure(layout, &ros, &executables, interrupt, &task)?;
             task.done();
             Ok(Measured { figures, reference: Values::new(), ratios: Values::new() })
+        }
+        Workload::Soak => {
+            let interrupt = Interrupt::install().doing("listen for Ctrl-C in", layout.root())?;
+            let ros = RosEnv::ready(layout)?;
+            let executables = compile::executables(layout, &ros, profile)?;
+            let task = Task::start(format!("measure {name}: {about}"));
+            let Soaked { figures, reference } =
+                soak::measure(layout, &ros, &executables, interrupt, &task, time)?;
+            task.done();
+            Ok(Measured { figures, reference, ratios: Values::new() })
         }
     }
 }
@@ -317,33 +197,6 @@ fn number(value: f64) -> String {
     format!("{value:.*}", usize::try_from(3 - magnitude).unwrap_or(0))
 }
 
-impl std::fmt::Display for Machine {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let kind = if self.real_time_kernel { ", real-time" } else { "" };
-        let Self { cpu, cores, memory_gib, os, kernel, .. } = self;
-        write!(f, "{cores} cores of {cpu}, {memory_gib:.0} GiB, {os}, kernel {kernel}{kind}")
-    }
-}
-
-fn machine() -> Machine {
-    let text = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    let field = |text: &str, name: &str, separator: char| {
-        let line = text.lines().find(|line| line.starts_with(name));
-        line.and_then(|line| line.split_once(separator))
-            .map(|(_, value)| value.trim().trim_matches('"').to_owned())
-    };
-    let memory = field(&text("/proc/meminfo"), "MemTotal", ':').unwrap_or_default();
-    let kib: f64 = memory.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or(0.0);
-    Machine {
-        cpu: field(&text("/proc/cpuinfo"), "model name", ':').unwrap_or_else(|| "unknown".to_owned()),
-        cores: std::thread::available_parallelism().map_or(1, usize::from),
-        memory_gib: kib / f64::from(1 << 20),
-        os: field(&text("/etc/os-release"), "PRETTY_NAME", '=').unwrap_or_else(|| "unknown".to_owned()),
-        kernel: text("/proc/sys/kernel/osrelease").trim().to_owned(),
-        real_time_kernel: text("/sys/kernel/realtime").trim() == "1",
-    }
-}
-
 /// The commit that is measured; `-dirty` when tracked files differ from it.
 fn commit(layout: &Layout) -> Result<String> {
     let git = |arguments: &[&str]| {
@@ -361,12 +214,27 @@ fn commit(layout: &Layout) -> Result<String> {
 mod tests {
     use super::*;
 
+    fn with_minutes(name: &str, minutes: f64) -> Error {
+        let options = Options { minutes: Some(minutes), out: None, profile: Profile::Dev };
+        run(&Layout::at("/nowhere"), name, &options).unwrap_err()
+    }
+
+    #[test]
+    fn a_time_is_taken_where_it_means_something() {
+        let error = with_minutes("gate", 2.0).to_string();
+        assert_eq!(error, "gate takes as long as it takes; --minutes is for `soak`");
+        for minutes in [0.5, -1.0, f64::NAN, f64::INFINITY] {
+            let error = with_minutes("soak", minutes).to_string();
+            assert_eq!(error, format!("--minutes is {minutes}, expected 1 to 10080"));
+        }
+    }
+
     #[test]
     fn an_unknown_name_lists_the_known_ones() {
-        let error = run(&Layout::at("/nowhere"), "speed").unwrap_err();
+        let error = with_minutes("speed", 2.0);
         assert_eq!(
             error.to_string(),
-            "no evidence is called `speed`; there are: demo, artifact, gate, swap, safety-jitter, safety-estop, safety-purity, safety-cost, safety-proof, safety-faults, safety-availability, black-box, bt-oracle, bt-speed, bt-replay, roles"
+            "no evidence is called `speed`; there are: demo, soak, artifact, gate, swap, safety-jitter, safety-estop, safety-purity, safety-cost, safety-proof, safety-faults, safety-availability, black-box, bt-oracle, bt-speed, bt-replay, roles"
         );
     }
 

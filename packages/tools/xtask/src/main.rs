@@ -52,7 +52,18 @@ enum Task {
     /// Tell what this machine has and lacks, and the command that mends it
     Doctor,
     /// Measure a claimed figure beside its reference; writes target/evidence/NAME.json
-    Evidence { name: String },
+    Evidence {
+        name: String,
+        /// `soak` alone: for how long [default: 30]
+        #[arg(long)]
+        minutes: Option<f64>,
+        /// Write the figures into this file instead
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// Of what is measured in ROS; figures are claimed of release
+        #[arg(long, value_enum, default_value = "release")]
+        profile: Profile,
+    },
     /// Print the variables to build and run with: eval "$(cargo xtask env)"
     Env,
     /// For CMake: compile, and collect the executables of one node package
@@ -80,7 +91,7 @@ fn main() -> ExitCode {
 fn carry_out(layout: &Layout, task: &Task) -> anyhow::Result<ExitCode> {
     match task {
         Task::Demo { seed, view, profile } => {
-            let options = demo::Options { seed: *seed, profile: *profile, view: *view };
+            let options = demo::Options { seed: *seed, profile: *profile, view: *view, metrics_port: None };
             if !demo::run(layout, &options)? {
                 return Ok(ExitCode::FAILURE);
             }
@@ -117,7 +128,10 @@ fn carry_out(layout: &Layout, task: &Task) -> anyhow::Result<ExitCode> {
                 return Ok(ExitCode::FAILURE);
             }
         }
-        Task::Evidence { name } => evidence::run(layout, name)?,
+        Task::Evidence { name, minutes, out, profile } => {
+            let options = evidence::Options { minutes: *minutes, out: out.clone(), profile: *profile };
+            evidence::run(layout, name, &options)?;
+        }
         Task::Env => print!("{}", RosEnv::ready(layout)?.exports()),
         Task::StagePackage { profile, out, package, libraries } => {
             let ros = RosEnv::ready(layout)?;

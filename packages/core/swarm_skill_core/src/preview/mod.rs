@@ -225,7 +225,7 @@ fn note_phase(run: &Run, now: Time, phases: &mut Vec<(String, Duration)>) {
 fn leases(skill: &Skill) -> Vec<(Role, String)> {
     let mut leases = Vec::new();
     for spec in &skill.roles {
-        for node in spec.tree.nodes().iter().filter(|node| node.id == "Lease") {
+        for node in spec.tree.nodes().iter().filter(|node| node.id == "AcquireLease") {
             if let Some(resource) = spec.tree.literal(node.uid, "resource") {
                 leases.push((spec.role, resource.to_string()));
             }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use swarm_artifact::{EntryPath, SkillSource};
-use swarm_base::Role;
+use swarm_base::{Duration, Role};
 use swarm_safety_core::{Timing, Tolerances};
 use swarm_skill_core::{
     GoldenVectors, InlineRunner, Material, ModelShape, Policy, PolicyKind, PolicyRunner, Skill, cell_robots,
@@ -54,6 +54,7 @@ impl Material for Files {
         _: &[u8],
         shape: &ModelShape,
         _: &GoldenVectors,
+        _: Duration,
     ) -> Result<Box<dyn PolicyRunner>, String> {
         self.shapes.borrow_mut().push(shape.clone());
         Ok(Box::new(InlineRunner::new(Scripted { shape: shape.clone(), script: steady(0.0) }, 0)))

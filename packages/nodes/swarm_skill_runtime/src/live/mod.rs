@@ -5,6 +5,7 @@
 //! newer view follows in 50 ms. A server that cannot be started is reported and left out: no robot stands still because nobody can watch.
 
 mod display;
+mod leases;
 mod phases;
 mod trees;
 
@@ -18,7 +19,7 @@ use swarm_foxglove::{Camera, Server as FoxgloveServer};
 use swarm_groot::{Feed, Server as GrootServer};
 use swarm_metrics::{Metrics, RunEnd, Server as MetricsServer};
 use swarm_skill_core::{Activity, Outcome, RoleState, Run};
-use swarm_view::{CellView, RoleView};
+use swarm_view::{CellView, LeaseView, Place, RoleView};
 
 use crate::deployer::ActiveSkill;
 use crate::engine::{Turn, Watch};
@@ -63,6 +64,7 @@ pub struct Live {
     /// Of the present run, in the order of its roles.
     feeds: Vec<Feed>,
     trees: Vec<TreeView>,
+    leases: Vec<LeaseView>,
     phases: Phases,
     views: Option<SyncSender<Frame>>,
     display: Option<JoinHandle<()>>,
@@ -117,6 +119,7 @@ impl Live {
             groot,
             feeds: Vec::new(),
             trees: Vec::new(),
+            leases: Vec::new(),
             phases: Phases::default(),
             views,
             display,
@@ -162,7 +165,7 @@ impl Live {
             run: turn.trace_id.clone(),
             running: turn.running,
             roles: role_views(&turn.roles, &self.trees),
-            leases: Vec::new(),
+            leases: self.leases.clone(),
             safety: seen.safety,
         };
         // A full queue means a display that is behind: the next view is newer anyhow.
@@ -208,6 +211,7 @@ impl Watch for Live {
             self.feeds.push(feed);
             self.trees.push(TreeView::new(spec.role, &spec.tree));
         }
+        self.leases.clear();
         self.phases = Phases::new(now);
     }
 
@@ -221,13 +225,16 @@ impl Watch for Live {
             view.look(&spec.tree, state);
         }
         let phases: Vec<String> = run.role_states().into_iter().map(|role| role.phase).collect();
-        let barriers: Vec<Option<&str>> = self.trees.iter().map(TreeView::barrier).collect();
+        let barriers: Vec<Option<&str>> = self.trees.iter().map(TreeView::phase_barrier).collect();
+        self.leases = leases::of(run.executors());
         if let Some(entered) = self.phases.look(&phases, &barriers, now) {
             self.metrics.phase_entered(&entered.from, &entered.to, entered.took.to_std());
         }
     }
 
     fn ended(&mut self, skill: &ActiveSkill, outcome: &Outcome) {
+        // A role that was stopped may keep its ticket to the end; the resource goes with the run.
+        self.leases.clear();
         let end = match outcome {
             Outcome::Succeeded => RunEnd::Succeeded,
             Outcome::Aborted(_) => RunEnd::Aborted,
@@ -256,13 +263,10 @@ fn role_views(states: &[RoleState], trees: &[TreeView]) -> Vec<RoleView> {
         }
     };
     let mut views: Vec<RoleView> = states.iter().map(view).collect();
-    let at: Vec<Option<String>> = states
+    let at: Vec<Option<&Place>> = states
         .iter()
         .zip(&views)
-        .map(|(state, view)| {
-            let barrier = tree_of(state.role).filter(|_| view.is_engaged()).and_then(TreeView::barrier);
-            barrier.map(str::to_owned)
-        })
+        .map(|(state, view)| tree_of(state.role).filter(|_| view.is_engaged()).and_then(TreeView::barrier))
         .collect();
     swarm_view::fill_barriers(&mut views, &at);
     views

@@ -1,14 +1,22 @@
 //! Which leaves of a role's tree run now, and whether one of them stands at a barrier.
 
 use swarm_base::Role;
-use swarm_bt::{NodeStatus, State, Tree, Value};
+use swarm_bt::{NodeInfo, NodeStatus, State, Tree};
+use swarm_view::Place;
+
+/// A leaf at which a role stands until others have come.
+#[derive(Debug)]
+struct Barrier {
+    place: Place,
+    is_of_phase: bool,
+}
 
 /// One role's tree as it is shown.
 #[derive(Debug)]
 pub(super) struct TreeView {
     role: Role,
-    /// By uid - 1: the path that is shown, and for `EnterPhase` the phase.
-    nodes: Vec<(String, Option<String>)>,
+    /// By uid - 1: the path that is shown, and the barrier that it is, if it is one.
+    nodes: Vec<(String, Option<Barrier>)>,
     /// By uid - 1: the parent's uid.
     parents: Vec<Option<u16>>,
     /// uids of the nodes that run and have no child that does.
@@ -17,13 +25,7 @@ pub(super) struct TreeView {
 
 impl TreeView {
     pub(super) fn new(role: Role, tree: &Tree) -> Self {
-        let nodes = tree.nodes().iter().map(|node| {
-            let phase = match tree.literal(node.uid, "phase") {
-                Some(Value::Str(phase)) if node.id == "EnterPhase" => Some(phase.to_string()),
-                _ => None,
-            };
-            (node.path.clone(), phase)
-        });
+        let nodes = tree.nodes().iter().map(|node| (node.path.clone(), barrier(tree, node)));
         Self {
             role,
             nodes: nodes.collect(),
@@ -52,12 +54,35 @@ impl TreeView {
         self.running.iter().filter_map(|uid| Some(self.node(*uid)?.0.clone())).collect()
     }
 
-    /// The phase at whose barrier the role stands.
-    pub(super) fn barrier(&self) -> Option<&str> {
-        self.running.iter().find_map(|uid| self.node(*uid)?.1.as_deref())
+    /// The barrier that the role stands at.
+    pub(super) fn barrier(&self) -> Option<&Place> {
+        self.barriers().map(|barrier| &barrier.place).next()
     }
 
-    fn node(&self, uid: u16) -> Option<&(String, Option<String>)> {
+    /// The phase at whose barrier the role stands.
+    pub(super) fn phase_barrier(&self) -> Option<&str> {
+        self.barriers().find(|barrier| barrier.is_of_phase).map(|barrier| barrier.place.name.as_str())
+    }
+
+    fn barriers(&self) -> impl Iterator<Item = &Barrier> {
+        self.running.iter().filter_map(|uid| self.node(*uid)?.1.as_ref())
+    }
+
+    fn node(&self, uid: u16) -> Option<&(String, Option<Barrier>)> {
         self.nodes.get(usize::from(uid).checked_sub(1)?)
     }
+}
+
+/// A name or a list of roles that is taken from the blackboard is not known here.
+fn barrier(tree: &Tree, node: &NodeInfo) -> Option<Barrier> {
+    let text = |port: &str| tree.literal(node.uid, port).map(ToString::to_string);
+    let (name, roles) = match node.id.as_str() {
+        "EnterPhase" => (text("phase")?, String::new()),
+        "SafePoint" => (text("point")?, String::new()),
+        "Barrier" => (text("meeting")?, text("roles").unwrap_or_default()),
+        _ => return None,
+    };
+    let roles = roles.split(';').map(str::trim).filter(|role| !role.is_empty()).map(str::to_owned);
+    let place = Place { name, roles: roles.collect() };
+    Some(Barrier { place, is_of_phase: node.id != "Barrier" })
 }

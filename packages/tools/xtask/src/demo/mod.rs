@@ -17,6 +17,7 @@ pub mod programs;
 pub mod run_folder;
 pub mod session;
 pub mod skill;
+pub mod soak;
 pub mod supervisor;
 pub mod trials;
 
@@ -42,6 +43,8 @@ pub struct Options {
     pub profile: Profile,
     /// Write pictures of the run.
     pub view: bool,
+    /// Where the skill runtime serves its metrics, if not where the declaration says.
+    pub metrics_port: Option<u16>,
 }
 
 /// Runs the demo; true if the parts were assembled.

@@ -13,6 +13,11 @@ pub struct Execution {
 }
 
 impl Execution {
+    /// Whether there was a run at all; a goal that is refused takes no time.
+    pub fn has_run(&self) -> bool {
+        self.duration_s > 0.0
+    }
+
     pub fn succeeded(&self) -> bool {
         self.outcome == "succeeded"
     }
@@ -121,7 +126,7 @@ mod tests {
         }
         reader.follow(OUTPUT);
         let result = reader.result().unwrap();
-        assert!(result.succeeded());
+        assert!(result.succeeded() && result.has_run());
         assert_eq!(result.to_string(), "succeeded after 21.5 s: done");
         assert_eq!(reader.follow(OUTPUT), None);
     }

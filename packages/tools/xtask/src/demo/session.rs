@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use swarm_cell::CellConfig;
@@ -35,6 +35,9 @@ pub struct Session {
     supervisor: Supervisor,
     executables: PathBuf,
     permit: PermitTimeout,
+    /// By the names of their processes.
+    nodes: Vec<String>,
+    robots: Vec<String>,
     commands: u32,
 }
 
@@ -65,6 +68,8 @@ impl Session {
             run,
             materials,
             permit,
+            nodes: cell.nodes.iter().map(|node| node.name.clone()).collect(),
+            robots: cell.robots.iter().map(|robot| robot.name.clone()).collect(),
             commands: 0,
         };
         let parameters = session.run.path().join("parameters");
@@ -85,6 +90,30 @@ impl Session {
 
     pub fn permit(&self) -> PermitTimeout {
         self.permit
+    }
+
+    /// Every node that the declaration lists, and what was started beside them, with the ids of their processes.
+    pub fn processes(&self) -> Vec<(String, u32)> {
+        let process = |name: &String| Some((name.clone(), self.supervisor.pid(name)?));
+        self.nodes.iter().filter_map(process).collect()
+    }
+
+    /// Phases of the demo's skill.
+    pub fn phases(&self) -> Result<usize> {
+        self.materials.phases()
+    }
+
+    /// Starts a node that hears what the skill runtime hears, and does nothing; it counts among the [processes](Self::processes).
+    pub fn start_listener(&mut self, name: &str) -> Result<()> {
+        let program = Program {
+            name: name.to_owned(),
+            executable: self.executables.join("listener_node"),
+            arguments: self.robots.iter().map(OsString::from).collect(),
+            variables: BTreeMap::new(),
+        };
+        self.supervisor.start(program)?;
+        self.nodes.push(name.to_owned());
+        Ok(())
     }
 
     /// For those who want to see a node die.
@@ -134,6 +163,21 @@ impl Session {
     pub fn reset(&mut self) -> Result<()> {
         self.succeed("reset_safety", ["--by".into(), "demo".into(), "--timeout".into(), "60".into()])?;
         Ok(())
+    }
+
+    /// Resets the safety monitor as soon as it can be: on a machine that is busy for a moment it may be refused. Gives how often it was.
+    pub fn reset_patiently(&mut self) -> Result<u64> {
+        let deadline = Instant::now() + COMMAND_LIMIT;
+        let mut refused = 0;
+        loop {
+            match self.reset() {
+                Ok(()) => return Ok(refused),
+                Err(error) if self.supervisor.interrupt().is_asked() || Instant::now() > deadline => {
+                    return Err(error);
+                }
+                Err(_) => refused += 1,
+            }
+        }
     }
 
     /// Runs all roles of the skill; `show` hears how far it is.
@@ -216,6 +260,9 @@ impl Session {
         };
         let mut overrides: Overrides =
             cell.nodes.iter().map(|node| (node.name.clone(), of(node.simulation_only))).collect();
+        if let (Some(runtime), Some(port)) = (overrides.get_mut("skill_runtime"), options.metrics_port) {
+            runtime.insert("view.metrics_port".to_owned(), port.into());
+        }
         // A simulated arm hurts nobody: the gate may arm where the machine grants no real time, and says so in its status.
         if let Some(gate) = overrides.get_mut("safety_monitor") {
             gate.insert("degraded".to_owned(), true.into());

@@ -68,6 +68,16 @@ impl Materials {
         Ok(artifact)
     }
 
+    /// Phases of the skill, all of which every role enters: counted in the leader's tree, which names each once.
+    pub fn phases(&self) -> Result<usize> {
+        let tree = self.skill_source.join("trees/leader.xml");
+        let count = fs::read_to_string(&tree).doing("read", &tree)?.matches("<EnterPhase ").count();
+        if count == 0 {
+            return Err(Error::Malformed { path: tree, problem: "it enters no phase".to_owned() });
+        }
+        Ok(count)
+    }
+
     /// The shipped declaration, with the ceiling's time-outs as long as the permit's where the machine needs it.
     fn copy_declaration(&self, layout: &Layout, permit: PermitTimeout) -> Result<()> {
         let own = self.folder.join("config");

@@ -7,14 +7,17 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use swarm_bt::{Direction, LeafKind, LeafModel, NodeInfo, PortType, Tree};
+use crate::{Direction, LeafKind, LeafModel, NodeInfo, PortType, Tree};
 
-/// The whole document.
-pub fn document(tree: &Tree) -> String {
+/// A loaded tree as one document of XML, for viewers and logs: every SubTree expanded, in the form of BehaviorTree.CPP's
+/// `WriteTreeToXML` with metadata. Nodes carry `_uid`, SubTrees `_fullpath`.
+pub fn tree_xml(tree: &Tree) -> String {
     let mut out = format!("<root BTCPP_format=\"4\" main_tree_to_execute=\"{}\">\n", escape(tree.main()));
     let mut children = vec![Vec::new(); tree.nodes().len() + 1];
     for node in tree.nodes() {
-        children[usize::from(node.parent.unwrap_or(0))].push(node);
+        if let Some(siblings) = children.get_mut(usize::from(node.parent.unwrap_or(0))) {
+            siblings.push(node);
+        }
     }
     let writer = Writer { children };
     let trees = tree.nodes().iter().filter(|node| node.is_subtree);
@@ -32,11 +35,15 @@ struct Writer<'a> {
     children: Vec<Vec<&'a NodeInfo>>,
 }
 
-impl Writer<'_> {
+impl<'a> Writer<'a> {
+    fn children(&self, uid: u16) -> &[&'a NodeInfo] {
+        self.children.get(usize::from(uid)).map_or(&[], Vec::as_slice)
+    }
+
     /// A tree whose root is the child of the node `below`.
     fn tree(&self, out: &mut String, id: &str, path: &str, below: u16) {
         let _ = writeln!(out, "  <BehaviorTree ID=\"{}\" _fullpath=\"{}\">", escape(id), escape(path));
-        for root in &self.children[usize::from(below)] {
+        for root in self.children(below) {
             self.node(out, root, 2);
         }
         out.push_str("  </BehaviorTree>\n");
@@ -54,7 +61,7 @@ impl Writer<'_> {
         for (name, text) in node.attributes.iter().filter(|(name, _)| !is_metadata(name)) {
             let _ = write!(out, " {name}=\"{}\"", escape(text));
         }
-        let children = &self.children[usize::from(node.uid)];
+        let children = self.children(node.uid);
         if node.is_subtree || children.is_empty() {
             out.push_str("/>\n");
             return;

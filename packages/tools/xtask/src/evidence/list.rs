@@ -1,0 +1,174 @@
+//! What can be measured, and by whom.
+
+use crate::ros::debian::{Need, REAL_TIME_TOOLS};
+
+/// Something that can be measured.
+#[derive(Debug)]
+pub(super) struct Evidence {
+    pub(super) name: &'static str,
+    pub(super) about: &'static str,
+    pub(super) workload: Workload,
+}
+
+#[derive(Debug)]
+pub(super) enum Workload {
+    /// An executable that needs no ROS; the output file follows `arguments`.
+    Program {
+        package: &'static str,
+        executable: &'static str,
+        arguments: &'static [&'static str],
+        oracle: Oracle,
+    },
+    /// An executable of a node package, run in a ROS domain of its own; its last line is the result.
+    RosProgram { executable: &'static str, arguments: &'static [&'static str], tools: &'static [Need] },
+    /// The demo's skill, over many seeds.
+    Trials,
+    /// The demo's skill, back to back for a while.
+    Soak,
+}
+
+/// What a program measures itself against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Oracle {
+    Itself,
+    /// Packages of the Python that tests run with; `SWARM_TEST_PYTHON` names it to the program.
+    Python,
+}
+
+/// In the order in which they are listed.
+pub(super) const EVIDENCES: &[Evidence] = &[
+    Evidence {
+        name: "demo",
+        about: "20 perturbed assemblies; emergency stops in motion; deploying and rolling back",
+        workload: Workload::Trials,
+    },
+    Evidence {
+        name: "soak",
+        about: "the demo's skill back to back: growth of memory beside an idle listener, missed barriers, overruns",
+        workload: Workload::Soak,
+    },
+    Evidence {
+        name: "artifact",
+        about: "bad artifacts refused; verification against plain SHA-256; memory against size",
+        workload: Workload::Program {
+            package: "swarm_cli",
+            executable: "cell",
+            arguments: &["evidence-artifact", "--out"],
+            oracle: Oracle::Itself,
+        },
+    },
+    Evidence {
+        name: "gate",
+        about: "a command's way through the safety gate against a bare echo node",
+        workload: Workload::RosProgram { executable: "gate_latency", arguments: &[], tools: &[] },
+    },
+    Evidence {
+        name: "swap",
+        about: "deployments and rollbacks beside a running skill, with kills at random moments",
+        workload: Workload::RosProgram { executable: "swap_evidence", arguments: &[], tools: &[] },
+    },
+    Evidence {
+        name: "safety-jitter",
+        about: "how late the deciding thread wakes, against cyclictest on the same CPU in the same seconds",
+        workload: Workload::RosProgram {
+            executable: "safety_evidence",
+            arguments: &["jitter"],
+            tools: &REAL_TIME_TOOLS,
+        },
+    },
+    Evidence {
+        name: "safety-estop",
+        about: "from a stop's message in the process to every permit withdrawn, against a bare eventfd",
+        workload: Workload::RosProgram { executable: "safety_evidence", arguments: &["estop"], tools: &[] },
+    },
+    Evidence {
+        name: "safety-purity",
+        about: "allocations, locks, page faults and system calls of the deciding thread",
+        workload: Workload::RosProgram { executable: "safety_evidence", arguments: &["purity"], tools: &[] },
+    },
+    Evidence {
+        name: "safety-cost",
+        about: "a verdict on three arms; forward kinematics and Jacobian against Pinocchio in C++",
+        workload: Workload::Program {
+            package: "swarm_cli",
+            executable: "cell",
+            arguments: &["evidence-kinematics", "--out"],
+            oracle: Oracle::Python,
+        },
+    },
+    Evidence {
+        name: "safety-proof",
+        about: "every history of inputs on the shipped decision; deliberate defects of it, all found",
+        workload: Workload::Program {
+            package: "swarm_safety_check",
+            executable: "safety_check",
+            arguments: &["proof", "--out"],
+            oracle: Oracle::Itself,
+        },
+    },
+    Evidence {
+        name: "safety-faults",
+        about: "faults injected into every arm of a running cell at random moments",
+        workload: Workload::Program {
+            package: "swarm_safety_check",
+            executable: "safety_check",
+            arguments: &["faults", "--out"],
+            oracle: Oracle::Itself,
+        },
+    },
+    Evidence {
+        name: "safety-availability",
+        about: "stops that nothing calls for in 100 h of simulated work; what slowing down for people costs",
+        workload: Workload::RosProgram { executable: "safety_availability", arguments: &[], tools: &[] },
+    },
+    Evidence {
+        name: "black-box",
+        about: "recordings tampered with, writers killed, every verdict derived again in another process",
+        workload: Workload::Program {
+            package: "swarm_cli",
+            executable: "cell",
+            arguments: &["evidence-black-box", "--out"],
+            oracle: Oracle::Itself,
+        },
+    },
+    Evidence {
+        name: "bt-oracle",
+        about: "random behaviour trees on BehaviorTree.CPP and here, every transition compared",
+        workload: Workload::Program {
+            package: "swarm_bt_evidence",
+            executable: "bt_evidence",
+            arguments: &["oracle", "--out"],
+            oracle: Oracle::Python,
+        },
+    },
+    Evidence {
+        name: "bt-speed",
+        about: "ticks, logs, scripts and loading of behaviour trees, in turns with BehaviorTree.CPP",
+        workload: Workload::Program {
+            package: "swarm_bt_evidence",
+            executable: "bt_evidence",
+            arguments: &["speed", "--out"],
+            oracle: Oracle::Python,
+        },
+    },
+    Evidence {
+        name: "bt-replay",
+        about: "random runs of behaviour trees recorded, killed and replayed bit for bit",
+        workload: Workload::Program {
+            package: "swarm_bt_evidence",
+            executable: "bt_evidence",
+            arguments: &["replay", "--out"],
+            oracle: Oracle::Itself,
+        },
+    },
+    Evidence {
+        name: "roles",
+        about: "the protocol between roles in a million episodes under faults, and every fate of every message",
+        workload: Workload::Program {
+            package: "swarm_role_check",
+            executable: "role_check",
+            arguments: &["proof", "--out"],
+            oracle: Oracle::Itself,
+        },
+    },
+];
