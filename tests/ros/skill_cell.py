@@ -52,6 +52,7 @@ class SkillCell:
     def __init__(self, start, probe: Probe, folder, workshop):
         self.start, self.probe, self.workshop = start, probe, workshop
         self.config, self.store = patient_cell(folder), folder / "store"
+        self.runtime_parameters = {}
         self.client = ActionClient(probe.node, ExecuteSkill, "/skill_runtime/execute")
 
     def start_sim(self):
@@ -61,7 +62,7 @@ class SkillCell:
         self.monitor = self.start(MONITOR, parameters={**self._with_store(), **ON_ANY_MACHINE})
 
     def start_runtime(self):
-        self.runtime = self.start(RUNTIME, parameters={**self._with_store(), "peer_timeout_ms": 2000})
+        self.runtime = self.start(RUNTIME, parameters={**self._with_store(), "peer_timeout_ms": 2000, **self.runtime_parameters})
 
     def begin(self):
         self.start_sim()

@@ -29,7 +29,7 @@
 //! | entries | count (*n*); of each its place among the tree's slots (*n*), how often it was written (*n*), the last value |
 //! | call | one byte: 1 start, 2 running, 3 halt, 4 halting; 8 where it wrote; the answer times 16 (status, or 1 for a halt that is pending); uid (*n*); entries, where it wrote |
 //! | outcome | a status (0 RUNNING, 1 SUCCESS, 2 FAILURE, 3 SKIPPED; 0 of a halt), or 4 for an error |
-//! | recipe | documents: count, name and text of each; main tree (text, empty where the document says it); mode (1: 0 compat, 1 strict); leaves: count, and id, kind (0 action, 1 condition), ports; constants: count, and name and number (*z*) |
+//! | recipe | documents: count, name and text of each; main tree (text, empty where the document says it); mode (1: 0 compat, 1 strict); leaves: count, and id, kind (0 action, 1 condition), ports; constants: count, and name and number (*z*); 1 where leaves have a limit for stopping; that limit, ns (*n*) |
 //! | port | name; direction (0 in, 1 out, 2 both); type (0 any, 1 bool, 2 int, 3 float, 4 text, 5 vector); 1 where it has a default; default |
 //!
 //! What it does not hold: why a leaf answered as it did, and what an operator saw.

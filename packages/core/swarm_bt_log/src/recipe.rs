@@ -1,6 +1,7 @@
 //! What a tree is made from, so that a recording needs nothing but itself.
 
 use sha2::{Digest as _, Sha256};
+use swarm_base::Duration;
 use swarm_bt::{Direction, LeafKind, LeafModel, LoadErrors, Loader, Mode, PortType, Registry, Tree};
 
 use crate::wire::{Cursor, Malformed, put_number, put_signed, put_text};
@@ -16,6 +17,8 @@ pub struct Recipe {
     pub leaves: Vec<LeafModel>,
     /// Names that scripts read as numbers.
     pub constants: Vec<(String, i64)>,
+    /// How long a leaf may take to stop, see [`Loader::halt_timeout`].
+    pub halt_timeout: Option<Duration>,
 }
 
 impl Recipe {
@@ -27,6 +30,7 @@ impl Recipe {
             mode: Mode::default(),
             leaves: registry.leaves().to_vec(),
             constants: registry.constants().map(|(name, value)| (name.to_owned(), value)).collect(),
+            halt_timeout: None,
         }
     }
 
@@ -41,6 +45,9 @@ impl Recipe {
         }
         if let Some(id) = &self.main_tree {
             loader = loader.main_tree(id);
+        }
+        if let Some(timeout) = self.halt_timeout {
+            loader = loader.halt_timeout(timeout);
         }
         loader.load()
     }
@@ -78,6 +85,8 @@ impl Recipe {
             put_text(out, name);
             put_signed(out, *value);
         }
+        out.push(u8::from(self.halt_timeout.is_some()));
+        put_number(out, self.halt_timeout.unwrap_or_default().0);
     }
 
     pub(crate) fn take(from: &mut Cursor<'_>) -> Result<Self, Malformed> {
@@ -88,7 +97,16 @@ impl Recipe {
         let leaves: Result<Vec<_>, Malformed> = (0..from.count()?).map(|_| take_leaf(from)).collect();
         let constants: Result<Vec<_>, Malformed> =
             (0..from.count()?).map(|_| Ok((from.text()?.to_owned(), from.signed()?))).collect();
-        Ok(Recipe { documents: documents?, main_tree, mode, leaves: leaves?, constants: constants? })
+        let limited = from.byte()? != 0;
+        let halt_timeout = Some(Duration(from.number()?)).filter(|_| limited);
+        Ok(Recipe {
+            documents: documents?,
+            main_tree,
+            mode,
+            leaves: leaves?,
+            constants: constants?,
+            halt_timeout,
+        })
     }
 }
 

@@ -62,6 +62,7 @@ mod run;
 mod shadow;
 mod shared_board;
 mod skill;
+mod trees;
 mod twin;
 
 pub use check::{leaf_table, shared_entries};
@@ -93,7 +94,9 @@ pub use policy::{
     PolicyError, PolicyKind, PolicyRunner, QuestionId, Statistics, StatisticsProblem, StatisticsUnreadable,
     Untimed, contract as policy_contract, runner_contract, shape_of,
 };
-pub use preview::{Footprint, Limit, Margin, Place, Preview, PreviewRefusal, Scene, Swept, preview};
+pub use preview::{
+    Footprint, Limit, Margin, Place, Preview, PreviewRefusal, Scene, Swept, preview, preview_watched,
+};
 pub use robots::cell_robots;
 pub use role_io::{
     GripperSample, GripperTarget, JointSample, PartSighting, RoleInputs, RoleOutputs, WrenchSample,

@@ -1,7 +1,8 @@
 //! From the files of an artifact to a skill that can run in this cell, or to everything that is wrong with it.
 //!
 //! 1. Every role has a robot, of the group that the skill was made for.
-//! 2. Every tree loads, as its role has it ([`crate::project`]): known leaves, known ports, no cycle.
+//! 2. Every tree loads, as its role has it ([`crate::project`]), with what it includes from the artifact: known leaves, known
+//!    ports, no cycle.
 //! 3. All trees enter the same phases in the same order, so that no barrier waits for a role that never comes.
 //! 4. The static checker finds no error in the trees, alone and side by side ([`swarm_bt_check`]).
 //! 5. Every policy that a tree calls is the one that the manifest gives its role; it loads, agrees with its golden vectors, and has
@@ -17,23 +18,25 @@ use std::sync::{Arc, Mutex};
 
 use swarm_artifact::{ChunkedEntry, EntryPath, PolicyEntry, SkillSource};
 use swarm_base::{Duration, Role};
-use swarm_bt::{LoadErrors, Loader, Tree};
+use swarm_bt::{LoadErrors, Tree};
 use swarm_bt_check::{Code, Finding, Limits, Report, RoleTree, check};
+use swarm_bt_log::Recipe;
 use swarm_cell::PeripheralKind;
 use swarm_kinematics::{ArmModel, JointVector, Load};
 
 use crate::check::{leaf_table, shared_entries};
 use crate::cooperation::Phase;
-use crate::errand::{Peripherals, STOP_TIMEOUT, parse_content};
+use crate::errand::{Peripherals, parse_content};
 use crate::executor::RoleSpec;
 use crate::golden::{GoldenError, GoldenVectors};
-use crate::leaves::{phases, registry};
+use crate::leaves::phases;
 use crate::motion::MotionLimits;
 use crate::policy::{
     ChunkedPolicy, ModelShape, NamedPolicy, Policy, PolicyKind, PolicyRunner, Statistics, StatisticsProblem,
     StatisticsUnreadable, shape_of,
 };
-use crate::project::{EntryProblem, ProjectErrors, RoleDocument, check_entries, project};
+use crate::project::{EntryProblem, ProjectErrors};
+use crate::trees::{LoadedTree, load_trees};
 
 /// One robot of the cell, and the role that it plays.
 #[derive(Clone, Debug)]
@@ -58,6 +61,8 @@ pub struct Skill {
     pub phases: Vec<Phase>,
     /// What the static checker says of the trees: no errors, but maybe warnings, and how far it has looked.
     pub report: Report,
+    /// What each role's tree is made from, for recordings of runs.
+    pub recipes: BTreeMap<Role, Arc<Recipe>>,
 }
 
 /// Everything that is wrong with a skill; never empty.
@@ -141,7 +146,10 @@ impl Skill {
         material: &dyn Material,
     ) -> Result<Self, SkillProblems> {
         let mut problems = Vec::new();
-        let trees = load_trees(source, material, &mut problems);
+        let loaded = load_trees(source, material, &mut problems);
+        let recipes = loaded.iter().map(|(role, loaded)| (*role, Arc::clone(&loaded.recipe))).collect();
+        let trees: BTreeMap<Role, Arc<Tree>> =
+            loaded.into_iter().map(|(role, LoadedTree { tree, .. })| (role, tree)).collect();
         let phases = common_phases(&trees, &mut problems);
         let report = check_trees(&trees);
         // That the roles' phases differ has just been said.
@@ -184,59 +192,17 @@ impl Skill {
                 policy,
             });
         }
-        if problems.is_empty() { Ok(Self { roles, phases, report }) } else { Err(SkillProblems(problems)) }
+        if problems.is_empty() {
+            Ok(Self { roles, phases, report, recipes })
+        } else {
+            Err(SkillProblems(problems))
+        }
     }
 
     /// The roles of the skill.
     pub fn role_names(&self) -> Vec<Role> {
         self.roles.iter().map(|spec| spec.role).collect()
     }
-}
-
-fn load_trees(
-    source: &SkillSource,
-    material: &dyn Material,
-    problems: &mut Vec<SkillProblem>,
-) -> BTreeMap<Role, Arc<Tree>> {
-    let registry = registry();
-    let mut trees = BTreeMap::new();
-    let mut projected = Vec::new();
-    for (&role, entry) in &source.roles {
-        let text = material
-            .read(&entry.tree)
-            .and_then(|bytes| String::from_utf8(bytes).map_err(|error| error.to_string()));
-        let text = match text {
-            Ok(text) => text,
-            Err(reason) => {
-                problems.push(SkillProblem::Unreadable { path: entry.tree.clone(), reason });
-                continue;
-            }
-        };
-        match project(entry.tree.as_str(), &text, role) {
-            Ok(text) => projected.push((role, entry, text)),
-            Err(errors) => problems.push(SkillProblem::Projection { role, errors }),
-        }
-    }
-    for (role, entry, text) in &projected {
-        let loader = Loader::new(&registry).document(entry.tree.as_str(), text).main_tree(&entry.tree_id);
-        match loader.halt_timeout(STOP_TIMEOUT).load() {
-            Ok(tree) => {
-                trees.insert(*role, Arc::new(tree));
-            }
-            Err(errors) => problems.push(SkillProblem::Tree { role: *role, errors }),
-        }
-    }
-    let documents: Vec<RoleDocument<'_>> = projected
-        .iter()
-        .map(|(role, entry, text)| RoleDocument {
-            role: *role,
-            name: entry.tree.as_str(),
-            xml: text,
-            main_tree: &entry.tree_id,
-        })
-        .collect();
-    problems.extend(check_entries(&documents, &registry).into_iter().map(SkillProblem::Entry));
-    trees
 }
 
 fn check_trees(trees: &BTreeMap<Role, Arc<Tree>>) -> Report {
@@ -425,16 +391,14 @@ mod tests {
     const TREE: &str =
         r#"<root BTCPP_format="4"><BehaviorTree ID="Main"><EnterPhase phase="go"/></BehaviorTree></root>"#;
 
-    /// One tree for every path, and no policy.
-    struct Trees(&'static str);
+    /// Trees by their paths, the last for every other path; and no policy.
+    struct Trees<'a>(&'a [(&'a str, &'a str)]);
 
-    impl Material for Trees {
+    impl Material for Trees<'_> {
         fn read(&self, path: &EntryPath) -> Result<Vec<u8>, String> {
-            if path.as_str().rsplit('.').next() == Some("xml") {
-                Ok(self.0.into())
-            } else {
-                Err("it is not there".into())
-            }
+            let known = self.0.iter().find(|(name, _)| *name == path.as_str());
+            let any = self.0.last().filter(|(name, _)| *name == "*" && path.as_str().ends_with("xml"));
+            known.or(any).map(|(_, text)| (*text).into()).ok_or_else(|| "it is not there".into())
         }
 
         fn load_policy(&self, _: &[u8], _: &GoldenVectors) -> Result<Arc<Mutex<dyn Policy>>, String> {
@@ -461,7 +425,8 @@ mod tests {
              policies:\n  see: {file: see.onnx, golden: see.json, deadline_us: 2000}\n",
         )
         .unwrap();
-        let problems = Skill::assemble(&source, &BTreeMap::new(), &Vec::new(), &Trees(TREE)).unwrap_err();
+        let problems =
+            Skill::assemble(&source, &BTreeMap::new(), &Vec::new(), &Trees(&[("*", TREE)])).unwrap_err();
         let texts: Vec<String> = problems.0.iter().map(ToString::to_string).collect();
         assert_eq!(texts.len(), 4, "{texts:?}");
         assert!(texts[0].starts_with("the tree of role spotter: b.xml"), "{}", texts[0]);
@@ -480,11 +445,66 @@ mod tests {
              \x20 leader: {tree: a.xml, tree_id: Main, robot_group: ur5e}\n",
         )
         .unwrap();
-        let problems = Skill::assemble(&source, &BTreeMap::new(), &Vec::new(), &Trees(FOR_EVER)).unwrap_err();
+        let problems =
+            Skill::assemble(&source, &BTreeMap::new(), &Vec::new(), &Trees(&[("*", FOR_EVER)])).unwrap_err();
         let text = problems.0[0].to_string();
         assert!(
             text.starts_with("the trees do not pass the check: a.xml:2: error BT302 (role leader) at Retry"),
             "{text}"
         );
+    }
+    /// What a leader whose tree is `trees/a.xml` is refused for, apart from the robot that there is none of.
+    fn refused_for(files: &[(&str, &str)]) -> Vec<String> {
+        let source = SkillSource::parse(
+            "schema_version: 1\nskill_id: s\nversion: 1.0.0\nenvelope: e.yaml\nroles:\n\
+             \x20 leader: {tree: trees/a.xml, tree_id: Main, robot_group: ur5e}\n",
+        )
+        .unwrap();
+        let problems = Skill::assemble(&source, &BTreeMap::new(), &Vec::new(), &Trees(files)).unwrap_err().0;
+        let texts = problems.iter().map(ToString::to_string);
+        texts.filter(|text| !text.starts_with("role leader has no robot")).collect()
+    }
+
+    fn including(path: &str) -> String {
+        format!(
+            r#"<root BTCPP_format="4"><include {path}/><BehaviorTree ID="Main"><SubTree ID="Go"/></BehaviorTree></root>"#
+        )
+    }
+
+    #[test]
+    fn a_tree_has_what_it_includes_from_the_artifact_written_for_its_role() {
+        let library = r#"<root BTCPP_format="4"><include path="more/out.xml"/><BehaviorTree ID="Go">
+            <Sequence><EnterPhase phase="go"/><SubTree ID="Out" role="leader"/><SubTree ID="In" role="spotter"/></Sequence>
+            </BehaviorTree></root>"#;
+        let out = r#"<root BTCPP_format="4"><BehaviorTree ID="Out"><Sleep msec="10"/></BehaviorTree></root>"#;
+        let main = including(r#"path="../lib/go.xml""#);
+        let files = [("trees/a.xml", &*main), ("lib/go.xml", library), ("lib/more/out.xml", out)];
+        // Of the tree `In` there is nothing; it is not for the leader.
+        assert_eq!(refused_for(&files), [""; 0]);
+        assert_eq!(
+            refused_for(&files[..2]),
+            [
+                r#"the tree of role leader: lib/go.xml:1:24: <include path="more/out.xml">: cannot read 'lib/more/out.xml': it is not there"#
+            ]
+        );
+    }
+
+    #[test]
+    fn an_include_that_leaves_the_artifact_is_refused() {
+        let outside =
+            r#"<root BTCPP_format="4"><BehaviorTree ID="Go"><EnterPhase phase="go"/></BehaviorTree></root>"#;
+        for (path, expected) in [
+            (r#"path="../../go.xml""#, "the path leaves the place that holds the tree"),
+            (r#"path="/etc/go.xml""#, "the path leaves the place that holds the tree"),
+            (
+                r#"ros_pkg="lib" path="go.xml""#,
+                "cannot read 'package://lib/go.xml': it is in the ROS package lib, and nothing outside of the artifact is signed",
+            ),
+            (r#"path=".hidden.xml""#, "cannot read 'trees/.hidden.xml': 'trees/.hidden.xml' has the segment"),
+        ] {
+            // Whatever is asked for would be there.
+            let refusal = refused_for(&[("trees/a.xml", &including(path)), ("*", outside)]);
+            assert!(refusal.first().is_some_and(|text| text.contains(expected)), "{path}: {refusal:?}");
+        }
     }
 }

@@ -2,20 +2,21 @@
 //!
 //! Every goal is accepted, and one that cannot be carried out is aborted at once with the reason in its result: a refused goal has no
 //! words in ROS 2. A cancel is accepted at once as well; its result comes when the arms stand. All of it happens on the spin thread; the
-//! control loop talks to a goal through a channel.
+//! control loop talks to a goal through a channel, and so does the thread of a preview.
 
 use std::sync::Arc;
 
 use futures::channel::mpsc;
 use futures::stream::{FuturesUnordered, Stream, StreamExt as _};
 use r2r::swarm_msgs::action::ExecuteSkill;
-use swarm_base::Role;
+use swarm_base::{Role, Shutdown};
 use swarm_ros::{NodeShell, ShellError};
-use swarm_skill_core::{Goal, Outcome, RoleState};
+use swarm_skill_core::{Goal, RoleState};
 
 use crate::engine::{Finished, GoalSink, GoalUpdate};
-use crate::messages;
+use crate::messages::{self, SUCCEEDED};
 use crate::node::Shared;
+use crate::rehearsal::Rehearsed;
 
 const ACTION: &str = "/skill_runtime/execute";
 
@@ -54,23 +55,26 @@ async fn serve_goal(request: Request, shared: Arc<Shared>) {
         }
     };
     let (sender, mut updates) = mpsc::unbounded();
-    let role = ask(&goal.goal, &shared, sender);
+    let wish = if goal.goal.preview {
+        preview(&goal.goal, &shared, sender)
+    } else {
+        ask(&goal.goal, &shared, sender)
+    };
     let mut cancels = cancels.fuse();
     let mut canceled = false;
     loop {
         futures::select! {
             update = updates.next() => match update {
-                Some(GoalUpdate::Feedback(roles)) => {
+                Some(Update::Progress(roles)) => {
                     // A feedback that cannot be sent is replaced by the next one.
-                    let _ = goal.publish_feedback(feedback(role, &roles));
+                    let _ = goal.publish_feedback(feedback(wish.role(), &roles));
                 }
-                Some(GoalUpdate::Finished(finished)) => {
-                    let result = result(&finished);
-                    let sent = match finished.outcome {
+                Some(Update::Result(result)) => {
+                    let sent = match result.outcome {
                         // r2r lets go of a goal's state once its cancel has been accepted; only `cancel` can end it then.
                         _ if canceled => goal.cancel(result),
-                        Outcome::Succeeded => goal.succeed(result),
-                        Outcome::Aborted(_) | Outcome::Canceled(_) => goal.abort(result),
+                        SUCCEEDED => goal.succeed(result),
+                        _ => goal.abort(result),
                     };
                     if let Err(error) = sent {
                         tracing::warn!("the result of a goal could not be sent: {error}");
@@ -82,18 +86,58 @@ async fn serve_goal(request: Request, shared: Arc<Shared>) {
             cancel = cancels.next() => if let Some(cancel) = cancel {
                 cancel.accept();
                 canceled = true;
-                shared.cancel(role, "canceled by the operator");
+                match &wish {
+                    Wish::Run(role) => shared.cancel(*role, "canceled by the operator"),
+                    Wish::Preview(stop) => stop.request(),
+                }
             },
         }
     }
 }
 
-/// Hands a goal to the control loop; gives its role, `None` for all of them.
-fn ask(
-    goal: &ExecuteSkill::Goal,
-    shared: &Shared,
-    sender: mpsc::UnboundedSender<GoalUpdate>,
-) -> Option<Role> {
+/// What a goal has asked for, and what ends it.
+enum Wish {
+    /// Of one role, `None` for all of them.
+    Run(Option<Role>),
+    Preview(Shutdown),
+}
+
+impl Wish {
+    fn role(&self) -> Option<Role> {
+        match self {
+            Self::Run(role) => *role,
+            Self::Preview(_) => None,
+        }
+    }
+}
+
+/// What a goal is to say.
+enum Update {
+    Progress(Vec<RoleState>),
+    Result(ExecuteSkill::Result),
+}
+
+/// Has the skill previewed.
+fn preview(goal: &ExecuteSkill::Goal, shared: &Arc<Shared>, sender: mpsc::UnboundedSender<Update>) -> Wish {
+    let stop = Shutdown::new();
+    let trace_id = goal.trace_id.clone();
+    let told = sender.clone();
+    let tell = move |rehearsed| {
+        let update = match rehearsed {
+            Rehearsed::Progress(roles) => Update::Progress(roles),
+            Rehearsed::Done(result) => Update::Result(messages::preview(result, &trace_id)),
+        };
+        // A goal whose task is gone needs no update.
+        let _ = told.unbounded_send(update);
+    };
+    if let Err(refusal) = shared.preview(&goal.skill_id, stop.clone(), tell) {
+        let _ = sender.unbounded_send(Update::Result(messages::preview(Err(refusal), &goal.trace_id)));
+    }
+    Wish::Preview(stop)
+}
+
+/// Hands a goal to the control loop.
+fn ask(goal: &ExecuteSkill::Goal, shared: &Shared, sender: mpsc::UnboundedSender<Update>) -> Wish {
     let sink = Box::new(Sink(sender));
     let role = match goal.role.as_str() {
         "" => Ok(None),
@@ -106,13 +150,17 @@ fn ask(
     let patience = swarm_base::Duration::from_secs_f64(goal.join_timeout);
     let wish = Goal { role, trace_id: goal.trace_id.clone(), patience };
     shared.ask(wish, &goal.skill_id, mistake, sink);
-    role
+    Wish::Run(role)
 }
 
-struct Sink(mpsc::UnboundedSender<GoalUpdate>);
+struct Sink(mpsc::UnboundedSender<Update>);
 
 impl GoalSink for Sink {
     fn update(&self, update: GoalUpdate) {
+        let update = match update {
+            GoalUpdate::Feedback(roles) => Update::Progress(roles),
+            GoalUpdate::Finished(finished) => Update::Result(result(&finished)),
+        };
         // A goal whose task is gone needs no update.
         let _ = self.0.unbounded_send(update);
     }
@@ -139,5 +187,6 @@ fn result(finished: &Finished) -> ExecuteSkill::Result {
         message,
         trace_id: finished.trace_id.clone(),
         duration: finished.duration.as_secs_f64(),
+        ..ExecuteSkill::Result::default()
     }
 }

@@ -8,8 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use semver::Version;
 use swarm_artifact::{ArtifactId, EntryPath, Intent, Trust};
 use swarm_base::{Duration, ErrorChain};
+use swarm_bt_check::{Finding, Severity};
 use swarm_metrics::Metrics;
-use swarm_onnx::{Lengths, OnnxChunks, OnnxPolicy, OnnxRuntime, Provider, ThreadedRunner};
+use swarm_onnx::{Lengths, OnnxChunks, OnnxPolicy, OnnxRuntime, Provider, ThreadedRunner, VirtualTime};
+use swarm_safety_core::Config;
 use swarm_skill_core::{
     ACTION_LEN, Busy, Deployment, GoldenVectors, Material, ModelShape, Next, OBSERVATION_LEN, Peripherals,
     Policy, PolicyRunner, Request, Skill, Step,
@@ -237,13 +239,12 @@ impl Deployer {
     fn check(&self, object: &Object) -> Result<ActiveSkill, String> {
         let source = &object.manifest().skill;
         let material = Files { object, places: &self.places, metrics: &self.metrics };
-        let envelope = material.read(&source.envelope)?;
-        let robots = self
-            .robots
-            .under(&String::from_utf8_lossy(&envelope), swarm_store::unix_now())
-            .map_err(|error| format!("{}: {error}", source.envelope))?;
+        let robots = self.robots.by_role(&self.limits(object)?);
         let skill = Skill::assemble(source, &robots, &*self.peripherals, &material)
             .map_err(|problems| problems.to_string())?;
+        for finding in warnings(&skill).take(MOST_WARNINGS) {
+            tracing::warn!("{} {}: {finding}", source.skill_id, source.version);
+        }
         Ok(ActiveSkill {
             skill_id: source.skill_id.to_string(),
             version: source.version.clone(),
@@ -251,6 +252,30 @@ impl Deployer {
             skill,
             beside: None,
         })
+    }
+
+    /// The cell's limits tightened by the envelope of an artifact.
+    fn limits(&self, object: &Object) -> Result<Config, String> {
+        let path = &object.manifest().skill.envelope;
+        let envelope = read_entry(object, path)?;
+        self.robots
+            .under(&String::from_utf8_lossy(&envelope), swarm_store::unix_now())
+            .map_err(|error| format!("{path}: {error}"))
+    }
+
+    /// The skill in force once more, for a preview, with the limits that it runs under: its policies answer in no time there, and are not
+    /// those that a run asks.
+    pub fn rehearsal(&self, active: &ActiveSkill) -> Result<(Skill, Config), String> {
+        let object = self.store()?.object(active.artifact, &self.trust()?);
+        let object = object.map_err(|error| ErrorChain(&error).to_string())?;
+        let limits = self.limits(&object)?;
+        let material = VirtualTime {
+            read: |path: &EntryPath| read_entry(&object, path),
+            library: Some(self.places.onnx_runtime.clone()),
+        };
+        let robots = self.robots.by_role(&limits);
+        let skill = Skill::assemble(&object.manifest().skill, &robots, &*self.peripherals, &material);
+        Ok((skill.map_err(|problems| problems.to_string())?, limits))
     }
 
     fn flip(&self, order: &Order, object: &Object) -> Result<u64, String> {
@@ -284,6 +309,18 @@ impl Deployer {
     }
 }
 
+/// Warnings about a skill that are logged and shown at most; `cell bt check` shows all of them.
+pub const MOST_WARNINGS: usize = 10;
+
+/// What the static checker warns of, in the trees of a skill that it lets pass.
+pub fn warnings(skill: &Skill) -> impl Iterator<Item = &Finding> {
+    skill.report.findings.iter().filter(|finding| finding.severity == Severity::Warning)
+}
+
+fn read_entry(object: &Object, path: &EntryPath) -> Result<Vec<u8>, String> {
+    std::fs::read(object.path(path)).map_err(|error| error.to_string())
+}
+
 /// The files of an artifact in the store, and ONNX Runtime for its policies.
 struct Files<'a> {
     object: &'a Object,
@@ -293,7 +330,7 @@ struct Files<'a> {
 
 impl Material for Files<'_> {
     fn read(&self, path: &EntryPath) -> Result<Vec<u8>, String> {
-        std::fs::read(self.object.path(path)).map_err(|error| error.to_string())
+        read_entry(self.object, path)
     }
 
     fn load_policy(&self, onnx: &[u8], golden: &GoldenVectors) -> Result<Arc<Mutex<dyn Policy>>, String> {

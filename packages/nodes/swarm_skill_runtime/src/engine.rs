@@ -18,8 +18,12 @@ use swarm_skill_core::{
 
 use crate::beside::Telling;
 use crate::deployer::ActiveSkill;
+use crate::recordings::{self, Recordings};
 use crate::robots::Robots;
 use crate::world::World;
+
+/// Said to whoever asks for a skill where there is none.
+pub const NOTHING_DEPLOYED: &str = "no skill is deployed; use /skill_runtime/deploy";
 
 /// What a goal is told.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,6 +94,7 @@ pub struct Engine {
     /// and nobody takes an old command for a new one.
     sequence: u64,
     last_feedback: Time,
+    recordings: Option<Recordings>,
 }
 
 struct Waiting {
@@ -140,7 +145,13 @@ impl Engine {
             run_epoch: 0,
             sequence: swarm_store::unix_now().unsigned_abs() * 1_000,
             last_feedback: Time::ZERO,
+            recordings: None,
         }
+    }
+
+    /// Records its runs; `None` ends that, and waits until what has been recorded is on the disk.
+    pub fn record(&mut self, recordings: Option<Recordings>) {
+        self.recordings = recordings;
     }
 
     /// Trace id of the run in progress.
@@ -164,7 +175,7 @@ impl Engine {
     ) {
         let result = match (refusal, skill, self.run_in_progress()) {
             (Some(reason), ..) => Err(reason),
-            (_, None, _) => Err("no skill is deployed; use /skill_runtime/deploy".into()),
+            (_, None, _) => Err(NOTHING_DEPLOYED.into()),
             (_, _, Some(run)) => Err(format!("run {run} is in progress; cancel it or wait for its end")),
             (_, Some(skill), None) => {
                 self.join.ask(goal, &skill.skill.role_names(), now).map_err(|error| error.to_string())
@@ -260,6 +271,7 @@ impl Engine {
             alarm: running.new_alarm(),
         };
         if let RunState::Ended(outcome) = state {
+            recordings::finish(&mut running.run);
             running.finish(&outcome, &turn, now);
             watch.ended(&running.skill, &outcome);
             self.last = (turn.trace_id.clone(), turn.roles.clone());
@@ -384,7 +396,11 @@ impl Engine {
             phases: skill.skill.phases.clone(),
             timing: self.timing,
         };
-        Run::new(skill.skill.roles.clone(), identity, links, safety_epoch, now)
+        let run = Run::new(skill.skill.roles.clone(), identity, links, safety_epoch, now);
+        match &self.recordings {
+            Some(recordings) => recordings.record(run, &skill.skill),
+            None => run,
+        }
     }
 
     /// Unique on this machine: the time of day and a number.

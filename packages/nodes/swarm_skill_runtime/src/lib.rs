@@ -11,6 +11,8 @@
 //! | [`world`] | the latest measurements | no |
 //! | [`engine`] | goals, run, commands | no |
 //! | [`counted`] | policies whose inferences are counted | no |
+//! | [`recordings`] | a recording of every role of every run | no |
+//! | [`rehearsal`] | previews of the skill in force | no |
 //! | [`live`] | what is shown of all this while it runs | no |
 //! | [`messages`] | conversions | yes |
 //! | [`role_link`] | reports of roles on different hosts | yes |
@@ -29,6 +31,8 @@ pub mod live;
 pub mod messages;
 pub mod node;
 pub mod peripherals;
+pub mod recordings;
+pub mod rehearsal;
 pub mod robots;
 pub mod role_link;
 pub mod world;

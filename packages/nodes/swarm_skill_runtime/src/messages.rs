@@ -1,9 +1,13 @@
 //! Messages to values and back.
 
 use nalgebra::{Isometry3, Quaternion, Translation3, UnitQuaternion};
-use r2r::geometry_msgs::msg::{Pose, Wrench};
-use r2r::swarm_msgs::msg::{RobotSafety, RoleState as RoleStateMsg, SafetyStatus};
-use swarm_skill_core::{Activity, Outcome, RoleState};
+use r2r::geometry_msgs::msg::{Point, Pose, Wrench};
+use r2r::swarm_msgs::action::ExecuteSkill;
+use r2r::swarm_msgs::msg::{
+    EnvelopeMargin, LeasedResource, RobotSafety, RoleState as RoleStateMsg, SafetyStatus, SweptVolume,
+};
+use swarm_base::Role;
+use swarm_skill_core::{Activity, Footprint, Margin, Outcome, Preview, RoleState};
 use swarm_view::{Against, RobotView, SafetyView};
 
 use crate::world::Safety;
@@ -73,12 +77,74 @@ pub fn role_state(state: &RoleState) -> RoleStateMsg {
     }
 }
 
+/// Outcomes of `ExecuteSkill.action`.
+pub const SUCCEEDED: u8 = 0;
+const ABORTED: u8 = 1;
+const CANCELED: u8 = 2;
+
 /// The outcome's constant of `ExecuteSkill.action`, and its message.
 pub fn outcome(outcome: &Outcome) -> (u8, String) {
     match outcome {
-        Outcome::Succeeded => (0, String::new()),
-        Outcome::Aborted(reason) => (1, reason.clone()),
-        Outcome::Canceled(reason) => (2, reason.clone()),
+        Outcome::Succeeded => (SUCCEEDED, String::new()),
+        Outcome::Aborted(reason) => (ABORTED, reason.clone()),
+        Outcome::Canceled(reason) => (CANCELED, reason.clone()),
+    }
+}
+
+/// The result of a goal that asked for a preview. One that breaks the envelope is aborted with the place where it does.
+pub fn preview(preview: Result<Preview, String>, trace_id: &str) -> ExecuteSkill::Result {
+    let trace_id = trace_id.to_owned();
+    let preview = match preview {
+        Ok(preview) => preview,
+        Err(message) => {
+            return ExecuteSkill::Result { outcome: ABORTED, message, trace_id, ..Default::default() };
+        }
+    };
+    let (outcome, message) = match (&preview.outcome, preview.verdict()) {
+        (Outcome::Canceled(reason), _) => (CANCELED, reason.clone()),
+        (_, Ok(())) => (SUCCEEDED, String::new()),
+        (_, Err(refusal)) => (ABORTED, refusal.to_string()),
+    };
+    let leased = |(role, resource): &(Role, String)| LeasedResource {
+        role: role.to_string(),
+        resource: resource.clone(),
+    };
+    ExecuteSkill::Result {
+        outcome,
+        message,
+        trace_id,
+        duration: preview.duration.as_secs_f64(),
+        swept: preview.arms.iter().map(swept_volume).collect(),
+        leases: preview.leases.iter().map(leased).collect(),
+        margins: preview.margins.iter().map(envelope_margin).collect(),
+    }
+}
+
+fn swept_volume(arm: &Footprint) -> SweptVolume {
+    let point = |[x, y, z]: [f64; 3]| Point { x, y, z };
+    SweptVolume {
+        role: arm.role.to_string(),
+        robot: arm.robot.clone(),
+        voxel: arm.swept.voxel_m,
+        volume: arm.swept.volume_m3,
+        min: point(arm.swept.min_m),
+        max: point(arm.swept.max_m),
+    }
+}
+
+fn envelope_margin(margin: &Margin) -> EnvelopeMargin {
+    EnvelopeMargin {
+        limit: margin.limit.name().to_owned(),
+        robot: margin.robot.clone(),
+        against: margin.with.clone().unwrap_or_default(),
+        unit: margin.limit.unit().to_owned(),
+        value: margin.value,
+        allowed: margin.allowed,
+        margin: margin.margin(),
+        at: margin.place.at.as_secs_f64(),
+        role: margin.place.role.to_string(),
+        phase: margin.place.phase.clone(),
+        node: margin.place.node.clone(),
     }
 }
 

@@ -3,7 +3,9 @@
 //! - spin thread: takes messages into the [`World`] (`listen`), serves the action;
 //! - control thread: one [`Engine::turn`] every 10 ms, publishes what it says (`publish`), shows it ([`crate::live`]);
 //! - a thread per deployment service (`serve`): they wait for disk, ONNX Runtime and safety monitor;
-//! - keeper thread: after a restart, of this node or of the safety monitor, brings what is deployed into force again.
+//! - a thread while a preview is computed ([`crate::rehearsal`]);
+//! - keeper thread: after a restart, of this node or of the safety monitor, brings what is deployed into force again; says what
+//!   goes wrong with the recordings of runs.
 //!
 //! The last two and the control loop are in `control`; what all of them share is in `shared`.
 
@@ -11,6 +13,7 @@ mod control;
 mod listen;
 mod parameters;
 mod publish;
+mod recording;
 mod serve;
 mod shared;
 mod view;
@@ -28,10 +31,13 @@ use crate::deployer::Deployer;
 use crate::engine::Engine;
 use crate::live::Live;
 use crate::peripherals::{Declared, RosPeripherals};
+use crate::recordings::Recordings;
+use crate::rehearsal::Rehearsals;
 use crate::robots::Robots;
 use crate::world::World;
 use parameters::Parameters;
 use publish::Publishers;
+use recording::RecordingParameters;
 pub use shared::Shared;
 use view::ViewParameters;
 
@@ -40,6 +46,7 @@ pub fn run() -> anyhow::Result<()> {
     let mut shell = NodeShell::create("skill_runtime")?;
     let cell = CellFile::from_parameter(&shell)?;
     let parameters = Parameters::declare(&shell, &cell);
+    let recording = RecordingParameters::declare(&shell);
     let view = ViewParameters::declare(&shell);
     shell.check_parameters()?;
 
@@ -51,6 +58,8 @@ pub fn run() -> anyhow::Result<()> {
         .node()
         .create_client::<LoadEnvelope::Service>("/safety_monitor/load_envelope", qos::SERVICE)
         .context("cannot make a client of /safety_monitor/load_envelope")?;
+    let recordings = recording.start()?;
+    let health = recordings.as_ref().map(Recordings::health);
     let metrics = Arc::new(Metrics::new());
     let peripherals = &cell.config.peripherals;
     let declared = Declared::load(peripherals)?;
@@ -58,9 +67,11 @@ pub fn run() -> anyhow::Result<()> {
         clock: MonotonicClock::new(),
         world: Mutex::new(World::new(&robots)),
         engine: Mutex::new(Engine::new(Arc::clone(&robots), parameters.timing())),
+        robots: Arc::clone(&robots),
         deployer: Deployer::new(places, Arc::clone(&robots))
             .counting_in(Arc::clone(&metrics))
             .asking(Arc::new(declared.clone())),
+        rehearsals: Rehearsals::default(),
         stopped: Mutex::default(),
         metrics: Arc::clone(&metrics),
         last_good: Mutex::default(),
@@ -70,10 +81,13 @@ pub fn run() -> anyhow::Result<()> {
         envelopes: Mutex::new(envelopes),
     });
 
+    shared.engine().record(recordings);
+
     listen::listen(&mut shell, &shared, &robots)?;
     serve::serve(&mut shell, &shared)?;
     action::serve(&mut shell, Arc::clone(&shared))?;
     serve::report(&shell, &shared);
+    recording::report(&shell, health.clone());
     let live = Live::start(&view.ports(), &view.cameras(), metrics, Arc::clone(&robots));
     view::report(&shell, &live);
     view::show_cameras(&mut shell, &view.cameras(), &live)?;
@@ -89,13 +103,15 @@ pub fn run() -> anyhow::Result<()> {
     })?;
     let keeper = spawn("keeper", {
         let (shared, shutdown) = (Arc::clone(&shared), shutdown.clone());
-        move || control::keep(&shared, &shutdown)
+        move || control::keep(&shared, health.as_ref(), &shutdown)
     })?;
-    let result = shell.spin_managed(Runtime { shared });
+    let result = shell.spin_managed(Runtime { shared: Arc::clone(&shared) });
     shutdown.request();
     // A panic of a thread has been printed by then.
     let _ = control.join();
     let _ = keeper.join();
+    // What has been recorded goes to the disk.
+    shared.engine().record(None);
     Ok(result?)
 }
 

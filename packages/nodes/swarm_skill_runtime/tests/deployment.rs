@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use common::{Around, Bench, REPOSITORY, SkillFolder};
 use semver::Version;
-use swarm_skill_runtime::deployer::{Deployer, Order};
+use swarm_skill_runtime::deployer::{Deployer, Order, warnings};
 
 /// A runtime in which version 1.0.0 is in force.
 fn deployed(bench: &Bench) -> Deployer {
@@ -107,6 +107,58 @@ fn a_cycle_of_subtrees_is_named() {
         "{refusal}"
     );
     assert!(refusal.ends_with("; nothing is deployed"), "{refusal}");
+}
+
+/// An artifact whose leader includes what `path` names.
+fn including(path: &str) -> SkillFolder {
+    let leader = format!(
+        r#"<root BTCPP_format="4"><include path="{path}"/><BehaviorTree ID="Leader"><Sequence>
+             <EnterPhase phase="home"/><SubTree ID="Home"/></Sequence></BehaviorTree></root>"#
+    );
+    let library =
+        r#"<root BTCPP_format="4"><BehaviorTree ID="Home"><MoveJoints/></BehaviorTree></root>"#.to_owned();
+    SkillFolder { leader, library: Some(library), ..SkillFolder::default() }
+}
+
+#[test]
+fn a_tree_is_deployed_with_what_it_includes_from_its_artifact() {
+    let bench = Bench::new();
+    let order = bench.order("1.0.0", &including("lib/home.xml"));
+    let active = bench.deployer().carry_out(&order, &Around::default()).unwrap();
+    let ids: Vec<&str> = active.skill.roles[0].tree.nodes().iter().map(|node| &*node.id).collect();
+    assert_eq!(ids, ["Sequence", "EnterPhase", "SubTree", "MoveJoints"]);
+}
+
+#[test]
+fn an_include_that_leaves_the_artifact_is_refused() {
+    let bench = Bench::new();
+    let deployer = deployed(&bench);
+    // It is there, two folders above the artifact's trees in the store; and it would do.
+    fs::write(bench.path("home.xml"), including("").library.unwrap()).unwrap();
+    let outside = bench.path("home.xml").display().to_string();
+    for (number, path) in ["../../home.xml", "../../../../home.xml", &outside].into_iter().enumerate() {
+        let order = bench.order(&format!("2.0.{number}"), &including(path));
+        let refusal = deployer.carry_out(&order, &Around::default()).unwrap_err();
+        let expected = format!(
+            "the tree of role leader: trees/leader.xml:1:24: <include path=\"{path}\">: the path leaves the place that holds the \
+             tree; only relative paths below it are read; assembly 1.0.0 stays deployed"
+        );
+        assert_eq!(refusal, expected);
+    }
+}
+
+#[test]
+fn what_the_static_check_warns_of_goes_with_the_deployed_skill() {
+    let bench = Bench::new();
+    let leader = r#"<root BTCPP_format="4"><BehaviorTree ID="Leader"><Sequence><EnterPhase phase="home"/>
+        <Fallback><AlwaysSuccess/><MoveJoints/></Fallback></Sequence></BehaviorTree></root>"#;
+    let files = SkillFolder { leader: leader.into(), ..SkillFolder::default() };
+    let active = bench.deployer().carry_out(&bench.order("1.0.0", &files), &Around::default()).unwrap();
+    let found: Vec<String> = warnings(&active.skill).map(ToString::to_string).collect();
+    let [warning] = &found[..] else { panic!("{found:?}") };
+    assert!(warning.starts_with("trees/leader.xml:2: warning BT201 (role leader) at "), "{warning}");
+    let active = deployed(&Bench::new()).active().unwrap();
+    assert_eq!(warnings(&active.skill).count(), 0);
 }
 
 /// A policy has to be ONNX, of the right size, and to agree with its golden vectors.

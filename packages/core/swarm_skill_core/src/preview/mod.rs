@@ -4,7 +4,8 @@
 //!
 //! The trees, the motions and the roles' protocol are those of a run; only the cell is another, a [`Twin`]: arms follow perfectly, parts
 //! are where they are seen, fingers that close hold. So a preview knows how long a skill takes, which space its arms use, and how near
-//! they come to the limits of the envelope in force. It does not know contact, nor what the gate slows down. Policies are asked as in a
+//! they come to the limits of the envelope in force. It does not know contact, nor what the gate slows down. Peripherals do what they are
+//! asked at once and answer with nothing, and no topic says anything. Policies are asked as in a
 //! run; with what they are asked through (a lock-step runner, a network that is given its time) is up to whoever assembled the skill.
 //!
 //! # Flow
@@ -17,15 +18,19 @@ mod margins;
 mod swept;
 
 use std::fmt;
+use std::ops::ControlFlow;
+use std::sync::Arc;
 
 pub use margins::{Limit, Margin};
 pub use swept::Swept;
 
+use serde_json::Value;
 use swarm_base::{Duration, Role, Time};
 use swarm_kinematics::JointVector;
 use swarm_safety_core::Config;
 
 use crate::cooperation::Timing;
+use crate::errand::{End, News, Order, Word};
 use crate::executor::{RoleSpec, RunIdentity};
 use crate::link::LocalLink;
 use crate::preview::margins::Margins;
@@ -106,6 +111,20 @@ const TICK: Duration = Duration::from_millis(10);
 /// # Errors
 /// Only if a role's robot is not in `config`; what is wrong with what the skill does is [`Preview::verdict`]'s.
 pub fn preview(skill: &Skill, config: &Config, scene: &Scene) -> Result<Preview, PreviewRefusal> {
+    preview_watched(skill, config, scene, &mut |_| ControlFlow::Continue(()))
+}
+
+/// As [`preview`], shown to `watch` after every tick. It may break it off with a reason: then the outcome is that it was canceled, and
+/// everything else is what there was until then.
+///
+/// # Errors
+/// As [`preview`].
+pub fn preview_watched(
+    skill: &Skill,
+    config: &Config,
+    scene: &Scene,
+    watch: &mut dyn FnMut(&Run) -> ControlFlow<String>,
+) -> Result<Preview, PreviewRefusal> {
     let robots: Vec<usize> = skill
         .roles
         .iter()
@@ -127,10 +146,16 @@ pub fn preview(skill: &Skill, config: &Config, scene: &Scene) -> Result<Preview,
     let mut now = Time::ZERO;
     // Nobody stops a preview.
     let safety = SafetyView { epoch: 1, permits_motion: true, state: "RUN".into() };
+    let mut words: Vec<(Role, Word)> = Vec::new();
     let outcome = loop {
         now = now + TICK;
-        let inputs: Vec<_> = (0..robots.len()).map(|index| twin.inputs(index, now)).collect();
+        let mut inputs: Vec<_> = (0..robots.len()).map(|index| twin.inputs(index, now)).collect();
+        for (spec, inputs) in skill.roles.iter().zip(&mut inputs) {
+            let own = words.iter().filter(|(role, _)| *role == spec.role);
+            inputs.words = own.map(|(_, word)| word.clone()).collect();
+        }
         let state = run.tick(&inputs, &safety, now).clone();
+        words = run.orders().filter_map(|(role, order)| Some((role, answer(order)?))).collect();
         let wishes: Vec<_> = run.outputs().map(|(_, wish)| *wish).collect();
         for (index, wish) in wishes.iter().enumerate() {
             twin.advance(index, wish, TICK.as_secs_f64());
@@ -140,6 +165,9 @@ pub fn preview(skill: &Skill, config: &Config, scene: &Scene) -> Result<Preview,
             space.mark(arm);
         }
         note_phase(&run, now, &mut phases);
+        if let ControlFlow::Break(reason) = watch(&run) {
+            break Outcome::Canceled(reason);
+        }
         match state {
             RunState::Ended(outcome) => break outcome,
             _ if now.since(Time::ZERO) >= scene.longest => {
@@ -210,6 +238,16 @@ fn begin(skill: &Skill) -> Run {
         timing: Timing::default(),
     };
     Run::new(skill.roles.clone(), identity, links, 1, Time::ZERO)
+}
+
+/// What a peripheral of the twin answers: it has done it.
+fn answer(order: &Order) -> Option<Word> {
+    let ended = |errand: u32, end| Some(Word { errand, news: News::Ended(end) });
+    match order {
+        Order::Begin { errand, .. } => ended(*errand, End::Succeeded(Arc::new(Value::Null))),
+        Order::Cancel { errand } => ended(*errand, End::Canceled),
+        Order::Publish { .. } => None,
+    }
 }
 
 fn note_phase(run: &Run, now: Time, phases: &mut Vec<(String, Duration)>) {

@@ -6,13 +6,12 @@ use roxmltree::{Document, Node};
 use swarm_base::Role;
 use swarm_bt::{Direction, Registry};
 
-/// A projected document.
+/// The projected documents of a role: its own, and those that it includes.
 #[derive(Clone, Copy, Debug)]
-pub struct RoleDocument<'a> {
+pub struct RoleDocuments<'a> {
     pub role: Role,
-    /// For messages.
-    pub name: &'a str,
-    pub xml: &'a str,
+    /// Names, for messages, and texts.
+    pub documents: &'a [(String, String)],
     pub main_tree: &'a str,
 }
 
@@ -32,17 +31,17 @@ pub struct EntryProblem {
 
 /// Refuses a read of a `role_...` entry that the reader's own tree never writes, but another role's does. Mentions in scripts count as
 /// reads unless they are assigned to.
-pub fn check_entries(documents: &[RoleDocument<'_>], registry: &Registry) -> Vec<EntryProblem> {
-    let uses: Vec<Uses> = documents.iter().map(|document| Uses::of(document, registry)).collect();
+pub fn check_entries(roles: &[RoleDocuments<'_>], registry: &Registry) -> Vec<EntryProblem> {
+    let uses: Vec<Uses> = roles.iter().map(|role| Uses::of(role, registry)).collect();
     let mut problems = Vec::new();
-    for (document, own) in documents.iter().zip(&uses) {
-        for (key, line) in own.reads.iter().filter(|(key, _)| !own.writes.contains(*key)) {
-            let writer = documents.iter().zip(&uses).find(|(_, other)| other.writes.contains(key));
+    for (reader, own) in roles.iter().zip(&uses) {
+        for (key, (document, line)) in own.reads.iter().filter(|(key, _)| !own.writes.contains(*key)) {
+            let writer = roles.iter().zip(&uses).find(|(_, other)| other.writes.contains(key));
             if let Some((writer, _)) = writer {
                 problems.push(EntryProblem {
-                    document: document.name.to_owned(),
+                    document: document.clone(),
                     line: *line,
-                    reader: document.role,
+                    reader: reader.role,
                     writer: writer.role,
                     key: key.clone(),
                 });
@@ -54,33 +53,44 @@ pub fn check_entries(documents: &[RoleDocument<'_>], registry: &Registry) -> Vec
 
 #[derive(Default)]
 struct Uses {
-    /// Key and the first line that reads it.
-    reads: BTreeMap<String, u32>,
+    /// Key, and document and line that read it first.
+    reads: BTreeMap<String, (String, u32)>,
     writes: BTreeSet<String>,
 }
 
+/// A document that is well-formed, with its name.
+type Parsed<'a> = (&'a str, Document<'a>);
+
 impl Uses {
     /// Of all trees that the main one reaches. A document that is no XML has none; loading it says what is wrong.
-    fn of(document: &RoleDocument<'_>, registry: &Registry) -> Self {
+    fn of(role: &RoleDocuments<'_>, registry: &Registry) -> Self {
         let mut uses = Self::default();
-        let Ok(xml) = Document::parse(document.xml) else { return uses };
-        let trees = xml.root_element().children().filter(|node| node.has_tag_name("BehaviorTree"));
-        let by_id: BTreeMap<&str, Node<'_, '_>> =
-            trees.filter_map(|tree| Some((tree.attribute("ID")?, tree))).collect();
-        let (mut reached, mut open) = (BTreeSet::new(), vec![document.main_tree]);
+        let parsed: Vec<Parsed<'_>> = role
+            .documents
+            .iter()
+            .filter_map(|(name, text)| Some((name.as_str(), Document::parse(text).ok()?)))
+            .collect();
+        let trees = parsed.iter().flat_map(|document| {
+            let trees = document.1.root_element().children().filter(|node| node.has_tag_name("BehaviorTree"));
+            trees.filter_map(move |tree| Some((tree.attribute("ID")?, (document, tree))))
+        });
+        let by_id: BTreeMap<&str, (&Parsed<'_>, Node<'_, '_>)> = trees.collect();
+        let (mut reached, mut open) = (BTreeSet::new(), vec![role.main_tree]);
         while let Some(id) = open.pop().filter(|_| reached.len() <= by_id.len()) {
-            let Some(tree) = by_id.get(id).filter(|_| reached.insert(id.to_owned())) else { continue };
+            let Some((document, tree)) = by_id.get(id).filter(|_| reached.insert(id.to_owned())) else {
+                continue;
+            };
             for element in tree.descendants().filter(Node::is_element) {
                 if element.has_tag_name("SubTree") {
                     open.extend(element.attribute("ID"));
                 }
-                uses.look(&xml, element, registry);
+                uses.look(document, element, registry);
             }
         }
         uses
     }
 
-    fn look(&mut self, xml: &Document<'_>, element: Node<'_, '_>, registry: &Registry) {
+    fn look(&mut self, (name, xml): &Parsed<'_>, element: Node<'_, '_>, registry: &Registry) {
         let id = match element.tag_name().name() {
             "Action" | "Condition" => element.attribute("ID").unwrap_or_default(),
             tag => tag,
@@ -96,7 +106,7 @@ impl Uses {
                     self.writes.insert(key.to_owned());
                 }
                 if !(assigned || is_output_key) && direction != Direction::Output {
-                    self.reads.entry(key.to_owned()).or_insert(line);
+                    self.reads.entry(key.to_owned()).or_insert_with(|| ((*name).to_owned(), line));
                 }
             }
         }

@@ -31,7 +31,7 @@ use std::ops::Range;
 use roxmltree::{Document, Node, ParsingOptions};
 use swarm_base::{ParseRoleError, Role};
 
-pub use entries::{EntryProblem, RoleDocument, check_entries};
+pub use entries::{EntryProblem, RoleDocuments, check_entries};
 
 /// A mistake, and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -143,9 +143,12 @@ fn a_follower_may_not_read_what_only_the_leader_writes_as_its_own() {
         "<Sequence>\n<ScriptCondition code=\"cell_goal == 2\"/>\n<ProgressSync work=\"w\" value=\"{role_count}\" delta=\"1\"><Hold/></ProgressSync></Sequence>",
     );
     let follower = project("f.xml", &follower, Role::Follower).unwrap();
-    let of = |role, name, xml| RoleDocument { role, name, xml, main_tree: "Main" };
+    let (leader, follower) = ([("l.xml".to_owned(), leader)], [("f.xml".to_owned(), follower)]);
     let problems = check_entries(
-        &[of(Role::Leader, "l.xml", &leader), of(Role::Follower, "f.xml", &follower)],
+        &[
+            RoleDocuments { role: Role::Leader, documents: &leader, main_tree: "Main" },
+            RoleDocuments { role: Role::Follower, documents: &follower, main_tree: "Main" },
+        ],
         &registry(),
     );
     let texts: Vec<String> = problems.iter().map(ToString::to_string).collect();
@@ -155,6 +158,25 @@ fn a_follower_may_not_read_what_only_the_leader_writes_as_its_own() {
             "f.xml:5: the tree of follower reads 'role_count', which only leader writes; an entry role_... belongs to one role, use cell_... for all"
         ]
     );
+}
+
+#[test]
+fn an_included_document_is_looked_at_too() {
+    let leader = [("l.xml".to_owned(), document("<Script code=\"role_count := 1\"/>"))];
+    let library = "<root BTCPP_format=\"4\">\n<BehaviorTree ID=\"Part\">\n<ScriptCondition code=\"role_count == 1\"/></BehaviorTree></root>";
+    let follower = [
+        ("f.xml".to_owned(), document("<SubTree ID=\"Part\" _autoremap=\"true\"/>")),
+        ("lib.xml".to_owned(), library.to_owned()),
+    ];
+    let problems = check_entries(
+        &[
+            RoleDocuments { role: Role::Leader, documents: &leader, main_tree: "Main" },
+            RoleDocuments { role: Role::Follower, documents: &follower, main_tree: "Main" },
+        ],
+        &registry(),
+    );
+    let places: Vec<(&str, u32)> = problems.iter().map(|found| (&*found.document, found.line)).collect();
+    assert_eq!(places, [("lib.xml", 3)]);
 }
 
 /// Answers by a script of statuses per leaf; notes what is called.

@@ -1,5 +1,6 @@
 //! Previews of the demo skill.
 
+use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex};
 
 use nalgebra::Vector3;
@@ -8,7 +9,7 @@ use swarm_cell::CellConfig;
 use swarm_safety_core::{Config, EnvelopeFile, Timing, Tolerances};
 use swarm_skill_core::{
     Limit, NamedPolicy, Outcome, PolicyKind, Preview, PreviewRefusal, Scene, Skill, TwinPart, cell_robots,
-    phases, preview,
+    phases, preview, preview_watched,
 };
 
 use crate::cell::{self, StraightDown};
@@ -39,7 +40,12 @@ fn skill(config: &Config) -> Skill {
         let limits = robots[&role].limits;
         swarm_skill_core::RoleSpec { limits, ..cell::spec(role, xml, &policy) }
     });
-    Skill { phases: phases(&specs[0].tree), roles: specs.into(), report: swarm_bt_check::Report::default() }
+    Skill {
+        phases: phases(&specs[0].tree),
+        roles: specs.into(),
+        report: swarm_bt_check::Report::default(),
+        recipes: std::collections::BTreeMap::new(),
+    }
 }
 
 fn run(config: &Config, parts: Vec<TwinPart>) -> Preview {
@@ -107,6 +113,25 @@ fn a_skill_that_never_ends_is_given_up() {
     assert_eq!(found.outcome, Outcome::Aborted("not over after 20 s".into()));
     assert_eq!(found.duration, Duration::from_millis(20_000));
     assert!(found.verdict().is_err());
+}
+
+#[test]
+fn whoever_watches_sees_the_phases_and_may_break_it_off() {
+    let config = under(ENVELOPE);
+    let mut seen = Vec::new();
+    let found = preview_watched(&skill(&config), &config, &Scene::with_parts(cell::parts()), &mut |run| {
+        let phase = run.role_states()[0].phase.clone();
+        if seen.last() != Some(&phase) {
+            seen.push(phase);
+        }
+        if seen.len() < 3 { ControlFlow::Continue(()) } else { ControlFlow::Break("enough".into()) }
+    })
+    .unwrap();
+    assert_eq!(seen, ["", "approach", "grip"]);
+    assert_eq!(found.outcome, Outcome::Canceled("enough".into()));
+    assert_eq!(found.verdict().unwrap_err().to_string(), "the preview was canceled: enough");
+    let whole = run(&config, cell::parts());
+    assert!(found.duration < whole.duration, "{:?}", found.duration);
 }
 
 #[test]

@@ -2,7 +2,10 @@
 //!
 //! One goal, its progress, its result. Ctrl-C cancels the goal and waits for the arms to stand; a second Ctrl-C
 //! leaves without waiting.
-//! Exit codes: 0 succeeded, 1 aborted or not possible, 2 canceled.
+//!
+//! With `--preview` nothing moves: it says what the skill would do from here.
+//!
+//! Exit codes: 0 succeeded, or the preview keeps every limit; 1 aborted, not possible, or the preview is refused; 2 canceled.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -36,6 +39,10 @@ struct Options {
     /// Seconds to wait for the other roles; the runtime's own if left out.
     #[arg(long, default_value_t = 0.0)]
     join_timeout: f64,
+    /// Move nothing: run the trees of all roles on a kinematic twin of the cell, from where the arms are and with the parts that
+    /// have been seen; print how long that takes, the space that each arm sweeps, and how near it comes to every limit.
+    #[arg(long, conflicts_with = "role")]
+    preview: bool,
     /// Print feedback and result as JSON, one object per line.
     #[arg(long)]
     json: bool,
@@ -76,6 +83,7 @@ fn execute(options: &Options) -> anyhow::Result<ExecuteSkill::Result> {
         role: options.role.map(|role| role.to_string()).unwrap_or_default(),
         trace_id: options.trace_id.clone(),
         join_timeout: options.join_timeout,
+        preview: options.preview,
     };
     let mut accepted = Box::pin(client.send_goal_request(goal)?);
     let (goal, result, mut feedback) = node
@@ -106,14 +114,74 @@ fn execute(options: &Options) -> anyhow::Result<ExecuteSkill::Result> {
 fn show_result(options: &Options, result: &ExecuteSkill::Result) {
     let outcome = ["succeeded", "aborted", "canceled"].get(usize::from(result.outcome)).unwrap_or(&"unknown");
     if options.json {
-        let line = serde_json::json!({"event": "result", "outcome": outcome, "message": result.message,
-            "trace_id": result.trace_id, "duration_s": result.duration});
-        println!("{line}");
-    } else if result.message.is_empty() {
-        println!("{outcome} after {:.1} s (run {})", result.duration, result.trace_id);
-    } else {
-        println!("{outcome} after {:.1} s: {} (run {})", result.duration, result.message, result.trace_id);
+        println!("{}", result_as_json(options, result, outcome));
+        return;
     }
+    if options.preview {
+        show_preview(result);
+    }
+    let run = if result.trace_id.is_empty() { String::new() } else { format!(" (run {})", result.trace_id) };
+    let what = if options.preview { "the preview " } else { "" };
+    if result.message.is_empty() {
+        println!("{what}{outcome} after {:.1} s{run}", result.duration);
+    } else {
+        println!("{what}{outcome} after {:.1} s: {}{run}", result.duration, result.message);
+    }
+}
+
+fn show_preview(result: &ExecuteSkill::Result) {
+    println!("swept space (upper bound)");
+    for arm in &result.swept {
+        let (min, max) = (&arm.min, &arm.max);
+        println!(
+            "  {:9} {:12} {:6.3} m3, x {:.2} to {:.2}, y {:.2} to {:.2}, z {:.2} to {:.2} m",
+            arm.role, arm.robot, arm.volume, min.x, max.x, min.y, max.y, min.z, max.z
+        );
+    }
+    let leases: Vec<String> =
+        result.leases.iter().map(|lease| format!("{} ({})", lease.resource, lease.role)).collect();
+    println!("leases: {}", if leases.is_empty() { "none".into() } else { leases.join(", ") });
+    println!("worst margins");
+    for margin in &result.margins {
+        let against =
+            if margin.against.is_empty() { String::new() } else { format!(" ({})", margin.against) };
+        println!(
+            "  {:+9.3} {:5} {} of {}{against} at {:.2} s, role {}, phase {}, node {}",
+            margin.margin,
+            margin.unit,
+            margin.limit,
+            margin.robot,
+            margin.at,
+            margin.role,
+            margin.phase,
+            margin.node
+        );
+    }
+}
+
+fn result_as_json(options: &Options, result: &ExecuteSkill::Result, outcome: &str) -> serde_json::Value {
+    let mut line = serde_json::json!({"event": "result", "outcome": outcome, "message": result.message,
+        "trace_id": result.trace_id, "duration_s": result.duration});
+    if options.preview {
+        let swept = result.swept.iter().map(|arm| {
+            let corner = |point: &r2r::geometry_msgs::msg::Point| [point.x, point.y, point.z];
+            serde_json::json!({"role": arm.role, "robot": arm.robot, "volume_m3": arm.volume, "voxel_m": arm.voxel,
+                "min_m": corner(&arm.min), "max_m": corner(&arm.max)})
+        });
+        let leases = result
+            .leases
+            .iter()
+            .map(|lease| serde_json::json!({"role": lease.role, "resource": lease.resource}));
+        let margins = result.margins.iter().map(|margin| {
+            serde_json::json!({"limit": margin.limit, "unit": margin.unit, "robot": margin.robot,
+                "with": margin.against, "value": margin.value, "allowed": margin.allowed, "margin": margin.margin,
+                "at_s": margin.at, "role": margin.role, "phase": margin.phase, "node": margin.node})
+        });
+        line["arms"] = swept.collect();
+        line["leases"] = leases.collect();
+        line["margins"] = margins.collect();
+    }
+    line
 }
 
 /// Progress as a bar on a terminal, as lines elsewhere, as JSON where asked for.

@@ -5,12 +5,14 @@ use std::time::Instant;
 
 use r2r::swarm_msgs::msg::RuntimeStatus;
 use swarm_base::{Clock as _, Shutdown};
+use swarm_bt_log_file::Health;
 
 use super::publish::{Publishers, warn_if_failed};
 use super::shared::Shared;
 use crate::deployer::Order;
 use crate::live::{Live, Seen};
 use crate::peripherals::{Heard, RosPeripherals};
+use crate::recordings::Teller;
 
 /// Period of the control loop.
 const PERIOD: std::time::Duration = std::time::Duration::from_millis(10);
@@ -106,10 +108,17 @@ fn same_news(a: &RuntimeStatus, b: &RuntimeStatus) -> bool {
 }
 
 /// The keeper thread. After a restart of this node it brings what is deployed into force; after a restart of the safety monitor it
-/// hands over the envelope again. Both only at rest, and both again and again until they succeed.
-pub(super) fn keep(shared: &Shared, shutdown: &Shutdown) {
+/// hands over the envelope again. Both only at rest, and both again and again until they succeed. And it tells the operator what goes
+/// wrong with the recordings, which no other thread has time for.
+pub(super) fn keep(shared: &Shared, recordings: Option<&Health>, shutdown: &Shutdown) {
     let mut last_error = String::new();
+    let mut teller = Teller::default();
     while !shutdown.is_requested() {
+        match recordings.and_then(|health| teller.news(&health.status())) {
+            Some(Err(trouble)) => tracing::warn!("{trouble}; the cell runs on"),
+            Some(Ok(over)) => tracing::info!("{over}"),
+            None => {}
+        }
         if shared.lifecycle.is_active()
             && !shared.deployer.is_busy()
             && shared.engine().run_in_progress().is_none()

@@ -8,7 +8,7 @@ use r2r::swarm_msgs::srv::{Deploy, RollbackTo};
 use swarm_ros::{Level, NodeShell, Report};
 
 use super::shared::Shared;
-use crate::deployer::{ActiveSkill, Order};
+use crate::deployer::{ActiveSkill, MOST_WARNINGS, Order, warnings};
 
 /// The four services of a deployment.
 pub(super) fn serve(shell: &mut NodeShell, shared: &Arc<Shared>) -> anyhow::Result<()> {
@@ -60,13 +60,22 @@ fn deployed(active: &ActiveSkill) -> String {
     format!("{} is deployed{beside}", active.title())
 }
 
-/// Says in `/diagnostics` what is deployed.
+/// Says in `/diagnostics` what is deployed, and what the static check warns of in it.
 pub(super) fn report(shell: &NodeShell, shared: &Arc<Shared>) {
     let shared = Arc::clone(shared);
     shell.diagnostics().add("skill", move || match shared.deployer.active() {
-        Some(active) => {
-            Report::ok("deployed").with("skill", active.title()).with("artifact", active.artifact)
-        }
+        Some(active) => of(&active),
         None => Report::new(Level::Warn, "no skill is deployed"),
     });
+}
+
+fn of(active: &ActiveSkill) -> Report {
+    let report = match warnings(&active.skill).count() {
+        0 => Report::ok("deployed"),
+        1 => Report::new(Level::Warn, "deployed; the check of its trees warns of one thing"),
+        many => Report::new(Level::Warn, format!("deployed; the check of its trees warns of {many} things")),
+    };
+    let report = report.with("skill", active.title()).with("artifact", active.artifact);
+    let shown = warnings(&active.skill).take(MOST_WARNINGS).enumerate();
+    shown.fold(report, |report, (index, finding)| report.with(format!("warning_{}", index + 1), finding))
 }

@@ -6,14 +6,16 @@ use std::time::Instant;
 use futures::FutureExt as _;
 use r2r::swarm_msgs::srv::LoadEnvelope;
 use swarm_artifact::ArtifactId;
-use swarm_base::{Clock as _, Duration, MonotonicClock, Role};
+use swarm_base::{Clock as _, Duration, MonotonicClock, Role, Shutdown};
 use swarm_metrics::Metrics;
 use swarm_ros::{LifecycleState, Parameter};
 use swarm_skill_core::{ArmAtRest, Goal, Skill};
 
 use crate::beside::{self, Telling};
 use crate::deployer::{ActiveSkill, Deployer, Order, Surroundings};
-use crate::engine::{Engine, GoalSink};
+use crate::engine::{Engine, GoalSink, NOTHING_DEPLOYED};
+use crate::rehearsal::{Rehearsals, Rehearsed};
+use crate::robots::Robots;
 use crate::world::World;
 
 /// Longest time that the safety monitor may take for an envelope.
@@ -30,7 +32,9 @@ pub struct Shared {
     pub(super) clock: MonotonicClock,
     pub(super) world: Mutex<World>,
     pub(super) engine: Mutex<Engine>,
+    pub(super) robots: Arc<Robots>,
     pub(super) deployer: Deployer,
+    pub(super) rehearsals: Rehearsals,
     pub(super) last_good: Mutex<String>,
     pub(super) lifecycle: LifecycleState,
     pub(super) join_timeout: Duration,
@@ -51,18 +55,42 @@ impl Shared {
     /// A goal for the control loop. `mistake` is what is wrong with it already.
     pub fn ask(&self, goal: Goal, skill_id: &str, mistake: Option<String>, sink: Box<dyn GoalSink>) {
         let active = self.deployer.active();
-        let other = active
-            .as_ref()
-            .filter(|active| active.skill_id != skill_id)
-            .map(|active| format!("the deployed skill is {}, not '{skill_id}'", active.title()));
-        let inactive = (!self.lifecycle.is_active()).then(|| "the runtime is not active".to_owned());
-        let busy = self
-            .deployer
-            .is_busy()
-            .then(|| "a deployment is being carried out; try again when it is done".to_owned());
         let patience = if goal.patience == Duration::ZERO { self.join_timeout } else { goal.patience };
-        let refusal = mistake.or(inactive).or(busy).or(other);
+        let refusal = mistake.or_else(|| self.refusal(skill_id, active.as_deref()));
         self.engine().ask(&Goal { patience, ..goal }, active.as_deref(), refusal, sink, self.clock.now());
+    }
+
+    /// Why nothing can be done with this skill now.
+    fn refusal(&self, skill_id: &str, active: Option<&ActiveSkill>) -> Option<String> {
+        if !self.lifecycle.is_active() {
+            return Some("the runtime is not active".into());
+        }
+        if self.deployer.is_busy() {
+            return Some("a deployment is being carried out; try again when it is done".into());
+        }
+        let other = active.filter(|active| active.skill_id != skill_id)?;
+        Some(format!("the deployed skill is {}, not '{skill_id}'", other.title()))
+    }
+
+    /// Computes a preview on a thread of its own, until `stop`; `tell` hears of it. The error says why there is none.
+    pub fn preview(
+        self: &Arc<Self>,
+        skill_id: &str,
+        stop: Shutdown,
+        tell: impl Fn(Rehearsed) + Send + 'static,
+    ) -> Result<(), String> {
+        let active = self.deployer.active();
+        if let Some(refusal) = self.refusal(skill_id, active.as_deref()) {
+            return Err(refusal);
+        }
+        let active = active.ok_or(NOTHING_DEPLOYED)?;
+        if let Some(run) = self.engine().run_in_progress() {
+            return Err(format!("run {run} is in progress; cancel it or wait for its end"));
+        }
+        let rehearsal = self.rehearsals.begin(active, &self.robots, &self.world())?;
+        let shared = Arc::clone(self);
+        let play = move || rehearsal.play(&shared.deployer, &stop, &tell);
+        super::spawn("preview", play).map(drop).map_err(|error| format!("{error:#}"))
     }
 
     pub fn cancel(&self, role: Option<Role>, reason: &str) {

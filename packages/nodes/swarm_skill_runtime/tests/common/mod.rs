@@ -32,6 +32,8 @@ pub(crate) fn tree(id: &str) -> String {
 pub(crate) struct SkillFolder {
     pub(crate) leader: String,
     pub(crate) follower: String,
+    /// `trees/lib/home.xml`, for trees that include it.
+    pub(crate) library: Option<String>,
     pub(crate) leader_group: String,
     pub(crate) envelope: String,
     /// ONNX file and golden vectors of the follower's policy.
@@ -43,6 +45,7 @@ impl Default for SkillFolder {
         Self {
             leader: tree("Leader"),
             follower: tree("Follower"),
+            library: None,
             leader_group: "ur5e".into(),
             envelope: "schema: 1\nrobots:\n  leader: {tcp: {speed_m_s: 0.3}}\n".into(),
             policy: None,
@@ -125,6 +128,10 @@ impl Bench {
         fs::write(source.join("skill.yaml"), skill).unwrap();
         fs::write(source.join("trees/leader.xml"), &files.leader).unwrap();
         fs::write(source.join("trees/follower.xml"), &files.follower).unwrap();
+        if let Some(library) = &files.library {
+            fs::create_dir_all(source.join("trees/lib")).unwrap();
+            fs::write(source.join("trees/lib/home.xml"), library).unwrap();
+        }
         fs::write(source.join("trees/spotter.xml"), tree("Spotter")).unwrap();
         fs::write(source.join("safety_envelope.yaml"), &files.envelope).unwrap();
         let archive = self.path(&format!("assembly_v{version}.tar.gz"));

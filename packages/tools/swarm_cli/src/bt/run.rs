@@ -82,6 +82,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
         mode: if args.strict { Mode::Strict } else { Mode::Compat },
         leaves: registry.leaves().to_vec(),
         constants: Vec::new(),
+        halt_timeout: None,
     };
     let tree = recipe.load().map_err(|errors| anyhow!("the tree does not load:\n{errors}"))?;
     let mut recorder = match &args.record {

@@ -269,6 +269,9 @@ impl Session {
             gate.insert("max_cycle_gap_us".to_owned(), microseconds.into());
             gate.insert("black_box.folder".to_owned(), text(self.folder().join("black_box")));
         }
+        if let Some(runtime) = overrides.get_mut("skill_runtime") {
+            runtime.insert("recordings.folder".to_owned(), text(self.folder().join("recordings")));
+        }
         overrides
     }
 
