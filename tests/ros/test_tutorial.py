@@ -8,8 +8,10 @@ view's ports are free ones.
 
 import os
 import re
+import shlex
 import subprocess
 
+import yaml
 from harness import bin_dir, repository
 from test_live_view import free_ports
 
@@ -47,7 +49,7 @@ class Terminal:
 
     def type(self, command: str, expected: str):
         if command.startswith("ros2 launch "):
-            self.launch(dict(word.split(":=") for word in command.split() if ":=" in word))
+            self.launch(dict(word.split(":=") for word in shlex.split(command) if ":=" in word))
             return
         if " deploy_csa " in command:
             # Refused until the runtime has heard every arm.
@@ -82,7 +84,9 @@ class Terminal:
         self.start("swarm_sim", parameters={"cell_config": str(config), "permit_timeout_us": patience_us})
         self.start("swarm_safety_monitor", parameters={**store, "degraded": True, "max_cycle_gap_us": patience_us})
         ports = {"view.groot_port": self.port, "view.foxglove_port": self.port + 6}
-        self.start("swarm_skill_runtime", parameters={**store, "peer_timeout_ms": 2000, **ports})
+        runtime = yaml.safe_load(arguments["overrides"])["skill_runtime"]
+        runtime["recordings.folder"] = str(self.folder / runtime["recordings.folder"])
+        self.start("swarm_skill_runtime", parameters={**store, "peer_timeout_ms": 2000, **ports, **runtime})
 
 
 def test_every_command_of_the_tutorial_does_what_the_page_says(tmp_path, start, probe, domain):
