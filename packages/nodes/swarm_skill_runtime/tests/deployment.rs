@@ -126,7 +126,7 @@ fn a_tree_is_deployed_with_what_it_includes_from_its_artifact() {
     let order = bench.order("1.0.0", &including("lib/home.xml"));
     let active = bench.deployer().carry_out(&order, &Around::default()).unwrap();
     let ids: Vec<&str> = active.skill.roles[0].tree.nodes().iter().map(|node| &*node.id).collect();
-    assert_eq!(ids, ["Sequence", "EnterPhase", "SubTree", "MoveJoints"]);
+    assert_eq!(ids, ["Sequence", "EnterPhase", "Home", "MoveJoints"]);
 }
 
 #[test]

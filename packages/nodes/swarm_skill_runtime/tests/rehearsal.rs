@@ -56,7 +56,7 @@ impl Stage {
 fn a_preview_begins_where_the_arms_are() {
     let go = Shutdown::new();
     let at_home = Stage::of(&SkillFolder::default()).arms_at(0.0).play(&go);
-    let away = Stage::of(&SkillFolder::default()).arms_at(0.3).play(&go);
+    let away = Stage::of(&SkillFolder::default()).arms_at(0.1).play(&go);
     assert_eq!((at_home.verdict(), away.verdict()), (Ok(()), Ok(())));
     assert!(away.duration > at_home.duration, "{:?} {:?}", away.duration, at_home.duration);
     for (away, at_home) in away.arms.iter().zip(&at_home.arms) {
