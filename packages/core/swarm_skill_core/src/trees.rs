@@ -87,7 +87,7 @@ fn load(
         .documents
         .iter()
         .fold(Loader::new(registry).includes(&include), |loader, (name, text)| loader.document(name, text));
-    let loader = recipe.main_tree.iter().fold(loader, |loader, id| loader.main_tree(id));
+    let loader = recipe.main_tree.iter().fold(loader, Loader::main_tree);
     let loader = recipe.halt_timeout.iter().fold(loader, |loader, limit| loader.halt_timeout(*limit));
     let loaded = loader.load();
     recipe.documents.extend(included.into_inner());

@@ -121,17 +121,17 @@ enum Update {
 fn preview(goal: &ExecuteSkill::Goal, shared: &Arc<Shared>, sender: mpsc::UnboundedSender<Update>) -> Wish {
     let stop = Shutdown::new();
     let trace_id = goal.trace_id.clone();
-    let told = sender.clone();
+    let refused = sender.clone();
     let tell = move |rehearsed| {
         let update = match rehearsed {
             Rehearsed::Progress(roles) => Update::Progress(roles),
             Rehearsed::Done(result) => Update::Result(messages::preview(result, &trace_id)),
         };
         // A goal whose task is gone needs no update.
-        let _ = told.unbounded_send(update);
+        let _ = sender.unbounded_send(update);
     };
     if let Err(refusal) = shared.preview(&goal.skill_id, stop.clone(), tell) {
-        let _ = sender.unbounded_send(Update::Result(messages::preview(Err(refusal), &goal.trace_id)));
+        let _ = refused.unbounded_send(Update::Result(messages::preview(Err(refusal), &goal.trace_id)));
     }
     Wish::Preview(stop)
 }
