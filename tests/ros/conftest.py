@@ -6,7 +6,10 @@ import pytest
 
 os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 
-from harness import Domain, NodeProcess, Probe  # noqa: E402 - the range must be set before rcl starts
+# The range must be set before rcl starts.
+from artifacts import Workshop  # noqa: E402
+from harness import Domain, NodeProcess, Probe  # noqa: E402
+from skill_cell import SkillCell  # noqa: E402
 
 
 @pytest.fixture
@@ -40,6 +43,16 @@ def start(domain, tmp_path, request):
     if request.node.stash.get(FAILED, False):
         for node in started:
             print(f"--- log of {node.name} (exit code {node.process.returncode})\n{node.log}")
+
+
+@pytest.fixture
+def workshop(tmp_path):
+    return Workshop(tmp_path)
+
+
+@pytest.fixture
+def cell(start, probe, tmp_path, workshop):
+    return SkillCell(start, probe, tmp_path, workshop)
 
 
 FAILED = pytest.StashKey[bool]()

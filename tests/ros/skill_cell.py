@@ -73,16 +73,21 @@ class SkillCell:
         self.safety.wait("DENY", cause="start_up")
         return self
 
-    def ready(self, archive):
-        """All nodes run, `archive` is deployed, the cell is READY."""
+    def deployed(self, archive):
+        """All nodes run and `archive` is deployed; the safety monitor permits nothing, since nobody has reset it."""
         self.begin()
 
-        def deployed():
+        def done():
             self.answer = self.deploy(archive)
             return self.answer.success
 
         # Refused until the runtime has heard every arm.
-        self.probe.wait_for(deployed, lambda: f"{archive} is deployed: {self.answer.message}")
+        self.probe.wait_for(done, lambda: f"{archive} is deployed: {self.answer.message}")
+        return self
+
+    def ready(self, archive):
+        """As `deployed`, and the cell is READY."""
+        self.deployed(archive)
         self.safety.make_ready()
         return self
 

@@ -3,20 +3,13 @@
 import time
 
 import pytest
-from artifacts import Workshop
 from peripherals import Peripherals, declare, leader, turn
 from rclpy.action import CancelResponse
-from skill_cell import ABORTED, CANCELED, SUCCEEDED, SkillCell
+from skill_cell import ABORTED, CANCELED, SUCCEEDED
 
 
 @pytest.fixture
-def workshop(tmp_path):
-    return Workshop(tmp_path)
-
-
-@pytest.fixture
-def cell(start, probe, tmp_path, workshop):
-    cell = SkillCell(start, probe, tmp_path, workshop)
+def cell(cell):
     declare(cell.config)
     return cell
 

@@ -3,12 +3,11 @@
 import json
 import subprocess
 
-import pytest
 from action_msgs.msg import GoalStatus
-from artifacts import HOME, SKILL, Workshop, base_joint, tree
+from artifacts import HOME, SKILL, base_joint, tree
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from harness import RELIABLE, bin_dir
-from skill_cell import ABORTED, CANCELED, SUCCEEDED, SkillCell
+from skill_cell import ABORTED, CANCELED, SUCCEEDED
 from swarm_msgs.msg import JointCommand
 
 ROLES = {"leader": "ur5e_left", "follower": "ur5e_right", "spotter": "panda"}
@@ -16,30 +15,8 @@ ROLES = {"leader": "ur5e_left", "follower": "ur5e_right", "spotter": "panda"}
 LONG = tree("leader", base_joint(0.1, 1.0), '<Sleep msec="170000"/>')
 
 
-@pytest.fixture
-def workshop(tmp_path):
-    return Workshop(tmp_path)
-
-
-@pytest.fixture
-def cell(start, probe, tmp_path, workshop):
-    return SkillCell(start, probe, tmp_path, workshop)
-
-
-def deployed(cell, archive):
-    """Deployed in a cell whose safety monitor permits nothing: nobody has reset it."""
-    cell.begin()
-
-    def done():
-        cell.answer = cell.deploy(archive)
-        return cell.answer.success
-
-    cell.probe.wait_for(done, lambda: f"{archive} is deployed: {cell.answer.message}")
-    return cell
-
-
 def test_a_preview_says_what_the_skill_takes_and_moves_nothing(cell, workshop):
-    deployed(cell, workshop.make("1.0.0"))
+    cell.deployed(workshop.make("1.0.0"))
     commands = cell.probe.collect(JointCommand, "/ur5e_left/skill_command", RELIABLE)
     preview = cell.execute(preview=True, trace_id="looked at")
     result = preview.result()
@@ -65,7 +42,7 @@ def test_a_skill_that_breaks_its_envelope_is_refused_with_the_place(cell, worksh
     """The leader turns its base joint 0.1 rad; its envelope ends half way."""
     ends = [HOME[0] + 0.05, 3.6, 3.1, 3.6, 3.6, 3.6]
     envelope = f"schema: 1\nrobots:\n  leader: {{joints: {{upper_rad: {ends}, provenance: test}}}}\n"
-    deployed(cell, workshop.make("1.0.0", envelope=envelope))
+    cell.deployed(workshop.make("1.0.0", envelope=envelope))
     preview = cell.execute(preview=True)
     result = preview.result()
     assert (result.outcome, preview.status) == (ABORTED, GoalStatus.STATUS_ABORTED)
@@ -77,7 +54,7 @@ def test_a_skill_that_breaks_its_envelope_is_refused_with_the_place(cell, worksh
 
 
 def test_a_preview_is_canceled_and_keeps_others_out(cell, workshop):
-    deployed(cell, workshop.make("1.0.0", LONG))
+    cell.deployed(workshop.make("1.0.0", LONG))
     preview = cell.execute(preview=True)
     cell.probe.wait_for(lambda: preview.feedback, "the preview says how far it is")
     assert {state.role for state in preview.feedback[-1].roles} == set(ROLES)
@@ -101,7 +78,7 @@ def test_a_preview_of_what_is_not_deployed_or_during_a_run_is_refused(cell, work
 
 
 def test_the_operators_command_prints_a_preview(cell, workshop, domain):
-    deployed(cell, workshop.make("1.0.0"))
+    cell.deployed(workshop.make("1.0.0"))
     command = [bin_dir() / "execute_skill", "--skill-id", SKILL, "--preview"]
     run = {"env": domain.environment, "capture_output": True, "text": True, "timeout": 120}
     said = subprocess.run(command, **run)
@@ -117,7 +94,7 @@ def test_what_the_static_check_warns_of_is_logged_and_diagnosed(cell, workshop):
     arrays = cell.probe.collect(DiagnosticArray, "/diagnostics")
     # Nothing comes to the second child.
     leader = tree("leader", "<Fallback><AlwaysSuccess/><MoveJoints/></Fallback>", "<MoveJoints/>")
-    deployed(cell, workshop.make("1.0.0", leader))
+    cell.deployed(workshop.make("1.0.0", leader))
 
     def skill():
         found = [status for array in arrays for status in array.status if status.name == "skill_runtime: skill"]

@@ -3,22 +3,15 @@
 import subprocess
 
 import pytest
-from artifacts import SLOW, Workshop
+from artifacts import SLOW
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from harness import bin_dir
-from skill_cell import SkillCell
 
 ROLES = ("leader", "follower", "spotter")
 
 
 @pytest.fixture
-def workshop(tmp_path):
-    return Workshop(tmp_path)
-
-
-@pytest.fixture
-def cell(start, probe, tmp_path, workshop):
-    cell = SkillCell(start, probe, tmp_path, workshop)
+def cell(cell, tmp_path):
     cell.runtime_parameters["recordings.folder"] = str(tmp_path / "recordings")
     cell.recordings = tmp_path / "recordings"
     return cell

@@ -6,29 +6,19 @@ import subprocess
 
 import pytest
 from action_msgs.msg import GoalStatus
-from artifacts import QUICK, SKILL, SLOW, STEADY, Workshop
+from artifacts import QUICK, SKILL, SLOW, STEADY
 from cell import press
 from harness import LATCHED, RELIABLE, Probe, bin_dir, qos
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParameters
-from skill_cell import ABORTED, CANCELED, SUCCEEDED, SkillCell
+from skill_cell import ABORTED, CANCELED, SUCCEEDED
 from std_msgs.msg import Bool
 from swarm_msgs.msg import RuntimeStatus
 from swarm_msgs.srv import Deploy
 
 ROLES = ("leader", "follower", "spotter")
-
-
-@pytest.fixture
-def workshop(tmp_path):
-    return Workshop(tmp_path)
-
-
-@pytest.fixture
-def cell(start, probe, tmp_path, workshop):
-    return SkillCell(start, probe, tmp_path, workshop)
 
 
 # --- execution
