@@ -175,10 +175,11 @@ fn take_samples(
         let Some(seen) = &scene.robots[i] else { continue };
         if let Some(before) = robot.joints.filter(|before| before.sequence != seen.joints.sequence) {
             robot.acceleration = filtered(config, robot, &before, seen.joints);
-            if let Some((joint, rad)) = robot.told.contradiction(config, &before, seen.joints) {
-                let limit = config.tolerances().consistency_rad;
-                findings.report(Cause::joint(CauseKind::JointInconsistent, i, joint, rad, limit));
-            }
+            robot.told.compare(config, &before, seen.joints);
+        }
+        if let Some((joint, rad)) = robot.told.contradiction(config) {
+            let limit = config.tolerances().consistency_rad;
+            findings.report(Cause::joint(CauseKind::JointInconsistent, i, joint, rad, limit));
         }
         robot.joints = Some(*seen.joints);
         accelerations[i] = robot.acceleration;

@@ -99,13 +99,8 @@ impl Told {
         late.then(|| Cause::joint(CauseKind::NotFollowing, robot, joint, seen.joints.qd[joint], told[joint]))
     }
 
-    /// Takes a further joint state; the joint whose positions and velocities contradict each other, and by how much (rad).
-    pub(crate) fn contradiction(
-        &mut self,
-        config: &Config,
-        before: &JointSample,
-        after: &JointSample,
-    ) -> Option<(usize, f64)> {
+    /// Takes a further joint state.
+    pub(crate) fn compare(&mut self, config: &Config, before: &JointSample, after: &JointSample) {
         // Time constant with which old differences fade, s.
         const FADING_S: f64 = 1.0;
         // Longer than the time-outs of cells with real arms.
@@ -118,10 +113,15 @@ impl Told {
         if dt > if timeout_s > SILENCE_S { PATIENT_SILENCE_S } else { timeout_s } {
             // Across a silence nothing is known of the velocities.
             self.residual = STILL;
-            return None;
+            return;
         }
         let difference = after.q - before.q - (before.qd + after.qd) * (dt / 2.0);
         self.residual = self.residual * (-dt / FADING_S).exp() + difference;
+    }
+
+    /// The joint whose positions and velocities contradict each other, and by how much (rad). As long as they do, whether or not a joint
+    /// state has just come: a reset between two of them must not be granted.
+    pub(crate) fn contradiction(&self, config: &Config) -> Option<(usize, f64)> {
         let joint = self.residual.iamax();
         let most = self.residual[joint].abs();
         let agrees = most <= config.tolerances().consistency_rad;

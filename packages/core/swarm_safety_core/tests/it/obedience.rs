@@ -1,7 +1,7 @@
 //! Robots that do otherwise than they are told, and joint states that contradict themselves.
 
 use swarm_kinematics::JointVector;
-use swarm_safety_core::{CauseKind, Input, Measures, SafetyState, Tolerances, Verdict};
+use swarm_safety_core::{CauseKind, Input, Measures, ResetRefusal, SafetyState, Tolerances, Verdict};
 
 use crate::bench::{Bench, CEILING, LEFT, PANDA_ARM, RIGHT, config_of, joint};
 
@@ -127,6 +127,21 @@ fn a_position_that_jumps_contradicts_its_velocity() {
     bench.q[LEFT][3] += 0.04;
     let verdict = bench.cycle();
     assert_eq!(cause(&verdict), (SafetyState::Stop1, CauseKind::JointInconsistent, Some(LEFT), Some(3)));
+}
+
+#[test]
+fn a_contradiction_is_not_reset_between_two_joint_states() {
+    let mut bench = Bench::running();
+    bench.q[LEFT][3] += 0.04;
+    bench.cycles(10);
+    bench.mute_joints[LEFT] = true;
+    let verdict = bench.reset();
+    let Some(Err(ResetRefusal::CausePersists(cause))) = verdict.reset else { panic!("{:?}", verdict.reset) };
+    assert_eq!((cause.kind, cause.robot), (CauseKind::JointInconsistent, Some(LEFT)));
+    // It fades within a second.
+    bench.mute_joints[LEFT] = false;
+    bench.cycles(1_000);
+    assert_eq!(bench.reset().state, SafetyState::Ready);
 }
 
 #[test]
