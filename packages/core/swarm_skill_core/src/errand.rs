@@ -8,7 +8,7 @@
 //!
 //! | state | leaves it |
 //! |---|---|
-//! | asked, not wanted any more | refused: ended. Accepted: the cancellation goes out at once |
+//! | asked, not wanted any more | not sent yet, or refused: ended. Accepted: the cancellation goes out at once |
 //! | cancelling | its end, whichever. Without one the cancellation goes out again every [`CANCEL_AGAIN`] |
 //! | ended | nothing |
 //!
@@ -54,6 +54,8 @@ impl Peripherals for Vec<PeripheralConfig> {
 pub enum Order {
     /// Send a goal, or call a service. `errand` is unique in the role's run.
     Begin { errand: u32, peripheral: Arc<str>, content: Arc<Value> },
+    /// It is not wanted any more: if it has not been sent yet it is not sent, which is a refusal. Else nothing.
+    Withdraw { errand: u32 },
     /// Ask for the goal to be cancelled. Comes only after it was accepted, and maybe again.
     Cancel { errand: u32 },
     /// Publish a message.
@@ -64,6 +66,7 @@ impl fmt::Display for Order {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Begin { peripheral, content, .. } => write!(f, "asks {peripheral} for {content}"),
+            Self::Withdraw { errand } => write!(f, "does not want its errand {errand} any more"),
             Self::Cancel { errand } => write!(f, "cancels its errand {errand}"),
             Self::Publish { peripheral, content } => write!(f, "says {content} to {peripheral}"),
         }
@@ -231,9 +234,12 @@ impl Errands {
     }
 
     pub(crate) fn stop(&mut self, errand: u32) {
-        let now = self.now;
-        if self.open.get_mut(&errand).is_some_and(|errand| errand.stop(now)) {
+        let Some(open) = self.open.get_mut(&errand) else { return };
+        let unanswered = open.stop == Stop::No && !open.accepted && open.end.is_none();
+        if open.stop(self.now) {
             self.orders.push(Order::Cancel { errand });
+        } else if unanswered {
+            self.orders.push(Order::Withdraw { errand });
         }
     }
 

@@ -156,7 +156,8 @@ fn a_canceled_run_ends_when_the_device_has_stopped_though_its_goal_was_not_accep
     cell.orders();
     cell.run.cancel("asked to");
     cell.wait(Duration::from_millis(300));
-    assert_eq!(cell.orders(), [], "what is not accepted cannot be cancelled");
+    // What is not accepted cannot be cancelled.
+    assert_eq!(cell.orders(), [Order::Withdraw { errand: 1 }]);
     cell.tick(&[(1, News::Accepted)]);
     assert_eq!(cell.orders(), [Order::Cancel { errand: 1 }]);
     let state = cell.wait(Duration::from_millis(1_000));

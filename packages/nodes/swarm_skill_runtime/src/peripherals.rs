@@ -152,6 +152,11 @@ impl RosPeripherals {
         heard
     }
 
+    fn find(&mut self, run: u64, role: Role, number: u32) -> Option<&mut UnderWay> {
+        let same = |open: &&mut Open| (open.run, open.role, open.number) == (run, role, number);
+        self.under_way.iter_mut().find(same).map(|open| &mut open.errand)
+    }
+
     /// Carries an order of run number `run` out; what comes of it is heard later.
     pub fn carry_out(&mut self, run: u64, role: Role, order: &Order) {
         match order {
@@ -165,10 +170,14 @@ impl RosPeripherals {
                 };
                 self.under_way.push(Open { run, role, number: *errand, errand: begun });
             }
+            Order::Withdraw { errand } => {
+                if let Some(open) = self.find(run, role, *errand) {
+                    open.withdraw();
+                }
+            }
             Order::Cancel { errand } => {
-                let same = |open: &&mut Open| (open.run, open.role, open.number) == (run, role, *errand);
-                if let Some(open) = self.under_way.iter_mut().find(same) {
-                    open.errand.cancel();
+                if let Some(open) = self.find(run, role, *errand) {
+                    open.cancel();
                 }
             }
             Order::Publish { peripheral, content } => {

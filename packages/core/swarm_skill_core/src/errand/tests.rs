@@ -33,6 +33,7 @@ struct World {
     /// A goal, and cancellations, on their way to the server.
     goal: bool,
     cancels: u8,
+    withdrawn: bool,
     /// In any order, each at most once: what the middleware promises.
     to_role: Vec<Message>,
     wanted: bool,
@@ -48,6 +49,7 @@ impl World {
             server: Server::Idle,
             goal: false,
             cancels: 0,
+            withdrawn: false,
             to_role: Vec::new(),
             wanted: true,
             now: Time::ZERO,
@@ -62,6 +64,11 @@ impl World {
         for order in self.errands.orders.clone() {
             match order {
                 Order::Begin { errand: 1, .. } => self.goal = true,
+                // Whether it came in time is open: see `next`.
+                Order::Withdraw { errand: 1 } => {
+                    assert!(!accepted && !self.wanted, "an errand that is wanted is withdrawn: {self:?}");
+                    self.withdrawn = true;
+                }
                 Order::Cancel { errand: 1 } => {
                     assert!(accepted, "a cancellation before the goal was accepted: {self:?}");
                     assert!(!self.wanted, "a goal that is wanted is cancelled: {self:?}");
@@ -123,6 +130,13 @@ impl World {
                 say(world, Message::Refused);
             });
         }
+        // It had not been sent.
+        if self.goal && self.withdrawn {
+            may(&|world| {
+                (world.goal, world.server) = (false, Server::Stands);
+                say(world, Message::Refused);
+            });
+        }
         if self.cancels > 0 && self.server != Server::Gone {
             may(&|world| {
                 world.cancels -= 1;
@@ -159,8 +173,15 @@ impl World {
         let (stop, end) =
             (std::mem::discriminant(&errand.stop), errand.end.as_ref().map(std::mem::discriminant));
         format!(
-            "{:?} {} {} {:?} {} {} {:?} {end:?} {stop:?} {age}",
-            self.server, self.goal, self.cancels, self.to_role, self.wanted, errand.accepted, errand.refused
+            "{:?} {} {} {} {:?} {} {} {:?} {end:?} {stop:?} {age}",
+            self.server,
+            self.withdrawn,
+            self.goal,
+            self.cancels,
+            self.to_role,
+            self.wanted,
+            errand.accepted,
+            errand.refused
         )
     }
 }
@@ -199,7 +220,8 @@ fn a_goal_that_is_not_wanted_before_it_is_accepted_is_cancelled_when_it_is() {
     let errand = errands.begin(PeripheralKind::Action, "screwdriver", Value::Null);
     errands.tick(&[], Time::from_millis(10));
     errands.stop(errand);
-    assert_eq!(errands.orders(), []);
+    errands.stop(errand);
+    assert_eq!(errands.orders(), [Order::Withdraw { errand }]);
     errands.tick(&[Word { errand, news: News::Accepted }], Time::from_millis(20));
     assert_eq!(errands.orders(), [Order::Cancel { errand }]);
     errands.tick(&[], Time::from_millis(30));

@@ -26,8 +26,6 @@ pub(super) struct UnderWay {
     name: String,
     server: Server,
     stage: Stage,
-    /// It is not wanted any more, though nothing may have been sent yet.
-    cancelled: bool,
 }
 
 enum Stage {
@@ -77,17 +75,23 @@ impl UnderWay {
     }
 
     fn looking(server: Server, name: &str, send: Box<dyn FnOnce() -> Stage + Send>) -> Self {
-        Self { name: name.to_owned(), server, stage: Stage::Looking(send), cancelled: false }
+        Self { name: name.to_owned(), server, stage: Stage::Looking(send) }
     }
 
     pub(super) fn refused(reason: String) -> Self {
         let server = Server::of(Box::new(|| None));
-        Self { name: String::new(), server, stage: Stage::Over(Some(End::Refused(reason))), cancelled: false }
+        Self { name: String::new(), server, stage: Stage::Over(Some(End::Refused(reason))) }
+    }
+
+    /// Sends nothing, if nothing has been sent yet.
+    pub(super) fn withdraw(&mut self) {
+        if matches!(self.stage, Stage::Looking(_)) {
+            self.stage = Stage::Over(Some(End::Refused("not wanted any more before it was sent".into())));
+        }
     }
 
     /// Asks for the goal to be cancelled, again if it was asked before.
     pub(super) fn cancel(&mut self) {
-        self.cancelled = true;
         if let Stage::Goes(goal) = &mut self.stage {
             match goal.handle.cancel() {
                 // r2r panics at a code that ROS does not define; that is a refusal like others.
@@ -102,9 +106,6 @@ impl UnderWay {
     /// What is new.
     pub(super) fn look(&mut self) -> Vec<News> {
         let (stage, news) = match std::mem::replace(&mut self.stage, Stage::Over(None)) {
-            Stage::Looking(_) if self.cancelled => {
-                (Stage::Over(None), vec![refused("not wanted any more before it was sent".into())])
-            }
             Stage::Looking(send) if self.server.is_there() => (send(), Vec::new()),
             stage @ Stage::Looking(_) if !self.server.is_gone() => (stage, Vec::new()),
             Stage::Looking(_) => {
