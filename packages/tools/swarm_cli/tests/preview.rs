@@ -47,7 +47,10 @@ fn skill(folder: &Path, over_m: f64) -> PathBuf {
 }
 
 fn preview(artifact: &Path, more: &[&str]) -> Said {
-    let declaration = repository().join("config/cell.yaml");
+    preview_in(&repository().join("config/cell.yaml"), artifact, more)
+}
+
+fn preview_in(declaration: &Path, artifact: &Path, more: &[&str]) -> Said {
     let line = [
         "preview",
         "--artifact",
@@ -91,6 +94,53 @@ fn a_skill_that_leaves_its_envelope_is_refused_with_the_place() {
         "{refusal}"
     );
     assert!(refusal.ends_with(", role leader, phase move, node over"), "{refusal}");
+}
+
+/// A skill that goes where a scanner sends it, once a light is green.
+#[test]
+fn peripherals_answer_what_the_question_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = skill(folder.path(), 0.05);
+    let tree = r#"<root BTCPP_format="4"><BehaviorTree ID="Lift"><Sequence>
+        <WaitTopic peripheral="light" pick="/data" value="{green}" timeout_s="1"/>
+        <CallService peripheral="scanner" request="json:{}" pick="/x" value="{x}"/>
+        <EnterPhase phase="move"/>
+        <MoveLinear xyz="0;0.05;0" _skipIf="x &lt; 1 || !green"/>
+      </Sequence></BehaviorTree></root>"#;
+    fs::write(model.join("trees/leader.xml"), tree).unwrap();
+    let repository = repository();
+    fs::create_dir(folder.path().join("config")).unwrap();
+    let declaration = fs::read_to_string(repository.join("config/cell.yaml")).unwrap();
+    let peripherals = "peripherals:\n  - {name: scanner, service: /scan, type: driver_msgs/srv/Scan}\n  \
+                       - {name: light, subscribe: /light, type: std_msgs/msg/Bool}\n\nnodes:\n";
+    let cell = folder.path().join("config/cell.yaml");
+    fs::write(&cell, declaration.replace("\nnodes:\n", &format!("\n{peripherals}"))).unwrap();
+    fs::copy(repository.join("config/safety_ceiling.yaml"), folder.path().join("config/safety_ceiling.yaml"))
+        .unwrap();
+    std::os::unix::fs::symlink(repository.join("urdf"), folder.path().join("urdf")).unwrap();
+
+    let asked = |answers: &[&str]| {
+        let mut line = vec!["--json"];
+        line.extend(answers.iter().flat_map(|answer| ["--answer", answer]));
+        let (_, out, err) = preview_in(&cell, &model, &line);
+        let said: Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{out}{err}"));
+        (
+            said["refused_because"].as_str().unwrap_or_default().to_owned(),
+            said["duration_s"].as_f64().unwrap(),
+        )
+    };
+    let (refusal, moving_s) = asked(&["light={\"data\": true}", "scanner={\"x\": 1}"]);
+    assert_eq!(refusal, "");
+    let (refusal, standing_s) = asked(&["light={\"data\": true}", "scanner={\"x\": 0}"]);
+    assert!(refusal.is_empty() && standing_s < moving_s, "{refusal}; {standing_s} s, {moving_s} s");
+    let (refusal, _) = asked(&["light={\"data\": true}"]);
+    assert!(refusal.ends_with("CallService: there is no /x in null"), "{refusal}");
+    let (refusal, _) = asked(&["scanner={\"x\": 1}"]);
+    assert!(refusal.contains("WaitTopic: ") && refusal.contains("light"), "{refusal}");
+
+    let (code, _, err) = preview_in(&cell, &model, &["--answer", "lamp=1"]);
+    assert_eq!(code, 2);
+    assert!(err.contains("--answer is for 'lamp', which is none of the peripherals of "), "{err}");
 }
 
 #[test]

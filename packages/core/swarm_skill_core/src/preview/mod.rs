@@ -5,8 +5,9 @@
 //! The trees, the motions and the roles' protocol are those of a run; only the cell is another, a [`Twin`]: arms follow perfectly, parts
 //! are where they are seen, fingers that close hold. So a preview knows how long a skill takes, which space its arms use, and how near
 //! they come to the limits of the envelope in force. It does not know contact, nor what the gate slows down. Peripherals do what they are
-//! asked at once and answer with nothing, and no topic says anything. Policies are asked as in a
-//! run; with what they are asked through (a lock-step runner, a network that is given its time) is up to whoever assembled the skill.
+//! asked at once and answer what the scene says, or nothing; a topic says what the scene says, in every tick, or is silent. Policies are
+//! asked as in a run; with what they are asked through (a lock-step runner, a network that is given its time) is up to whoever assembled
+//! the skill.
 //!
 //! # Flow
 //!
@@ -17,6 +18,7 @@
 mod margins;
 mod swept;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -30,7 +32,7 @@ use swarm_kinematics::JointVector;
 use swarm_safety_core::Config;
 
 use crate::cooperation::Timing;
-use crate::errand::{End, News, Order, Word};
+use crate::errand::{End, News, Order, TopicSample, Word};
 use crate::executor::{RoleSpec, RunIdentity};
 use crate::link::LocalLink;
 use crate::preview::margins::Margins;
@@ -46,6 +48,8 @@ pub struct Scene {
     pub parts: Vec<TwinPart>,
     /// Where the arms are, in the order of the skill's roles; at home where it is not known.
     pub starts: Vec<Option<JointVector>>,
+    /// What a peripheral answers, or says where it is a topic, by its name: a message as JSON, with the fields of its ROS type.
+    pub answers: BTreeMap<String, Arc<Value>>,
     /// Edge of the voxels in which the swept space is counted, m.
     pub voxel_m: f64,
     /// A skill that is not over by then is given up.
@@ -100,7 +104,38 @@ pub enum PreviewRefusal {
 impl Scene {
     /// Arms at home, voxels of 4 cm, three minutes at most.
     pub fn with_parts(parts: Vec<TwinPart>) -> Self {
-        Self { parts, starts: Vec::new(), voxel_m: 0.04, longest: Duration::from_millis(180_000) }
+        Self {
+            parts,
+            starts: Vec::new(),
+            answers: BTreeMap::new(),
+            voxel_m: 0.04,
+            longest: Duration::from_millis(180_000),
+        }
+    }
+}
+
+impl Scene {
+    /// What a peripheral answers to an order: it has done it.
+    fn answer(&self, order: &Order) -> Option<Word> {
+        let ended = |errand: u32, end| Some(Word { errand, news: News::Ended(end) });
+        match order {
+            Order::Begin { errand, peripheral, .. } => {
+                let answer = self.answers.get(&**peripheral).cloned();
+                ended(*errand, End::Succeeded(answer.unwrap_or_else(|| Arc::new(Value::Null))))
+            }
+            Order::Cancel { errand } => ended(*errand, End::Canceled),
+            Order::Withdraw { .. } | Order::Publish { .. } => None,
+        }
+    }
+
+    /// What every topic says. A name that is no topic's is never looked for here.
+    fn topics(&self, at: Time) -> Vec<TopicSample> {
+        let sample = |(name, content): (&String, &Arc<Value>)| TopicSample {
+            peripheral: name.as_str().into(),
+            content: Arc::clone(content),
+            at,
+        };
+        self.answers.iter().map(sample).collect()
     }
 }
 
@@ -153,9 +188,10 @@ pub fn preview_watched(
         for (spec, inputs) in skill.roles.iter().zip(&mut inputs) {
             let own = words.iter().filter(|(role, _)| *role == spec.role);
             inputs.words = own.map(|(_, word)| word.clone()).collect();
+            inputs.topics = scene.topics(now);
         }
         let state = run.tick(&inputs, &safety, now).clone();
-        words = run.orders().filter_map(|(role, order)| Some((role, answer(order)?))).collect();
+        words = run.orders().filter_map(|(role, order)| Some((role, scene.answer(order)?))).collect();
         let wishes: Vec<_> = run.outputs().map(|(_, wish)| *wish).collect();
         for (index, wish) in wishes.iter().enumerate() {
             twin.advance(index, wish, TICK.as_secs_f64());
@@ -238,16 +274,6 @@ fn begin(skill: &Skill) -> Run {
         timing: Timing::default(),
     };
     Run::new(skill.roles.clone(), identity, links, 1, Time::ZERO)
-}
-
-/// What a peripheral of the twin answers: it has done it.
-fn answer(order: &Order) -> Option<Word> {
-    let ended = |errand: u32, end| Some(Word { errand, news: News::Ended(end) });
-    match order {
-        Order::Begin { errand, .. } => ended(*errand, End::Succeeded(Arc::new(Value::Null))),
-        Order::Cancel { errand } => ended(*errand, End::Canceled),
-        Order::Publish { .. } => None,
-    }
 }
 
 fn note_phase(run: &Run, now: Time, phases: &mut Vec<(String, Duration)>) {

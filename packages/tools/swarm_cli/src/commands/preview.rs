@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
 use nalgebra::{Isometry3, Translation3, UnitQuaternion};
@@ -32,6 +33,10 @@ pub(crate) struct Args {
     /// A part and where it lies in the world, m and rad: NAME=X,Y,Z or NAME=X,Y,Z,ROLL,PITCH,YAW. Once per part.
     #[arg(long = "part", value_name = "NAME=POSE", value_parser = part, allow_hyphen_values = true)]
     parts: Vec<TwinPart>,
+    /// What a peripheral answers, or says where it is a topic, as JSON: NAME={"position": {"x": 0.1}}. Once per peripheral; without it a
+    /// peripheral does what it is asked and answers nothing, and a topic is silent.
+    #[arg(long = "answer", value_name = "NAME=JSON", value_parser = answer)]
+    answers: Vec<(String, Arc<Value>)>,
     /// Edge of the voxels in which swept space is counted, m.
     #[arg(long, value_name = "M", default_value_t = 0.04)]
     voxel: f64,
@@ -49,6 +54,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
     }
     let sources = sources(&args.cell)?;
     let cell = sources.cell()?;
+    if let Some((name, _)) =
+        args.answers.iter().find(|(name, _)| cell.peripherals.iter().all(|known| known.name != *name))
+    {
+        let known: Vec<&str> = cell.peripherals.iter().map(|peripheral| peripheral.name.as_str()).collect();
+        bail!(
+            "--answer is for '{name}', which is none of the peripherals of {}: {known:?}",
+            args.cell.display()
+        );
+    }
     let ceiling = sources.config(declared_timing(&cell), Tolerances::default())?;
     let Some(files) = Files::open(&args.artifact)? else { return Ok(Outcome::Refused) };
     let text = |path: &EntryPath| files.read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
@@ -72,7 +86,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
         Ok(skill) => skill,
         Err(problems) => return Ok(refused(&problems.to_string())),
     };
-    let scene = Scene { voxel_m: args.voxel, ..Scene::with_parts(args.parts.clone()) };
+    let answers = args.answers.iter().cloned().collect();
+    let scene = Scene { answers, voxel_m: args.voxel, ..Scene::with_parts(args.parts.clone()) };
     let preview = preview(&skill, &config, &scene)?;
     if args.json {
         print_json(&as_json(&preview))?;
@@ -165,6 +180,13 @@ fn part(text: &str) -> anyhow::Result<TwinPart> {
     let rotation = UnitQuaternion::from_euler_angles(turn[0], turn[1], turn[2]);
     let in_world = Isometry3::from_parts(Translation3::from(position), rotation);
     Ok(TwinPart { name: name.to_owned(), in_world, grasps: Grasps::Anywhere })
+}
+
+/// `NAME=JSON`.
+fn answer(text: &str) -> anyhow::Result<(String, Arc<Value>)> {
+    let expected = || format!("expected NAME=JSON, such as scanner={{\"code\": \"A7\"}}, found '{text}'");
+    let (name, json) = text.split_once('=').filter(|(name, _)| !name.is_empty()).with_context(expected)?;
+    Ok((name.to_owned(), Arc::new(serde_json::from_str(json).with_context(expected)?)))
 }
 
 fn print_text(preview: &Preview) {
