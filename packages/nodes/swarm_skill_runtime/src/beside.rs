@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use swarm_base::{Role, Time};
-use swarm_skill_core::{ArmAtRest, RunIdentity, Shadow, Skill, Told, check_rest};
+use swarm_skill_core::{ArmAtRest, NotAtRest, RunIdentity, Shadow, Skill, Told, check_rest};
+
+use crate::world::FIRST_HEARING;
 
 /// Ticks of a run that are kept: four minutes, about 40 MB.
 const MOST_TOLD: usize = 24_000;
@@ -99,10 +101,10 @@ pub trait Cell {
     fn given_up(&self) -> Option<String>;
 }
 
-/// Waits until nothing moves, for as long as `patience`, with `candidate` beside the run in progress. Gives how the two compared,
+/// Waits until nothing moves, for as long as `patience` and longer for an arm that was never heard ([`FIRST_HEARING`]), with `candidate` beside the run in progress. Gives how the two compared,
 /// in words; `None` if there was nothing to compare with. The error says what still moves.
 pub fn await_rest(cell: &dyn Cell, candidate: &Skill, patience: Duration) -> Result<Option<String>, String> {
-    let deadline = Instant::now() + patience;
+    let begun = Instant::now();
     let mut beside: Option<Beside> = None;
     loop {
         let (run, arms) = cell.motion();
@@ -115,7 +117,11 @@ pub fn await_rest(cell: &dyn Cell, candidate: &Skill, patience: Duration) -> Res
         if let Some(reason) = cell.given_up() {
             return Err(reason);
         }
-        if Instant::now() >= deadline {
+        let patience = match moves {
+            NotAtRest::Unheard { .. } => patience.max(FIRST_HEARING.to_std()),
+            _ => patience,
+        };
+        if begun.elapsed() >= patience {
             let waited = if patience.is_zero() {
                 String::new()
             } else {

@@ -20,7 +20,7 @@ use crate::beside::Telling;
 use crate::deployer::ActiveSkill;
 use crate::recordings::{self, Recordings};
 use crate::robots::Robots;
-use crate::world::World;
+use crate::world::{FIRST_HEARING, World};
 
 /// Said to whoever asks for a skill where there is none.
 pub const NOTHING_DEPLOYED: &str = "no skill is deployed; use /skill_runtime/deploy";
@@ -289,10 +289,7 @@ impl Engine {
     }
 
     fn start_if_complete(&mut self, world: &World, skill: Option<&Arc<ActiveSkill>>, now: Time) {
-        let asked = self.waiting.iter().map(|goal| goal.since).max();
-        if asked
-            .is_some_and(|asked| now.since(asked) < START_GRACE && !world.permits_motion_since(asked, now))
-        {
+        if self.is_early(world, skill, now) {
             return;
         }
         let needed = skill.map(|skill| skill.skill.role_names()).unwrap_or_default();
@@ -349,6 +346,18 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// Whether something that the waiting goals need may still be on its way: leave to move, or the first word of an arm.
+    fn is_early(&self, world: &World, skill: Option<&Arc<ActiveSkill>>, now: Time) -> bool {
+        let Some(asked) = self.waiting.iter().map(|goal| goal.since).max() else { return false };
+        let waited = now.since(asked);
+        if !world.permits_motion_since(asked, now) {
+            return waited < START_GRACE;
+        }
+        let robots = skill.iter().flat_map(|skill| &skill.skill.roles);
+        let mut robots = robots.filter_map(|spec| self.robots.index_of(&spec.robot));
+        waited < FIRST_HEARING && robots.any(|robot| world.inputs(robot).is_err())
     }
 
     /// Everything that a run needs, or why it cannot start.

@@ -46,6 +46,10 @@ pub struct Safety {
     pub view: swarm_view::SafetyView,
 }
 
+/// Whoever needs the arms waits so long for what has never been heard of one: after a start the middleware may take seconds to bring
+/// publishers and subscriptions together.
+pub const FIRST_HEARING: Duration = Duration::from_millis(5_000);
+
 /// A safety monitor that has been silent for longer than this permits nothing. It speaks at 50 Hz.
 const SAFETY_TIMEOUT: Duration = Duration::from_millis(500);
 

@@ -3,11 +3,13 @@
 mod common;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use common::cell::Cell;
 use common::{Around, Bench, SkillFolder};
-use swarm_skill_core::Outcome;
-use swarm_skill_runtime::beside::Beside;
+use swarm_skill_core::{ArmAtRest, Outcome};
+use swarm_skill_runtime::beside::{self, Beside, Telling};
 use swarm_skill_runtime::deployer::ActiveSkill;
 
 /// Version 1.1.0, checked and not running.
@@ -75,4 +77,41 @@ fn a_tighter_envelope_shows_at_the_first_motion_that_it_slows() {
     let envelope = "schema: 1\nrobots:\n  leader: {joints: {velocity_rad_s: 0.1}}\n".into();
     let slower = beside_a_run(&SkillFolder { envelope, ..SkillFolder::default() }, 5);
     assert!(slower.contains("leader in phase 'home' wants "), "{slower}");
+}
+
+/// One arm, which is heard of for the first time at a certain look.
+struct Starting {
+    looks: AtomicU32,
+    heard_at: u32,
+    rad_per_s: f64,
+}
+
+impl beside::Cell for Starting {
+    fn motion(&self) -> (Option<String>, Vec<ArmAtRest>) {
+        let heard = self.looks.fetch_add(1, Ordering::SeqCst) >= self.heard_at;
+        let joints = heard.then_some((swarm_base::Duration::ZERO, self.rad_per_s));
+        (None, vec![ArmAtRest { robot: "panda".into(), joints }])
+    }
+
+    fn telling(&self) -> Option<Arc<Telling>> {
+        None
+    }
+
+    fn given_up(&self) -> Option<String> {
+        (self.looks.load(Ordering::SeqCst) > 100).then(|| "the runtime was deactivated".into())
+    }
+}
+
+#[test]
+fn an_order_without_patience_still_waits_for_the_first_word_of_an_arm() {
+    let bench = Bench::new();
+    let candidate = candidate(&bench, &SkillFolder::default());
+    let ends = |heard_at, rad_per_s| {
+        let cell = Starting { looks: AtomicU32::new(0), heard_at, rad_per_s };
+        beside::await_rest(&cell, &candidate.skill, Duration::ZERO)
+    };
+    assert_eq!(ends(50, 0.0), Ok(None));
+    let moves = "panda moves at 0.500 rad/s; deploying needs every arm at rest (at most 0.01 rad/s)";
+    assert_eq!(ends(50, 0.5), Err(moves.into()));
+    assert_eq!(ends(u32::MAX, 0.0), Err("the runtime was deactivated".into()));
 }

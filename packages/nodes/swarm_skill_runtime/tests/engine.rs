@@ -122,6 +122,29 @@ fn nothing_starts_without_leave_of_the_safety_monitor() {
 }
 
 #[test]
+fn a_goal_waits_for_the_first_word_of_every_arm() {
+    let mut cell = Cell::new();
+    cell.without_wrench = Some(1);
+    let goal = cell.ask(None);
+    for _ in 0..300 {
+        assert!(!cell.turn().running);
+    }
+    assert!(goal.try_recv().is_err(), "it neither runs nor has ended");
+    cell.without_wrench = None;
+    assert_eq!(cell.result(&goal).0.outcome, Outcome::Succeeded);
+}
+
+#[test]
+fn an_arm_that_is_never_heard_is_named_after_five_seconds() {
+    let mut cell = Cell::new();
+    cell.without_wrench = Some(1);
+    let goal = cell.ask(None);
+    let Outcome::Aborted(reason) = cell.result(&goal).0.outcome else { panic!("the run has started") };
+    assert_eq!(reason, format!("no wrench of {} has been heard", cell.robots.robots[1].name));
+    assert_eq!(cell.now.as_secs_f64().round(), 5.0);
+}
+
+#[test]
 fn silence_of_the_safety_monitor_ends_a_run() {
     let mut cell = Cell::new();
     let goal = cell.ask(None);

@@ -33,6 +33,8 @@ pub(crate) struct Cell {
     pub(crate) q: Vec<JointVector>,
     pub(crate) now: Time,
     pub(crate) deaf: bool,
+    /// The force sensor of this robot says nothing.
+    pub(crate) without_wrench: Option<usize>,
 }
 
 impl Cell {
@@ -67,6 +69,7 @@ impl Cell {
             safety,
             now: Time::ZERO,
             deaf: false,
+            without_wrench: None,
         }
     }
 
@@ -84,7 +87,9 @@ impl Cell {
                 let names: Vec<String> = known.arm.joints().iter().map(|joint| joint.name.clone()).collect();
                 let q: Vec<f64> = self.q[robot].iter().take(names.len()).copied().collect();
                 self.world.hear_joints(&names, &q, &vec![0.0; names.len()], self.now);
-                self.world.hear_wrench(robot, [0.0; 6], self.now);
+                if self.without_wrench != Some(robot) {
+                    self.world.hear_wrench(robot, [0.0; 6], self.now);
+                }
             }
             self.world.hear_safety(self.safety.clone(), self.now);
         }

@@ -148,23 +148,10 @@ impl Session {
         self.supervisor.stop(&recording.0)
     }
 
-    /// Deploys, as soon as the runtime has heard every arm: before that it refuses, and after a start the middleware may take its time.
     pub fn deploy(&mut self, artifact: &Path) -> Result<()> {
-        let deadline = Instant::now() + COMMAND_LIMIT;
-        loop {
-            let artifact = artifact.as_os_str().to_owned();
-            let arguments = ["--csa-path".into(), artifact, "--skill-id".into(), SKILL.into()];
-            match self.succeed("deploy_csa", arguments) {
-                Ok(_) => return Ok(()),
-                Err(error) if !error.to_string().contains("no joint state has been heard") => {
-                    return Err(error);
-                }
-                Err(error) if self.supervisor.interrupt().is_asked() || Instant::now() > deadline => {
-                    return Err(error);
-                }
-                Err(_) => {}
-            }
-        }
+        let artifact = artifact.as_os_str().to_owned();
+        self.succeed("deploy_csa", ["--csa-path".into(), artifact, "--skill-id".into(), SKILL.into()])?;
+        Ok(())
     }
 
     /// Goes back to the version that ran well before.
