@@ -217,8 +217,8 @@ impl Session {
     }
 
     /// Starts the skill, and presses `/emergency_stop` once an arm moves faster than `above` (rad/s). Gives the simulated
-    /// cycles until every commanded velocity was zero.
-    pub fn stop_in_motion(&mut self, above: f64) -> Result<u64> {
+    /// cycles until every commanded velocity was zero; the run, if something else has ended it first.
+    pub fn stop_in_motion(&mut self, above: f64) -> Result<std::result::Result<u64, Execution>> {
         let trial = self.program("sim_trial", ["stop".into(), "--above".into(), above.to_string().into()]);
         let (name, log) = (trial.name.clone(), self.run.log(&trial.name));
         self.supervisor.start_command(trial)?;
@@ -226,13 +226,17 @@ impl Session {
         if execution.succeeded() {
             return Err(Error::Failed("a run that was stopped in its middle succeeded".to_owned()));
         }
+        if !execution.message.contains("emergency_stop") {
+            self.supervisor.stop(&name)?;
+            return Ok(Err(execution));
+        }
         let cycles = self.supervisor.wait_for("the stop's measure", COMMAND_LIMIT, |_| {
             let text = fs::read_to_string(&log).doing("read", &log)?;
             Ok(field(&text, "cycles", Value::as_u64).ok())
         });
         let cycles = cycles.map_err(into_error)?;
         self.supervisor.wait_for_end(&name, COMMAND_LIMIT).map_err(into_error)?;
-        Ok(cycles)
+        Ok(Ok(cycles))
     }
 
     /// Stops all nodes as Ctrl-C would.
