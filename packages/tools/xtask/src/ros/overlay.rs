@@ -19,9 +19,11 @@ use crate::ui::Task;
 const REVISION: &str = "1";
 
 /// Message packages that the nodes use; what these need is added by [`close_under_dependencies`].
-const USED_BY_NODES: [&str; 12] = [
+const USED_BY_NODES: [&str; 14] = [
     "builtin_interfaces",
     "diagnostic_msgs",
+    "ffmpeg_image_transport_msgs",
+    "foxglove_msgs",
     "geometry_msgs",
     "lifecycle_msgs",
     "rcl_interfaces",

@@ -1,0 +1,1 @@
+//! ONVIF cameras found and set up.

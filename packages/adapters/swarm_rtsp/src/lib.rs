@@ -1,0 +1,1 @@
+//! Coded video frames from RTSP cameras, with retina or GStreamer.

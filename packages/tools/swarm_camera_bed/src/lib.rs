@@ -1,0 +1,1 @@
+//! A bench of cameras without cameras: network namespaces, real camera stand-ins with wrong clocks, a proxy that delays and loses.

@@ -1,0 +1,1 @@
+//! Evidence of capture: discovery, synchronisation, loss, power cuts, load, snapshots.

@@ -1,0 +1,1 @@
+//! Datasets for training from bags: LeRobotDataset v3 and robomimic HDF5.
