@@ -23,6 +23,8 @@ pub struct SenderReport {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameHead {
     pub rtp: u32,
+    /// Of its first packet. The clock fit rests on this one: what a frame's size costs on the wire is not in it.
+    pub first_arrival: HostTime,
     /// Of its last packet.
     pub arrival: HostTime,
     /// RTP packets lost since the frame before; they may have been of this frame or of whole frames.
