@@ -3,7 +3,7 @@
 //! Alignment counts from the end of the header. The encoding itself is `cdr-encoding`'s; here are the header and the errors.
 
 use byteorder::{BigEndian, LittleEndian};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde::de::DeserializeOwned;
 
 /// Representation identifiers of the DDS-RTPS specification, 10.5; the two bytes behind are options, zero in plain CDR.
@@ -26,7 +26,12 @@ pub enum CdrError {
 
 /// The message as ROS 2 puts it on the wire and into a bag. The fields go in the order in which `T` declares them.
 pub fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, CdrError> {
-    let mut bytes = Vec::with_capacity(256);
+    encode_sized(message, 256)
+}
+
+/// As [`encode`], for a message whose size is known: `size` bytes are had at once.
+pub(crate) fn encode_sized<T: Serialize>(message: &T, size: usize) -> Result<Vec<u8>, CdrError> {
+    let mut bytes = Vec::with_capacity(size);
     bytes.extend(PLAIN_LITTLE_ENDIAN);
     bytes.extend([0, 0]);
     cdr_encoding::to_writer::<T, LittleEndian, _>(&mut bytes, message)
@@ -36,6 +41,11 @@ pub fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, CdrError> {
 
 /// Reads a message of either byte order. Bytes behind it are left alone: middlewares pad messages to four bytes.
 pub fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, CdrError> {
+    decode_borrowed(bytes)
+}
+
+/// As [`decode`], of a message that keeps pointing into `bytes`.
+pub(crate) fn decode_borrowed<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, CdrError> {
     let (header, body) = bytes.split_at_checked(HEADER).ok_or(CdrError::NoHeader(bytes.len()))?;
     let read = match [header[0], header[1]] {
         PLAIN_LITTLE_ENDIAN => cdr_encoding::from_bytes::<T, LittleEndian>(body),

@@ -50,7 +50,7 @@ macro_rules! ours {
 }
 
 /// Upstream's are given by their fields alone: neither the hash nor a reader wants the comments.
-const KNOWN: [(&str, &str); 19] = [
+const KNOWN: &[(&str, &str)] = &[
     ("builtin_interfaces/msg/Time", "int32 sec\nuint32 nanosec\n"),
     ("std_msgs/msg/Header", "builtin_interfaces/Time stamp\nstring frame_id\n"),
     ("std_msgs/msg/Bool", "bool data\n"),
@@ -68,10 +68,40 @@ const KNOWN: [(&str, &str); 19] = [
         "sensor_msgs/msg/Range",
         "std_msgs/Header header\nuint8 radiation_type\nfloat32 field_of_view\nfloat32 min_range\nfloat32 max_range\nfloat32 range\nfloat32 variance\n",
     ),
+    ("std_msgs/msg/String", "string data\n"),
+    ("geometry_msgs/msg/Quaternion", "float64 x 0\nfloat64 y 0\nfloat64 z 0\nfloat64 w 1\n"),
+    ("geometry_msgs/msg/Transform", "Vector3 translation\nQuaternion rotation\n"),
+    (
+        "geometry_msgs/msg/TransformStamped",
+        "std_msgs/Header header\nstring child_frame_id\nTransform transform\n",
+    ),
+    ("tf2_msgs/msg/TFMessage", "geometry_msgs/TransformStamped[] transforms\n"),
+    (
+        "sensor_msgs/msg/RegionOfInterest",
+        "uint32 x_offset\nuint32 y_offset\nuint32 height\nuint32 width\nbool do_rectify\n",
+    ),
+    (
+        "sensor_msgs/msg/CameraInfo",
+        "std_msgs/Header header\nuint32 height\nuint32 width\nstring distortion_model\nfloat64[] d\nfloat64[9] k\nfloat64[9] r\nfloat64[12] p\nuint32 binning_x\nuint32 binning_y\nRegionOfInterest roi\n",
+    ),
+    ("sensor_msgs/msg/CompressedImage", "std_msgs/Header header\nstring format\nuint8[] data\n"),
+    (
+        "foxglove_msgs/msg/CompressedVideo",
+        include_str!("../../../../msg/underlay/foxglove_msgs/msg/CompressedVideo.msg"),
+    ),
+    (
+        "ffmpeg_image_transport_msgs/msg/FFMPEGPacket",
+        include_str!("../../../../msg/underlay/ffmpeg_image_transport_msgs/msg/FFMPEGPacket.msg"),
+    ),
+    ours!("CameraStatus"),
+    ours!("CaptureStatus"),
+    ours!("FrameGroup"),
+    ours!("FrameTiming"),
     ours!("GripperCommand"),
     ours!("GripperState"),
     ours!("JointCommand"),
     ours!("Permit"),
+    ours!("RecordingLoss"),
     ours!("RobotSafety"),
     ours!("RoleState"),
     ours!("RuntimeStatus"),
@@ -87,7 +117,7 @@ impl Default for Definitions {
 impl Definitions {
     /// Those of the suite's messages, and of the upstream ones they need.
     pub fn suite() -> Self {
-        Self { texts: KNOWN.map(|(name, text)| (name.to_owned(), text.into())).into() }
+        Self { texts: KNOWN.iter().map(|(name, text)| ((*name).to_owned(), (*text).into())).collect() }
     }
 
     /// Adds the text of a `.msg` file, or replaces it.
@@ -277,6 +307,7 @@ impl Definitions {
     pub(crate) fn empty_as_json(&self, type_name: &str) -> String {
         let value = |field: &Field| match field.type_id {
             UNBOUNDED_SEQUENCE.. => "[]".to_owned(),
+            59 => format!("[{}]", vec!["0.0"; field.capacity as usize].join(",")), // an array of float64
             NESTED => self.empty_as_json(&field.nested),
             2..=9 => "0".to_owned(),
             10 | 11 => "0.0".to_owned(),

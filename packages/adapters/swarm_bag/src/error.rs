@@ -33,7 +33,12 @@ pub enum BagError {
     WrongType { topic: String, expected: String, actual: &'static str },
     #[error("the time {nanos} ns is before 1970, which no bag can hold")]
     Time { nanos: i64 },
-    #[error("{} was damaged by an earlier failed write and takes no more messages", path.display())]
+    #[error(
+        "too little room for {}: {free} bytes are free there and {reserve} must stay so; remove something, or record elsewhere",
+        path.display()
+    )]
+    DiskFull { path: PathBuf, free: u64, reserve: u64 },
+    #[error("{} takes no more messages, since a write failed; what was synced before can be read", path.display())]
     Failed { path: PathBuf },
     #[error(transparent)]
     Definition(#[from] DefinitionError),

@@ -33,24 +33,32 @@
 //!
 //! [`BagReader`] gives topics and messages back in time order, from whole bags and from cut ones.
 //!
-//! Deliberately absent: subscribing and publishing, video, compression of whole files. `ros2 bag` does the first two.
+//! Around these stand what a recording node needs: [`recorder`], a bag written by a thread of its own that never makes anyone
+//! wait and counts what it had to drop; [`ring`], the last seconds in memory; [`video`], coded pictures as messages.
+//!
+//! Deliberately absent: subscribing and publishing, coding of video, compression of whole files.
 
 pub mod cdr;
 mod definition;
 mod durable;
 mod error;
+mod item;
 mod metadata;
 pub mod msg;
 mod qos;
 mod read;
+pub mod recorder;
+pub mod ring;
 mod topic;
+pub mod video;
 mod write;
 
 pub use cdr::CdrError;
 pub use definition::{Definition, DefinitionError, Definitions};
 pub use error::BagError;
+pub use item::{Item, Kind};
 pub use metadata::{FileInfo, Metadata, Span, Storage, TopicCount};
 pub use qos::{Durability, Qos, Reliability};
 pub use read::{BagMessage, BagReader, Filter};
 pub use topic::Topic;
-pub use write::{BagWriter, Compression, Split, Stamp, TopicId, WriteOptions};
+pub use write::{BagWriter, Compression, Split, Stamp, Survives, TopicId, WriteOptions};

@@ -73,6 +73,50 @@ messages! {
         header: Header, robot: String, joint_names: Vec<String>, velocity: Vec<f64>, skill: String, artifact: String,
         role: String, trace_id: String, epoch: u64, sequence: u64,
     }
+    /// `std_msgs/msg/String`, as of /robot_description.
+    Text = "std_msgs/msg/String" { data: String }
+    Quaternion = "geometry_msgs/msg/Quaternion" { x: f64, y: f64, z: f64, w: f64 }
+    /// Translation in m.
+    Transform = "geometry_msgs/msg/Transform" { translation: Vector3, rotation: Quaternion }
+    TransformStamped = "geometry_msgs/msg/TransformStamped" { header: Header, child_frame_id: String, transform: Transform }
+    TfMessage = "tf2_msgs/msg/TFMessage" { transforms: Vec<TransformStamped> }
+    /// In pixels.
+    RegionOfInterest = "sensor_msgs/msg/RegionOfInterest" {
+        x_offset: u32, y_offset: u32, height: u32, width: u32, do_rectify: bool,
+    }
+    CameraInfo = "sensor_msgs/msg/CameraInfo" {
+        header: Header, height: u32, width: u32, distortion_model: String, d: Vec<f64>, k: [f64; 9], r: [f64; 9],
+        p: [f64; 12], binning_x: u32, binning_y: u32, roi: RegionOfInterest,
+    }
+    /// Coded pictures are better made and read through [`video`](crate::video), which does not go byte by byte.
+    CompressedImage = "sensor_msgs/msg/CompressedImage" { header: Header, format: String, data: Vec<u8> }
+    CompressedVideo = "foxglove_msgs/msg/CompressedVideo" {
+        timestamp: Time, frame_id: String, data: Vec<u8>, format: String,
+    }
+    FfmpegPacket = "ffmpeg_image_transport_msgs/msg/FFMPEGPacket" {
+        header: Header, width: i32, height: i32, encoding: String, pts: u64, flags: u8, is_bigendian: bool, data: Vec<u8>,
+    }
+    FrameTiming = "swarm_msgs/msg/FrameTiming" {
+        header: Header, arrival: Time, rtp_timestamp: u32, sequence: u64, lost_packets: u32, lost_frames: u32,
+        key_frame: bool, size: u32, clock_state: u8, clock_offset: f64, clock_drift: f64, residual: f64, report_age: f64,
+        bias: f64,
+    }
+    FrameGroup = "swarm_msgs/msg/FrameGroup" {
+        header: Header, sequence: u64, cameras: Vec<String>, frames: Vec<u64>, offsets: Vec<f64>, residual: f64,
+        complete: bool,
+    }
+    RecordingLoss = "swarm_msgs/msg/RecordingLoss" {
+        topic: String, received: u64, recorded: u64, dropped_queue: u64, dropped_disk: u64, lost_network: u64,
+    }
+    CameraStatus = "swarm_msgs/msg/CameraStatus" {
+        camera: String, address: String, serial_number: String, state: u8, detail: String, codec: String, width: u32,
+        height: u32, frame_rate: f64, bit_rate: f64, frames: u64, lost_frames: u64, lost_packets: u64, reconnects: u32,
+        clock_state: u8, clock_offset: f64, clock_drift: f64, residual: f64,
+    }
+    CaptureStatus = "swarm_msgs/msg/CaptureStatus" {
+        header: Header, recording: bool, output_bag: String, duration: f64, bytes: u64, disk_free: u64, disk_left: f64,
+        sync_residual: f64, cameras: Vec<CameraStatus>, topics: Vec<RecordingLoss>,
+    }
 }
 
 impl Time {

@@ -38,4 +38,22 @@ impl Topic {
             offered_qos: qos.to_yaml(),
         })
     }
+
+    /// Whether its messages are compressed already, so that nothing makes them smaller.
+    pub(crate) fn is_compressed(&self) -> bool {
+        const COMPRESSED: [&str; 4] = [
+            "ffmpeg_image_transport_msgs/msg/FFMPEGPacket",
+            "foxglove_msgs/msg/CompressedImage",
+            "foxglove_msgs/msg/CompressedVideo",
+            "sensor_msgs/msg/CompressedImage",
+        ];
+        COMPRESSED.contains(&self.type_name.as_str())
+    }
+
+    /// Whether a late subscriber is given its messages: what a snapshot and a late recording must have too. Profiles are
+    /// texts in version 9 of rosbag2's metadata, and numbers before (1 is transient local, rmw/types.h).
+    pub(crate) fn is_latched(&self) -> bool {
+        let durability = |line: &str| line.trim().strip_prefix("durability:").map(str::trim).map(str::to_owned);
+        self.offered_qos.lines().filter_map(durability).any(|value| value == "transient_local" || value == "1")
+    }
 }

@@ -39,6 +39,7 @@ use crate::write::{BagWriter, TopicId, WriteOptions};
 
 use queue::Queue;
 pub use store::Store;
+pub(crate) use store::refuse_full;
 
 /// Where the bag says what became of its topics' messages.
 pub const LOSS_TOPIC: &str = "/capture/loss";
@@ -138,7 +139,7 @@ impl Recorder {
     /// Begins a bag as [`BagWriter::create`] does. Where less than [`RecorderOptions::disk_reserve`] is free, there is no bag
     /// and [`BagError::DiskFull`] says so.
     pub fn start(path: impl AsRef<Path>, options: RecorderOptions) -> Result<Self, BagError> {
-        store::refuse_full(path.as_ref(), options.disk_reserve)?;
+        refuse_full(path.as_ref(), options.disk_reserve)?;
         let bag = BagWriter::create(path, options.bag)?;
         Self::over(Box::new(bag), options)
     }

@@ -4,7 +4,7 @@
 //! without a repair step. The writer syncs by itself as often as [`WriteOptions::sync_every`] says, as long as messages come;
 //! who records also calls [`BagWriter::sync_if_due`] when none do.
 
-mod mcap;
+pub(crate) mod mcap;
 mod sqlite;
 
 use std::collections::BTreeMap;
@@ -32,7 +32,8 @@ impl From<i64> for Stamp {
     }
 }
 
-/// Compression of an `.mcap`'s chunks. A `.db3` is never compressed. Video does not get smaller: leave it off there.
+/// Compression of an `.mcap`'s chunks. A `.db3` is never compressed. Topics of coded video and pictures, which do not get
+/// smaller, are stored as they are in any case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Compression {
     #[default]
@@ -49,6 +50,17 @@ pub struct Split {
     pub duration: Option<Duration>,
 }
 
+/// What a bag survives while it is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Survives {
+    /// `kill -9`, and the plug: what was synced is on the disk.
+    #[default]
+    PowerCut,
+    /// `kill -9` alone: the system writes to the disk when it likes to. For a bag that can be made again, and to measure
+    /// what the other costs.
+    ProcessEnd,
+}
+
 /// How a bag is written.
 #[derive(Clone, Copy, Debug)]
 pub struct WriteOptions {
@@ -58,6 +70,7 @@ pub struct WriteOptions {
     pub split: Split,
     /// How much may be lost when the power fails.
     pub sync_every: Duration,
+    pub survives: Survives,
     /// Whose bag it is said to be.
     pub ros_distro: &'static str,
 }
@@ -69,6 +82,7 @@ impl Default for WriteOptions {
             compression: Compression::None,
             split: Split::default(),
             sync_every: Duration::from_millis(250),
+            survives: Survives::PowerCut,
             ros_distro: "jazzy",
         }
     }
@@ -76,7 +90,14 @@ impl Default for WriteOptions {
 
 /// A topic of one [`BagWriter`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TopicId(u16);
+pub struct TopicId(pub(crate) u16);
+
+impl TopicId {
+    /// From 0.
+    pub(crate) fn index(self) -> usize {
+        usize::from(self.0) - 1
+    }
+}
 
 /// One file of a bag, in either storage.
 trait StorageFile: std::fmt::Debug + Send {
@@ -92,11 +113,17 @@ trait StorageFile: std::fmt::Debug + Send {
     /// Puts in what the file says about itself; the last one counts.
     fn describe(&mut self, metadata: &Metadata) -> Result<(), BagError>;
     /// Leaves the file as a recorder leaves it that ended in peace.
-    fn finish(self: Box<Self>) -> Result<(), BagError>;
+    fn finish(&mut self) -> Result<(), BagError>;
+    /// After a failed step: lets go of the file, and says whether readers find what the step was to make durable. It is all
+    /// there, or nothing since the sync before.
+    fn give_up(&mut self) -> bool;
 }
 
 /// Most bytes that wait in memory between two syncs.
 const MAX_UNSYNCED: usize = 8 << 20;
+/// How old metadata.yaml may be while messages come. It costs as many syncs as the messages do, and readers take counts from
+/// the storage.
+const METADATA_EVERY: Duration = Duration::from_secs(5);
 
 /// Where the storage files go.
 #[derive(Debug)]
@@ -122,6 +149,9 @@ pub struct BagWriter {
     /// When the last sync was, and whether something came since.
     synced: Instant,
     changed: bool,
+    described: Instant,
+    /// Counts of the topics, and the files, as of the last sync.
+    durable: (Vec<u64>, Vec<FileInfo>),
 }
 
 impl BagWriter {
@@ -158,23 +188,30 @@ impl BagWriter {
             custom: BTreeMap::new(),
             synced: Instant::now(),
             changed: false,
+            described: Instant::now(),
+            durable: Default::default(),
             path,
         };
-        writer.begin_file()?;
+        if let Err(error) = writer.begin_file() {
+            // What is left was made here. Nothing but an empty folder can be removed this way.
+            if let Target::Directory = writer.target {
+                let _ = std::fs::remove_dir(&writer.path);
+            }
+            return Err(error);
+        }
         Ok(writer)
+    }
+
+    /// The file or directory.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Adds a topic; one that is there already with the same type and QoS is found again.
     pub fn add_topic(&mut self, topic: Topic) -> Result<TopicId, BagError> {
         if let Some(id) = self.ids.get(&topic.name) {
-            let present = &self.topics[usize::from(id.0) - 1].topic;
-            if *present == topic {
-                return Ok(*id);
-            }
-            let shown =
-                |topic: &Topic| format!("{} with {}", topic.type_name, topic.offered_qos.replace('\n', " "));
-            let (present, wanted) = (shown(present), shown(&topic));
-            return Err(BagError::TopicDiffers { topic: topic.name, present, wanted });
+            same_topic(&self.topics[id.index()].topic, &topic)?;
+            return Ok(*id);
         }
         let id = u16::try_from(self.topics.len() + 1)
             .map(TopicId)
@@ -193,7 +230,7 @@ impl BagWriter {
         stamp: impl Into<Stamp>,
         message: &M,
     ) -> Result<(), BagError> {
-        let about = &self.topics[usize::from(topic.0) - 1].topic;
+        let about = &self.topics[topic.index()].topic;
         if about.type_name != M::TYPE {
             let (topic, expected) = (about.name.clone(), about.type_name.clone());
             return Err(BagError::WrongType { topic, expected, actual: M::TYPE });
@@ -220,12 +257,16 @@ impl BagWriter {
         }
         self.changed = true;
         self.attempt(|file| file.write(topic.0, stamp, bytes))?;
-        self.topics[usize::from(topic.0) - 1].count += 1;
+        self.topics[topic.index()].count += 1;
         if let Some(file) = self.files.last_mut() {
             file.span.add(stamp.received);
         }
-        if self.file.as_ref().is_some_and(|file| file.unsynced() >= MAX_UNSYNCED) {
-            return self.sync();
+        let most = match self.options.survives {
+            Survives::PowerCut => MAX_UNSYNCED,
+            Survives::ProcessEnd => MAX_UNSYNCED / 8, // a sync costs nothing, memory does
+        };
+        if self.file.as_ref().is_some_and(|file| file.unsynced() >= most) {
+            return self.sync_file().map(|_| ());
         }
         self.sync_if_due()
     }
@@ -237,20 +278,34 @@ impl BagWriter {
 
     /// Makes everything so far durable, and visible to readers.
     pub fn sync(&mut self) -> Result<(), BagError> {
-        self.synced = Instant::now();
-        if !std::mem::take(&mut self.changed) {
+        if self.sync_file()? { self.write_metadata() } else { Ok(()) }
+    }
+
+    /// As [`Self::sync`], if the last one is [`WriteOptions::sync_every`] ago; metadata.yaml may stay behind by some seconds.
+    pub fn sync_if_due(&mut self) -> Result<(), BagError> {
+        if self.synced.elapsed() < self.options.sync_every {
             return Ok(());
         }
+        let changed = self.sync_file()?;
+        if changed && self.described.elapsed() >= METADATA_EVERY { self.write_metadata() } else { Ok(()) }
+    }
+
+    /// Whether there was something to sync.
+    fn sync_file(&mut self) -> Result<bool, BagError> {
+        self.synced = Instant::now();
+        if !std::mem::take(&mut self.changed) {
+            return Ok(false);
+        }
         self.attempt(|file| file.sync())?;
-        self.write_metadata()
+        self.durable = (self.counts(), self.files.clone());
+        Ok(true)
     }
 
-    /// As [`Self::sync`], if the last one is [`WriteOptions::sync_every`] ago.
-    pub fn sync_if_due(&mut self) -> Result<(), BagError> {
-        if self.synced.elapsed() < self.options.sync_every { Ok(()) } else { self.sync() }
+    fn counts(&self) -> Vec<u64> {
+        self.topics.iter().map(|counted| counted.count).collect()
     }
 
-    /// What the bag holds so far.
+    /// What the bag holds so far; after a failed write, what readers find in it.
     pub fn metadata(&self) -> Metadata {
         Metadata {
             storage: self.options.storage,
@@ -263,22 +318,41 @@ impl BagWriter {
 
     /// Ends the bag and says what it holds.
     pub fn finish(mut self) -> Result<Metadata, BagError> {
+        self.end()
+    }
+
+    pub(crate) fn end(&mut self) -> Result<Metadata, BagError> {
         self.end_file()?;
         self.write_metadata()?;
         Ok(self.metadata())
     }
 
-    /// Runs one step on the present file. After an error what the file holds is not known, so nothing more is written.
+    /// Runs one step on the present file. After an error nothing more is written.
     fn attempt<T>(
         &mut self,
         step: impl FnOnce(&mut dyn StorageFile) -> Result<T, BagError>,
     ) -> Result<T, BagError> {
         let Some(file) = &mut self.file else { return Err(BagError::Failed { path: self.path.clone() }) };
         let result = step(file.as_mut());
-        if result.is_err() {
-            self.file = None;
+        if result.is_err()
+            && let Some(mut file) = self.file.take()
+            && !file.give_up()
+        {
+            self.forget_what_was_not_synced();
         }
         result
+    }
+
+    /// So that the counts are those that a reader finds.
+    fn forget_what_was_not_synced(&mut self) {
+        let (counts, files) = std::mem::take(&mut self.durable);
+        for (index, counted) in self.topics.iter_mut().enumerate() {
+            counted.count = counts.get(index).copied().unwrap_or(0);
+        }
+        for (file, synced) in self.files.iter_mut().zip(files.iter().map(|file| file.span).chain([Span::default()])) {
+            file.span = synced;
+        }
+        let _ = self.write_metadata(); // the disk may refuse this too
     }
 
     fn is_full(&self, time: i64) -> bool {
@@ -303,14 +377,26 @@ impl BagWriter {
                 self.path.join(format!("{name}_{}.{}", self.files.len(), self.options.storage.extension()))
             }
         };
-        let mut file: Box<dyn StorageFile> = match self.options.storage {
-            Storage::Sqlite => Box::new(sqlite::SqliteFile::create(&path, self.options.ros_distro)?),
-            Storage::Mcap => Box::new(mcap::McapFile::create(&path, self.options.compression)?),
+        let begin = || -> Result<Box<dyn StorageFile>, BagError> {
+            let mut file: Box<dyn StorageFile> = match self.options.storage {
+                Storage::Sqlite => Box::new(sqlite::SqliteFile::create(&path, self.options)?),
+                Storage::Mcap => Box::new(mcap::McapFile::create(&path, self.options)?),
+            };
+            for (id, counted) in (1..).zip(&self.topics) {
+                file.add_topic(id, &counted.topic)?;
+            }
+            durable::folder_of(&path)?;
+            Ok(file)
         };
-        for (id, counted) in (1..).zip(&self.topics) {
-            file.add_topic(id, &counted.topic)?;
-        }
-        durable::folder_of(&path)?;
+        let file = begin().inspect_err(|error| {
+            if matches!(error, BagError::Io { source, .. } if source.kind() == std::io::ErrorKind::AlreadyExists) {
+                return; // somebody else's
+            }
+            // A beginning of a file is no bag.
+            for suffix in ["", "-wal", "-shm"] {
+                let _ = std::fs::remove_file(with_suffix(&path, suffix));
+            }
+        })?;
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         self.files.push(FileInfo { name, span: Span::default() });
         self.file = Some(file);
@@ -318,20 +404,25 @@ impl BagWriter {
     }
 
     fn end_file(&mut self) -> Result<(), BagError> {
-        let mut file = self.file.take().ok_or_else(|| BagError::Failed { path: self.path.clone() })?;
         // Inside a file stands what that file holds.
         let mut metadata = self.metadata();
         metadata.files.drain(..metadata.files.len() - 1);
         for (counted, before) in metadata.topics.iter_mut().zip(&self.before) {
             counted.count -= before;
         }
-        self.before = self.topics.iter().map(|counted| counted.count).collect();
-        file.describe(&metadata)?;
-        file.finish()
+        self.attempt(|file| {
+            file.describe(&metadata)?;
+            file.finish()
+        })?;
+        self.file = None;
+        self.before = self.counts();
+        self.durable = (self.counts(), self.files.clone());
+        Ok(())
     }
 
     /// A directory without metadata.yaml is no bag to `ros2 bag`, so it is there from the beginning, and never half written.
-    fn write_metadata(&self) -> Result<(), BagError> {
+    fn write_metadata(&mut self) -> Result<(), BagError> {
+        self.described = Instant::now();
         match self.target {
             Target::File => Ok(()),
             Target::Directory => durable::replace(&self.path.join(FILE_NAME), &self.metadata().to_yaml()),
@@ -345,4 +436,20 @@ impl Drop for BagWriter {
             let _ = self.end_file().and_then(|()| self.write_metadata());
         }
     }
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// A topic that is added again must be the same.
+pub(crate) fn same_topic(present: &Topic, wanted: &Topic) -> Result<(), BagError> {
+    if present == wanted {
+        return Ok(());
+    }
+    let shown = |topic: &Topic| format!("{} with {}", topic.type_name, topic.offered_qos.replace('\n', " "));
+    let (topic, present, wanted) = (wanted.name.clone(), shown(present), shown(wanted));
+    Err(BagError::TopicDiffers { topic, present, wanted })
 }

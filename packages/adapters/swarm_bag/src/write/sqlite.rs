@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, params};
 
-use super::{Stamp, StorageFile};
+use super::{Stamp, StorageFile, Survives, WriteOptions};
 use crate::error::{At, BagError};
 use crate::metadata::{Metadata, VERSION};
+use crate::read::BagReader;
 use crate::topic::Topic;
 
 /// rosbag2_storage_sqlite3/sqlite_storage.cpp, `SqliteStorage::initialize`, to the letter.
@@ -28,36 +29,49 @@ const SCHEMA_VERSION: i64 = 4;
 #[derive(Debug)]
 pub(super) struct SqliteFile {
     path: PathBuf,
-    db: Connection,
+    /// None once finished.
+    db: Option<Connection>,
+    /// Messages that were written, and those of them that were synced.
+    written: u64,
+    synced: u64,
     /// Bytes of messages since the file was begun, and since the last sync.
     size: u64,
     unsynced: usize,
 }
 
 impl SqliteFile {
-    pub(super) fn create(path: &Path, ros_distro: &str) -> Result<Self, BagError> {
+    pub(super) fn create(path: &Path, options: WriteOptions) -> Result<Self, BagError> {
         // SQLite would open a file that exists.
         std::fs::File::create_new(path).at("create", path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let begin = || -> rusqlite::Result<Connection> {
             let db = Connection::open_with_flags(path, flags)?;
             db.pragma_update(None, "journal_mode", "WAL")?;
-            db.pragma_update(None, "synchronous", "NORMAL")?;
+            let synchronous = match options.survives {
+                Survives::PowerCut => "NORMAL",
+                Survives::ProcessEnd => "OFF",
+            };
+            db.pragma_update(None, "synchronous", synchronous)?;
             // The log is moved by `sync` alone.
             db.pragma_update(None, "wal_autocheckpoint", 0)?;
             db.execute_batch(SCHEMA)?;
-            db.execute("INSERT INTO schema VALUES (?, ?)", params![SCHEMA_VERSION, ros_distro])?;
+            db.execute("INSERT INTO schema VALUES (?, ?)", params![SCHEMA_VERSION, options.ros_distro])?;
             db.execute_batch("BEGIN")?;
             Ok(db)
         };
-        let mut file = Self { path: path.to_owned(), db: begin().at("begin", path)?, size: 0, unsynced: 0 };
+        let db = Some(begin().at("begin", path)?);
+        let mut file = Self { path: path.to_owned(), db, written: 0, synced: 0, size: 0, unsynced: 0 };
         file.sync()?;
         Ok(file)
     }
 
-    fn insert_topic(&self, id: u16, topic: &Topic) -> rusqlite::Result<()> {
+    fn db(&self) -> Result<&Connection, BagError> {
+        self.db.as_ref().ok_or_else(|| BagError::Failed { path: self.path.clone() })
+    }
+
+    fn insert_topic(db: &Connection, id: u16, topic: &Topic) -> rusqlite::Result<()> {
         let definition = &topic.definition;
-        self.db.execute(
+        db.execute(
             "INSERT INTO topics (id, name, type, serialization_format, offered_qos_profiles, type_description_hash) \
              VALUES (?, ?, ?, ?, ?, ?)",
             params![
@@ -69,13 +83,13 @@ impl SqliteFile {
                 definition.type_hash
             ],
         )?;
-        let known: i64 = self.db.query_row(
+        let known: i64 = db.query_row(
             "SELECT COUNT(*) FROM message_definitions WHERE topic_type = ?",
             [&topic.type_name],
             |row| row.get(0),
         )?;
         if known == 0 {
-            self.db.execute(
+            db.execute(
                 "INSERT INTO message_definitions (topic_type, encoding, encoded_message_definition, type_description_hash) \
                  VALUES (?, ?, ?, ?)",
                 params![topic.type_name, definition.encoding, definition.text, definition.type_hash],
@@ -84,24 +98,25 @@ impl SqliteFile {
         Ok(())
     }
 
-    fn commit_and_move_log(&self) -> rusqlite::Result<()> {
-        self.db.execute_batch("COMMIT")?;
+    fn commit_and_move_log(db: &Connection) -> rusqlite::Result<()> {
+        db.execute_batch("COMMIT")?;
         // The row says whether a reader was in the way; then the log stays, and the next sync moves it.
-        self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
-        self.db.execute_batch("BEGIN")
+        db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        db.execute_batch("BEGIN")
     }
 }
 
 impl StorageFile for SqliteFile {
     fn add_topic(&mut self, id: u16, topic: &Topic) -> Result<(), BagError> {
-        self.insert_topic(id, topic).at("add a topic to", &self.path)
+        Self::insert_topic(self.db()?, id, topic).at("add a topic to", &self.path)
     }
 
     fn write(&mut self, topic: u16, stamp: Stamp, data: &[u8]) -> Result<(), BagError> {
-        self.db
+        self.db()?
             .prepare_cached("INSERT INTO messages (timestamp, topic_id, data) VALUES (?, ?, ?)")
             .and_then(|mut insert| insert.execute(params![stamp.received, topic, data]))
             .at("write to", &self.path)?;
+        self.written += 1;
         self.size += data.len() as u64;
         self.unsynced += data.len();
         Ok(())
@@ -109,7 +124,9 @@ impl StorageFile for SqliteFile {
 
     fn sync(&mut self) -> Result<(), BagError> {
         self.unsynced = 0;
-        self.commit_and_move_log().at("commit", &self.path)
+        Self::commit_and_move_log(self.db()?).at("commit", &self.path)?;
+        self.synced = self.written;
+        Ok(())
     }
 
     fn unsynced(&self) -> usize {
@@ -122,17 +139,27 @@ impl StorageFile for SqliteFile {
 
     fn describe(&mut self, metadata: &Metadata) -> Result<(), BagError> {
         let row = params![VERSION, metadata.bare_yaml()];
-        self.db
+        self.db()?
             .execute("INSERT INTO metadata (metadata_version, metadata) VALUES (?, ?)", row)
             .at("write to", &self.path)?;
         Ok(())
     }
 
-    fn finish(self: Box<Self>) -> Result<(), BagError> {
-        let Self { path, db, .. } = *self;
-        db.execute_batch("COMMIT").at("finish", &path)?;
-        db.pragma_update(None, "journal_mode", "DELETE").at("finish", &path)?;
+    fn finish(&mut self) -> Result<(), BagError> {
+        let db = self.db()?;
+        db.execute_batch("COMMIT").at("finish", &self.path)?;
+        db.pragma_update(None, "journal_mode", "DELETE").at("finish", &self.path)?;
+        self.db = None;
+        std::fs::File::open(&self.path).and_then(|file| file.sync_all()).at("finish", &self.path)
+    }
+
+    fn give_up(&mut self) -> bool {
+        let Some(db) = self.db.take() else { return true };
+        if !db.is_autocommit() {
+            let _ = db.execute_batch("ROLLBACK"); // SQLite may have done so already
+        }
         drop(db);
-        std::fs::File::open(&path).and_then(|file| file.sync_all()).at("finish", &path)
+        // A commit may have got into the log and no farther. Readers are what counts.
+        BagReader::open(&self.path).is_ok_and(|bag| bag.metadata().span().count > self.synced)
     }
 }

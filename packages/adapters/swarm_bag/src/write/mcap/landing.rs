@@ -19,12 +19,14 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
+use crate::write::Survives;
+
 /// Smallest unit that every disk writes wholly.
 const SECTOR: u64 = 512;
 const PAGE: u64 = 4096;
 
 /// Opcode and length.
-pub(super) const RECORD_HEADER: usize = 9;
+pub(crate) const RECORD_HEADER: usize = 9;
 const DATA_END: u8 = 0x0f;
 const FOOTER: u8 = 0x02;
 /// From here on opcodes are private, and every reader skips what it does not know.
@@ -35,21 +37,38 @@ const END: usize = RECORD_HEADER + 4 + RECORD_HEADER + 20 + mcap::MAGIC.len();
 /// What is asked of the file.
 pub(super) trait Disk {
     fn write(&mut self, bytes: &[u8], at: u64) -> io::Result<()>;
+    fn read(&mut self, at: u64) -> io::Result<[u8; RECORD_HEADER]>;
     fn cut(&mut self, length: u64) -> io::Result<()>;
     fn sync(&mut self) -> io::Result<()>;
 }
 
-impl Disk for File {
+/// A file, and whether its writes have to survive a cut of the power.
+#[derive(Debug)]
+pub(super) struct OnDisk {
+    pub(super) file: File,
+    pub(super) survives: Survives,
+}
+
+impl Disk for OnDisk {
     fn write(&mut self, bytes: &[u8], at: u64) -> io::Result<()> {
-        self.write_all_at(bytes, at)
+        self.file.write_all_at(bytes, at)
+    }
+
+    fn read(&mut self, at: u64) -> io::Result<[u8; RECORD_HEADER]> {
+        let mut bytes = [0; RECORD_HEADER];
+        self.file.read_exact_at(&mut bytes, at)?;
+        Ok(bytes)
     }
 
     fn cut(&mut self, length: u64) -> io::Result<()> {
-        self.set_len(length)
+        self.file.set_len(length)
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.sync_data()
+        match self.survives {
+            Survives::PowerCut => self.file.sync_data(),
+            Survives::ProcessEnd => Ok(()),
+        }
     }
 }
 
@@ -58,6 +77,8 @@ pub(super) struct Landing<D> {
     disk: D,
     /// Where the next record begins, and now the private record.
     frontier: u64,
+    /// Where the records of the last [`Self::land`] begin.
+    newest: u64,
     /// Where data end, footer and magic stand.
     end: u64,
     /// What the file grows by. The room takes no space on the disk before something is written there.
@@ -72,27 +93,36 @@ impl<D: Disk> Landing<D> {
         disk.write(&[head, &private(frontier, end)].concat(), 0)?;
         disk.write(&unindexed_end(), end)?;
         disk.sync()?;
-        Ok(Self { disk, frontier, end, room })
+        Ok(Self { disk, frontier, newest: frontier, end, room })
     }
 
     pub(super) fn frontier(&self) -> u64 {
         self.frontier
     }
 
-    /// Adds whole records, durably. Their end must be no [`wrong_place`].
-    pub(super) fn land(&mut self, records: &[u8]) -> io::Result<()> {
-        let Some((first, rest)) = records.split_at_checked(RECORD_HEADER) else { return Ok(()) };
+    /// Adds whole records, durably. Their end must be no [`wrong_place`]; what `records` holds afterwards means nothing.
+    pub(super) fn land(&mut self, records: &mut Vec<u8>) -> io::Result<()> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        self.newest = self.frontier;
         let frontier = self.frontier + records.len() as u64;
         if frontier + RECORD_HEADER as u64 > self.end {
             self.grow((frontier + self.room).next_multiple_of(PAGE))?;
         }
-        let body = [rest, &private(frontier, self.end)].concat();
-        self.disk.write(&body, self.frontier + first.len() as u64)?;
+        records.extend(private(frontier, self.end));
+        let (first, rest) = records.split_at(RECORD_HEADER);
+        self.disk.write(rest, self.frontier + first.len() as u64)?;
         self.disk.sync()?;
         self.disk.write(first, self.frontier)?;
         self.disk.sync()?;
         self.frontier = frontier;
         Ok(())
+    }
+
+    /// After a failed step: whether readers find the records of the last [`Self::land`].
+    pub(super) fn has_newest(&mut self) -> bool {
+        self.disk.read(self.newest).is_ok_and(|header| header[0] != PRIVATE)
     }
 
     /// Moves the end farther away. Until the second write readers stop at the old end.
@@ -106,7 +136,7 @@ impl<D: Disk> Landing<D> {
     }
 
     /// Ends the file with `tail`: data end, summary, footer, magic. Until the cut readers scan, and stop at the new end.
-    pub(super) fn finish(mut self, tail: &[u8]) -> io::Result<()> {
+    pub(super) fn finish(&mut self, tail: &[u8]) -> io::Result<()> {
         let length = self.frontier + tail.len() as u64;
         let (first, rest) = tail.split_at(RECORD_HEADER);
         if length + END as u64 > self.end {
@@ -178,6 +208,10 @@ mod tests {
             Ok(())
         }
 
+        fn read(&mut self, _: u64) -> io::Result<[u8; RECORD_HEADER]> {
+            unreachable!("nothing fails here")
+        }
+
         fn cut(&mut self, length: u64) -> io::Result<()> {
             self.push(Op::Cut(length));
             Ok(())
@@ -216,7 +250,7 @@ mod tests {
                 batch.extend(record_header(PRIVATE, padding));
                 batch.resize(batch.len() + padding as usize, 0);
             }
-            landing.land(&batch).unwrap();
+            landing.land(&mut batch).unwrap();
             disk.push(Op::Promise(count));
         }
         let summary_start = landing.frontier() + 13;

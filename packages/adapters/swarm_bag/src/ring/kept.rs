@@ -1,0 +1,189 @@
+//! What a ring keeps, and what it lets go of.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{LATCHED_MESSAGES, RingOptions, RingStatus};
+use crate::error::BagError;
+use crate::item::{Item, Kind};
+use crate::topic::Topic;
+use crate::write::{TopicId, same_topic};
+
+/// What a message takes beside its bytes.
+const ITEM: usize = size_of::<Item>() + 64;
+
+#[derive(Debug)]
+pub(super) struct Kept {
+    options: RingOptions,
+    topics: Vec<Lane>,
+    ids: BTreeMap<String, TopicId>,
+    /// Time of the newest message, nanoseconds since the epoch; none while there is none.
+    newest: Option<i64>,
+    /// Of what is not latched.
+    bytes: usize,
+    crowded_out: u64,
+}
+
+/// The messages of one topic, oldest first. Of video the first is a key frame.
+#[derive(Debug)]
+struct Lane {
+    topic: Topic,
+    latched: bool,
+    items: VecDeque<Item>,
+}
+
+impl Kept {
+    pub(super) fn new(options: RingOptions) -> Self {
+        Self { options, topics: Vec::new(), ids: BTreeMap::new(), newest: None, bytes: 0, crowded_out: 0 }
+    }
+
+    pub(super) fn add_topic(&mut self, topic: Topic) -> Result<TopicId, BagError> {
+        if let Some(id) = self.ids.get(&topic.name) {
+            same_topic(&self.topics[id.index()].topic, &topic)?;
+            return Ok(*id);
+        }
+        let id = u16::try_from(self.topics.len() + 1)
+            .map(TopicId)
+            .map_err(|_| BagError::TooManyTopics { path: PathBuf::from("the ring") })?;
+        self.ids.insert(topic.name.clone(), id);
+        self.topics.push(Lane { latched: topic.is_latched(), topic, items: VecDeque::new() });
+        Ok(id)
+    }
+
+    pub(super) fn push(&mut self, topic: TopicId, item: Item) {
+        let lane = &mut self.topics[topic.index()];
+        if lane.latched {
+            lane.items.retain(|kept| kept.bytes != item.bytes);
+            lane.items.push_back(item);
+            if lane.items.len() > LATCHED_MESSAGES {
+                lane.items.pop_front();
+            }
+            return;
+        }
+        let time = item.stamp.received;
+        if self.newest.is_some_and(|newest| time < newest.saturating_sub(nanos(self.options.span))) {
+            self.forget(); // the clock was set back
+        }
+        self.newest = Some(self.newest.map_or(time, |newest| newest.max(time)));
+        let lane = &mut self.topics[topic.index()];
+        if item.kind == Kind::DeltaFrame && lane.items.is_empty() {
+            return; // nothing that it could be the difference to
+        }
+        self.bytes += cost(&item);
+        lane.items.push_back(item);
+        self.let_go();
+    }
+
+    fn forget(&mut self) {
+        for lane in self.topics.iter_mut().filter(|lane| !lane.latched) {
+            lane.items.clear();
+        }
+        (self.newest, self.bytes) = (None, 0);
+    }
+
+    fn let_go(&mut self) {
+        let horizon = self.horizon(self.options.span);
+        for lane in self.topics.iter_mut().filter(|lane| !lane.latched) {
+            while lane.first_is_before(horizon) {
+                self.bytes -= lane.drop_first().1;
+            }
+        }
+        while self.bytes > self.options.bytes {
+            let oldest = |lane: &&mut Lane| lane.items.front().map(|item| item.stamp.received);
+            let unlatched = self.topics.iter_mut().filter(|lane| !lane.latched && !lane.items.is_empty());
+            let Some(lane) = unlatched.min_by_key(oldest) else { break };
+            let (count, bytes) = lane.drop_first();
+            self.bytes -= bytes;
+            self.crowded_out += count;
+        }
+    }
+
+    fn horizon(&self, last: Duration) -> i64 {
+        self.newest.unwrap_or(0).saturating_sub(nanos(last))
+    }
+
+    pub(super) fn latched(&self) -> Vec<(TopicId, Item)> {
+        let latched = self.numbered().filter(|(_, lane)| lane.latched);
+        latched.flat_map(|(id, lane)| lane.items.iter().map(move |item| (id, item.clone()))).collect()
+    }
+
+    pub(super) fn status(&self) -> RingStatus {
+        let unlatched = || self.topics.iter().filter(|lane| !lane.latched);
+        let oldest = unlatched().filter_map(|lane| lane.items.front()).map(|item| item.stamp.received).min();
+        let span = oldest.zip(self.newest).map_or(0, |(oldest, newest)| newest.saturating_sub(oldest));
+        RingStatus {
+            messages: unlatched().map(|lane| lane.items.len() as u64).sum(),
+            bytes: self.bytes,
+            span: Duration::from_nanos(span.unsigned_abs()),
+            crowded_out: self.crowded_out,
+        }
+    }
+
+    /// Topics, and messages in no order; latched ones as of the beginning, so that a bag does not begin hours earlier.
+    pub(super) fn cut(&self, last: Option<Duration>) -> (Vec<Topic>, Vec<(TopicId, Item)>) {
+        let horizon = last.map_or(i64::MIN, |last| self.horizon(last));
+        let mut messages = Vec::new();
+        for (id, lane) in self.numbered().filter(|(_, lane)| !lane.latched) {
+            messages.extend(lane.items.range(lane.begin(horizon)..).map(|item| (id, item.clone())));
+        }
+        let start = messages.iter().map(|(_, item)| item.stamp.received).min();
+        for (id, mut item) in self.latched() {
+            item.stamp.received = start.unwrap_or(item.stamp.received).max(item.stamp.received);
+            messages.push((id, item));
+        }
+        (self.topics.iter().map(|lane| lane.topic.clone()).collect(), messages)
+    }
+
+    fn numbered(&self) -> impl Iterator<Item = (TopicId, &Lane)> {
+        (1..).map(TopicId).zip(&self.topics)
+    }
+}
+
+impl Lane {
+    /// Where the second message begins that can be understood alone.
+    fn second(&self) -> Option<usize> {
+        (1..self.items.len()).find(|index| self.items[*index].kind != Kind::DeltaFrame)
+    }
+
+    /// Whether the first message, with those that need it, says nothing about the time after the horizon.
+    fn first_is_before(&self, horizon: i64) -> bool {
+        let Some(first) = self.items.front() else { return false };
+        if first.stamp.received >= horizon {
+            return false;
+        }
+        match first.kind {
+            Kind::Message => true,
+            // The picture at the horizon needs the key frame before it.
+            Kind::KeyFrame | Kind::DeltaFrame => {
+                self.second().is_some_and(|second| self.items[second].stamp.received <= horizon)
+            }
+        }
+    }
+
+    /// Drops the first message with those that need it. Says how many, and how much.
+    fn drop_first(&mut self) -> (u64, usize) {
+        let end = self.second().unwrap_or(self.items.len());
+        let dropped = self.items.drain(..end);
+        (end as u64, dropped.map(|item| cost(&item)).sum())
+    }
+
+    /// Index of the first message that a cut at the horizon takes.
+    fn begin(&self, horizon: i64) -> usize {
+        let is_late = |item: &Item| item.stamp.received >= horizon;
+        let late = self.items.iter().position(is_late).unwrap_or(self.items.len());
+        if self.items.get(late).is_some_and(|item| item.kind != Kind::DeltaFrame && item.stamp.received == horizon) {
+            return late;
+        }
+        let key = (0..late).rev().find(|index| self.items[*index].kind == Kind::KeyFrame);
+        key.unwrap_or(late)
+    }
+}
+
+fn cost(item: &Item) -> usize {
+    item.bytes.len() + ITEM
+}
+
+fn nanos(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
+}
