@@ -5,20 +5,26 @@ use std::io::Write;
 use std::path::Path;
 
 use crate::error::{At, BagError};
+use crate::write::Survives;
 
 /// Puts `text` in the place of the file, in one step.
-pub(crate) fn replace(path: &Path, text: &str) -> Result<(), BagError> {
+pub(crate) fn replace(path: &Path, text: &str, survives: Survives) -> Result<(), BagError> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let new = path.with_file_name(name);
     let write = || {
         let mut file = File::create(&new)?;
         file.write_all(text.as_bytes())?;
-        file.sync_data()?;
+        if survives == Survives::PowerCut {
+            file.sync_data()?;
+        }
         fs::rename(&new, path)
     };
     write().at("write", path)?;
-    folder_of(path)
+    match survives {
+        Survives::PowerCut => folder_of(path),
+        Survives::ProcessEnd => Ok(()),
+    }
 }
 
 /// Makes the names in the folder of `path` durable.

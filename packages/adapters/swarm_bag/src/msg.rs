@@ -99,7 +99,7 @@ messages! {
     FrameTiming = "swarm_msgs/msg/FrameTiming" {
         header: Header, arrival: Time, rtp_timestamp: u32, sequence: u64, lost_packets: u32, lost_frames: u32,
         key_frame: bool, size: u32, clock_state: u8, clock_offset: f64, clock_drift: f64, residual: f64, report_age: f64,
-        bias: f64,
+        bias: f64, uncertainty: f64, base: u32,
     }
     FrameGroup = "swarm_msgs/msg/FrameGroup" {
         header: Header, sequence: u64, cameras: Vec<String>, frames: Vec<u64>, offsets: Vec<f64>, residual: f64,

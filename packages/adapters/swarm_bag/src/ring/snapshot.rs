@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::durable;
 use crate::error::{At, BagError};
 use crate::item::Item;
-use crate::metadata::{Metadata, Span};
+use crate::metadata::{FILE_NAME, Metadata, Span};
 use crate::recorder::refuse_full;
 use crate::topic::Topic;
 use crate::write::{BagWriter, Split, Survives, TopicId, WriteOptions};
@@ -87,9 +87,11 @@ impl Written {
     /// Waits until all of it is on the disk.
     pub fn make_durable(self) -> Result<Metadata, BagError> {
         if self.path.is_dir() {
-            for file in &self.metadata.files {
-                sync(&self.path.join(&file.name))?;
+            let files = self.metadata.files.iter().map(|file| file.name.as_str());
+            for file in files.chain([FILE_NAME]) {
+                sync(&self.path.join(file))?;
             }
+            sync(&self.path)?;
         } else {
             sync(&self.path)?;
         }

@@ -385,7 +385,9 @@ impl BagWriter {
             for (id, counted) in (1..).zip(&self.topics) {
                 file.add_topic(id, &counted.topic)?;
             }
-            durable::folder_of(&path)?;
+            if self.options.survives == Survives::PowerCut {
+                durable::folder_of(&path)?;
+            }
             Ok(file)
         };
         let file = begin().inspect_err(|error| {
@@ -425,7 +427,10 @@ impl BagWriter {
         self.described = Instant::now();
         match self.target {
             Target::File => Ok(()),
-            Target::Directory => durable::replace(&self.path.join(FILE_NAME), &self.metadata().to_yaml()),
+            Target::Directory => {
+                let path = self.path.join(FILE_NAME);
+                durable::replace(&path, &self.metadata().to_yaml(), self.options.survives)
+            }
         }
     }
 }

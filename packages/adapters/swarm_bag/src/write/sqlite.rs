@@ -29,6 +29,7 @@ const SCHEMA_VERSION: i64 = 4;
 #[derive(Debug)]
 pub(super) struct SqliteFile {
     path: PathBuf,
+    survives: Survives,
     /// None once finished.
     db: Option<Connection>,
     /// Messages that were written, and those of them that were synced.
@@ -60,7 +61,8 @@ impl SqliteFile {
             Ok(db)
         };
         let db = Some(begin().at("begin", path)?);
-        let mut file = Self { path: path.to_owned(), db, written: 0, synced: 0, size: 0, unsynced: 0 };
+        let survives = options.survives;
+        let mut file = Self { path: path.to_owned(), survives, db, written: 0, synced: 0, size: 0, unsynced: 0 };
         file.sync()?;
         Ok(file)
     }
@@ -150,7 +152,12 @@ impl StorageFile for SqliteFile {
         db.execute_batch("COMMIT").at("finish", &self.path)?;
         db.pragma_update(None, "journal_mode", "DELETE").at("finish", &self.path)?;
         self.db = None;
-        std::fs::File::open(&self.path).and_then(|file| file.sync_all()).at("finish", &self.path)
+        match self.survives {
+            Survives::PowerCut => {
+                std::fs::File::open(&self.path).and_then(|file| file.sync_all()).at("finish", &self.path)
+            }
+            Survives::ProcessEnd => Ok(()),
+        }
     }
 
     fn give_up(&mut self) -> bool {

@@ -376,4 +376,72 @@ mod tests {
         assert!(cuts > 3000, "{cuts}");
         assert_eq!(strictly_read(&durable).unwrap().len(), promised);
     }
+
+    /// A file in memory that fails at one of its operations, and at all after it.
+    #[derive(Clone, Debug, Default)]
+    struct Failing {
+        file: Arc<Mutex<Vec<u8>>>,
+        left: Arc<Mutex<usize>>,
+    }
+
+    impl Failing {
+        fn step(&self) -> io::Result<std::sync::MutexGuard<'_, Vec<u8>>> {
+            let mut left = self.left.lock().unwrap();
+            *left = left.checked_sub(1).ok_or_else(|| io::Error::from(io::ErrorKind::StorageFull))?;
+            Ok(self.file.lock().unwrap())
+        }
+    }
+
+    impl Disk for Failing {
+        fn write(&mut self, bytes: &[u8], at: u64) -> io::Result<()> {
+            let mut file = self.step()?;
+            let (at, end) = (at as usize, at as usize + bytes.len());
+            if file.len() < end {
+                file.resize(end, 0);
+            }
+            file[at..end].copy_from_slice(bytes);
+            Ok(())
+        }
+
+        fn read(&mut self, at: u64) -> io::Result<[u8; RECORD_HEADER]> {
+            let file = self.file.lock().unwrap();
+            Ok(file[at as usize..][..RECORD_HEADER].try_into().unwrap())
+        }
+
+        fn cut(&mut self, length: u64) -> io::Result<()> {
+            self.step()?.truncate(length as usize);
+            Ok(())
+        }
+
+        fn sync(&mut self) -> io::Result<()> {
+            self.step().map(|_| ())
+        }
+    }
+
+    #[test]
+    fn after_a_step_that_failed_it_is_known_what_a_reader_finds() {
+        let mut head = mcap::MAGIC.to_vec();
+        head.extend(record_header(1, 0));
+        let mut failures = [0; 2];
+        for steps in 3..80 {
+            let disk = Failing { left: Arc::new(Mutex::new(steps)), ..Failing::default() };
+            let mut landing = Landing::begin(disk.clone(), &head, 300).unwrap();
+            let mut whole = 0;
+            for number in 0..12u64 {
+                let mut record = record_header(5, 1016).to_vec();
+                record.extend([number, 1016].map(u64::to_le_bytes).concat());
+                record.resize(9 + 1016, 0xaa);
+                if landing.land(&mut record).is_err() {
+                    let landed = landing.has_newest();
+                    failures[usize::from(landed)] += 1;
+                    whole += u64::from(landed);
+                    break;
+                }
+                whole += 1;
+            }
+            let found = strictly_read(&disk.file.lock().unwrap()).unwrap();
+            assert!((0..whole).eq(found), "{whole} after {steps} steps");
+        }
+        assert!(failures.iter().all(|count| *count > 3), "before and after the step that counts: {failures:?}");
+    }
 }
