@@ -27,6 +27,8 @@ pub enum BagError {
     SplitNeedsDirectory { path: PathBuf },
     #[error("{} has 65535 topics, which is as many as a bag can number", path.display())]
     TooManyTopics { path: PathBuf },
+    #[error("{} has no topic {topic}; `cell bag info` lists those it has", path.display())]
+    NoTopic { path: PathBuf, topic: String },
     #[error("topic {topic} is already in the bag as {present}, and cannot be added as {wanted}")]
     TopicDiffers { topic: String, present: String, wanted: String },
     #[error("topic {topic} carries {expected}, not {actual}")]

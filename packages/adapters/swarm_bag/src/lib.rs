@@ -34,11 +34,14 @@
 //! [`BagReader`] gives topics and messages back in time order, from whole bags and from cut ones.
 //!
 //! Around these stand what a recording node needs: [`recorder`], a bag written by a thread of its own that never makes anyone
-//! wait and counts what it had to drop; [`ring`], the last seconds in memory; [`video`], coded pictures as messages.
+//! wait and counts what it had to drop; [`ring`], the last seconds in memory; [`video`], coded pictures as messages. [`check`] says
+//! whether a bag is whole, and [`cut()`] takes a part of one.
 //!
 //! Deliberately absent: subscribing and publishing, coding of video, compression of whole files.
 
 pub mod cdr;
+pub mod check;
+mod cut;
 mod definition;
 mod durable;
 mod error;
@@ -54,11 +57,12 @@ pub mod video;
 mod write;
 
 pub use cdr::CdrError;
+pub use cut::{Cut, cut};
 pub use definition::{Definition, DefinitionError, Definitions};
 pub use error::BagError;
 pub use item::{Item, Kind};
-pub use metadata::{FileInfo, Metadata, Span, Storage, TopicCount};
-pub use qos::{Durability, Qos, Reliability};
+pub use metadata::{FileInfo, ListedTopic, Listing, Metadata, Span, Storage, TopicCount};
+pub use qos::{Durability, Profiles, Qos, Reliability};
 pub use read::{BagMessage, BagReader, Filter};
 pub use topic::Topic;
 pub use write::{BagWriter, Compression, Split, Stamp, Survives, TopicId, WriteOptions};

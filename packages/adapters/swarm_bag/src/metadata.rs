@@ -8,6 +8,7 @@ use std::fmt::Write;
 
 use swarm_yaml::{Cursor, Value, quoted};
 
+use crate::qos::Profiles;
 use crate::topic::Topic;
 
 /// Name of the file that makes a directory a bag.
@@ -192,18 +193,36 @@ fn scalar(text: &str) -> String {
     if plain { text.to_owned() } else { quoted(text) }
 }
 
-/// What of a metadata.yaml is used for reading: the rest is in the storage, which is never older.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Listing {
-    pub(crate) files: Vec<String>,
-    pub(crate) compression: String,
-    pub(crate) custom: BTreeMap<String, String>,
-    pub(crate) ros_distro: String,
+/// What a bag says about itself, in metadata.yaml or inside a storage file. For reading it does not matter, since the storage
+/// is never older; a bag whose two sides differ is read differently by different readers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// 9 in Jazzy, 5 in Humble.
+    pub version: Option<u64>,
+    /// `sqlite3` or `mcap`.
+    pub storage: String,
+    pub messages: Option<u64>,
+    pub topics: Vec<ListedTopic>,
+    /// Paths relative to the bag, and where the version has it, how many messages each holds.
+    pub files: Vec<(String, Option<u64>)>,
+    /// Mode of compression of whole files or messages; empty for none.
+    pub compression: String,
+    pub custom: BTreeMap<String, String>,
+    pub ros_distro: String,
+}
+
+/// A topic in a [`Listing`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListedTopic {
+    pub name: String,
+    pub type_name: String,
+    pub qos: Profiles,
+    pub messages: u64,
 }
 
 impl Listing {
     /// Reads a metadata.yaml, also one with fields that are not known here.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, String> {
         swarm_yaml::read(text, |root| {
             let mut listing = None;
             root.mapping("a mapping", |name, field| {
@@ -225,15 +244,16 @@ impl Listing {
     }
 
     fn walk(information: &Cursor<'_>) -> Option<Self> {
-        let mut listing = Self {
-            files: Vec::new(),
-            compression: String::new(),
-            custom: BTreeMap::new(),
-            ros_distro: String::new(),
-        };
+        let mut listing = Self::default();
+        let (mut paths, mut files) = (Vec::new(), Vec::new());
         information.mapping("a mapping", |name, field| {
             match name {
-                "relative_file_paths" => listing.files = field.list("a list of files", Cursor::text)?,
+                "version" => listing.version = Some(field.integer(..)?),
+                "storage_identifier" => listing.storage = field.text()?,
+                "message_count" => listing.messages = Some(field.integer(..)?),
+                "topics_with_message_count" => listing.topics = field.list("a list of topics", listed_topic)?,
+                "relative_file_paths" => paths = field.list("a list of files", Cursor::text)?,
+                "files" => files = field.list("a list of files", listed_file)?,
                 "compression_mode" => listing.compression = field.text()?,
                 "custom_data" if *field.value() != Value::Null => {
                     listing.custom = field.mapping("texts by name", |_, text| text.text())?;
@@ -243,8 +263,46 @@ impl Listing {
             }
             Some(())
         })?;
+        let count = |path: &String| files.iter().find(|(name, _)| name == path).map(|(_, count)| *count);
+        listing.files = paths.into_iter().map(|path| (path.clone(), count(&path))).collect();
         Some(listing)
     }
+}
+
+fn listed_topic(item: &Cursor<'_>) -> Option<ListedTopic> {
+    let mut topic = ListedTopic::default();
+    item.mapping("a topic with its count", |name, field| {
+        match name {
+            "message_count" => topic.messages = field.integer(..)?,
+            "topic_metadata" => {
+                field.mapping("a topic", |name, field| {
+                    match name {
+                        "name" => topic.name = field.text()?,
+                        "type" => topic.type_name = field.text()?,
+                        "offered_qos_profiles" => topic.qos = Profiles::walk(field)?,
+                        _ => {}
+                    }
+                    Some(())
+                })?;
+            }
+            _ => {}
+        }
+        Some(())
+    })?;
+    Some(topic)
+}
+
+fn listed_file(item: &Cursor<'_>) -> Option<(String, u64)> {
+    let mut file = (String::new(), 0);
+    item.mapping("a file with its count", |name, field| {
+        match name {
+            "path" => file.0 = field.text()?,
+            "message_count" => file.1 = field.integer(..)?,
+            _ => {}
+        }
+        Some(())
+    })?;
+    Some(file)
 }
 
 #[cfg(test)]
@@ -335,11 +393,15 @@ mod tests {
     #[test]
     fn what_is_written_is_read_again() {
         let read = Listing::parse(&metadata().to_yaml()).unwrap();
-        assert_eq!(read.files, ["bag_0.mcap", "bag_1.mcap"]);
+        assert_eq!(read.files, [("bag_0.mcap".to_owned(), Some(2)), ("bag_1.mcap".to_owned(), Some(1))]);
+        assert_eq!((read.version, read.storage.as_str(), read.messages), (Some(9), "mcap", Some(3)));
+        let qos = Profiles::parse(&metadata().topics[0].topic.offered_qos).unwrap();
+        let (name, type_name) = ("/joint_states".into(), "sensor_msgs/msg/JointState".into());
+        assert_eq!(read.topics, [ListedTopic { name, type_name, qos, messages: 3 }]);
         assert_eq!(read.custom["why"], "a \"stop\": yes");
         assert_eq!((read.compression.as_str(), read.ros_distro.as_str()), ("", "jazzy"));
         let empty = Metadata { topics: vec![], files: vec![], custom: BTreeMap::new(), ..metadata() };
-        assert_eq!(Listing::parse(&empty.to_yaml()).unwrap().files, [] as [&str; 0]);
+        assert_eq!(Listing::parse(&empty.to_yaml()).unwrap().files, []);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A topic as a bag knows it.
 
-use crate::Qos;
+use crate::qos::{Profiles, Qos};
 use crate::definition::{Definition, DefinitionError, Definitions};
 use crate::msg::Message;
 
@@ -50,10 +50,8 @@ impl Topic {
         COMPRESSED.contains(&self.type_name.as_str())
     }
 
-    /// Whether a late subscriber is given its messages: what a snapshot and a late recording must have too. Profiles are
-    /// texts in version 9 of rosbag2's metadata, and numbers before (1 is transient local, rmw/types.h).
-    pub(crate) fn is_latched(&self) -> bool {
-        let durability = |line: &str| line.trim().strip_prefix("durability:").map(str::trim).map(str::to_owned);
-        self.offered_qos.lines().filter_map(durability).any(|value| value == "transient_local" || value == "1")
+    /// Whether a late subscriber is given its messages: what a snapshot and a late recording must have too.
+    pub fn is_latched(&self) -> bool {
+        Profiles::parse(&self.offered_qos).is_some_and(|profiles| profiles.is_latched())
     }
 }

@@ -1,5 +1,5 @@
 //! `cell`, the operator's command line: keys, packaging, signing, verifying and previewing of skill artifacts, the check of a cell's
-//! declaration, the kinematics of its arms, the safety decision, and the black box.
+//! declaration, the kinematics of its arms, the safety decision, the black box, and bags.
 //!
 //! One module per command under `commands`; each has its arguments and a `run` that reads top to bottom. What a command
 //! decides is decided in core or the store, never here.
@@ -7,6 +7,7 @@
 //! Exit codes: 0 done (or the artifact is good), 1 the artifact is refused, 2 the command could not do its work
 //! (bad usage, a missing file, a full disk).
 
+mod bag;
 pub mod black_box;
 mod box_bag;
 mod box_files;
@@ -35,7 +36,7 @@ use swarm_base::ErrorChain;
 pub use commands::verify::{Question, judge};
 
 /// Keys, packages, signatures, checks and previews of cooperative skill artifacts; check of a cell's declaration; kinematics of arms;
-/// the safety decision and its black box.
+/// the safety decision and its black box; rosbag2 bags.
 ///
 /// Exit codes: 0 done or good, 1 refused, 2 could not do it.
 #[derive(Debug, Parser)]
@@ -67,6 +68,9 @@ enum Command {
     Watch(commands::watch::Args),
     #[command(subcommand)]
     Bt(commands::bt::Bt),
+    #[command(subcommand)]
+    Bag(commands::bag::Bag),
+    Export(commands::export::Args),
     #[command(hide = true)]
     EvidenceArtifact(commands::evidence_artifact::Args),
     #[command(hide = true)]
@@ -101,6 +105,8 @@ pub fn run() -> ExitCode {
         Command::Incident(args) => commands::incident::run(&args),
         Command::Watch(args) => commands::watch::run(&args),
         Command::Bt(command) => commands::bt::run(&command),
+        Command::Bag(command) => commands::bag::run(&command),
+        Command::Export(args) => commands::export::run(&args),
         Command::EvidenceArtifact(args) => commands::evidence_artifact::run(&args),
         Command::EvidenceKinematics(args) => commands::evidence_kinematics::run(&args),
         Command::EvidenceBlackBox(args) => commands::evidence_black_box::run(&args),

@@ -68,6 +68,7 @@ pub struct BagReader {
     path: PathBuf,
     topics: Vec<Topic>,
     metadata: Metadata,
+    listing: Option<Listing>,
     files: Vec<OpenFile>,
     missing: Vec<String>,
 }
@@ -100,8 +101,9 @@ impl BagReader {
                 topics: Vec::new(),
                 files: Vec::new(),
                 custom: listing.as_ref().map(|listing| listing.custom.clone()).unwrap_or_default(),
-                ros_distro: listing.map(|listing| listing.ros_distro).unwrap_or_default(),
+                ros_distro: listing.as_ref().map(|listing| listing.ros_distro.clone()).unwrap_or_default(),
             },
+            listing,
             files: Vec::new(),
             missing: Vec::new(),
         };
@@ -152,6 +154,22 @@ impl BagReader {
     /// Counts and times, as they are in the storage.
     pub fn metadata(&self) -> &Metadata {
         &self.metadata
+    }
+
+    /// The file or directory.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What metadata.yaml says; none where there is none.
+    pub fn listing(&self) -> Option<&Listing> {
+        self.listing.as_ref()
+    }
+
+    /// What each storage file says about itself, by its name. A recorder says it last, so that none means that the file was not
+    /// finished; a few old ones never did.
+    pub fn file_listings(&self) -> impl Iterator<Item = (&str, Option<&Listing>)> {
+        self.files.iter().map(|file| (file.name.as_str(), file.storage.listing()))
     }
 
     /// Begins anew, with the messages that `filter` wants.
@@ -209,7 +227,7 @@ fn files_of(folder: &Path) -> Result<(Vec<String>, Option<Listing>), BagError> {
             // Older bags name their directory too.
             let bare =
                 |name: &String| Path::new(name).file_name().map(|name| name.to_string_lossy().into_owned());
-            Ok((listing.files.iter().filter_map(bare).collect(), Some(listing)))
+            Ok((listing.files.iter().filter_map(|(name, _)| bare(name)).collect(), Some(listing)))
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let mut names = Vec::new();

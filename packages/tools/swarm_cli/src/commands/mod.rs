@@ -1,11 +1,13 @@
 //! The commands of `cell`, one module each.
 
+pub(crate) mod bag;
 pub(crate) mod blackbox;
 pub(crate) mod bt;
 pub(crate) mod config;
 pub(crate) mod evidence_artifact;
 pub(crate) mod evidence_black_box;
 pub(crate) mod evidence_kinematics;
+pub(crate) mod export;
 pub(crate) mod fit_capsules;
 pub(crate) mod incident;
 pub(crate) mod inspect;
