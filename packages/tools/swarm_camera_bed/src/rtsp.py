@@ -1,0 +1,82 @@
+"""RTSP cameras by gst-rtsp-server, as `rtsp.rs` asks for them in one JSON argument. Ends when its standard input does.
+
+Prints `ready PORT` once it takes connections. Truth is one line per frame: stream, RTP time stamp, moment of capture in
+nanoseconds of the host's clock. The wall clock may be a fake one here, CLOCK_MONOTONIC never is: the moment is taken from
+that, and `host_minus_monotonic_ns` turns it into the host's.
+"""
+
+import json
+import sys
+
+import gi
+
+gi.require_version("Gst", "1.0")
+gi.require_version("GstRtsp", "1.0")
+gi.require_version("GstRtspServer", "1.0")
+from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402
+
+
+def watch(media, index, truth, offset):
+    """Writes a line of truth for every frame, when the next one comes: the first has gone before the clock is set."""
+    pay = media.get_element().get_by_name("pay0")
+    pad = pay.get_static_pad("src")
+    before = None
+
+    def probe(_pad, info):
+        nonlocal before
+        packet = info.get_buffer_list().get(0) if info.type & Gst.PadProbeType.BUFFER_LIST else info.get_buffer()
+        rtp = int.from_bytes(packet.extract_dup(4, 4), "big")
+        if before and before[0] == rtp:
+            return Gst.PadProbeReturn.OK
+        if before:
+            truth.write(f"{index} {before[0]} {pay.get_base_time() + before[1] + offset}\n")
+        # Encoders count from 1000 h; the segment tells.
+        segment = pad.get_sticky_event(Gst.EventType.SEGMENT, 0).parse_segment()
+        before = (rtp, segment.to_running_time(Gst.Format.TIME, packet.pts))
+        return Gst.PadProbeReturn.OK
+
+    pad.add_probe(Gst.PadProbeType.BUFFER | Gst.PadProbeType.BUFFER_LIST, probe)
+
+
+def main():
+    wish = json.loads(sys.argv[1])
+    Gst.init(None)
+    server = GstRtspServer.RTSPServer()
+    server.set_address(wish["address"])
+    server.set_service(str(wish["port"]))
+    truth = open(wish["truth"], "a", buffering=1) if wish["truth"] else None
+
+    role = None
+    if wish["user"]:
+        role = "viewer"
+        auth = GstRtspServer.RTSPAuth()
+        token = GstRtspServer.RTSPToken()
+        token.set_string("media.factory.role", role)
+        auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)
+        auth.add_digest(wish["user"], wish["password"], token)
+        server.set_auth(auth)
+
+    for index, stream in enumerate(wish["streams"]):
+        factory = GstRtspServer.RTSPMediaFactory()
+        factory.set_launch(stream["launch"])
+        factory.set_shared(True)
+        factory.set_enable_rtcp(wish["sender_reports"])
+        if role:
+            permissions = GstRtspServer.RTSPPermissions()
+            permissions.add_permission_for_role(role, "media.factory.access", True)
+            permissions.add_permission_for_role(role, "media.factory.construct", True)
+            factory.set_permissions(permissions)
+        if truth:
+            configure = lambda _f, media, i=index: watch(media, i, truth, wish["host_minus_monotonic_ns"])  # noqa: E731
+            factory.connect("media-configure", configure)
+        server.get_mount_points().add_factory(stream["path"], factory)
+
+    loop = GLib.MainLoop()
+    if server.attach(None) == 0:
+        sys.exit(f"cannot listen on {wish['address']} port {wish['port']}")
+    GLib.io_add_watch(sys.stdin.fileno(), GLib.IO_HUP | GLib.IO_ERR, lambda *_: loop.quit())
+    print(f"ready {server.get_bound_port()}", flush=True)
+    loop.run()
+
+
+main()
