@@ -1,0 +1,174 @@
+//! Where a message goes: to whoever subscribes, into the ring for snapshots, into the recording if there is one. It is encoded
+//! once, and all of them share its bytes.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use r2r::PublisherUntyped;
+use swarm_bag::msg::{Message, RecordingLoss};
+use swarm_bag::recorder::{Recorder, RecorderOptions, Share, Status};
+use swarm_bag::ring::{Ring, RingOptions};
+use swarm_bag::{BagError, CdrError, Item, Kind, Metadata, Topic, TopicId, WriteOptions, cdr};
+
+/// One of the [`Outlets`]' topics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outlet(usize);
+
+/// All topics of the node that are kept or recorded. Shared by all threads; nothing here waits for a disk but
+/// [`Outlets::close`] and [`Outlets::snapshot`].
+#[derive(Debug)]
+pub struct Outlets {
+    ring: Ring,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    channels: Vec<Channel>,
+    recorder: Option<Arc<Recorder>>,
+    /// Whether messages go into it.
+    recording: bool,
+    published: Published,
+}
+
+/// What became of publishing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Published {
+    pub messages: u64,
+    pub failures: u64,
+}
+
+struct Channel {
+    topic: Topic,
+    share: Share,
+    kept: TopicId,
+    /// In the recording's bag.
+    recorded: Option<TopicId>,
+    publisher: Option<Arc<Mutex<PublisherUntyped>>>,
+}
+
+impl std::fmt::Debug for Channel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Channel").field("topic", &self.topic.name).finish_non_exhaustive()
+    }
+}
+
+impl Outlets {
+    pub fn new(ring: RingOptions) -> Self {
+        Self { ring: Ring::new(ring), inner: Mutex::default() }
+    }
+
+    /// Adds a topic, before the first recording.
+    pub fn add(&self, topic: Topic, share: Share, publisher: Option<PublisherUntyped>) -> Result<Outlet, BagError> {
+        let kept = self.ring.add_topic(topic.clone())?;
+        let publisher = publisher.map(|publisher| Arc::new(Mutex::new(publisher)));
+        let mut inner = self.inner();
+        inner.channels.push(Channel { topic, share, kept, recorded: None, publisher });
+        Ok(Outlet(inner.channels.len() - 1))
+    }
+
+    /// Hands a message on. One that came from another node's topic is not published again: its outlet has no publisher.
+    pub fn give(&self, outlet: Outlet, item: Item) {
+        let (kept, publisher) = {
+            let inner = self.inner();
+            let channel = &inner.channels[outlet.0];
+            if let (true, Some(recorder), Some(id)) = (inner.recording, &inner.recorder, channel.recorded) {
+                recorder.offer(id, item.clone()); // what it does not take it counts
+            }
+            (channel.kept, channel.publisher.clone())
+        };
+        if let Some(publisher) = publisher {
+            let publisher = publisher.lock().unwrap_or_else(PoisonError::into_inner);
+            if publisher.get_inter_process_subscription_count().unwrap_or(0) > 0 {
+                let failed = publisher.publish_raw(&item.bytes).is_err();
+                let published = &mut self.inner().published;
+                published.messages += 1;
+                published.failures += u64::from(failed);
+            }
+        }
+        self.ring.push(kept, item);
+    }
+
+    /// Encodes a message of the node's own and hands it on.
+    pub fn say<M: Message>(&self, outlet: Outlet, nanos: i64, message: &M) -> Result<(), CdrError> {
+        let bytes = cdr::encode(message)?.into();
+        self.give(outlet, Item { stamp: nanos.into(), bytes, kind: Kind::Message });
+        Ok(())
+    }
+
+    /// Frames of a topic that never came, for the recording's account.
+    pub fn lost(&self, outlet: Outlet, frames: u64) {
+        let inner = self.inner();
+        if let (true, Some(recorder), Some(id)) = (inner.recording, &inner.recorder, inner.channels[outlet.0].recorded) {
+            recorder.lost_on_the_way(id, frames);
+        }
+    }
+
+    /// Makes the bag of a recording, with all topics. Nothing goes into it before [`Outlets::record`].
+    pub fn open(&self, path: &Path, options: RecorderOptions) -> Result<(), BagError> {
+        let recorder = Recorder::start(path, options)?;
+        let mut inner = self.inner();
+        for channel in &mut inner.channels {
+            channel.recorded = Some(recorder.add_topic(channel.topic.clone(), channel.share)?);
+        }
+        inner.recorder = Some(Arc::new(recorder));
+        Ok(())
+    }
+
+    /// Messages go into the bag from here on. Its beginning is what latched topics have said before.
+    pub fn record(&self) {
+        let latched = self.ring.latched();
+        let mut inner = self.inner();
+        if let Some(recorder) = &inner.recorder {
+            for (kept, item) in latched {
+                let channel = inner.channels.iter().find(|channel| channel.kept == kept);
+                if let Some(id) = channel.and_then(|channel| channel.recorded) {
+                    recorder.offer(id, item);
+                }
+            }
+        }
+        inner.recording = true;
+    }
+
+    /// No message goes into the bag any more.
+    pub fn cease(&self) {
+        self.inner().recording = false;
+    }
+
+    /// Finishes the bag.
+    pub fn close(&self) -> Result<Option<Metadata>, BagError> {
+        let Some(recorder) = self.inner().recorder.take() else { return Ok(None) };
+        recorder.stop().map(Some) // without the lock: frames go on to whoever subscribes
+    }
+
+    /// Puts a text into the recording.
+    pub fn note(&self, name: &str, text: &str) {
+        if let Some(recorder) = &self.inner().recorder {
+            recorder.set_custom_data(name, text);
+        }
+    }
+
+    /// The recording under way, with the counts of each topic.
+    pub fn recording(&self) -> Option<(Status, Vec<RecordingLoss>)> {
+        let recorder = self.inner().recorder.clone()?;
+        Some((recorder.status(), recorder.losses()))
+    }
+
+    /// Writes the last seconds, or all that is kept, into a bag of their own.
+    pub fn snapshot(&self, path: &Path, last: Option<Duration>, options: WriteOptions) -> Result<Metadata, BagError> {
+        self.ring.cut(last).write(path, options)?.make_durable()
+    }
+
+    pub fn ring(&self) -> &Ring {
+        &self.ring
+    }
+
+    pub fn published(&self) -> Published {
+        self.inner().published
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,281 @@
+//! What the cameras of a node share, and the messages that are made of their frames.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use swarm_bag::msg::{CameraInfo, FrameGroup, FrameTiming, Header, Time};
+use swarm_bag::recorder::Share;
+use swarm_bag::video::Picture;
+use swarm_bag::{Definitions, Item, Kind, Qos, Stamp, Topic};
+use swarm_capture_core::calibrate::Biases;
+use swarm_capture_core::{
+    ClockState, Codec, FrameCounts, Group, GroupFrame, GroupSettings, Grouper, StampedFrame, Stream, Timing,
+};
+use swarm_onvif::Keyring;
+use swarm_ros::{NodeShell, qos};
+
+use crate::now;
+use crate::outlets::{Outlet, Outlets};
+use crate::session::Session;
+use crate::settings::{CameraSettings, Settings};
+
+/// QoS of video and its timing: as sensors publish, with a backlog of a second.
+const VIDEO_DEPTH: u32 = 30;
+
+/// How a camera is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(u8)]
+pub enum CameraState {
+    #[default]
+    Connecting = 0,
+    Streaming = 1,
+    Lost = 2,
+    Refused = 3,
+}
+
+/// What is known of a camera, for status and diagnostics.
+#[derive(Clone, Debug, Default)]
+pub struct View {
+    pub state: CameraState,
+    pub detail: String,
+    pub serial: String,
+    pub stream: Option<Stream>,
+    pub counts: FrameCounts,
+    pub bytes: u64,
+    pub reconnects: u32,
+    pub timing: Option<Timing>,
+}
+
+/// One camera, with its topics.
+#[derive(Debug)]
+pub struct Desk {
+    pub settings: CameraSettings,
+    frame_id: String,
+    video: Outlet,
+    timing: Outlet,
+    info: Outlet,
+    view: Mutex<View>,
+}
+
+impl Desk {
+    pub fn view(&self) -> MutexGuard<'_, View> {
+        self.view.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where it is, in words.
+    pub fn set_state(&self, state: CameraState, detail: impl Into<String>) {
+        let mut view = self.view();
+        view.state = state;
+        view.detail = detail.into();
+    }
+}
+
+/// Shared by the followers and the node.
+#[derive(Debug)]
+pub struct Studio {
+    pub settings: Settings,
+    pub keyring: Keyring,
+    pub biases: Option<Biases>,
+    pub outlets: Arc<Outlets>,
+    pub session: Session,
+    pub desks: Vec<Desk>,
+    groups: Outlet,
+    grouper: Mutex<Grouper>,
+    /// Of the last groups, ns.
+    residuals: Mutex<Vec<i64>>,
+}
+
+/// Groups that the residual on the status is the median of.
+const RESIDUALS: usize = 60;
+
+impl Studio {
+    /// Makes the topics of all cameras.
+    pub fn open(
+        shell: &mut NodeShell,
+        settings: Settings,
+        keyring: Keyring,
+        biases: Option<Biases>,
+        outlets: Arc<Outlets>,
+        session: Session,
+    ) -> anyhow::Result<Self> {
+        let mut desks = Vec::new();
+        for camera in &settings.cameras {
+            let name = &camera.name;
+            let mut make = |topic: &str, type_name: &str, share| {
+                let topic = Topic::new(topic, type_name, Qos::best_effort(VIDEO_DEPTH), &Definitions::suite())
+                    .map_err(anyhow::Error::from)?;
+                let profile = r2r::QosProfile::default().best_effort().volatile().keep_last(VIDEO_DEPTH as usize);
+                publish(shell, &outlets, topic, profile, share)
+            };
+            let video = make(&format!("/{name}/video"), settings.video.type_name(), Share::Bulk)?;
+            let timing = make(&format!("/{name}/timing"), "swarm_msgs/msg/FrameTiming", Share::State)?;
+            let info = make(&format!("/{name}/camera_info"), "sensor_msgs/msg/CameraInfo", Share::State)?;
+            let frame_id = format!("{name}_optical");
+            desks.push(Desk { settings: camera.clone(), frame_id, video, timing, info, view: Mutex::default() });
+        }
+        let topic = Topic::of::<FrameGroup>("/capture/groups", Qos::reliable(100))?;
+        let groups = publish(shell, &outlets, topic, qos::EVENTS, Share::State)?;
+        let tolerance = i64::try_from(settings.group_tolerance.as_nanos()).unwrap_or(0);
+        let defaults = GroupSettings::default();
+        let grouping = GroupSettings {
+            tolerance_ns: if tolerance > 0 { tolerance } else { defaults.tolerance_ns },
+            ..defaults
+        };
+        let grouper = Mutex::new(Grouper::new(desks.len(), grouping));
+        Ok(Self {
+            settings,
+            keyring,
+            biases,
+            outlets,
+            session,
+            desks,
+            groups,
+            grouper,
+            residuals: Mutex::default(),
+        })
+    }
+
+    /// Cameras that stream now.
+    pub fn streaming(&self) -> usize {
+        self.desks.iter().filter(|desk| desk.view().state == CameraState::Streaming).count()
+    }
+
+    /// Hands on one frame of camera `index`.
+    pub fn frame(&self, index: usize, stream: Stream, frame: &StampedFrame<Bytes>) {
+        let desk = &self.desks[index];
+        if frame.lost_frames > 0 {
+            self.outlets.lost(desk.video, u64::from(frame.lost_frames));
+        }
+        let stamp = Stamp { received: frame.head.arrival.0, published: frame.capture.0 };
+        let picture = Picture {
+            captured: frame.capture.0,
+            frame_id: &desk.frame_id,
+            format: match stream.codec {
+                Codec::H264 => "h264",
+                Codec::H265 => "h265",
+                Codec::Mjpeg => "jpeg",
+            },
+            width: stream.width,
+            height: stream.height,
+            pts: u64::from(frame.head.rtp),
+            key_frame: frame.head.key,
+            data: &frame.payload,
+        };
+        let kind = if frame.head.key { Kind::KeyFrame } else { Kind::DeltaFrame };
+        match self.settings.video.encode(&picture) {
+            Ok(bytes) => self.outlets.give(desk.video, Item { stamp, bytes: bytes.into(), kind }),
+            Err(error) => tracing::error!("a frame of {} cannot be encoded: {error}", desk.settings.name),
+        }
+        let header = || Header { stamp: Time::from_nanos(frame.capture.0), frame_id: desk.frame_id.clone() };
+        self.say(desk.timing, stamp.received, &timing(frame, header()));
+        self.say(desk.info, stamp.received, &camera_info(stream, header()));
+        {
+            let mut view = desk.view();
+            view.bytes += u64::from(frame.head.size);
+            view.timing = Some(frame.timing);
+        }
+        let grouped = GroupFrame { sequence: frame.sequence, capture: frame.capture, state: frame.timing.state };
+        self.grouper().frame(index, grouped, now());
+        self.say_groups();
+    }
+
+    /// Time has passed: groups are decided that nothing more comes for.
+    pub fn tick(&self) {
+        self.grouper().tick(now());
+        self.say_groups();
+    }
+
+    fn say_groups(&self) {
+        loop {
+            let Some(group) = self.grouper().next() else { return };
+            let mut residuals = self.residuals.lock().unwrap_or_else(PoisonError::into_inner);
+            if residuals.len() == RESIDUALS {
+                residuals.remove(0);
+            }
+            residuals.push(group.residual_ns);
+            drop(residuals);
+            self.say(self.groups, now().0, &self.group_message(&group));
+        }
+    }
+
+    /// Median of the last groups' residuals, s.
+    pub fn residual(&self) -> Option<f64> {
+        let mut sorted = self.residuals.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        sorted.sort_unstable();
+        sorted.get(sorted.len() / 2).map(|ns| *ns as f64 / 1e9)
+    }
+
+    fn group_message(&self, group: &Group) -> FrameGroup {
+        let members = || {
+            let frames = self.desks.iter().zip(&group.frames);
+            frames.filter_map(|(desk, frame)| frame.map(|frame| (desk, frame)))
+        };
+        FrameGroup {
+            header: Header { stamp: Time::from_nanos(group.stamp.0), frame_id: String::new() },
+            sequence: group.sequence,
+            cameras: members().map(|(desk, _)| desk.settings.name.clone()).collect(),
+            frames: members().map(|(_, frame)| frame.sequence).collect(),
+            offsets: members().map(|(_, frame)| (frame.capture.0 - group.stamp.0) as f64 / 1e9).collect(),
+            residual: group.residual_ns as f64 / 1e9,
+            complete: group.complete,
+        }
+    }
+
+    fn say<M: swarm_bag::msg::Message>(&self, outlet: Outlet, nanos: i64, message: &M) {
+        if let Err(error) = self.outlets.say(outlet, nanos, message) {
+            tracing::error!("a {} cannot be encoded: {error}", M::TYPE);
+        }
+    }
+
+    fn grouper(&self) -> MutexGuard<'_, Grouper> {
+        self.grouper.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A topic that this node publishes, and keeps and records.
+pub fn publish(
+    shell: &mut NodeShell,
+    outlets: &Outlets,
+    topic: Topic,
+    profile: r2r::QosProfile,
+    share: Share,
+) -> anyhow::Result<Outlet> {
+    let publisher = shell
+        .node()
+        .create_publisher_untyped(&topic.name, &topic.type_name, profile)
+        .map_err(|error| anyhow::anyhow!("cannot create the publisher of '{}' ({}): {error}", topic.name, topic.type_name))?;
+    Ok(outlets.add(topic, share, Some(publisher))?)
+}
+
+fn timing(frame: &StampedFrame<Bytes>, header: Header) -> FrameTiming {
+    let Timing { state, offset_ns, drift_ppm, residual_ns, report_age_ns, uncertainty_ns, bias_ns, base, .. } = frame.timing;
+    let seconds = |ns: Option<i64>| ns.map_or(0.0, |ns| ns as f64 / 1e9);
+    FrameTiming {
+        header,
+        arrival: Time::from_nanos(frame.head.arrival.0),
+        rtp_timestamp: frame.head.rtp,
+        sequence: frame.sequence,
+        lost_packets: frame.head.lost_packets,
+        lost_frames: frame.lost_frames,
+        key_frame: frame.head.key,
+        size: frame.head.size,
+        clock_state: state as u8,
+        clock_offset: seconds(offset_ns),
+        clock_drift: drift_ppm.unwrap_or(0.0),
+        residual: residual_ns.unwrap_or(0.0) / 1e9,
+        report_age: seconds(report_age_ns),
+        bias: bias_ns as f64 / 1e9,
+        uncertainty: uncertainty_ns / 1e9,
+        base,
+    }
+}
+
+/// A camera whose lens nobody has calibrated: size alone, `k[0]` = 0 (sensor_msgs/CameraInfo).
+fn camera_info(stream: Stream, header: Header) -> CameraInfo {
+    CameraInfo { header, width: stream.width, height: stream.height, ..CameraInfo::default() }
+}
+
+/// Number of the state in the messages.
+pub fn clock_state(timing: Option<&Timing>) -> ClockState {
+    timing.map_or(ClockState::ArrivalOnly, |timing| timing.state)
+}
