@@ -86,7 +86,9 @@ pub struct Calibrated {
 /// Why there is no result.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CalibrateError {
-    #[error("{0} camera saw events; at least two are needed, or one and the events' times as rows of '{HOST}'")]
+    #[error(
+        "{0} camera saw events; at least two are needed, or one and the events' times as rows of '{HOST}'"
+    )]
     NothingToCompare(usize),
     #[error(
         "camera {serial} shares {events} events with the others, at least {LEAST_EVENTS} are needed; flash more often, or look \
@@ -146,11 +148,14 @@ pub fn calibrate(sightings: &[Sighting]) -> Result<Calibrated, CalibrateError> {
             })
         })
         .collect();
-    let first = Solution::of(&rows, by_event.len());
     let all = rows.len();
-    // Noise reaches half a resolution; the other half is for the error of what it is measured against.
-    rows.retain(|row| row.serial == HOST || first.residual(row).abs() <= row.resolution);
-    let solution = if rows.len() == all { first } else { Solution::of(&rows, by_event.len()) };
+    // Medians do not follow a wrong match; means are nearer to the truth once those are gone.
+    for middle in [Middle::Median, Middle::Mean] {
+        let solution = Solution::of(&rows, by_event.len(), middle);
+        // Noise reaches half a resolution; the other half is for the error of what it is measured against.
+        rows.retain(|row| row.serial == HOST || solution.residual(row).abs() <= row.resolution);
+    }
+    let solution = Solution::of(&rows, by_event.len(), Middle::Mean);
     solution.into_calibrated(&rows, reference, all - rows.len())
 }
 
@@ -161,31 +166,38 @@ struct Row<'a> {
     resolution: f64,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Middle {
+    Median,
+    Mean,
+}
+
 struct Solution<'a> {
     biases: BTreeMap<&'a str, f64>,
     times: Vec<f64>,
 }
 
 impl<'a> Solution<'a> {
-    fn of(rows: &[Row<'a>], events: usize) -> Self {
-        // From medians, so that a wrong match does not lead the first round astray: against the first camera of each event.
-        let mut solution = Self {
-            biases: rows.iter().map(|row| (row.serial, 0.0)).collect(),
-            times: vec![0.0; events],
-        };
-        for round in 0..200 {
-            solution.times = rows.iter().fold(vec![(0.0, 0.0); events], |mut sums, row| {
-                // The host's word is worth more than any camera's.
-                let weight = if row.serial == HOST { 1e12 } else { 1.0 / (row.resolution * row.resolution) };
-                sums[row.event].0 += weight * (row.seen - solution.biases[row.serial]);
-                sums[row.event].1 += weight;
-                sums
-            })
-            .into_iter()
-            .map(|(sum, weight)| if weight > 0.0 { sum / weight } else { 0.0 })
-            .collect();
+    fn of(rows: &[Row<'a>], events: usize, middle: Middle) -> Self {
+        let mut solution =
+            Self { biases: rows.iter().map(|row| (row.serial, 0.0)).collect(), times: vec![0.0; events] };
+        for _ in 0..200 {
+            solution.times = rows
+                .iter()
+                .fold(vec![(0.0, 0.0); events], |mut sums, row| {
+                    // The host's word is worth more than any camera's.
+                    let weight =
+                        if row.serial == HOST { 1e12 } else { 1.0 / (row.resolution * row.resolution) };
+                    sums[row.event].0 += weight * (row.seen - solution.biases[row.serial]);
+                    sums[row.event].1 += weight;
+                    sums
+                })
+                .into_iter()
+                .map(|(sum, weight)| if weight > 0.0 { sum / weight } else { 0.0 })
+                .collect();
             let mut moved = 0.0_f64;
-            let serials: Vec<&str> = solution.biases.keys().copied().filter(|serial| *serial != HOST).collect();
+            let serials: Vec<&str> =
+                solution.biases.keys().copied().filter(|serial| *serial != HOST).collect();
             for serial in serials {
                 let mut off: Vec<f64> = rows
                     .iter()
@@ -195,11 +207,14 @@ impl<'a> Solution<'a> {
                 if off.is_empty() {
                     continue;
                 }
-                let bias = if round < 20 { median(&mut off) } else { off.iter().sum::<f64>() / off.len() as f64 };
+                let bias = match middle {
+                    Middle::Median => median(&mut off),
+                    Middle::Mean => off.iter().sum::<f64>() / off.len() as f64,
+                };
                 moved = moved.max((bias - solution.biases[serial]).abs());
                 solution.biases.insert(serial, bias);
             }
-            if round > 20 && moved < 1.0 {
+            if moved < 1.0 {
                 break;
             }
         }
@@ -221,14 +236,16 @@ impl<'a> Solution<'a> {
         let unknown = cameras + if reference == Reference::Host { 0 } else { self.times.len() - 1 };
         // Noise in units of the resolution, and not less than the model says: few rows may agree by chance.
         let squares: f64 = own.iter().map(|row| (self.residual(row) / row.resolution).powi(2)).sum();
-        let noise = (squares / own.len().saturating_sub(unknown).max(1) as f64).sqrt().max(1.0 / 12.0_f64.sqrt());
+        let noise =
+            (squares / own.len().saturating_sub(unknown).max(1) as f64).sqrt().max(1.0 / 12.0_f64.sqrt());
         let zero = match reference {
             Reference::Host => 0.0,
             Reference::EarliestCamera => self.biases.values().copied().fold(f64::INFINITY, f64::min),
         };
         let spread = |serial: &str| {
             let mine = own.iter().filter(|row| row.serial == serial);
-            let (count, resolution) = mine.fold((0, 0.0_f64), |(count, most), row| (count + 1, most.max(row.resolution)));
+            let (count, resolution) =
+                mine.fold((0, 0.0_f64), |(count, most), row| (count + 1, most.max(row.resolution)));
             (count, noise * resolution / f64::from(count.max(1)).sqrt())
         };
         let earliest = self.biases.iter().find(|(_, bias)| **bias == zero).map(|(serial, _)| *serial);
@@ -301,7 +318,9 @@ pub fn flashes(frames: &[(i64, u32, bool)]) -> Vec<i64> {
 pub fn match_flashes(by_camera: &BTreeMap<String, (Vec<i64>, i64)>, window_ns: i64) -> Vec<Sighting> {
     let mut all: Vec<(i64, &str, i64)> = by_camera
         .iter()
-        .flat_map(|(serial, (stamps, period))| stamps.iter().map(move |stamp| (*stamp, serial.as_str(), *period)))
+        .flat_map(|(serial, (stamps, period))| {
+            stamps.iter().map(move |stamp| (*stamp, serial.as_str(), *period))
+        })
         .collect();
     all.sort_unstable();
     let mut sightings = Vec::new();
@@ -387,7 +406,8 @@ fn read_camera(cursor: &Cursor<'_>) -> Option<(String, Bias)> {
         cursor.text_that(|text| !text.is_empty(), "a serial number, in quotes")
     });
     let nanos = |seconds: f64| (seconds * 1e9).round() as i64;
-    let bias = bias.required("how late the camera's stamps are, s", |cursor| cursor.number(-10.0..=10.0, "s"));
+    let bias =
+        bias.required("how late the camera's stamps are, s", |cursor| cursor.number(-10.0..=10.0, "s"));
     let uncertainty =
         uncertainty.required("standard deviation of the bias, s", |cursor| cursor.number(0.0..=10.0, "s"));
     let events = events.required("from how many events", |cursor| cursor.integer(0..));

@@ -4,6 +4,18 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HostTime(pub i64);
 
+impl HostTime {
+    /// Nanoseconds since `earlier`, negative before it. Absurd times give the nearest number that there is.
+    pub const fn since(self, earlier: Self) -> i64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    #[must_use]
+    pub const fn plus(self, nanos: i64) -> Self {
+        Self(self.0.saturating_add(nanos))
+    }
+}
+
 /// A moment of a camera's clock as its sender reports tell it (NTP, moved to 1970), nanoseconds since the epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CameraTime(pub i64);

@@ -102,7 +102,7 @@ struct Camera {
 
 impl Camera {
     fn streams(&self, now: HostTime, settings: &GroupSettings) -> bool {
-        self.heard.is_some_and(|heard| now.0 - heard.0 <= settings.silent_ns)
+        self.heard.is_some_and(|heard| now.since(heard) <= settings.silent_ns)
     }
 }
 
@@ -133,22 +133,27 @@ impl Grouper {
         let own = &mut self.cameras[camera];
         own.heard = Some(now);
         if let Some(newest) = own.newest {
-            let step = (frame.capture.0 - newest.capture.0) as f64;
+            let step = frame.capture.since(newest.capture) as f64;
             if step > 0.0 && step < self.settings.silent_ns as f64 {
                 own.period_ns = Some(own.period_ns.map_or(step, |period| period + (step - period) / 10.0));
             }
         }
-        let behind = own.newest.is_some_and(|newest| frame.capture <= newest.capture);
-        own.newest = Some(frame);
-        if behind && own.waiting.back().is_some_and(|last| frame.capture <= last.capture) {
+        let back_ns = own.newest.map_or(0, |newest| newest.capture.since(frame.capture));
+        if back_ns > self.settings.silent_ns {
             // The host's clock was set back: what waits belongs to another time.
             self.decide_all();
             self.decided = HostTime(i64::MIN);
-        } else if frame.capture.0 + self.settings.tolerance_ns < self.decided.0 && !behind {
+        } else if frame.capture.plus(self.settings.tolerance_ns) < self.decided
+            || own.newest.is_some_and(|newest| frame.capture <= newest.capture)
+        {
             self.counts.late += 1;
+            if back_ns < 0 {
+                own.newest = Some(frame); // it streams, and must not hold the others up
+            }
             return;
         }
         let own = &mut self.cameras[camera];
+        own.newest = Some(frame);
         own.waiting.push_back(frame);
         if own.waiting.len() > limit {
             own.waiting.pop_front();
@@ -161,15 +166,16 @@ impl Grouper {
     pub fn tick(&mut self, now: HostTime) {
         self.choose_pace(now);
         while let Some(first) = self.cameras[self.pace].waiting.front().copied() {
-            let waited = now.0 - first.capture.0 >= self.settings.wait_ns;
+            let waited = now.since(first.capture) >= self.settings.wait_ns;
             if !waited && !self.all_are_past(first.capture, now) {
                 break;
             }
             self.decide(now);
         }
         // Frames of the others that no frame of the pace can want any more.
-        let newest = self.cameras[self.pace].waiting.front().map_or(now.0 - self.settings.wait_ns, |first| first.capture.0);
-        self.forget_before(newest - self.settings.tolerance_ns);
+        let waits = self.cameras[self.pace].waiting.front();
+        let wanted = waits.map_or(now.plus(-self.settings.wait_ns), |first| first.capture);
+        self.forget_before(wanted.plus(-self.settings.tolerance_ns));
     }
 
     /// Decides everything that waits, at the end.
@@ -179,7 +185,7 @@ impl Grouper {
         while !self.cameras[self.pace].waiting.is_empty() {
             self.decide(now);
         }
-        self.forget_before(i64::MAX);
+        self.forget_before(HostTime(i64::MAX));
     }
 
     /// The next group.
@@ -216,11 +222,11 @@ impl Grouper {
     /// Whether no frame that is still to come can change what belongs to the frame at `capture`.
     fn all_are_past(&self, capture: HostTime, now: HostTime) -> bool {
         let period = self.cameras[self.pace].period_ns.unwrap_or(0.0) as i64;
-        let past = capture.0 + self.settings.tolerance_ns + period;
+        let past = capture.plus(self.settings.tolerance_ns + period);
         self.cameras
             .iter()
             .filter(|camera| camera.streams(now, &self.settings))
-            .all(|camera| camera.newest.is_some_and(|newest| newest.capture.0 > past))
+            .all(|camera| camera.newest.is_some_and(|newest| newest.capture > past))
     }
 
     /// Makes the group of the oldest frame of the pace.
@@ -248,12 +254,13 @@ impl Grouper {
         let captures = frames.iter().flatten().map(|frame: &GroupFrame| frame.capture.0);
         let (earliest, latest) =
             captures.fold((i64::MAX, i64::MIN), |(low, high), capture| (low.min(capture), high.max(capture)));
-        let weakest = frames.iter().flatten().map(|frame| frame.state).min().unwrap_or(ClockState::ArrivalOnly);
+        let weakest =
+            frames.iter().flatten().map(|frame| frame.state).min().unwrap_or(ClockState::ArrivalOnly);
         self.counts.grouped += frames.iter().flatten().count() as u64;
         self.groups.push_back(Group {
             sequence: self.counts.groups,
-            stamp: HostTime(earliest + (latest - earliest) / 2),
-            residual_ns: latest - earliest,
+            stamp: HostTime(earliest.midpoint(latest)),
+            residual_ns: latest.saturating_sub(earliest),
             complete,
             weakest,
             frames,
@@ -261,9 +268,9 @@ impl Grouper {
         self.counts.groups += 1;
     }
 
-    fn forget_before(&mut self, capture_ns: i64) {
+    fn forget_before(&mut self, capture: HostTime) {
         for (_, camera) in self.cameras.iter_mut().enumerate().filter(|(index, _)| *index != self.pace) {
-            while camera.waiting.front().is_some_and(|frame| frame.capture.0 < capture_ns) {
+            while camera.waiting.front().is_some_and(|frame| frame.capture < capture) {
                 camera.waiting.pop_front();
                 self.counts.alone += 1;
             }
@@ -276,7 +283,7 @@ impl Grouper {
 /// In a best matching no two matches cross (uncrossing two never makes the sum of distances greater), so that it is found
 /// by going through both lists from their ends.
 fn best_match_of_first(pace: &[HostTime], own: &[HostTime], tolerance_ns: i64) -> Option<usize> {
-    let gain = |i: usize, j: usize| tolerance_ns - (pace[i].0 - own[j].0).abs();
+    let gain = |i: usize, j: usize| tolerance_ns.saturating_sub(pace[i].since(own[j]).saturating_abs());
     let columns = own.len() + 1;
     // best[i * columns + j]: the greatest sum of gains of pace[i..] with own[j..].
     let mut best = vec![0_i64; (pace.len() + 1) * columns];

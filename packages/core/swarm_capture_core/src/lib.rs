@@ -29,11 +29,13 @@ pub mod recording;
 mod track;
 
 pub use clock::{
-    Anchor, BaseChange, CameraClock, ClockEvent, ClockSettings, ClockState, Envelope, Fit, Placed, Stamp, Timing,
+    Anchor, BaseChange, CameraClock, ClockEvent, ClockSettings, ClockState, Envelope, Fit, Placed, Stamp,
+    Timing,
 };
 pub use frame::{CameraTime, FrameHead, HostTime, RTP_RATE_HZ, SenderReport};
 pub use group::{Group, GroupCounts, GroupFrame, GroupSettings, Grouper};
 pub use host_watch::HostWatch;
 pub use track::{
-    Codec, FrameCounts, LossEstimate, StampedFrame, Stream, Track, TrackEvent, TrackOutput, TrackSettings, WaitLimits,
+    Codec, FrameCounts, LossEstimate, StampedFrame, Stream, Track, TrackEvent, TrackOutput, TrackSettings,
+    WaitLimits,
 };

@@ -26,12 +26,26 @@ pub enum State {
     #[default]
     Idle,
     /// The bag is being made.
-    Starting { id: RecordingId, path: String },
-    Recording { id: RecordingId, path: String, since: HostTime },
+    Starting {
+        id: RecordingId,
+        path: String,
+    },
+    Recording {
+        id: RecordingId,
+        path: String,
+        since: HostTime,
+    },
     /// The bag is being finished. `why` is none if somebody asked for it.
-    Stopping { id: RecordingId, path: String, why: Option<Failure> },
+    Stopping {
+        id: RecordingId,
+        path: String,
+        why: Option<Failure>,
+    },
     /// Ended by itself. What was recorded is in the bag at `path`.
-    Failed { path: String, why: Failure },
+    Failed {
+        path: String,
+        why: Failure,
+    },
 }
 
 /// Why a recording ended by itself, or did not begin.
@@ -39,7 +53,9 @@ pub enum State {
 pub enum Failure {
     #[error("cannot make the bag: {0}")]
     NotOpened(String),
-    #[error("the disk has {free_bytes} bytes left and {least_bytes} must stay free; delete recordings or name another disk")]
+    #[error(
+        "the disk has {free_bytes} bytes left and {least_bytes} must stay free; delete recordings or name another disk"
+    )]
     DiskFull { free_bytes: u64, least_bytes: u64 },
     #[error("the disk refuses to write: {0}")]
     DiskFailed(String),
@@ -51,10 +67,16 @@ pub enum Failure {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
     /// `cameras`: how many stream now.
-    Start { path: String, cameras: usize },
+    Start {
+        path: String,
+        cameras: usize,
+    },
     Stop,
     /// The last `back_ns` from memory; 0 is all there is.
-    Snapshot { path: String, back_ns: u64 },
+    Snapshot {
+        path: String,
+        back_ns: u64,
+    },
     /// The node ends.
     Shutdown,
 }
@@ -62,36 +84,77 @@ pub enum Request {
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Happened {
-    Opened { id: RecordingId },
-    NotOpened { id: RecordingId, error: String },
-    Closed { id: RecordingId, error: Option<String> },
+    Opened {
+        id: RecordingId,
+    },
+    NotOpened {
+        id: RecordingId,
+        error: String,
+    },
+    Closed {
+        id: RecordingId,
+        error: Option<String>,
+    },
     /// As often as the shell looks.
-    DiskFree { free_bytes: u64 },
-    DiskFailed { id: RecordingId, error: String },
-    CameraLost { camera: String, why: String },
-    CameraBack { camera: String, gap_ns: i64 },
+    DiskFree {
+        free_bytes: u64,
+    },
+    DiskFailed {
+        id: RecordingId,
+        error: String,
+    },
+    CameraLost {
+        camera: String,
+        why: String,
+    },
+    CameraBack {
+        camera: String,
+        gap_ns: i64,
+    },
 }
 
 /// What the shell does next, in this order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Make the bag, then tell [`Happened::Opened`] or [`Happened::NotOpened`].
-    Open { id: RecordingId, path: String },
+    Open {
+        id: RecordingId,
+        path: String,
+    },
     /// Hand messages of every topic to the bag from here on; those kept and latched first.
-    Record { id: RecordingId },
+    Record {
+        id: RecordingId,
+    },
     /// Hand no message to the bag any more.
-    Cease { id: RecordingId },
+    Cease {
+        id: RecordingId,
+    },
     /// Put the counts of loss into the bag, finish it, then tell [`Happened::Closed`].
-    Close { id: RecordingId },
+    Close {
+        id: RecordingId,
+    },
     /// Write what is in memory into a bag of its own.
-    WriteSnapshot { path: String, back_ns: u64 },
+    WriteSnapshot {
+        path: String,
+        back_ns: u64,
+    },
     /// Put this into the recording, so that its reader knows.
-    Note { id: RecordingId, text: String },
+    Note {
+        id: RecordingId,
+        text: String,
+    },
     /// Tell people.
-    Warn { text: String },
+    Warn {
+        text: String,
+    },
     /// Answer who asked for this. A start is answered when its bag is open, everything else at once.
-    Accept { asked: Asked },
-    Refuse { asked: Asked, why: Refusal },
+    Accept {
+        asked: Asked,
+    },
+    Refuse {
+        asked: Asked,
+        why: Refusal,
+    },
     /// The node may end now.
     Leave,
 }
@@ -115,7 +178,9 @@ pub enum Refusal {
     NothingRuns,
     #[error("no camera streams; see their states on /capture/status")]
     NoCamera,
-    #[error("the disk has {free_bytes} bytes left and {least_bytes} must stay free; delete recordings or name another disk")]
+    #[error(
+        "the disk has {free_bytes} bytes left and {least_bytes} must stay free; delete recordings or name another disk"
+    )]
     DiskFull { free_bytes: u64, least_bytes: u64 },
     #[error("cannot make the bag: {0}")]
     NotOpened(String),

@@ -85,11 +85,19 @@ pub struct StampedFrame<T> {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum TrackEvent {
     /// A session began; frames are missing for `gap_ns` since the last frame of the one before, if there was one.
-    Began { stream: Stream, gap_ns: Option<i64> },
+    Began {
+        stream: Stream,
+        gap_ns: Option<i64>,
+    },
     /// The resolution or codec changed; frames from here on are coded so.
-    Changed { from: Stream, to: Stream },
+    Changed {
+        from: Stream,
+        to: Stream,
+    },
     /// No report came in time: what waited goes out with state `ARRIVAL_ONLY`.
-    NoReport { waited: usize },
+    NoReport {
+        waited: usize,
+    },
     Clock(ClockEvent),
     /// The session ended.
     Ended,
@@ -165,7 +173,7 @@ impl<T> Track<T> {
         self.last = None;
         self.wait_over = false;
         self.counts.sessions += 1;
-        let gap_ns = self.newest.map(|newest| now.0 - newest.0);
+        let gap_ns = self.newest.map(|newest| now.since(newest));
         self.event(TrackEvent::Began { stream, gap_ns });
         self.stream = Some(stream);
         self.steps = Steps::default();
@@ -210,7 +218,7 @@ impl<T> Track<T> {
         self.release();
         self.clock.host_stepped(by_ns);
         if let Some(newest) = &mut self.newest {
-            newest.0 += by_ns;
+            *newest = newest.plus(by_ns);
         }
         self.clock_events();
     }
@@ -223,7 +231,7 @@ impl<T> Track<T> {
             if self.clock.confirmed() {
                 self.wait_over = true;
             } else if let Some(first) = self.waiting.front()
-                && (now.0 - first.head.first_arrival.0 >= limits.time_ns
+                && (now.since(first.head.first_arrival) >= limits.time_ns
                     || self.waiting.len() >= limits.frames
                     || self.waiting_bytes >= limits.bytes)
             {

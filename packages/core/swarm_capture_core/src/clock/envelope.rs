@@ -105,30 +105,27 @@ pub struct Envelope {
     recent: VecDeque<Point>,
     suspects: Vec<Point>,
     prior: Prior,
+    /// Jitter that is assumed before delays were seen, s.
+    cold_s: f64,
     fit: Option<Fit>,
     fitted_at: f64,
     newest: f64,
     oldest: f64,
 }
 
-impl Default for Envelope {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Envelope {
-    /// Nothing is known; slopes of some ten ppm are likely, as those of crystals.
-    pub fn new() -> Self {
-        Self::with_prior(Prior { slope: 0.0, scale: 30e-6 })
+    /// Nothing is known but that delays are about `cold_s`; slopes of some ten ppm are likely, as those of crystals.
+    pub fn new(cold_s: f64) -> Self {
+        Self::with_prior(Prior { slope: 0.0, scale: 20e-6 }, cold_s)
     }
 
-    fn with_prior(prior: Prior) -> Self {
+    fn with_prior(prior: Prior, cold_s: f64) -> Self {
         Self {
             blocks: VecDeque::new(),
             recent: VecDeque::new(),
             suspects: Vec::new(),
             prior,
+            cold_s,
             fit: None,
             fitted_at: f64::NEG_INFINITY,
             newest: f64::NEG_INFINITY,
@@ -141,7 +138,7 @@ impl Envelope {
     pub fn begin_again(&self) -> Self {
         let slope = self.fit.map_or(self.prior.slope, |fit| fit.slope);
         let known = self.fit.map_or(self.prior.scale, |fit| fit.slope_sd);
-        Self::with_prior(Prior { slope, scale: known.clamp(3e-6, 30e-6) })
+        Self::with_prior(Prior { slope, scale: known.clamp(3e-6, 20e-6) }, self.cold_s)
     }
 
     /// The line; none before the first point.
@@ -221,14 +218,15 @@ impl Envelope {
     fn density(&self) -> f64 {
         let slope = self.fit.map_or(self.prior.slope, |fit| fit.slope);
         let mut delays: Vec<f64> = self.recent.iter().map(|(x, y)| y - slope * (x - self.newest)).collect();
-        let near = ((delays.len() as f64 * NEAR) as usize).clamp(1, delays.len() - 1 + usize::from(delays.len() == 1));
+        let near = ((delays.len() as f64 * NEAR) as usize)
+            .clamp(1, delays.len() - 1 + usize::from(delays.len() == 1));
         if near >= delays.len() {
-            return 1.0 / COLD_S;
+            return 1.0 / self.cold_s;
         }
         let least = delays.iter().copied().fold(f64::INFINITY, f64::min);
         let (_, edge, _) = delays.select_nth_unstable_by(near, f64::total_cmp);
         let share = near as f64 / self.recent.len() as f64;
-        let few = COLD_S / (self.recent.len() as f64);
+        let few = self.cold_s / (self.recent.len() as f64);
         share / (*edge - least + few * share).max(FINEST_S)
     }
 
@@ -246,9 +244,6 @@ impl Envelope {
         integrate(&hull, middle, count as f64, density, self.prior)
     }
 }
-
-/// Jitter that is assumed of a network before its delays were seen, s.
-const COLD_S: f64 = 1e-3;
 
 /// Keeps `hull` the lower convex hull while points come from left to right.
 fn push_on_hull(hull: &mut Vec<Point>, point: Point) {

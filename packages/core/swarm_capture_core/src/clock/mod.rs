@@ -131,10 +131,19 @@ pub struct Stamp {
 /// A frame's place on the camera's RTP line, to be stamped now or when more is known.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Placed {
-    /// Seconds of RTP time since the segment's first frame; none where its time stamp is useless.
-    x: Option<f64>,
+    place: Place,
     segment: u32,
     arrival: HostTime,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Place {
+    /// Seconds of RTP time since the segment's first frame.
+    On(f64),
+    /// Not after the newest time stamp.
+    Behind,
+    /// Its time stamp is useless.
+    Nowhere,
 }
 
 /// Why stamps made a step.
@@ -213,33 +222,33 @@ impl CameraClock {
     pub fn place(&mut self, head: &FrameHead) -> Placed {
         let arrival = head.first_arrival;
         let moved = self.segment.as_mut().map(|segment| segment.moves(head.rtp, arrival));
-        let x = match moved {
-            Some(Moved::To(x)) => Some(x),
-            Some(Moved::Nowhere) => None,
+        let place = match moved {
+            Some(Moved::To(x)) => Place::On(x),
+            Some(Moved::Behind) => Place::Behind,
             Some(Moved::StandsStill { first }) => {
                 if first {
                     self.events.push(ClockEvent::StampsStandStill);
                 }
-                None
+                Place::Nowhere
             }
             Some(Moved::Jumped { by_ns }) => {
                 self.events.push(ClockEvent::StampsJumped { by_ns });
                 self.retire();
-                Some(self.begin_segment(head))
+                self.begin_segment(head)
             }
-            None => Some(self.begin_segment(head)),
+            None => self.begin_segment(head),
         };
-        Placed { x, segment: self.segments, arrival }
+        Placed { place, segment: self.segments, arrival }
     }
 
-    fn begin_segment(&mut self, head: &FrameHead) -> f64 {
+    fn begin_segment(&mut self, head: &FrameHead) -> Place {
         self.segments += 1;
         let mut segment = Segment::new(head.rtp, head.first_arrival, self.before.as_ref());
         if let Some(report) = self.early_report.take() {
             segment.report(&report);
         }
         self.segment = Some(segment);
-        0.0
+        Place::On(0.0)
     }
 
     /// A sender report came.
@@ -257,7 +266,7 @@ impl CameraClock {
             segment.host_stepped(by_ns);
         }
         if let Some(report) = &mut self.early_report {
-            report.arrival.0 += by_ns;
+            report.arrival = report.arrival.plus(by_ns);
         }
         self.last = None;
         self.base += 1;
@@ -277,10 +286,17 @@ impl CameraClock {
     pub fn stamp(&mut self, placed: &Placed) -> Stamp {
         let settings = self.settings;
         self.notice_state(placed.arrival);
-        let current = placed.segment == self.segments && self.segment.is_some();
-        let segment = if current { self.segment.as_mut() } else { self.before.as_mut() };
+        // Those that waited through two jumps have no line any more.
+        let older = self.segments - placed.segment.min(self.segments);
+        let segment = match (&mut self.segment, &mut self.before) {
+            (Some(segment), _) if older == 0 => Some(segment),
+            (Some(_), Some(before)) if older == 1 => Some(before),
+            (None, Some(before)) if older == 0 => Some(before),
+            _ => None,
+        };
+        let mut step = None;
         let mut timing = Timing {
-            state: self.state,
+            state: ClockState::ArrivalOnly,
             offset_ns: None,
             drift_ppm: None,
             residual_ns: None,
@@ -290,34 +306,35 @@ impl CameraClock {
             bias_ns: settings.bias_ns,
             base: self.base,
         };
-        let mut capture = placed.arrival.0 - settings.bias_ns;
+        let mut capture = placed.arrival.plus(-settings.bias_ns);
         if let Some(segment) = segment {
             timing.state = segment.state(placed.arrival, &settings);
             segment.describe(placed, &settings, &mut timing);
-            if let Some(x) = placed.x {
-                capture = segment.stamp(x, &settings, self.last);
-            } else {
-                timing.state = ClockState::ArrivalOnly;
-                timing.uncertainty_ns = f64::INFINITY;
+            match (placed.place, self.last) {
+                (Place::On(x), last) => (capture, step) = segment.stamp(x, &settings, last),
+                (Place::Behind, Some(last)) => capture = last.plus(LEAST_STEP_NS),
+                (Place::Behind | Place::Nowhere, _) => {
+                    timing.state = ClockState::ArrivalOnly;
+                    timing.uncertainty_ns = f64::INFINITY;
+                }
             }
         }
         if let Some(last) = self.last {
-            let behind = last.0 + LEAST_STEP_NS - capture;
+            let behind = last.plus(LEAST_STEP_NS).since(capture);
             if behind > settings.step_ns {
                 // Only a new line can be so far back; growing strictly would hold all its frames at one instant.
+                step = step.or(Some(-behind));
+            } else if behind > 0 {
+                capture = capture.plus(behind);
+            }
+            if let Some(step_ns) = step {
                 self.base += 1;
                 timing.base = self.base;
-                self.events.push(ClockEvent::NewBase {
-                    base: self.base,
-                    step_ns: capture - last.0,
-                    why: BaseChange::Stamps,
-                });
-            } else if behind > 0 {
-                capture += behind;
+                self.events.push(ClockEvent::NewBase { base: self.base, step_ns, why: BaseChange::Stamps });
             }
         }
-        self.last = Some(HostTime(capture));
-        Stamp { capture: HostTime(capture), timing }
+        self.last = Some(capture);
+        Stamp { capture, timing }
     }
 
     /// The present state; `now` tells the age of the newest report.

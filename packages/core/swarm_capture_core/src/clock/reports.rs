@@ -24,7 +24,10 @@ struct Report {
     camera: f64,
 }
 
-#[derive(Clone, Debug, Default)]
+/// How exactly cameras put their clock beside their time stamps, s; busy ones do it later.
+const CAREFUL_S: f64 = 20e-6;
+
+#[derive(Clone, Debug)]
 pub(super) struct Reports {
     kept: VecDeque<Report>,
     /// Camera's clock at x = 0 when it was first told, ns; what follows is relative to it.
@@ -34,9 +37,28 @@ pub(super) struct Reports {
     contradictions: u32,
 }
 
+impl Default for Reports {
+    fn default() -> Self {
+        Self {
+            kept: VecDeque::new(),
+            camera_origin: 0,
+            camera: Envelope::new(CAREFUL_S),
+            newest: None,
+            contradictions: 0,
+        }
+    }
+}
+
 impl Reports {
     /// Takes the report at `x`, that arrived at `y` and so much later than the line says.
-    pub(super) fn take(&mut self, x: f64, y: f64, late: f64, camera_ns: i64, arrival: HostTime) -> Vec<ClockEvent> {
+    pub(super) fn take(
+        &mut self,
+        x: f64,
+        y: f64,
+        late: f64,
+        camera_ns: i64,
+        arrival: HostTime,
+    ) -> Vec<ClockEvent> {
         let backwards = self.kept.back().is_some_and(|last| x <= last.x);
         if !(EARLIEST_S..LATEST_S).contains(&late) || backwards {
             self.contradictions += 1;
@@ -46,7 +68,7 @@ impl Reports {
         self.contradictions = 0;
         self.newest = Some(arrival);
         if self.kept.is_empty() {
-            self.camera_origin = camera_ns - (x * 1e9).round() as i64;
+            self.camera_origin = camera_ns.saturating_sub((x * 1e9).round() as i64);
         }
         let mut events = Vec::new();
         // Relative to RTP time: small, and its slope is how much faster the camera's clock runs than its RTP clock.
@@ -55,7 +77,7 @@ impl Reports {
             && (camera - fit.at(x)).abs() > SET_S
         {
             events.push(ClockEvent::CameraStepped { by_ns: ((camera - fit.at(x)) * 1e9).round() as i64 });
-            self.camera_origin = camera_ns - (x * 1e9).round() as i64;
+            self.camera_origin = camera_ns.saturating_sub((x * 1e9).round() as i64);
             self.camera = self.camera.begin_again();
             self.kept.iter_mut().for_each(|report| report.camera = f64::NAN);
             camera = 0.0;
@@ -83,7 +105,7 @@ impl Reports {
 
     pub(super) fn host_stepped(&mut self, by_ns: i64) {
         if let Some(newest) = &mut self.newest {
-            newest.0 += by_ns;
+            *newest = newest.plus(by_ns);
         }
     }
 
@@ -94,7 +116,7 @@ impl Reports {
 
     /// The camera's clock at `x`, ns since the epoch.
     pub(super) fn camera_at(&self, x: f64) -> Option<i64> {
-        self.camera.fit().map(|fit| self.camera_origin + ((x + fit.at(x)) * 1e9).round() as i64)
+        self.camera.fit().map(|fit| self.camera_origin.saturating_add(((x + fit.at(x)) * 1e9).round() as i64))
     }
 
     /// How much faster the camera's clock runs than its RTP clock.

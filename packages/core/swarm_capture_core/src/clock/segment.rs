@@ -2,9 +2,11 @@
 
 use super::envelope::{Envelope, Taken};
 use super::reports::Reports;
-use super::{Anchor, ClockEvent, ClockSettings, ClockState, Placed, Timing};
+use super::{Anchor, ClockEvent, ClockSettings, ClockState, Place, Placed, Timing};
 use crate::frame::{HostTime, RTP_RATE_HZ, SenderReport};
 
+/// Jitter of a local network before anything was seen of it, s.
+const NETWORK_S: f64 = 1e-3;
 /// Stamps further back than this are no reordered frames, s.
 const REORDER_S: f64 = 1.0;
 /// So many frames in a row that come behind the newest stamp, each after the other: the stamps went back for good.
@@ -20,12 +22,16 @@ const LATE_S: f64 = 0.1;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Moved {
     To(f64),
-    /// Behind the newest one: reordered, or wrong.
-    Nowhere,
-    /// As the newest one; `first` when this is noticed.
-    StandsStill { first: bool },
+    /// At or behind the newest one: reordered, or wrong.
+    Behind,
+    /// As the newest one again and again; `first` when this is noticed.
+    StandsStill {
+        first: bool,
+    },
     /// Not on this line: a new segment begins with this frame.
-    Jumped { by_ns: i64 },
+    Jumped {
+        by_ns: i64,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -57,7 +63,7 @@ fn nanos(seconds: f64) -> i64 {
 
 impl Segment {
     pub(super) fn new(rtp: u32, arrival: HostTime, before: Option<&Self>) -> Self {
-        let mut line = before.map_or_else(Envelope::new, |before| before.line.begin_again());
+        let mut line = before.map_or_else(|| Envelope::new(NETWORK_S), |before| before.line.begin_again());
         line.push(0.0, 0.0);
         Self {
             origin: arrival,
@@ -76,7 +82,7 @@ impl Segment {
     }
 
     fn y(&self, time: HostTime) -> f64 {
-        (time.0 - self.origin.0) as f64 * 1e-9
+        time.since(self.origin) as f64 * 1e-9
     }
 
     /// Seconds between RTP and host time, at `x` on the line: the line is fitted to y - x, which is small.
@@ -87,11 +93,11 @@ impl Segment {
     /// A frame with this time stamp came.
     pub(super) fn moves(&mut self, rtp: u32, arrival: HostTime) -> Moved {
         let step = i64::from(rtp.wrapping_sub(self.newest_rtp).cast_signed());
-        let by_ns = nanos(seconds(step)) - (arrival.0 - self.newest_arrival.0);
+        let by_ns = nanos(seconds(step)).saturating_sub(arrival.since(self.newest_arrival));
         if step == 0 {
             self.still += 1;
             if self.still < STILL {
-                return Moved::Nowhere;
+                return Moved::Behind;
             }
             return Moved::StandsStill { first: self.still == STILL };
         }
@@ -103,7 +109,7 @@ impl Segment {
             if seconds(-step) > REORDER_S || self.behind >= BEHIND || stood {
                 return Moved::Jumped { by_ns };
             }
-            return Moved::Nowhere;
+            return Moved::Behind;
         }
         self.behind = 0;
         let x = seconds(self.ticks + step);
@@ -117,7 +123,7 @@ impl Segment {
         } else {
             let since = *self.late_since.get_or_insert(arrival);
             // A network that stands for a minute and then delivers all at once is late for one instant, not for a while.
-            if (arrival.0 - since.0) as f64 * 1e-9 > LATE_FOR_S {
+            if arrival.since(since) as f64 * 1e-9 > LATE_FOR_S {
                 return Moved::Jumped { by_ns: -nanos(late) };
             }
         }
@@ -140,10 +146,10 @@ impl Segment {
     }
 
     pub(super) fn host_stepped(&mut self, by_ns: i64) {
-        self.origin.0 += by_ns;
-        self.newest_arrival.0 += by_ns;
+        self.origin = self.origin.plus(by_ns);
+        self.newest_arrival = self.newest_arrival.plus(by_ns);
         if let Some(since) = &mut self.late_since {
-            since.0 += by_ns;
+            *since = since.plus(by_ns);
         }
         self.reports.host_stepped(by_ns);
     }
@@ -152,7 +158,7 @@ impl Segment {
         if self.still >= STILL {
             return ClockState::ArrivalOnly;
         }
-        match self.reports.newest().map(|arrival| now.0 - arrival.0) {
+        match self.reports.newest().map(|arrival| now.since(arrival)) {
             None => ClockState::ArrivalOnly,
             Some(age) if age > settings.holdover_ns => ClockState::ArrivalOnly,
             Some(age) if age > settings.fresh_ns || self.reports.contradict() => ClockState::Holdover,
@@ -174,15 +180,23 @@ impl Segment {
         self.reports.earliest(|x| self.on_line(x)).map(|late| -late)
     }
 
-    /// The stamp at `x`, slewed from the ones before; `last` is the newest stamp of the camera.
-    pub(super) fn stamp(&mut self, x: f64, settings: &ClockSettings, last: Option<HostTime>) -> i64 {
+    /// The stamp at `x`, slewed from the ones before, and the step that it makes where that cannot be slewed; `last` is the
+    /// newest stamp of the camera.
+    pub(super) fn stamp(
+        &mut self,
+        x: f64,
+        settings: &ClockSettings,
+        last: Option<HostTime>,
+    ) -> (HostTime, Option<i64>) {
         let aim = self.aim(x, settings);
+        let mut step = None;
         let stamp = match self.slewed_to {
             None => {
                 // The first of this line. A small difference to the line before is slewed, too.
                 if let Some(last) = last {
-                    let ahead = (last.0 - self.origin.0) as f64 - aim;
-                    self.pending_ns = if ahead > 0.0 && ahead <= settings.step_ns as f64 { ahead } else { 0.0 };
+                    let ahead = last.since(self.origin) as f64 - aim;
+                    self.pending_ns =
+                        if ahead > 0.0 && ahead <= settings.step_ns as f64 { ahead } else { 0.0 };
                 }
                 aim + self.pending_ns
             }
@@ -192,31 +206,40 @@ impl Segment {
                 let expected = stamped + dx * slope;
                 let off = aim - expected;
                 let most = dx * settings.slew_ppm * 1e-6;
-                let stamp = if off.abs() > settings.step_ns as f64 { aim } else { expected + off.clamp(-most, most) };
+                let stamp = if off.abs() > settings.step_ns as f64 {
+                    step = Some(off.round() as i64);
+                    aim
+                } else {
+                    expected + off.clamp(-most, most)
+                };
                 self.pending_ns = stamp - aim;
                 stamp
             }
         };
         self.slewed_to = Some((x, stamp));
-        self.origin.0 + stamp.round() as i64
+        (self.origin.plus(stamp.round() as i64), step)
     }
 
     /// Fills in how well the stamp at `placed` is known.
     pub(super) fn describe(&self, placed: &Placed, settings: &ClockSettings, timing: &mut Timing) {
-        let x = placed.x.unwrap_or_else(|| seconds(self.ticks));
+        let x = match placed.place {
+            Place::On(x) => x,
+            Place::Behind | Place::Nowhere => seconds(self.ticks),
+        };
         let Some(line) = self.line.fit() else { return };
-        let age = self.reports.newest().map(|arrival| placed.arrival.0 - arrival.0);
+        let age = self.reports.newest().map(|arrival| placed.arrival.since(arrival));
         timing.report_age_ns = age;
         timing.latency_ns = self.latency().map(nanos);
         timing.uncertainty_ns = (line.sd_at(x) * 1e9).hypot(self.pending_ns);
         if timing.state != ClockState::Locked
             && let Some(age) = age
         {
-            timing.uncertainty_ns += (age - settings.fresh_ns).max(0) as f64 * settings.holdover_ppm * 1e-6;
+            timing.uncertainty_ns +=
+                age.saturating_sub(settings.fresh_ns).max(0) as f64 * settings.holdover_ppm * 1e-6;
         }
         if let Some(camera) = self.reports.camera_at(x) {
-            let host = self.origin.0 + self.aim(x, settings).round() as i64;
-            timing.offset_ns = Some(camera - host);
+            let host = self.origin.plus(self.aim(x, settings).round() as i64);
+            timing.offset_ns = Some(camera.saturating_sub(host.0));
             timing.residual_ns = Some(self.reports.residual_ns());
             timing.drift_ppm = Some(((1.0 + self.reports.slope()) / (1.0 + line.slope) - 1.0) * 1e6);
         }

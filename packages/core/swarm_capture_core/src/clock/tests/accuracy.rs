@@ -52,7 +52,11 @@ fn jitter_of_20_ms_costs_what_its_density_says() {
         early.push(quantile(errors[..900].iter().copied(), 0.99));
         late.push(quantile(errors[errors.len() - 900..].iter().copied(), 0.99));
     }
-    eprintln!("30..60 s {:?}\n300..330 s {:?}", early.iter().map(|e| (e * 1e6) as i64).collect::<Vec<_>>(), late.iter().map(|e| (e * 1e6) as i64).collect::<Vec<_>>());
+    eprintln!(
+        "30..60 s {:?}\n300..330 s {:?}",
+        early.iter().map(|e| (e * 1e6) as i64).collect::<Vec<_>>(),
+        late.iter().map(|e| (e * 1e6) as i64).collect::<Vec<_>>()
+    );
     assert!(quantile(early, 0.5) < 300e-6);
     assert!(quantile(late, 0.5) < 100e-6);
 }
@@ -142,7 +146,8 @@ fn the_uncertainty_is_that_of_the_errors() {
     let mut within = 0;
     let mut all = 0;
     for seed in 0..30 {
-        let world = World { base_s: 0.0, exponential_s: 1e-9, held: 0.0, latency_s: 0.0, ..World::jittery(seed) };
+        let world =
+            World { base_s: 0.0, exponential_s: 1e-9, held: 0.0, latency_s: 0.0, ..World::jittery(seed) };
         for stamped in stamped(world, 60.0).iter().filter(|s| s.true_s > 20.0).step_by(300) {
             all += 1;
             within += usize::from(stamped.error().abs() * 1e9 < 2.5 * stamped.stamp.timing.uncertainty_ns);

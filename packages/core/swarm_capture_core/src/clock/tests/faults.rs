@@ -255,7 +255,8 @@ fn b_frames_are_stamped_in_order_and_do_not_bend_the_line() {
 #[test]
 fn absurd_values_neither_panic_nor_stop_later_good_ones() {
     let mut clock = clock();
-    let report = |camera, rtp, arrival| SenderReport { camera: CameraTime(camera), rtp, arrival: HostTime(arrival) };
+    let report =
+        |camera, rtp, arrival| SenderReport { camera: CameraTime(camera), rtp, arrival: HostTime(arrival) };
     clock.report(&report(i64::MAX, u32::MAX, i64::MIN / 4));
     clock.report(&report(i64::MIN, 0, 0));
     let mut camera = Camera::new(World::quiet(12));
@@ -267,4 +268,46 @@ fn absurd_values_neither_panic_nor_stop_later_good_ones() {
     assert_eq!(after.last().unwrap().stamp.timing.state, ClockState::Locked);
     let timing = after.last().unwrap().stamp.timing;
     assert!((timing.drift_ppm.unwrap() - 100.0).abs() < 20.0);
+}
+
+#[test]
+fn a_path_that_becomes_shorter_for_good_is_slewed_if_little_and_a_new_base_if_much() {
+    for (by_s, base) in [(0.02, 0), (0.15, 1)] {
+        let mut camera = Camera::new(World { base_s: 0.2, ..World::quiet(13) });
+        let mut clock = clock();
+        let mut stamped = follow(&mut clock, &camera.run(0.0, 40.0));
+        camera.world.base_s -= by_s;
+        stamped.extend(follow(&mut clock, &camera.run(40.0, 80.0)));
+        let truth = 0.0533 + 0.2 - by_s;
+        assert!((error_at(&stamped, 75.0) - truth).abs() < 200e-6, "{}", error_at(&stamped, 75.0) - truth);
+        assert_eq!(stamped.last().unwrap().stamp.timing.base, base);
+        grows(&stamped);
+        let during = stamped.iter().find(|s| s.true_s > 41.0).unwrap();
+        let off_ns = (during.error() - truth).abs() * 1e9;
+        // What is still to be slewed is said, and what is left after a step is small.
+        assert!(during.stamp.timing.uncertainty_ns > 0.9 * off_ns || off_ns < 100e3, "{off_ns}: {during:?}");
+    }
+}
+
+#[test]
+fn frames_that_waited_through_two_jumps_come_out_by_arrival() {
+    let mut camera = Camera::new(World::quiet(14));
+    camera.reports = false;
+    let mut clock = clock();
+    let mut placed = Vec::new();
+    for (jump, from) in [(0, 0.0), (90_000_000, 2.0), (90_000_000, 4.0)] {
+        camera.rtp_origin = camera.rtp_origin.wrapping_add(jump);
+        for arrived in camera.run(from, from + 2.0) {
+            if let Arrived::Frame(head, _) = arrived {
+                placed.push((head, clock.place(&head)));
+            }
+        }
+    }
+    let mut last = HostTime(i64::MIN);
+    for (head, placed) in placed {
+        let stamp = clock.stamp(&placed);
+        assert!((stamp.capture.0 - head.first_arrival.0).abs() < 3_000_000, "{stamp:?}");
+        assert!(stamp.capture > last);
+        last = stamp.capture;
+    }
 }

@@ -92,7 +92,11 @@ impl Camera {
 
     fn delay(&mut self) -> f64 {
         let exponential = |random: &mut StdRng, mean: f64| -mean * (1.0 - random.random::<f64>()).ln();
-        let held = if self.random.random::<f64>() < self.world.held { exponential(&mut self.random, 5e-3) } else { 0.0 };
+        let held = if self.random.random::<f64>() < self.world.held {
+            exponential(&mut self.random, 5e-3)
+        } else {
+            0.0
+        };
         self.world.base_s
             + exponential(&mut self.random, self.world.exponential_s)
             + self.random.random::<f64>() * self.world.jitter_s
@@ -145,16 +149,17 @@ impl Camera {
             }
             at += self.world.report_s;
         }
-        all.sort_by(|a, b| a.0.total_cmp(&b.0));
-        // TCP keeps the order of frames, and so do their arrivals.
+        // TCP keeps the order of frames: what is late holds up what comes behind.
         let mut newest = HostTime(i64::MIN);
-        for (_, arrived) in &mut all {
+        for (first, arrived) in &mut all {
             if let Arrived::Frame(head, _) = arrived {
                 head.first_arrival = head.first_arrival.max(newest);
                 head.arrival = head.arrival.max(head.first_arrival);
                 newest = head.first_arrival;
+                *first = (newest.0 - START) as f64 * 1e-9;
             }
         }
+        all.sort_by(|a, b| a.0.total_cmp(&b.0));
         all.into_iter().map(|(_, arrived)| arrived).collect()
     }
 }
