@@ -1,18 +1,11 @@
 """Cameras for the ROS tests: gst-rtsp-server in a process of its own, ended with the test."""
 
-import json
 import subprocess
-import time
 from pathlib import Path
 
-from harness import TIMEOUT_S, repository
+from harness import TIMEOUT_S
 
-PROGRAM = repository() / "packages/tools/swarm_camera_bed/src/rtsp.py"
-LAUNCH = (
-    "( videotestsrc is-live=true pattern=ball ! video/x-raw,width=320,height=240,framerate=30/1 ! x264enc tune=zerolatency "
-    "speed-preset=ultrafast key-int-max=30 bitrate=500 ! video/x-h264,profile=baseline ! h264parse ! "
-    "rtph264pay name=pay0 pt=96 config-interval=-1 )"
-)
+PROGRAM = Path(__file__).with_name("rtsp_cameras.py")
 
 
 class Cameras:
@@ -23,20 +16,8 @@ class Cameras:
         self.start()
 
     def start(self):
-        # Both clocks at one moment, as near as Python gets.
-        offset = time.time_ns() - time.monotonic_ns()
-        wish = {
-            "address": "127.0.0.1",
-            "port": self.port,
-            "streams": [{"path": f"/cam{index + 1}", "launch": LAUNCH} for index in range(self.count)],
-            "user": None,
-            "password": None,
-            "sender_reports": True,
-            "truth": None,
-            "host_minus_monotonic_ns": offset,
-        }
-        self.process = subprocess.Popen(  # noqa: S603
-            ["/usr/bin/python3", str(PROGRAM), json.dumps(wish)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        self.process = subprocess.Popen(
+            ["/usr/bin/python3", str(PROGRAM), str(self.count), str(self.port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         ready = self.process.stdout.readline().split()
         assert ready[:1] == ["ready"], f"{PROGRAM} said {ready} in the place of 'ready PORT'"

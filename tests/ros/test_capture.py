@@ -56,6 +56,13 @@ def capture(start, probe):
                 f"{count} frames of each camera",
             )
 
+        def wait_until_locked(self):
+            """Until sender reports have come: frames before them wait, and are stamped then."""
+            return self.wait_for(
+                lambda status: status.cameras and all(camera.clock_state == FrameTiming.LOCKED for camera in status.cameras),
+                "the cameras' clocks are followed",
+            )
+
         def end(self):
             self.process.interrupt()
             assert self.process.wait() == 0, self.process.log
@@ -83,13 +90,14 @@ def test_cameras_and_arms_are_in_one_bag_that_another_reader_counts_alike(camera
         sent += 1
         return node.statuses[-1]
 
+    groups = probe.collect(FrameGroup, "/capture/groups", RELIABLE)
+
     def done():
         status = send()
-        return all(camera.frames >= 90 and camera.clock_state == FrameTiming.LOCKED for camera in status.cameras) or (
-            all(camera.frames >= 400 for camera in status.cameras)
-        )
+        locked = all(camera.clock_state == FrameTiming.LOCKED for camera in status.cameras)
+        return locked and sum(len(group.cameras) == 2 for group in groups) >= 60
 
-    probe.wait_for(done, lambda: f"90 frames; {node.statuses[-1]}\n{node.process.log}")
+    probe.wait_for(done, lambda: f"60 groups; {node.statuses[-1]}\n{node.process.log}")
     node.end()
 
     found = bag_of(bag)
@@ -112,8 +120,11 @@ def test_cameras_and_arms_are_in_one_bag_that_another_reader_counts_alike(camera
     positions = [message.position[0] for _, message in found["/joint_states"]]
     assert positions == sorted(positions) and len(positions) >= 0.9 * sent
     assert [message.data for _, message in found["/robot_description"]] == ["<robot/>"]
-    assert all(len(group.cameras) == 2 for _, group in found["/capture/groups"] if group.complete)
-    assert found["/capture/groups"]
+    both = [group for _, group in found["/capture/groups"] if group.cameras == ["cam1", "cam2"]]
+    assert len(both) >= 60 and all(group.complete for group in both)
+    assert all(0 <= group.residual <= 0.02 for group in both)
+    received = [stamp for messages in found.values() for stamp, _ in messages]
+    assert len(received) == sum(loss.recorded for loss in last.values()) + len(found["/capture/loss"])
 
 
 def test_frames_are_published_as_they_are_recorded(cameras, capture, probe):
@@ -144,7 +155,7 @@ def test_a_camera_that_reboots_is_back_in_the_same_bag_and_the_gap_is_known(came
     assert status.cameras[0].state == CameraStatus.STREAMING and status.recording
     node.end()
     timing = bag_of(tmp_path / "bag.mcap")["/cam1/timing"]
-    assert len(timing) >= before + 30
+    assert len(timing) >= before + 20
     assert sequences(timing) == sorted(set(sequences(timing)))
     assert any(message.key_frame for _, message in timing[before:])
 
@@ -155,7 +166,7 @@ def test_recordings_are_begun_and_ended_by_service_and_bad_requests_are_refused(
 
     refused = probe.call(stop, "/capture/stop")
     assert (refused.success, refused.message) == (False, "nothing is being recorded")
-    node.wait_for_frames(5)
+    node.wait_until_locked()
     (tmp_path / "there.mcap").write_bytes(b"somebody's")
     refused = probe.call(start, "/capture/start", start.Request(output_bag=str(tmp_path / "there.mcap")))
     assert not refused.success and "there.mcap" in refused.message and "exists" in refused.message, refused.message
@@ -172,7 +183,7 @@ def test_recordings_are_begun_and_ended_by_service_and_bad_requests_are_refused(
     node.wait_for_frames(frames + 30)
     ended = probe.call(stop, "/capture/stop")
     assert (ended.success, ended.message) == (True, f"{bag} is finished")
-    assert len(bag_of(tmp_path / "one.db3")["/cam1/video"]) >= 30
+    assert len(bag_of(tmp_path / "one.db3")["/cam1/video"]) >= 20
     assert not list(tmp_path.glob("one.db3-*")), "a finished bag is one file"
 
     begun = probe.call(start, "/capture/start", start.Request(output_bag=str(tmp_path / "three")))
@@ -185,7 +196,8 @@ def test_a_snapshot_holds_the_last_seconds_from_a_key_frame_and_what_was_latched
     description = probe.publisher(String, "/robot_description", LATCHED, matched=False)
     description.publish(String(data="<robot/>"))
     node = capture(cameras(1))
-    node.wait_for_frames(120)
+    node.wait_until_locked()
+    node.wait_for_frames(150)
     bag = tmp_path / "incident.mcap"
     taken = probe.call(TakeSnapshot, "/capture/snapshot", TakeSnapshot.Request(output_bag=str(bag), seconds=2.0))
     assert taken.success, taken.message
@@ -209,7 +221,8 @@ def test_a_snapshot_holds_the_last_seconds_from_a_key_frame_and_what_was_latched
 @pytest.mark.parametrize("name", ["cut.db3", "cut.mcap"])
 def test_a_recorder_that_is_killed_leaves_a_bag_that_opens(cameras, capture, tmp_path, name):
     node = capture(cameras(1), output_bag=str(tmp_path / name))
-    status = node.wait_for_frames(60)
+    node.wait_until_locked()
+    status = node.wait_for_frames(120)
     node.process.process.send_signal(signal.SIGKILL)
     node.process.wait()
     video = bag_of(tmp_path / name)["/cam1/video"]
@@ -240,7 +253,7 @@ def test_the_life_cycle_ends_and_begins_cameras_and_recording(cameras, capture, 
         ({"output_bag": "/tmp/a.db3", "max_file_mb": 10}, "a bag in several files is a directory"),
         ({"credentials_file": "/nowhere/cameras.yaml"}, "cannot read the credentials file /nowhere/cameras.yaml"),
         ({"calibration_file": "/nowhere/biases.yaml"}, "cannot read the calibration /nowhere/biases.yaml"),
-        ({"reserve_mb": 1_000_000, "output_bag": "/tmp/swarm_capture_never_made.mcap"}, "must stay free"),
+        ({"reserve_mb": 1_000_000, "output_bag": "/tmp/swarm_capture_never_made.mcap"}, "bytes are free there and 1048576000000 must stay so"),
     ],
 )
 def test_what_cannot_be_used_is_refused_with_the_reason(start, parameters, told):

@@ -18,6 +18,7 @@ use swarm_capture_core::{
 };
 use swarm_onvif::{Failure, NtpServer, OnvifError, Resolution, ServiceUrl, TimeSource, Wanted};
 use swarm_rtsp::{Backend, Event, Source, StreamError, StreamInfo, Transport};
+use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::now;
@@ -32,26 +33,36 @@ const TICK: Duration = Duration::from_millis(50);
 /// How long packets may wait for those before them, over UDP.
 const REORDER: Duration = Duration::from_millis(50);
 
-/// Follows camera `index` until the task is dropped.
-pub async fn follow(studio: Arc<Studio>, index: usize) {
+/// Follows camera `index` until the other end of `ending` is gone. Then what it still holds is handed on.
+pub async fn follow(studio: Arc<Studio>, index: usize, mut ending: watch::Receiver<()>) {
     let desk = &studio.desks[index];
-    let name = &desk.settings.name;
     let mut follower = Follower { studio: &studio, index, desk, track: None, reported: BTreeSet::new(), lost: false };
-    loop {
-        let found = find(&studio, desk).await;
-        match found {
-            Ok(found) => {
-                desk.view().serial.clone_from(&found.serial);
-                follower.play(found).await;
-            }
-            Err(NotFound { state, detail }) => {
-                if desk.view().detail != detail {
-                    tracing::warn!("{name}: {detail}");
+    tokio::select! {
+        () = follower.run() => {}
+        _ = ending.changed() => {}
+    }
+    follower.with_track(Track::end);
+}
+
+impl Follower<'_> {
+    async fn run(&mut self) {
+        let (studio, desk) = (self.studio, self.desk);
+        let name = &desk.settings.name;
+        loop {
+            match find(studio, desk).await {
+                Ok(found) => {
+                    desk.view().serial.clone_from(&found.serial);
+                    self.play(found).await;
                 }
-                desk.set_state(if follower.lost { CameraState::Lost } else { state }, detail);
+                Err(NotFound { state, detail }) => {
+                    if desk.view().detail != detail {
+                        tracing::warn!("{name}: {detail}");
+                    }
+                    desk.set_state(if self.lost { CameraState::Lost } else { state }, detail);
+                }
             }
+            tokio::time::sleep(RETRY).await;
         }
-        tokio::time::sleep(RETRY).await;
     }
 }
 

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use r2r::std_srvs::srv::Trigger;
@@ -22,6 +23,10 @@ use swarm_capture_core::recording::{Request, State};
 use swarm_onvif::Keyring;
 use swarm_ros::{CellFile, Managed, NodeShell, PrimaryState, TransitionError, qos};
 use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+/// How long the followers may take to end; a node has 2 s in all.
+const END_TIMEOUT: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
     match run() {
@@ -79,7 +84,7 @@ fn run() -> anyhow::Result<()> {
         .spawn(move || reporter.run(&ended))
         .context("cannot start a thread")?;
     let threads = vec![recording, reporter];
-    shell.spin_managed(Capture { studio, session, runtime: None, reporting: Some(reporting), threads })?;
+    shell.spin_managed(Capture { studio, session, followers: None, reporting: Some(reporting), threads })?;
     Ok(())
 }
 
@@ -92,10 +97,28 @@ fn read_biases(path: &std::path::Path) -> anyhow::Result<Biases> {
 struct Capture {
     studio: Arc<Studio>,
     session: Session,
-    runtime: Option<Runtime>,
+    followers: Option<Followers>,
     /// Dropped to end the reporter.
     reporting: Option<Sender<()>>,
     threads: Vec<JoinHandle<()>>,
+}
+
+/// The tasks that keep the cameras connected.
+struct Followers {
+    runtime: Runtime,
+    /// Dropped to end them.
+    following: watch::Sender<()>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Followers {
+    /// Waits until each has handed on what it holds; one that hangs is left behind.
+    fn end(self) {
+        drop(self.following);
+        let ended = futures::future::join_all(self.tasks);
+        let _ = self.runtime.block_on(async { tokio::time::timeout(END_TIMEOUT, ended).await });
+        self.runtime.shutdown_background(); // sockets close with it
+    }
 }
 
 impl Managed for Capture {
@@ -113,17 +136,16 @@ impl Managed for Capture {
             let request = Request::Start { path: path.display().to_string(), cameras: usize::MAX };
             self.session.ask(request).outcome.map_err(TransitionError::Failed)?;
         }
-        for index in 0..self.studio.desks.len() {
-            runtime.spawn(camera::follow(Arc::clone(&self.studio), index));
-        }
-        self.runtime = Some(runtime);
+        let (following, ending) = watch::channel(());
+        let follow = |index| runtime.spawn(camera::follow(Arc::clone(&self.studio), index, ending.clone()));
+        let followers = (0..self.studio.desks.len()).map(follow).collect();
+        self.followers = Some(Followers { runtime, following, tasks: followers });
         Ok(())
     }
 
     fn on_deactivate(&mut self) -> Result<(), TransitionError> {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background(); // sockets close with it
-        }
+        // Before the recording, which gets what they still hold.
+        self.followers.take().map(Followers::end);
         if matches!(self.session.state(), State::Recording { .. } | State::Starting { .. }) {
             self.session.ask(Request::Stop).outcome.map_err(TransitionError::Failed)?;
         }
@@ -131,9 +153,7 @@ impl Managed for Capture {
     }
 
     fn on_shutdown(&mut self, _from: PrimaryState) -> Result<(), TransitionError> {
-        if let Some(runtime) = self.runtime.take() {
-            runtime.shutdown_background();
-        }
+        self.followers.take().map(Followers::end);
         self.session.end();
         self.reporting = None;
         for thread in self.threads.drain(..) {

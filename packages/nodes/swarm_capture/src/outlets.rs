@@ -5,11 +5,15 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use r2r::PublisherUntyped;
 use swarm_bag::msg::{Message, RecordingLoss};
 use swarm_bag::recorder::{Recorder, RecorderOptions, Share, Status};
 use swarm_bag::ring::{Ring, RingOptions};
-use swarm_bag::{BagError, CdrError, Item, Kind, Metadata, Topic, TopicId, WriteOptions, cdr};
+use swarm_bag::{BagError, CdrError, Item, Kind, Metadata, Stamp, Topic, TopicId, WriteOptions, cdr};
+use swarm_capture_core::HostTime;
+
+use crate::now;
 
 /// One of the [`Outlets`]' topics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +34,8 @@ struct Inner {
     /// Whether messages go into it.
     recording: bool,
     published: Published,
+    /// Time of reception of the newest message, ns.
+    newest: i64,
 }
 
 /// What became of publishing.
@@ -69,14 +75,19 @@ impl Outlets {
     }
 
     /// Hands a message on. One that came from another node's topic is not published again: its outlet has no publisher.
-    pub fn give(&self, outlet: Outlet, item: Item) {
-        let (kept, publisher) = {
-            let inner = self.inner();
+    ///
+    /// It is received now: messages stand in a bag in the order of their times of reception, which readers of a bag that was
+    /// cut off rely on. When a frame was captured, and when it came, is in the messages themselves.
+    pub fn give(&self, outlet: Outlet, captured: HostTime, bytes: Bytes, kind: Kind) {
+        let (kept, publisher, item) = {
+            let mut inner = self.inner();
+            inner.newest = inner.newest.max(now().0);
+            let item = Item { stamp: Stamp { received: inner.newest, published: captured.0 }, bytes, kind };
             let channel = &inner.channels[outlet.0];
             if let (true, Some(recorder), Some(id)) = (inner.recording, &inner.recorder, channel.recorded) {
                 recorder.offer(id, item.clone()); // what it does not take it counts
             }
-            (channel.kept, channel.publisher.clone())
+            (channel.kept, channel.publisher.clone(), item)
         };
         if let Some(publisher) = publisher {
             let publisher = publisher.lock().unwrap_or_else(PoisonError::into_inner);
@@ -91,9 +102,8 @@ impl Outlets {
     }
 
     /// Encodes a message of the node's own and hands it on.
-    pub fn say<M: Message>(&self, outlet: Outlet, nanos: i64, message: &M) -> Result<(), CdrError> {
-        let bytes = cdr::encode(message)?.into();
-        self.give(outlet, Item { stamp: nanos.into(), bytes, kind: Kind::Message });
+    pub fn say<M: Message>(&self, outlet: Outlet, captured: HostTime, message: &M) -> Result<(), CdrError> {
+        self.give(outlet, captured, cdr::encode(message)?.into(), Kind::Message);
         Ok(())
     }
 

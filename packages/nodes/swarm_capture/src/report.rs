@@ -63,7 +63,7 @@ impl Reporter {
                 bar.set_message(progress(&status));
                 bar.tick();
             }
-            if let Err(error) = self.studio.outlets.say(self.outlet, now().0, &status) {
+            if let Err(error) = self.studio.outlets.say(self.outlet, now(), &status) {
                 tracing::error!("the status cannot be encoded: {error}");
             }
         }

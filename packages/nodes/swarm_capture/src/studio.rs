@@ -6,10 +6,10 @@ use bytes::Bytes;
 use swarm_bag::msg::{CameraInfo, FrameGroup, FrameTiming, Header, Time};
 use swarm_bag::recorder::Share;
 use swarm_bag::video::Picture;
-use swarm_bag::{Definitions, Item, Kind, Qos, Stamp, Topic};
+use swarm_bag::{Definitions, Kind, Qos, Topic};
 use swarm_capture_core::calibrate::Biases;
 use swarm_capture_core::{
-    ClockState, Codec, FrameCounts, Group, GroupFrame, GroupSettings, Grouper, StampedFrame, Stream, Timing,
+    ClockState, Codec, FrameCounts, Group, GroupFrame, GroupSettings, Grouper, HostTime, StampedFrame, Stream, Timing,
 };
 use swarm_onvif::Keyring;
 use swarm_ros::{NodeShell, qos};
@@ -146,7 +146,6 @@ impl Studio {
         if frame.lost_frames > 0 {
             self.outlets.lost(desk.video, u64::from(frame.lost_frames));
         }
-        let stamp = Stamp { received: frame.head.arrival.0, published: frame.capture.0 };
         let picture = Picture {
             captured: frame.capture.0,
             frame_id: &desk.frame_id,
@@ -163,12 +162,12 @@ impl Studio {
         };
         let kind = if frame.head.key { Kind::KeyFrame } else { Kind::DeltaFrame };
         match self.settings.video.encode(&picture) {
-            Ok(bytes) => self.outlets.give(desk.video, Item { stamp, bytes: bytes.into(), kind }),
+            Ok(bytes) => self.outlets.give(desk.video, frame.capture, bytes.into(), kind),
             Err(error) => tracing::error!("a frame of {} cannot be encoded: {error}", desk.settings.name),
         }
         let header = || Header { stamp: Time::from_nanos(frame.capture.0), frame_id: desk.frame_id.clone() };
-        self.say(desk.timing, stamp.received, &timing(frame, header()));
-        self.say(desk.info, stamp.received, &camera_info(stream, header()));
+        self.say(desk.timing, frame.capture, &timing(frame, header()));
+        self.say(desk.info, frame.capture, &camera_info(stream, header()));
         {
             let mut view = desk.view();
             view.bytes += u64::from(frame.head.size);
@@ -194,7 +193,7 @@ impl Studio {
             }
             residuals.push(group.residual_ns);
             drop(residuals);
-            self.say(self.groups, now().0, &self.group_message(&group));
+            self.say(self.groups, group.stamp, &self.group_message(&group));
         }
     }
 
@@ -221,8 +220,8 @@ impl Studio {
         }
     }
 
-    fn say<M: swarm_bag::msg::Message>(&self, outlet: Outlet, nanos: i64, message: &M) {
-        if let Err(error) = self.outlets.say(outlet, nanos, message) {
+    fn say<M: swarm_bag::msg::Message>(&self, outlet: Outlet, captured: HostTime, message: &M) {
+        if let Err(error) = self.outlets.say(outlet, captured, message) {
             tracing::error!("a {} cannot be encoded: {error}", M::TYPE);
         }
     }

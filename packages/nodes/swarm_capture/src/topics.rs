@@ -12,7 +12,7 @@ use r2r::QosProfile;
 use r2r::qos::{DurabilityPolicy, ReliabilityPolicy};
 use swarm_bag::recorder::Share;
 use swarm_bag::video::VideoMessage;
-use swarm_bag::{Definitions, Durability, Item, Kind, Qos, Reliability, Topic};
+use swarm_bag::{Definitions, Durability, Kind, Qos, Reliability, Topic};
 use swarm_ros::NodeShell;
 
 use crate::now;
@@ -180,7 +180,7 @@ pub fn subscribe(shell: &mut NodeShell, wanted: &[Wanted], outlets: &Arc<Outlets
                 Some(Ok(_)) => Kind::KeyFrame,
                 _ => Kind::Message,
             };
-            outlets.give(outlet, Item { stamp: now().0.into(), bytes: bytes.into(), kind });
+            outlets.give(outlet, now(), bytes.into(), kind);
             counted.0.lock().unwrap_or_else(PoisonError::into_inner)[index].1 += 1;
             futures::future::ready(())
         }));
