@@ -9,6 +9,9 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use crate::error::Remedy;
 use crate::{Event, Ingest, Source, StreamError, backoff, open};
 
+/// A stream that has played for so long is sound; one that always breaks sooner is tried less and less often.
+const SOUND: Duration = Duration::from_secs(1);
+
 /// One stream, connected again whenever it breaks. Dropping it ends the session.
 #[allow(missing_debug_implementations)] // futures and back ends have none
 pub struct Camera {
@@ -16,7 +19,7 @@ pub struct Camera {
     state: State,
     /// Failures in a row that the same remedy would end.
     failures: (Remedy, u32),
-    /// The last error that was told; one that goes on is told once.
+    /// The last error that was told since a stream began; one that goes on is told once.
     told: Option<StreamError>,
 }
 
@@ -30,6 +33,7 @@ enum State {
         stream: Box<dyn Ingest>,
         silence: Duration,
         silent_at: Instant,
+        sound_at: Instant,
     },
 }
 
@@ -44,8 +48,9 @@ impl Camera {
         &self.source
     }
 
-    /// The next event. An error is news: it is given once for as long as it lasts, and the next call tries again, with
-    /// waits that fit the error. Never ends; may be dropped while it waits without losing anything.
+    /// The next event. An error is news: it ends what [`Event::Started`] began, or says why nothing begins, once for as long
+    /// as that lasts. The next call tries again, with waits that fit the error. Never ends; may be dropped while it waits
+    /// without losing anything.
     pub async fn next(&mut self) -> Result<Event, StreamError> {
         loop {
             let failed = match &mut self.state {
@@ -58,26 +63,35 @@ impl Camera {
                 State::Opening(attempt) => match attempt.await {
                     Ok(stream) => {
                         let silence = self.source.silence.max(self.source.answer);
-                        self.state = State::Playing { stream, silence, silent_at: Instant::now() + silence };
+                        let (silent_at, sound_at) = (Instant::now() + silence, Instant::now() + SOUND);
+                        self.state = State::Playing { stream, silence, silent_at, sound_at };
                         continue;
                     }
                     Err(error) => error,
                 },
-                State::Playing { stream, silence, silent_at } => match timeout_at(*silent_at, stream.next())
-                    .await
-                {
-                    Ok(Ok(event)) => {
-                        if let Event::Frame { .. } = event {
-                            *silence = self.source.silence;
-                            *silent_at = Instant::now() + *silence;
-                            self.failures.1 = 0;
-                            self.told = None;
+                State::Playing { stream, silence, silent_at, sound_at } => {
+                    match timeout_at(*silent_at, stream.next()).await {
+                        Ok(Ok(event)) => {
+                            match event {
+                                // Whoever was told of a beginning is told of its end.
+                                Event::Started(_) => self.told = None,
+                                Event::Frame { .. } => {
+                                    *silence = self.source.silence;
+                                    *silent_at = Instant::now() + *silence;
+                                    if Instant::now() > *sound_at {
+                                        self.failures.1 = 0;
+                                    }
+                                }
+                                Event::Report(_) | Event::Changed(_) => {}
+                            }
+                            return Ok(event);
                         }
-                        return Ok(event);
+                        Ok(Err(error)) => error,
+                        Err(_) => {
+                            StreamError::Silent { camera: self.source.address.clone(), silence: *silence }
+                        }
                     }
-                    Ok(Err(error)) => error,
-                    Err(_) => StreamError::Silent { camera: self.source.address.clone(), silence: *silence },
-                },
+                }
             };
             let remedy = failed.remedy();
             let before = if self.failures.0 == remedy { self.failures.1 } else { 0 };

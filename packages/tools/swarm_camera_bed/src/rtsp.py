@@ -38,6 +38,30 @@ def watch(media, index, truth, offset):
     pad.add_probe(Gst.PadProbeType.BUFFER | Gst.PadProbeType.BUFFER_LIST, probe)
 
 
+def frames_of(path, start):
+    """The coded frames of a file, each of which begins with `start`."""
+    with open(path, "rb") as file:
+        parts = file.read().split(start)
+    if parts[0] or len(parts) < 2:
+        sys.exit(f"{path} does not begin with a frame as it is written by `encode`")
+    return [start + part for part in parts[1:]]
+
+
+def feed(media, frames, fps):
+    """Gives the media one frame after the other, without end; `identity sync=true` behind it keeps the time."""
+    source = media.get_element().get_by_name("frames")
+    number = 0
+
+    def need(_source, _bytes):
+        nonlocal number
+        frame = Gst.Buffer.new_wrapped(frames[number % len(frames)])
+        frame.pts = frame.dts = number * Gst.SECOND // fps
+        number += 1
+        source.emit("push-buffer", frame)
+
+    source.connect("need-data", need)
+
+
 def main():
     wish = json.loads(sys.argv[1])
     Gst.init(None)
@@ -66,9 +90,15 @@ def main():
             permissions.add_permission_for_role(role, "media.factory.access", True)
             permissions.add_permission_for_role(role, "media.factory.construct", True)
             factory.set_permissions(permissions)
-        if truth:
-            configure = lambda _f, media, i=index: watch(media, i, truth, wish["host_minus_monotonic_ns"])  # noqa: E731
-            factory.connect("media-configure", configure)
+        frames = frames_of(stream["file"], bytes(stream["frame_start"])) if stream["file"] else None
+
+        def configure(_factory, media, index=index, frames=frames, fps=stream["fps"]):
+            if frames:
+                feed(media, frames, fps)
+            if truth:
+                watch(media, index, truth, wish["host_minus_monotonic_ns"])
+
+        factory.connect("media-configure", configure)
         server.get_mount_points().add_factory(stream["path"], factory)
 
     loop = GLib.MainLoop()

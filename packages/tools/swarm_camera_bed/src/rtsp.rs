@@ -74,12 +74,22 @@ pub enum Coding {
     Mjpeg,
 }
 
+/// What a camera sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Picture {
+    /// A white ball that moves on black: cheap, and next to nothing to send.
+    Ball,
+    /// Noise, which takes all of the bits that the encoder may spend.
+    Noise,
+}
+
 /// One camera's stream.
 #[derive(Clone, Debug)]
 pub struct Stream {
     /// Of the URL, with its slash.
     pub path: String,
     pub coding: Coding,
+    pub picture: Picture,
     pub width: u32,
     pub height: u32,
     pub fps: u32,
@@ -98,6 +108,7 @@ impl Stream {
         Self {
             path: path.to_owned(),
             coding: Coding::H264,
+            picture: Picture::Ball,
             width: 320,
             height: 240,
             fps: 30,
@@ -108,8 +119,15 @@ impl Stream {
         }
     }
 
-    fn picture(&self) -> String {
-        format!("video/x-raw,width={},height={},framerate={}/1", self.width, self.height, self.fps)
+    fn source(&self) -> String {
+        let pattern = match self.picture {
+            Picture::Ball => "ball",
+            Picture::Noise => "snow",
+        };
+        format!(
+            "pattern={pattern} ! video/x-raw,width={},height={},framerate={}/1",
+            self.width, self.height, self.fps
+        )
     }
 
     fn encoder(&self) -> String {
@@ -124,7 +142,8 @@ impl Stream {
                  ! video/x-h264,profile=baseline ! h264parse"
             ),
             Coding::H265 => format!(
-                "x265enc tune=zerolatency speed-preset=ultrafast key-int-max={gop} bitrate={kbit_per_s} ! h265parse"
+                "x265enc tune=zerolatency speed-preset=ultrafast key-int-max={gop} bitrate={kbit_per_s} option-string=aud=1 \
+                 ! h265parse"
             ),
             Coding::Mjpeg => "jpegenc".to_owned(),
         }
@@ -138,23 +157,48 @@ impl Stream {
         }
     }
 
+    /// As the server takes it.
+    fn wish(&self) -> serde_json::Value {
+        json!({
+            "path": self.path,
+            "launch": self.launch(),
+            "file": self.file,
+            "frame_start": self.frame_start(),
+            "fps": self.fps,
+        })
+    }
+
     /// As `gst-launch-1.0` takes it.
     fn launch(&self) -> String {
         let pay = self.payloader();
-        let Some(file) = &self.file else {
-            let (picture, encoder) = (self.picture(), self.encoder());
-            return format!("( videotestsrc is-live=true pattern=ball ! {picture} ! {encoder} ! {pay} )");
+        if self.file.is_none() {
+            let (source, encoder) = (self.source(), self.encoder());
+            return format!("( videotestsrc is-live=true {source} ! {encoder} ! {pay} )");
+        }
+        let caps = match self.coding {
+            Coding::H264 => "video/x-h264,stream-format=byte-stream,alignment=au",
+            Coding::H265 => "video/x-h265,stream-format=byte-stream,alignment=au",
+            Coding::Mjpeg => "image/jpeg",
         };
-        let (kind, parse) = match self.coding {
-            Coding::H264 => ("video/x-h264,stream-format=byte-stream", "h264parse"),
-            Coding::H265 => ("video/x-h265,stream-format=byte-stream", "h265parse"),
-            Coding::Mjpeg => ("image/jpeg", "jpegparse"),
+        let parse = match self.coding {
+            Coding::H264 => "h264parse ! ",
+            Coding::H265 => "h265parse ! ",
+            Coding::Mjpeg => "",
         };
         format!(
-            "( multifilesrc location=\"{}\" loop=true caps=\"{kind},framerate={}/1\" ! {parse} ! identity sync=true ! {pay} )",
-            file.display(),
+            "( appsrc name=frames is-live=true format=time caps=\"{caps},framerate={}/1\" ! {parse}identity sync=true \
+             ! {pay} )",
             self.fps
         )
+    }
+
+    /// What each frame of a [`file`](Self::file) begins with: a delimiter in Annex B, a marker in JPEG.
+    fn frame_start(&self) -> &'static [u8] {
+        match self.coding {
+            Coding::H264 => &[0, 0, 0, 1, 9],
+            Coding::H265 => &[0, 0, 0, 1, 0x46, 1],
+            Coding::Mjpeg => &[0xff, 0xd8, 0xff],
+        }
     }
 }
 
@@ -167,8 +211,8 @@ pub fn encode(stream: &Stream, seconds: u32, path: &Path) -> Result<(), CamerasE
         Coding::Mjpeg => "",
     };
     let line = format!(
-        "videotestsrc num-buffers={frames} pattern=ball ! {} ! {}{format} ! filesink location=\"{}\"",
-        stream.picture(),
+        "videotestsrc num-buffers={frames} {} ! {}{format} ! filesink location=\"{}\"",
+        stream.source(),
         stream.encoder(),
         path.display()
     );
@@ -254,8 +298,7 @@ impl Cameras {
 
     fn command(&self) -> Result<Command, CamerasError> {
         let Setup { streams, address, namespace, clock, credentials, sender_reports, truth } = &self.setup;
-        let streams: Vec<_> =
-            streams.iter().map(|stream| json!({ "path": stream.path, "launch": stream.launch() })).collect();
+        let streams: Vec<_> = streams.iter().map(Stream::wish).collect();
         let (user, password) = credentials.clone().unzip();
         let wish = json!({
             "address": address.ip().to_string(),

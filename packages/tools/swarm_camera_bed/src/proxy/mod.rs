@@ -19,6 +19,7 @@
 
 pub mod interleaved;
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -89,7 +90,8 @@ struct Shared {
 struct State {
     weather: Weather,
     counts: Counts,
-    open: Vec<TcpStream>,
+    /// Both ends of each connection, by its number.
+    open: BTreeMap<u64, [TcpStream; 2]>,
     /// There while the port answers; follows [`Cable::Refused`] with the acceptor.
     listener: Option<Arc<TcpListener>>,
     ended: bool,
@@ -180,7 +182,7 @@ impl Drop for Proxy {
 
 impl State {
     fn cut(&mut self) {
-        for stream in self.open.drain(..) {
+        for stream in self.open.values().flatten() {
             let _ = stream.shutdown(Shutdown::Both); // fails where the other end was first
         }
     }
@@ -250,7 +252,7 @@ impl Shared {
                 return Ok(());
             }
             state.counts.connections += 1;
-            state.open.extend([client.try_clone()?, camera.try_clone()?]);
+            state.open.insert(number, [client.try_clone()?, camera.try_clone()?]);
             drop(state);
             let (send, receive) = sync_channel(4096);
             thread::scope(|scope| {
@@ -266,6 +268,7 @@ impl Shared {
         if let Err(error) = passed {
             tracing::debug!(%error, camera = %self.camera, "a connection through the proxy has ended");
         }
+        self.lock().open.remove(&number);
         let _ = client.shutdown(Shutdown::Both);
     }
 
@@ -339,3 +342,6 @@ impl Shared {
         !state.ended && state.weather.cable == Cable::Plugged
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -51,6 +51,67 @@ pub const REAL_TIME_TOOLS: [Need; 2] = [
     Need { what: "stress-ng", packages: &["stress-ng"], present: |path| program("stress-ng", path) },
 ];
 
+/// What the GStreamer back end of `swarm_rtsp` (feature `gstreamer`) is built with, and what it loads when it runs.
+pub const STREAM_TOOLS: [Need; 6] = [
+    Need { what: "pkg-config", packages: &["pkg-config"], present: |path| program("pkg-config", path) },
+    Need {
+        what: "GStreamer's headers",
+        packages: &["libgstreamer1.0-dev", "libgstreamer-plugins-base1.0-dev"],
+        present: |_| library("pkgconfig/gstreamer-app-1.0.pc"),
+    },
+    Need {
+        what: "GStreamer's converter of pictures",
+        packages: &["gstreamer1.0-plugins-base"],
+        present: |_| library("gstreamer-1.0/libgstapp.so"),
+    },
+    Need {
+        what: "GStreamer's RTSP and RTP",
+        packages: &["gstreamer1.0-plugins-good"],
+        present: |_| library("gstreamer-1.0/libgstrtsp.so"),
+    },
+    Need {
+        what: "GStreamer's parsers of coded video",
+        packages: &["gstreamer1.0-plugins-bad"],
+        present: |_| library("gstreamer-1.0/libgstvideoparsersbad.so"),
+    },
+    Need {
+        what: "GStreamer's decoders",
+        packages: &["gstreamer1.0-libav"],
+        present: |_| library("gstreamer-1.0/libgstlibav.so"),
+    },
+];
+
+/// What cameras are made of where there are none (`swarm_camera_bed`), beside [`STREAM_TOOLS`].
+pub const CAMERA_BED_TOOLS: [Need; 7] = [
+    Need {
+        what: "gst-launch-1.0",
+        packages: &["gstreamer1.0-tools"],
+        present: |path| program("gst-launch-1.0", path),
+    },
+    Need {
+        what: "an H.264 encoder for GStreamer",
+        packages: &["gstreamer1.0-plugins-ugly"],
+        present: |_| library("gstreamer-1.0/libgstx264.so"),
+    },
+    Need {
+        what: "GStreamer's RTSP server for Python",
+        packages: &["gir1.2-gst-rtsp-server-1.0", "gir1.2-gst-plugins-base-1.0"],
+        present: |_| library("girepository-1.0/GstRtspServer-1.0.typelib"),
+    },
+    Need {
+        what: "GObject bindings of Debian's Python",
+        packages: &["python3-gi"],
+        present: |_| existing("/usr/lib/python3/dist-packages/gi/__init__.py"),
+    },
+    Need {
+        what: "libfaketime",
+        packages: &["faketime"],
+        present: |_| library("faketime/libfaketimeMT.so.1"),
+    },
+    Need { what: "ffmpeg", packages: &["ffmpeg"], present: |path| program("ffmpeg", path) },
+    Need { what: "ip", packages: &["iproute2"], present: |path| program("ip", path) },
+];
+
 /// The line that installs `packages`, as a person types it.
 pub fn install_line<'a>(packages: impl IntoIterator<Item = &'a str>) -> String {
     let names: Vec<&str> = packages.into_iter().collect();
@@ -99,6 +160,16 @@ fn search_path() -> std::ffi::OsString {
 
 fn program(name: &str, search_path: &OsStr) -> Option<String> {
     find_program(name, search_path).map(|path| path.display().to_string())
+}
+
+/// A file of the distribution's library folders, `/usr/lib/x86_64-linux-gnu` and the like.
+fn library(file: &str) -> Option<String> {
+    entries(Path::new("/usr/lib")).find_map(|folder| existing(folder.join(file)))
+}
+
+fn existing(file: impl AsRef<Path>) -> Option<String> {
+    let file = file.as_ref();
+    file.exists().then(|| file.display().to_string())
 }
 
 /// Looks where `clang-sys` does: `LIBCLANG_PATH`, then the distribution's folders. The library alone is no use: bindgen
