@@ -75,17 +75,21 @@ impl Profiles {
         if text.trim().is_empty() {
             return Some(Self::default());
         }
-        swarm_yaml::read(text, Self::walk).ok()
+        swarm_yaml::read(text, Self::list).ok()
     }
 
     /// From a list, or from a text that holds one, as metadata.yaml has had both.
     pub(crate) fn walk(cursor: &Cursor<'_>) -> Option<Self> {
-        if let Value::Text(text) = cursor.value() {
-            return Self::parse(text).or_else(|| cursor.expected("a list of QoS profiles"));
+        match cursor.value() {
+            Value::Text(text) => Self::parse(text).or_else(|| cursor.expected("a list of QoS profiles")),
+            _ => Self::list(cursor),
         }
-        cursor.list("a list of QoS profiles", |profile| profile.mapping("a QoS profile", entries)).map(|profiles| {
-            Self(profiles.into_iter().map(|fields| fields.into_values().flatten().collect()).collect())
-        })
+    }
+
+    fn list(cursor: &Cursor<'_>) -> Option<Self> {
+        let profiles =
+            cursor.list("a list of QoS profiles", |profile| profile.mapping("a QoS profile", entries))?;
+        Some(Self(profiles.into_iter().map(|fields| fields.into_values().flatten().collect()).collect()))
     }
 
     /// As version 9 writes them.
@@ -200,6 +204,7 @@ mod tests {
         assert_eq!(Profiles::parse(&both).unwrap().to_yaml(), both);
         assert_eq!(Profiles::parse(" ").unwrap().to_string(), "none");
         assert_eq!(Profiles::parse("7"), None);
+        assert_eq!(Profiles::parse("\"- history: 1\""), None, "a text in a text");
         assert_eq!(Profiles::parse("- history: [1]"), None);
     }
 }

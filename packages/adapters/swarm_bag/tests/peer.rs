@@ -13,7 +13,11 @@ use std::time::Duration;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use swarm_bag::msg::{JointState, Message, WrenchStamped};
-use swarm_bag::{BagReader, Compression, Definitions, Split, WriteOptions};
+use swarm_bag::recorder::{Recorder, RecorderOptions, Share};
+use swarm_bag::video::VideoMessage;
+use swarm_bag::{
+    BagReader, Compression, Definitions, Item, Kind, Qos, Split, Topic, WriteOptions,
+};
 
 use common::{START, every_type, forms, joint_state, kill_a_writer, write_if_told_to};
 
@@ -130,6 +134,31 @@ fn a_bag_in_many_files_and_a_compressed_one_are_read_in_full() {
         let metadata = every_type(path, options).bag.finish().unwrap();
         assert_eq!(metadata.files.len(), 2);
         assert_eq!(agree(path).0, 35);
+    }
+}
+
+#[test]
+fn a_recording_of_video_beside_compressed_states_is_found_by_every_reader() {
+    let folder = tempfile::tempdir().unwrap();
+    for (path, options) in forms(folder.path()) {
+        let bag = WriteOptions { compression: Compression::Zstd, ..options };
+        let options = RecorderOptions { bag, disk_reserve: 0, ..RecorderOptions::default() };
+        let recorder = Recorder::start(&path, options).unwrap();
+        let video = VideoMessage::CompressedVideo.type_name();
+        let video = Topic::new("/cam1/video", video, Qos::best_effort(5), &Definitions::suite()).unwrap();
+        let video = recorder.add_topic(video, Share::Bulk).unwrap();
+        let joints = Topic::of::<JointState>("/joint_states", Qos::best_effort(5)).unwrap();
+        let joints = recorder.add_topic(joints, Share::State).unwrap();
+        for index in 0..200 {
+            let now = START + index * 1_000_000;
+            let stamp = now.into();
+            let bytes = vec![index as u8; 20_000].into();
+            recorder.offer(video, Item { stamp, bytes, kind: Kind::KeyFrame });
+            let bytes = swarm_bag::cdr::encode(&joint_state(index, 6)).unwrap().into();
+            recorder.offer(joints, Item { stamp: (now + 1).into(), bytes, kind: Kind::Message });
+        }
+        recorder.stop().unwrap();
+        assert!(agree(&path).0 >= 402, "with a last word on each topic");
     }
 }
 

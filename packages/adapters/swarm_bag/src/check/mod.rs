@@ -126,7 +126,7 @@ impl Display for Problem {
 
 /// Reads all of the bag and compares.
 pub fn check(bag: &mut BagReader, options: CheckOptions) -> Report {
-    let mut report = Report { finished: bag.file_listings().all(|(_, said)| said.is_some()), ..Report::default() };
+    let mut report = Report { finished: bag.is_finished(), ..Report::default() };
     let mut flows: Vec<Flow> = bag.topics().iter().map(Flow::of).collect();
     let mut losses = BTreeMap::new();
     bag.rewind(&crate::Filter::default());

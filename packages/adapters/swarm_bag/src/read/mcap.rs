@@ -13,7 +13,7 @@ use std::path::Path;
 
 use mcap::McapError;
 use mcap::read::{ChunkReader, parse_record};
-use mcap::records::{Channel, Record, SchemaHeader, op};
+use mcap::records::{Channel, ChunkHeader, Record, SchemaHeader, op};
 use mcap::sans_io::{SummaryReadEvent, SummaryReader, SummaryReaderOptions};
 
 use super::{BagMessage, Filter, StorageReader};
@@ -26,6 +26,8 @@ use crate::write::Stamp;
 const RECORD_HEADER: u64 = 9;
 /// A record that is said to be longer is taken for garbage.
 const MAX_RECORD: u64 = 4 << 30;
+/// So is a chunk that says it becomes longer than this: a few bytes can be made to unfold without end.
+const MAX_CHUNK: u64 = 1 << 30;
 
 #[derive(Clone, Copy, Debug)]
 struct Piece {
@@ -82,6 +84,7 @@ pub(super) struct McapReader {
     /// In order of their first times.
     pieces: Vec<Piece>,
     listing: Option<Listing>,
+    has_summary: bool,
     wanted: Vec<bool>,
     filter: Filter,
     ahead: VecDeque<Piece>,
@@ -92,10 +95,12 @@ pub(super) struct McapReader {
 impl McapReader {
     pub(super) fn open(path: &Path) -> Result<Self, BagError> {
         let file = File::open(path).at("open", path)?;
-        let (mut index, damage) = match Index::from_summary(&file) {
-            Ok(Some(index)) => (index, None),
+        let summary = Index::from_summary(&file).unwrap_or(None);
+        let has_summary = summary.is_some();
+        let (mut index, damage) = match summary {
+            Some(index) => (index, None),
             // No summary, or a broken one: the data section says it all.
-            Ok(None) | Err(_) => Index::from_scan(&file).at("read", path)?,
+            None => Index::from_scan(&file).at("read", path)?,
         };
         index.pieces.sort_by_key(|piece| (piece.first, piece.offset));
         let (ids, topics) = index.topics();
@@ -107,6 +112,7 @@ impl McapReader {
             span: index.span,
             pieces: index.pieces,
             listing: index.listing,
+            has_summary,
             filter: Filter::default(),
             ahead: VecDeque::new(),
             waiting: BinaryHeap::new(),
@@ -144,6 +150,10 @@ impl StorageReader for McapReader {
 
     fn listing(&self) -> Option<&Listing> {
         self.listing.as_ref()
+    }
+
+    fn is_finished(&self) -> bool {
+        self.has_summary
     }
 
     fn rewind(&mut self, wanted: &[bool], filter: &Filter) {
@@ -298,7 +308,7 @@ impl Index {
             Record::Chunk { header, data } => {
                 // A chunk counts only when all of it can be read.
                 let mut inside = Self::default();
-                for record in ChunkReader::new(header.clone(), &data)? {
+                for record in unfolded(&header, &data)? {
                     match record? {
                         Record::Schema { header, data } => {
                             let text = String::from_utf8_lossy(&data).into_owned();
@@ -364,7 +374,7 @@ fn for_each_message(
     match parse_record(opcode, body)? {
         Record::Message { header, data } => take(&header, &data),
         Record::Chunk { header, data } => {
-            for record in ChunkReader::new(header, &data)? {
+            for record in unfolded(&header, &data)? {
                 if let Record::Message { header, data } = record? {
                     take(&header, &data);
                 }
@@ -373,6 +383,13 @@ fn for_each_message(
         _ => {}
     }
     Ok(())
+}
+
+fn unfolded<'a>(header: &ChunkHeader, data: &'a [u8]) -> Result<ChunkReader<'a>, McapError> {
+    if header.uncompressed_size > MAX_CHUNK {
+        return Err(McapError::ChunkTooLarge(header.uncompressed_size));
+    }
+    ChunkReader::new(header.clone(), data)
 }
 
 fn record_header(file: &File, offset: u64) -> io::Result<(u8, u64)> {

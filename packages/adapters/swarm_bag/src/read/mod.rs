@@ -54,6 +54,8 @@ trait StorageReader: std::fmt::Debug {
     fn span(&self) -> Span;
     /// What the file says about itself, if it does.
     fn listing(&self) -> Option<&Listing>;
+    /// Whether its recorder has ended it.
+    fn is_finished(&self) -> bool;
     /// Begins anew. `wanted` has one entry per topic of this file.
     fn rewind(&mut self, wanted: &[bool], filter: &Filter);
     /// The next message in time; its topic is an index into this file's. `None` at the end, also at one that came early.
@@ -166,8 +168,13 @@ impl BagReader {
         self.listing.as_ref()
     }
 
-    /// What each storage file says about itself, by its name. A recorder says it last, so that none means that the file was not
-    /// finished; a few old ones never did.
+    /// Whether the recorder of every file has ended it: of an `.mcap`, that it has its summary; of a `.db3`, that it says
+    /// something about itself, as those before schema 3 never did.
+    pub fn is_finished(&self) -> bool {
+        self.files.iter().all(|file| file.storage.is_finished())
+    }
+
+    /// What each storage file says about itself, by its name.
     pub fn file_listings(&self) -> impl Iterator<Item = (&str, Option<&Listing>)> {
         self.files.iter().map(|file| (file.name.as_str(), file.storage.listing()))
     }

@@ -123,6 +123,10 @@ impl StorageReader for SqliteReader {
         self.listing.as_ref()
     }
 
+    fn is_finished(&self) -> bool {
+        self.listing.is_some()
+    }
+
     fn rewind(&mut self, wanted: &[bool], filter: &Filter) {
         self.wanted = wanted.to_vec();
         self.filter = filter.clone();

@@ -203,8 +203,8 @@ impl Queue {
     /// What waits; after `patience`, at a stop, or as soon as there is much. And whether it is the last.
     pub(super) fn take(&self, patience: Duration) -> (VecDeque<Entry>, bool) {
         let inner = self.lock();
-        let much = |_: &mut Inner| self.waiting.load(Ordering::Relaxed) < self.limit / 8;
-        let idle = |inner: &mut Inner| !inner.stopping && much(inner);
+        let little = || self.waiting.load(Ordering::Relaxed) < self.limit / 8;
+        let idle = |inner: &mut Inner| !inner.stopping && little();
         let (mut inner, _) =
             self.wake.wait_timeout_while(inner, patience, idle).unwrap_or_else(PoisonError::into_inner);
         (std::mem::take(&mut inner.entries), inner.stopping)

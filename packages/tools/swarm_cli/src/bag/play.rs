@@ -81,7 +81,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
         std::thread::sleep(NAP);
     }
     loop {
-        let mut player = Player { channels: &channels, viewers: &viewers, latched: BTreeMap::new() };
+        let mut player =
+            Player { channels: &channels, viewers: &viewers, latched: BTreeMap::new(), show_latched_at: None };
         if let Some(from) = from {
             player.latch(&mut bag, from);
         }
@@ -163,6 +164,8 @@ struct Player<'a> {
     viewers: &'a Viewers,
     /// What latched topics have said so far, by topic.
     latched: BTreeMap<usize, Vec<(u64, Vec<u8>)>>,
+    /// When a new viewer is to be shown them.
+    show_latched_at: Option<Instant>,
 }
 
 impl Player<'_> {
@@ -177,9 +180,14 @@ impl Player<'_> {
         self.show_latched();
     }
 
-    fn sleep_until(&self, due: Instant) {
+    fn sleep_until(&mut self, due: Instant) {
         loop {
+            // The server tells of a subscription a moment before anything can be sent to it.
             if self.viewers.take_new() {
+                self.show_latched_at = Some(Instant::now() + NAP);
+            }
+            if self.show_latched_at.is_some_and(|at| Instant::now() >= at) {
+                self.show_latched_at = None;
                 self.show_latched();
             }
             let left = due.saturating_duration_since(Instant::now());
