@@ -176,31 +176,26 @@ fn read(text: &str, zone: impl Fn(&str) -> Option<u32>) -> Result<ServiceUrl, Ad
     if authority.contains('@') {
         return Err(AddressError::HasCredentials);
     }
-    let (host, port) = match authority.strip_prefix('[') {
-        Some(rest) => {
-            let (address, port) = rest.split_once(']').ok_or_else(malformed)?;
-            let (address, zone) = match address.split_once('%') {
-                None => (address, 0),
-                // `%25` is `%` as RFC 6874 writes it.
-                Some((address, name)) => {
-                    let name = name.strip_prefix("25").filter(|rest| !rest.is_empty()).unwrap_or(name);
-                    (address, zone(name).ok_or_else(|| AddressError::NoZone(clean(name)))?)
-                }
-            };
-            (Host::V6(address.parse().map_err(|_| malformed())?, zone), port)
-        }
-        None => {
-            let (host, port) = authority.split_at(authority.find(':').unwrap_or(authority.len()));
-            let is_name = |host: &str| {
-                !host.is_empty()
-                    && host.len() <= 253
-                    && host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'))
-            };
-            match host.parse() {
-                Ok(address) => (Host::V4(address), port),
-                Err(_) if is_name(host) => (Host::Name(host.to_ascii_lowercase()), port),
-                Err(_) => return Err(malformed()),
+    let (host, port) = if let Some(rest) = authority.strip_prefix('[') {
+        let (address, port) = rest.split_once(']').ok_or_else(malformed)?;
+        let (address, zone) = match address.split_once('%') {
+            None => (address, 0),
+            // `%25` is `%` as RFC 6874 writes it.
+            Some((address, name)) => {
+                let name = name.strip_prefix("25").filter(|rest| !rest.is_empty()).unwrap_or(name);
+                (address, zone(name).ok_or_else(|| AddressError::NoZone(clean(name)))?)
             }
+        };
+        (Host::V6(address.parse().map_err(|_| malformed())?, zone), port)
+    } else {
+        let (host, port) = authority.split_at(authority.find(':').unwrap_or(authority.len()));
+        let is_letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+        match host.parse() {
+            Ok(address) => (Host::V4(address), port),
+            Err(_) if !host.is_empty() && host.len() <= 253 && host.chars().all(is_letter) => {
+                (Host::Name(host.to_ascii_lowercase()), port)
+            }
+            Err(_) => return Err(malformed()),
         }
     };
     let port = match port.strip_prefix(':') {

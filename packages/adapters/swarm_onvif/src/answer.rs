@@ -13,7 +13,7 @@ use crate::model::{
     CameraClock, ClockSource, Codec, DeviceInformation, Encoder, EncoderOptions, FrameRates, Media,
     Multicast, Ntp, NtpServer, Profile, RateControl, Resolution, Service, Services,
 };
-use crate::operation::{DEVICE, MEDIA1, MEDIA2};
+use crate::operation::{DEVICE, MEDIA1, MEDIA2, Operation};
 use crate::xml::{Find, attribute, clean, document, text};
 
 /// Most items of one kind that are taken from an answer.
@@ -40,9 +40,8 @@ pub(crate) fn open<T>(
         Err(problem) => return Err(wrong(status, Failure::NotXml { problem, body: excerpt })),
     };
     let root = document.root_element();
-    let content = match (root.tag_name().name(), root.child("Body")) {
-        ("Envelope", Some(content)) => content,
-        _ => return Err(wrong(status, Failure::NotSoap { body: excerpt })),
+    let ("Envelope", Some(content)) = (root.tag_name().name(), root.child("Body")) else {
+        return Err(wrong(status, Failure::NotSoap { body: excerpt }));
     };
     if let Some(fault) = content.child("Fault") {
         return Err(Failure::Fault(read_fault(fault)));
@@ -124,15 +123,15 @@ pub(crate) fn ntp(answer: Node<'_, '_>) -> Result<Ntp, Failure> {
     Ok(Ntp { from_dhcp, servers: information.all(name).filter_map(server).take(MAX_ITEMS).collect() })
 }
 
-pub(crate) fn device_information(answer: Node<'_, '_>) -> Result<DeviceInformation, Failure> {
+pub(crate) fn device_information(answer: Node<'_, '_>) -> DeviceInformation {
     let value = |name| answer.value(name).unwrap_or_default();
-    Ok(DeviceInformation {
+    DeviceInformation {
         manufacturer: value("Manufacturer"),
         model: value("Model"),
         firmware: value("FirmwareVersion"),
         serial_number: value("SerialNumber"),
         hardware: value("HardwareId"),
-    })
+    }
 }
 
 pub(crate) fn services(answer: Node<'_, '_>) -> Result<Services, Failure> {
@@ -162,7 +161,7 @@ pub(crate) fn capabilities(answer: Node<'_, '_>) -> Result<Services, Failure> {
     Ok(Services { listed: listed.into_iter().flatten().collect() })
 }
 
-pub(crate) fn profiles(answer: Node<'_, '_>, media: Media) -> Result<Vec<Profile>, Failure> {
+pub(crate) fn profiles(answer: Node<'_, '_>, media: Media) -> Vec<Profile> {
     let profile = |node: Node<'_, '_>| {
         let token = attribute(node, "token").filter(|token| !token.is_empty())?;
         let encoder = match media {
@@ -172,18 +171,31 @@ pub(crate) fn profiles(answer: Node<'_, '_>, media: Media) -> Result<Vec<Profile
         let name = node.value("Name").unwrap_or_else(|| token.clone());
         Some(Profile { media, token, name, encoder: encoder.and_then(|node| read_encoder(node, media)) })
     };
-    Ok(answer.all("Profiles").filter_map(profile).take(MAX_ITEMS).collect())
+    answer.all("Profiles").filter_map(profile).take(MAX_ITEMS).collect()
 }
 
 /// The URI without user and password, should the camera have written them into it.
 pub(crate) fn stream_uri(answer: Node<'_, '_>) -> Result<String, Failure> {
     let uri = answer.at(&["MediaUri", "Uri"]).and_then(text).or_else(|| answer.value("Uri"));
     let uri = uri.filter(|uri| uri.contains("://")).ok_or(Failure::Missing("Uri"))?;
-    let (scheme, rest) = uri.split_once("://").unwrap_or_default(); // it has one
-    let end = rest.find(['/', '?']).unwrap_or(rest.len());
-    let (authority, path) = rest.split_at(end);
-    let host = authority.rsplit('@').next().unwrap_or(authority);
-    Ok(format!("{scheme}://{host}{path}"))
+    Ok(without_credentials(&uri))
+}
+
+fn without_credentials(uri: &str) -> String {
+    let Some((scheme, rest)) = uri.split_once("://") else { return uri.to_owned() };
+    let authority = &rest[..rest.find(['/', '?']).unwrap_or(rest.len())];
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+    let cut = match authority.rsplit_once('@') {
+        Some((credentials, _)) => credentials.len() + 1,
+        // A password with a slash in it, which no standard allows, ends the authority too early.
+        None if !authority.starts_with('[')
+            && authority.split_once(':').is_some_and(|(_, port)| !is_port(port)) =>
+        {
+            rest.rfind('@').map_or(0, |at| at + 1)
+        }
+        None => 0,
+    };
+    format!("{scheme}://{}", &rest[cut..])
 }
 
 pub(crate) fn encoder(answer: Node<'_, '_>, media: Media, token: &str) -> Result<Encoder, Failure> {
@@ -242,12 +254,11 @@ fn read_encoder(node: Node<'_, '_>, media: Media) -> Option<Encoder> {
     })
 }
 
-pub(crate) fn encoder_options(answer: Node<'_, '_>, media: Media) -> Result<Vec<EncoderOptions>, Failure> {
-    let options: Vec<EncoderOptions> = match media {
+pub(crate) fn encoder_options(answer: Node<'_, '_>, media: Media) -> Vec<EncoderOptions> {
+    match media {
         Media::Media1 => answer.child("Options").map(options1).unwrap_or_default(),
         Media::Media2 => answer.all("Options").filter_map(options2).take(MAX_ITEMS).collect(),
-    };
-    Ok(options)
+    }
 }
 
 fn options1(options: Node<'_, '_>) -> Vec<EncoderOptions> {
@@ -315,12 +326,9 @@ pub fn read_as_everything(body: &[u8]) {
     for node in document.descendants().filter(Node::is_element).take(64) {
         let _ = (clock(node), ntp(node), device_information(node), services(node), capabilities(node));
         for media in [Media::Media1, Media::Media2] {
-            if let Ok(profiles) = profiles(node, media) {
-                for encoder in profiles.into_iter().filter_map(|profile| profile.encoder) {
-                    let written =
-                        crate::operation::Operation::SetEncoder { media, encoder: Box::new(encoder) }.body();
-                    crate::xml::document(&written).expect("what is read can be written as XML");
-                }
+            for encoder in profiles(node, media).into_iter().filter_map(|profile| profile.encoder) {
+                let written = Operation::SetEncoder { media, encoder: Box::new(encoder) }.body();
+                crate::xml::document(&written).expect("what is read can be written as XML");
             }
             let _ = (encoder(node, media, ""), encoder_options(node, media));
         }
@@ -328,6 +336,24 @@ pub fn read_as_everything(body: &[u8]) {
             let authority =
                 uri.split_once("://").map(|(_, rest)| rest.split(['/', '?']).next().unwrap_or_default());
             assert!(!authority.is_some_and(|authority| authority.contains('@')), "{uri} carries credentials");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_has_no_user_and_password_in_its_uri() {
+        for (given, expected) in [
+            ("rtsp://10.0.0.1:554/live?x=a@b", "rtsp://10.0.0.1:554/live?x=a@b"),
+            ("rtsp://admin:pw@10.0.0.1:554/live", "rtsp://10.0.0.1:554/live"),
+            ("rtsp://admin:p@w@10.0.0.1/live", "rtsp://10.0.0.1/live"),
+            ("rtsp://admin:p/w@10.0.0.1/live", "rtsp://10.0.0.1/live"),
+            ("rtsp://[fe80::1]:554/live@1", "rtsp://[fe80::1]:554/live@1"),
+        ] {
+            assert_eq!(without_credentials(given), expected);
         }
     }
 }

@@ -16,6 +16,8 @@ use crate::error::{Failure, Fault, Refusal};
 use crate::http::Reply;
 use crate::xml::escape;
 
+const OASIS: &str = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss";
+
 /// The way that is taken.
 #[derive(Default)]
 pub(crate) enum Login {
@@ -80,10 +82,17 @@ pub(crate) fn refusal(reply: &Reply, fault: Option<&Fault>) -> Option<Refusal> {
 }
 
 fn is_refusal(fault: &Fault) -> bool {
-    let code = fault.code.split('/');
-    let words =
+    let is = |part: &str, words: &[&str]| words.iter().any(|word| part.eq_ignore_ascii_case(word));
+    let codes =
         ["NotAuthorized", "FailedAuthentication", "InvalidSecurity", "InvalidSecurityToken", "FailedCheck"];
-    code.into_iter().any(|part| words.iter().any(|word| part.eq_ignore_ascii_case(word)))
+    if fault.code.split('/').any(|part| is(part, &codes)) {
+        return true;
+    }
+    // onvif-server says in words alone that it wants a token: "WS-Security header required but not provided".
+    let reason = fault.reason.to_ascii_lowercase();
+    let words =
+        ["ws-security", "not authorized", "unauthorized", "authentication", "usernametoken", "password"];
+    !fault.code.contains('/') && words.iter().any(|word| reason.contains(word))
 }
 
 fn schemes(challenges: &[String]) -> Vec<String> {
@@ -119,7 +128,6 @@ pub(crate) fn username_token(credentials: &Credentials, now_unix_s: i64, nonce: 
         .finalize();
     let (nonce, digest) = (BASE64_STANDARD.encode(nonce), BASE64_STANDARD.encode(digest));
     let user = escape(credentials.user());
-    const OASIS: &str = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss";
     format!(
         "<wsse:Security s:mustUnderstand=\"1\" xmlns:wsse=\"{OASIS}-wssecurity-secext-1.0.xsd\" \
          xmlns:wsu=\"{OASIS}-wssecurity-utility-1.0.xsd\"><wsse:UsernameToken><wsse:Username>{user}</wsse:Username>\
@@ -180,6 +188,15 @@ mod tests {
             failure.to_string(),
             "the camera asks for a user and a password, and none are given for it (SOAP fault Sender/NotAuthorized: no)"
         );
+    }
+
+    #[test]
+    fn a_fault_that_refuses_in_words_alone_is_a_refusal() {
+        let fault = |code: &str, reason: &str| Fault { code: code.into(), reason: reason.into() };
+        assert!(is_refusal(&fault("Sender", "WS-Security header required but not provided")));
+        assert!(is_refusal(&fault("Sender/NotAuthorized", "")));
+        assert!(!is_refusal(&fault("Receiver/ActionNotSupported", "no authentication here")));
+        assert!(!is_refusal(&fault("Sender", "no such profile")));
     }
 
     /// Worked example of the ONVIF Programmer's Guide, 6.1.1.3.

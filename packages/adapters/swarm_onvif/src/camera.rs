@@ -57,7 +57,7 @@ impl Camera {
     }
 
     pub async fn information(&mut self) -> Result<DeviceInformation, OnvifError> {
-        self.ask(&Operation::GetDeviceInformation, answer::device_information).await
+        self.ask(&Operation::GetDeviceInformation, |node| Ok(answer::device_information(node))).await
     }
 
     /// The camera's clock beside ours.
@@ -91,7 +91,7 @@ impl Camera {
     }
 
     async fn profiles_of(&mut self, media: Media) -> Result<Vec<Profile>, OnvifError> {
-        self.ask(&Operation::GetProfiles(media), |node| answer::profiles(node, media)).await
+        self.ask(&Operation::GetProfiles(media), |node| Ok(answer::profiles(node, media))).await
     }
 
     /// Where the RTSP stream of `profile` is, for RTP over the RTSP connection; never with user and password in it.
@@ -114,7 +114,7 @@ impl Camera {
         let media = profile.media;
         let (encoder, profile) = (encoder.token.clone(), profile.token.clone());
         let operation = Operation::GetEncoderOptions { media, encoder, profile };
-        self.ask(&operation, |node| answer::encoder_options(node, media)).await
+        self.ask(&operation, |node| Ok(answer::encoder_options(node, media))).await
     }
 
     /// Carries out one of the operations that change something. What the camera made of it, a read afterwards shows.

@@ -1,6 +1,6 @@
-//! `discover_cameras`: the cell's cameras as a table or as JSON. The executable calls [`run`] and nothing else.
+//! `discover_cameras`: the cell's cameras as a table or as JSON. The executable calls [`main`] and nothing else.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -64,6 +64,19 @@ struct Entry {
     /// Why no more is known.
     problem: Option<String>,
     asks_for_password: bool,
+}
+
+/// The whole program: arguments from the command line, answers to standard output, messages to standard error.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("discover_cameras: cannot start: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    runtime.block_on(run(&arguments, &mut io::stdout().lock(), &mut io::stderr().lock()))
 }
 
 /// Looks for cameras, prints what was found to `out` and what went wrong to `messages`.
@@ -307,5 +320,75 @@ mod tests {
             "no camera found; asked on eth0 (192.168.1.10)\n\
              is the camera on, in this network (not behind a router), and is its discovery mode on?\n"
         );
+    }
+
+    fn entry(address: &str) -> Entry {
+        let address: crate::ServiceUrl = address.parse().unwrap();
+        let device = Device {
+            endpoint: None,
+            types: vec![],
+            scopes: vec![
+                "onvif://www.onvif.org/name/Left".into(),
+                "onvif://www.onvif.org/hardware/M1".into(),
+            ],
+            addresses: vec![address],
+            from: vec![],
+            interfaces: vec![],
+            answers: 1,
+            oddities: vec![crate::Oddity::NoEndpoint],
+        };
+        let (services, profiles) = (vec![], vec![]);
+        Entry { device, services, information: None, profiles, problem: None, asks_for_password: true }
+    }
+
+    #[test]
+    fn the_table_shows_what_is_known() {
+        let mut known = entry("192.168.1.101");
+        known.asks_for_password = false;
+        known.services = vec!["device".into(), "media2".into()];
+        known.information = Some(DeviceInformation {
+            manufacturer: "Acme".into(),
+            model: "Eye 3".into(),
+            serial_number: "00:11".into(),
+            ..DeviceInformation::default()
+        });
+        known.profiles = vec![Profile {
+            media: crate::Media::Media2,
+            token: "P".into(),
+            name: "main".into(),
+            encoder: Some(crate::Encoder {
+                token: "V".into(),
+                name: "v".into(),
+                use_count: 1,
+                codec: crate::Codec::H264,
+                resolution: crate::Resolution::new(1920, 1080),
+                quality: 1.0,
+                rate: Some(crate::RateControl {
+                    frame_rate: 29.97,
+                    bitrate_kbps: 1,
+                    encoding_interval: 1,
+                    constant_bit_rate: None,
+                }),
+                gop: None,
+                coding_profile: None,
+                anchor_distance: None,
+                guaranteed_frame_rate: None,
+                multicast: None,
+                session_timeout: None,
+            }),
+        }];
+        let entries = [known, entry("[fd00::1]:8080")];
+        assert_eq!(
+            table(&entries),
+            "NAME  MODEL       SERIAL  ADDRESS                                     SERVICES       VIDEO\n\
+             Left  Acme Eye 3  00:11   http://192.168.1.101/onvif/device_service   device media2  H264 1920x1080 29.97/s\n\
+             Left  M1          -       http://[fd00::1]:8080/onvif/device_service  -              (needs a password)\n"
+        );
+        let discovery = Discovery { asked: vec!["eth0 (192.168.1.10)".into()], ..Discovery::default() };
+        assert!(summary(&discovery, &entries).ends_with(
+            "http://[fd00::1]:8080/onvif/device_service: no endpoint reference\n\
+             2 cameras found; asked on eth0 (192.168.1.10)\n"
+        ));
+        assert_eq!(as_json(&discovery, &entries)["cameras"][0]["profiles"][0]["video"]["width"], 1920);
     }
 }

@@ -118,16 +118,9 @@ fn decoded(text: &str) -> String {
     while let Some((&first, after)) = rest.split_first() {
         let hex = |byte: u8| (byte as char).to_digit(16);
         let escape = after.first_chunk::<2>().filter(|_| first == b'%');
-        match escape.and_then(|[high, low]| Some((hex(*high)? << 4 | hex(*low)?) as u8)) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &after[2..];
-            }
-            None => {
-                bytes.push(first);
-                rest = after;
-            }
-        }
+        let byte = escape.and_then(|[high, low]| Some((hex(*high)? << 4 | hex(*low)?) as u8));
+        bytes.push(byte.unwrap_or(first));
+        rest = if byte.is_some() { &after[2..] } else { after };
     }
     crate::xml::clean(&String::from_utf8_lossy(&bytes))
 }

@@ -94,7 +94,7 @@ pub async fn discover(interfaces: &Interfaces, round: Duration) -> Result<Discov
     let (mut probers, mut listeners, mut problems) = (Vec::new(), Vec::new(), Vec::new());
     for interface in &chosen {
         let mut note = |address: String, error: io::Error| {
-            problems.push(format!("{} ({address}): {error}", interface.name))
+            problems.push(format!("{} ({address}): {error}", interface.name));
         };
         for address in &interface.v4 {
             match prober_v4(interface, *address) {
@@ -176,14 +176,21 @@ impl Line {
     async fn hear(&self, end: Instant, heard: &Mutex<Heard>) {
         let mut buffer = vec![0; MAX_DATAGRAM];
         while let Ok(received) = timeout_at(end, self.socket.recv_from(&mut buffer)).await {
-            // An error of the socket is a remote one: a closed port told us so.
-            let Ok((length, from)) = received else { continue };
+            let (length, from) = match received {
+                Ok(received) => received,
+                // The answer to one of ours: nobody listens there.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => continue,
+                // The interface went away; the others are heard on.
+                Err(_) => break,
+            };
             let from = self.with_zone(from);
             let read = read_matches(&buffer[..length], from);
             let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
             match read {
                 Ok(matches) => {
-                    matches.into_iter().for_each(|found| heard.gathered.add(found, &self.interface))
+                    for found in matches {
+                        heard.gathered.add(found, &self.interface);
+                    }
                 }
                 Err(problem) if heard.unreadable.len() < MAX_UNREADABLE => {
                     let unreadable = Unreadable { from, interface: self.interface.clone(), problem };
@@ -285,7 +292,7 @@ mod tests {
     #[tokio::test]
     async fn an_interface_that_is_not_there_is_an_error_at_once() {
         let named = Interfaces::Named(vec!["nowhere0".into()]);
-        let error = discover(&named, Duration::from_secs(60)).await.unwrap_err().to_string();
+        let error = discover(&named, Duration::from_mins(1)).await.unwrap_err().to_string();
         assert!(error.starts_with("no network interface `nowhere0` is up; up are: "), "{error}");
     }
 }
