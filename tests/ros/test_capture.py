@@ -6,7 +6,7 @@ import pytest
 from cameras import Cameras, bag_of
 from foxglove_msgs.msg import CompressedVideo
 from harness import LATCHED, RELIABLE, SENSOR
-from sensor_msgs.msg import JointState
+from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 from swarm_msgs.msg import CameraStatus, CaptureStatus, FrameGroup, FrameTiming
@@ -139,6 +139,20 @@ def test_frames_are_published_as_they_are_recorded(cameras, capture, probe):
     camera = status.cameras[0]
     assert (camera.camera, camera.state, camera.width, camera.height) == ("cam1", CameraStatus.STREAMING, 320, 240)
     assert not status.recording and status.disk_left == -1.0
+    node.end()
+
+
+def test_pictures_are_decoded_while_somebody_looks(cameras, capture, probe):
+    node = capture(cameras(1))
+    node.wait_until_locked()
+    assert "decoding" not in node.process.log
+    images = probe.collect(Image, "/cam1/image", RELIABLE)
+    probe.wait_for(lambda: len(images) >= 10, lambda: f"10 pictures\n{node.process.log}")
+    image = images[-1]
+    assert (image.width, image.height, image.encoding, image.step) == (320, 240, "rgb8", 960)
+    assert image.header.frame_id == "cam1_optical" and len(image.data) == 320 * 240 * 3
+    # A white ball on black.
+    assert max(image.data) > 200 and min(image.data) < 30
     node.end()
 
 

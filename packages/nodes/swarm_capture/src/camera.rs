@@ -374,3 +374,13 @@ fn stream(info: StreamInfo) -> Stream {
     };
     Stream { codec, width: info.width, height: info.height }
 }
+
+/// The codec, as the decoder names it.
+#[cfg(feature = "gstreamer")]
+pub(crate) fn rtsp_codec(codec: Codec) -> swarm_rtsp::Codec {
+    match codec {
+        Codec::H264 => swarm_rtsp::Codec::H264,
+        Codec::H265 => swarm_rtsp::Codec::H265,
+        Codec::Mjpeg => swarm_rtsp::Codec::Mjpeg,
+    }
+}

@@ -16,6 +16,8 @@
 //! tried again. Nothing here is decided that could be decided without ROS: see `swarm_capture_core`.
 
 pub mod camera;
+#[cfg(feature = "gstreamer")]
+pub mod images;
 pub mod outlets;
 pub mod report;
 pub mod session;

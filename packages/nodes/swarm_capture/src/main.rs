@@ -43,6 +43,9 @@ fn run() -> anyhow::Result<()> {
     let declared = Declared::declare(&shell);
     shell.check_parameters()?;
     let settings = declared.settings()?;
+    if (settings.raw_images || settings.gstreamer) && !cfg!(feature = "gstreamer") {
+        tracing::warn!("this node was built without GStreamer: no decoded pictures, no RTP over UDP");
+    }
     let keyring = Keyring::load(settings.credentials_file.as_deref())?;
     let biases = settings.calibration_file.as_deref().map(read_biases).transpose()?;
     let robots = match settings.cell_config.as_deref().map(CellFile::read).transpose()? {
@@ -67,7 +70,10 @@ fn run() -> anyhow::Result<()> {
     for index in 0..studio.desks.len() {
         let seen = Arc::clone(&studio);
         let name = format!("camera {}", studio.desks[index].settings.name);
-        shell.diagnostics().add(&name, move || report::camera_report(&seen.desks[index].view()));
+        shell.diagnostics().add(&name, move || {
+            let desk = &seen.desks[index];
+            report::camera_report(&desk.view().clone(), desk.pictures_dropped())
+        });
     }
     let seen = Arc::clone(&studio);
     shell.diagnostics().add("recording", move || {

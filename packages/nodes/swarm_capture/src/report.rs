@@ -207,7 +207,7 @@ fn span(seconds: f64) -> String {
 }
 
 /// A camera in `/diagnostics`.
-pub fn camera_report(view: &View) -> Report {
+pub fn camera_report(view: &View, pictures_dropped: u64) -> Report {
     let report = match view.state {
         CameraState::Streaming => match clock_state(view.timing.as_ref()) {
             ClockState::Locked => Report::ok("streaming"),
@@ -225,6 +225,7 @@ pub fn camera_report(view: &View) -> Report {
         .with("lost_frames", view.counts.lost_frames)
         .with("lost_packets", view.counts.lost_packets)
         .with("reconnects", view.reconnects)
+        .with("pictures_dropped", pictures_dropped)
 }
 
 /// The recording in `/diagnostics`.

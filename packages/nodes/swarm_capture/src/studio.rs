@@ -54,12 +54,22 @@ pub struct Desk {
     video: Outlet,
     timing: Outlet,
     info: Outlet,
+    #[cfg(feature = "gstreamer")]
+    images: Option<crate::images::Images>,
     view: Mutex<View>,
 }
 
 impl Desk {
     pub fn view(&self) -> MutexGuard<'_, View> {
         self.view.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Frames that had no picture because the computer was too slow.
+    pub fn pictures_dropped(&self) -> u64 {
+        #[cfg(feature = "gstreamer")]
+        return self.images.as_ref().map_or(0, crate::images::Images::dropped);
+        #[cfg(not(feature = "gstreamer"))]
+        0
     }
 
     /// Where it is, in words.
@@ -111,7 +121,21 @@ impl Studio {
             let timing = make(&format!("/{name}/timing"), "swarm_msgs/msg/FrameTiming", Share::State)?;
             let info = make(&format!("/{name}/camera_info"), "sensor_msgs/msg/CameraInfo", Share::State)?;
             let frame_id = format!("{name}_optical");
-            desks.push(Desk { settings: camera.clone(), frame_id, video, timing, info, view: Mutex::default() });
+            #[cfg(feature = "gstreamer")]
+            let images = match settings.raw_images {
+                true => Some(crate::images::Images::start(shell, name, &frame_id)?),
+                false => None,
+            };
+            desks.push(Desk {
+                settings: camera.clone(),
+                frame_id,
+                video,
+                timing,
+                info,
+                #[cfg(feature = "gstreamer")]
+                images,
+                view: Mutex::default(),
+            });
         }
         let topic = Topic::of::<FrameGroup>("/capture/groups", Qos::reliable(100))?;
         let groups = publish(shell, &outlets, topic, qos::EVENTS, Share::State)?;
@@ -168,6 +192,10 @@ impl Studio {
         let header = || Header { stamp: Time::from_nanos(frame.capture.0), frame_id: desk.frame_id.clone() };
         self.say(desk.timing, frame.capture, &timing(frame, header()));
         self.say(desk.info, frame.capture, &camera_info(stream, header()));
+        #[cfg(feature = "gstreamer")]
+        if let Some(images) = &desk.images {
+            images.offer(crate::camera::rtsp_codec(stream.codec), frame);
+        }
         {
             let mut view = desk.view();
             view.bytes += u64::from(frame.head.size);
