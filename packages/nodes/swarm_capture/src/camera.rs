@@ -14,7 +14,8 @@ use bytes::Bytes;
 use swarm_base::ErrorChain;
 use swarm_capture_core::recording::Happened;
 use swarm_capture_core::{
-    ClockEvent, ClockSettings, ClockState, Codec, HostWatch, Stream, Track, TrackEvent, TrackOutput, TrackSettings,
+    ClockEvent, ClockSettings, ClockState, Codec, HostWatch, Stream, Track, TrackEvent, TrackOutput,
+    TrackSettings,
 };
 use swarm_onvif::{Failure, NtpServer, OnvifError, Resolution, ServiceUrl, TimeSource, Wanted};
 use swarm_rtsp::{Backend, Event, Source, StreamError, StreamInfo, Transport};
@@ -36,7 +37,8 @@ const REORDER: Duration = Duration::from_millis(50);
 /// Follows camera `index` until the other end of `ending` is gone. Then what it still holds is handed on.
 pub async fn follow(studio: Arc<Studio>, index: usize, mut ending: watch::Receiver<()>) {
     let desk = &studio.desks[index];
-    let mut follower = Follower { studio: &studio, index, desk, track: None, reported: BTreeSet::new(), lost: false };
+    let mut follower =
+        Follower { studio: &studio, index, desk, track: None, reported: BTreeSet::new(), lost: false };
     tokio::select! {
         () = follower.run() => {}
         _ = ending.changed() => {}
@@ -81,7 +83,8 @@ async fn find(studio: &Studio, desk: &Desk) -> Result<Found, NotFound> {
     let refused = |detail: String| NotFound { state: CameraState::Refused, detail };
     let typed = &desk.settings.address;
     let (uri, serial, credentials) = if desk.settings.is_stream() {
-        let address: swarm_rtsp::Address = typed.parse().map_err(|error| refused(format!("'{typed}': {error}")))?;
+        let address: swarm_rtsp::Address =
+            typed.parse().map_err(|error| refused(format!("'{typed}': {error}")))?;
         let access = studio.keyring.access([address.host().as_str()]);
         (address, String::new(), access.credentials)
     } else {
@@ -131,7 +134,9 @@ async fn ask(
         Ok(camera) => camera,
         // Nobody at the usual port: perhaps the camera says another one when it is asked where it is.
         Err(error) if typed.parse::<IpAddr>().is_ok() => match elsewhere(typed).await {
-            Some(other) => swarm_onvif::Camera::connect(other, access).await.map_err(|error| failed(&error))?,
+            Some(other) => {
+                swarm_onvif::Camera::connect(other, access).await.map_err(|error| failed(&error))?
+            }
             None => return Err(failed(&error)),
         },
         Err(error) => return Err(failed(&error)),
@@ -176,7 +181,8 @@ async fn ask(
 
 /// Where the device with this IP address says its service is.
 async fn elsewhere(ip: &str) -> Option<ServiceUrl> {
-    let round = swarm_onvif::discover(&swarm_onvif::Interfaces::All, swarm_onvif::DEFAULT_ROUND).await.ok()?;
+    let round =
+        swarm_onvif::discover(&swarm_onvif::Interfaces::All, swarm_onvif::DEFAULT_ROUND).await.ok()?;
     let here = |url: &&ServiceUrl| url.host().to_string() == ip;
     round.devices.iter().flat_map(|device| &device.addresses).find(here).cloned()
 }
@@ -246,8 +252,10 @@ impl Follower<'_> {
                 self.desk.settings.name
             );
         }
-        let clock = ClockSettings { bias_ns: bias.map_or(0, |bias| bias.bias_ns), ..ClockSettings::default() };
-        self.track = Some((serial.to_owned(), Track::new(TrackSettings { clock, ..TrackSettings::default() })));
+        let clock =
+            ClockSettings { bias_ns: bias.map_or(0, |bias| bias.bias_ns), ..ClockSettings::default() };
+        self.track =
+            Some((serial.to_owned(), Track::new(TrackSettings { clock, ..TrackSettings::default() })));
     }
 
     fn hear(&mut self, event: Event) {
@@ -325,7 +333,12 @@ impl Follower<'_> {
                 self.desk.view().stream = Some(to);
                 tracing::warn!(
                     "{name} changed from {:?} {}x{} to {:?} {}x{}",
-                    from.codec, from.width, from.height, to.codec, to.width, to.height
+                    from.codec,
+                    from.width,
+                    from.height,
+                    to.codec,
+                    to.width,
+                    to.height
                 );
             }
             TrackEvent::NoReport { waited } => tracing::warn!(
@@ -356,9 +369,10 @@ impl Follower<'_> {
             ClockEvent::StampsStandStill => {
                 ("still", "several frames have the same time stamp; the firmware is at fault".to_owned())
             }
-            ClockEvent::ReportsContradict => {
-                ("contradict", "sender reports name time stamps that no frame has; they are not believed".to_owned())
-            }
+            ClockEvent::ReportsContradict => (
+                "contradict",
+                "sender reports name time stamps that no frame has; they are not believed".to_owned(),
+            ),
         };
         if kind.is_empty() || self.reported.insert(kind) {
             tracing::warn!("{name}: {text}");

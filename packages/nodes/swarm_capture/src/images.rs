@@ -144,7 +144,10 @@ impl Worker {
     fn message(&self, picture: Picture) -> Image {
         let captured = i64::try_from(picture.stamp).unwrap_or(i64::MAX);
         Image {
-            header: Header { stamp: stamp::from_nanos(captured.unsigned_abs()), frame_id: self.frame_id.clone() },
+            header: Header {
+                stamp: stamp::from_nanos(captured.unsigned_abs()),
+                frame_id: self.frame_id.clone(),
+            },
             height: picture.height,
             width: picture.width,
             encoding: picture.format.encoding().to_owned(),

@@ -76,9 +76,9 @@ fn run() -> anyhow::Result<()> {
         });
     }
     let seen = Arc::clone(&studio);
-    shell.diagnostics().add("recording", move || {
-        report::recording_report(&seen.session.state(), seen.outlets.recording())
-    });
+    shell
+        .diagnostics()
+        .add("recording", move || report::recording_report(&seen.session.state(), seen.outlets.recording()));
     shell.diagnostics().add("topics", move || {
         let report = swarm_ros::Report::ok("messages heard");
         arrivals.counts().into_iter().fold(report, |report, (name, count)| report.with(&name, count))
@@ -95,7 +95,8 @@ fn run() -> anyhow::Result<()> {
 }
 
 fn read_biases(path: &std::path::Path) -> anyhow::Result<Biases> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the calibration {}", path.display()))?;
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read the calibration {}", path.display()))?;
     Biases::parse(&text).map_err(|error| anyhow::anyhow!("the calibration {}: {error}", path.display()))
 }
 
@@ -134,11 +135,14 @@ impl Managed for Capture {
             .thread_name("cameras")
             .enable_all()
             .build()
-            .map_err(|error| TransitionError::Failed(format!("cannot start threads for the cameras: {error}")))?;
+            .map_err(|error| {
+                TransitionError::Failed(format!("cannot start threads for the cameras: {error}"))
+            })?;
         // A recording that was asked for in the parameters begins at once, so that its path is wrong now and not later.
         let output_bag = self.studio.settings.output_bag.as_str();
         if !output_bag.is_empty() {
-            let path = session::absolute(output_bag, "recording", now().0).map_err(TransitionError::Failed)?;
+            let path =
+                session::absolute(output_bag, "recording", now().0).map_err(TransitionError::Failed)?;
             let request = Request::Start { path: path.display().to_string(), cameras: usize::MAX };
             self.session.ask(request).outcome.map_err(TransitionError::Failed)?;
         }
@@ -173,7 +177,11 @@ impl Managed for Capture {
 fn serve(shell: &mut NodeShell, studio: &Arc<Studio>) -> anyhow::Result<()> {
     let seen = Arc::clone(studio);
     shell.serve_on_thread::<StartRecording::Service>("/capture/start", move |request| {
-        let failed = |message| StartRecording::Response { success: false, message, ..StartRecording::Response::default() };
+        let failed = |message| StartRecording::Response {
+            success: false,
+            message,
+            ..StartRecording::Response::default()
+        };
         let path = match session::absolute(&request.output_bag, "recording", now().0) {
             Ok(path) => path.display().to_string(),
             Err(message) => return failed(message),
@@ -194,7 +202,9 @@ fn serve(shell: &mut NodeShell, studio: &Arc<Studio>) -> anyhow::Result<()> {
         match seen.session.ask(Request::Stop).outcome {
             Ok(()) => {
                 let message = match (seen.session.state(), recorded) {
-                    (State::Failed { why, .. }, _) => return Trigger::Response { success: false, message: why.to_string() },
+                    (State::Failed { why, .. }, _) => {
+                        return Trigger::Response { success: false, message: why.to_string() };
+                    }
                     (_, Some((status, _))) => format!("{} is finished", status.path.display()),
                     _ => String::new(),
                 };
@@ -205,7 +215,8 @@ fn serve(shell: &mut NodeShell, studio: &Arc<Studio>) -> anyhow::Result<()> {
     })?;
     let seen = Arc::clone(studio);
     shell.serve_on_thread::<TakeSnapshot::Service>("/capture/snapshot", move |request| {
-        let failed = |message| TakeSnapshot::Response { success: false, message, ..TakeSnapshot::Response::default() };
+        let failed =
+            |message| TakeSnapshot::Response { success: false, message, ..TakeSnapshot::Response::default() };
         if !(0.0..=86_400.0).contains(&request.seconds) {
             return failed(format!("seconds is {}, expected 0 (all there is) to 86400", request.seconds));
         }

@@ -66,7 +66,12 @@ impl Outlets {
     }
 
     /// Adds a topic, before the first recording.
-    pub fn add(&self, topic: Topic, share: Share, publisher: Option<PublisherUntyped>) -> Result<Outlet, BagError> {
+    pub fn add(
+        &self,
+        topic: Topic,
+        share: Share,
+        publisher: Option<PublisherUntyped>,
+    ) -> Result<Outlet, BagError> {
         let kept = self.ring.add_topic(topic.clone())?;
         let publisher = publisher.map(|publisher| Arc::new(Mutex::new(publisher)));
         let mut inner = self.inner();
@@ -110,7 +115,9 @@ impl Outlets {
     /// Frames of a topic that never came, for the recording's account.
     pub fn lost(&self, outlet: Outlet, frames: u64) {
         let inner = self.inner();
-        if let (true, Some(recorder), Some(id)) = (inner.recording, &inner.recorder, inner.channels[outlet.0].recorded) {
+        if let (true, Some(recorder), Some(id)) =
+            (inner.recording, &inner.recorder, inner.channels[outlet.0].recorded)
+        {
             recorder.lost_on_the_way(id, frames);
         }
     }
@@ -166,7 +173,12 @@ impl Outlets {
     }
 
     /// Writes the last seconds, or all that is kept, into a bag of their own.
-    pub fn snapshot(&self, path: &Path, last: Option<Duration>, options: WriteOptions) -> Result<Metadata, BagError> {
+    pub fn snapshot(
+        &self,
+        path: &Path,
+        last: Option<Duration>,
+        options: WriteOptions,
+    ) -> Result<Metadata, BagError> {
         self.ring.cut(last).write(path, options)?.make_durable()
     }
 

@@ -107,7 +107,12 @@ fn rates(samples: &mut VecDeque<Sample>, newest: Sample) -> (f64, f64) {
     (rate(newest.frames, oldest.frames), rate(newest.bytes, oldest.bytes))
 }
 
-fn camera_status(camera: &str, address: &str, view: &View, (frame_rate, bytes_a_second): (f64, f64)) -> CameraStatus {
+fn camera_status(
+    camera: &str,
+    address: &str,
+    view: &View,
+    (frame_rate, bytes_a_second): (f64, f64),
+) -> CameraStatus {
     let timing = view.timing;
     CameraStatus {
         camera: camera.to_owned(),
@@ -189,7 +194,8 @@ fn progress(status: &CaptureStatus) -> String {
     if status.sync_residual >= 0.0 {
         parts.push(format!("apart {:.1} ms", status.sync_residual * 1e3));
     }
-    let lost: u64 = status.topics.iter().map(|topic| topic.dropped_queue + topic.dropped_disk + topic.lost_network).sum();
+    let lost: u64 =
+        status.topics.iter().map(|topic| topic.dropped_queue + topic.dropped_disk + topic.lost_network).sum();
     parts.push(if lost == 0 { "no loss".to_owned() } else { format!("{lost} LOST") });
     if status.disk_left >= 0.0 {
         parts.push(format!("disk for {}", span(status.disk_left)));
@@ -237,7 +243,9 @@ pub fn recording_report(state: &State, recording: Option<(Status, Vec<RecordingL
         .sum();
     let report = match state {
         State::Failed { why, .. } => Report::new(Level::Error, &format!("ended by itself: {why}")),
-        State::Recording { .. } if dropped > 0 => Report::new(Level::Error, "the disk is too slow: messages were dropped"),
+        State::Recording { .. } if dropped > 0 => {
+            Report::new(Level::Error, "the disk is too slow: messages were dropped")
+        }
         State::Recording { .. } => Report::ok("recording"),
         State::Starting { .. } => Report::ok("starting"),
         State::Stopping { .. } => Report::ok("finishing"),
@@ -264,7 +272,11 @@ mod tests {
         for half_second in 0..10_u32 {
             let at = start + PERIOD * half_second;
             // 30 Hz and 4 kB a frame, and ten times of that before the window.
-            let frames = if half_second < 4 { u64::from(half_second) * 150 } else { 450 + u64::from(half_second) * 15 };
+            let frames = if half_second < 4 {
+                u64::from(half_second) * 150
+            } else {
+                450 + u64::from(half_second) * 15
+            };
             last = rates(&mut samples, Sample { at, frames, bytes: frames * 4_000 });
         }
         assert!((last.0 - 30.0).abs() < 1e-9 && (last.1 - 120_000.0).abs() < 1e-6, "{last:?}");
@@ -273,7 +285,13 @@ mod tests {
 
     #[test]
     fn progress_says_what_is_wrong_first_of_all_in_capitals() {
-        let camera = |name: &str, state: u8| CameraStatus { camera: name.into(), state, frames: 900, frame_rate: 29.97, ..CameraStatus::default() };
+        let camera = |name: &str, state: u8| CameraStatus {
+            camera: name.into(),
+            state,
+            frames: 900,
+            frame_rate: 29.97,
+            ..CameraStatus::default()
+        };
         let mut status = CaptureStatus {
             recording: true,
             duration: 30.0,

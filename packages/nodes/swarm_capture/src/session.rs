@@ -64,7 +64,8 @@ impl Session {
             notes: 0,
             left: false,
         };
-        let thread = std::thread::Builder::new().name("recording".into()).spawn(move || worker.run(&received))?;
+        let thread =
+            std::thread::Builder::new().name("recording".into()).spawn(move || worker.run(&received))?;
         Ok((Self { orders, state }, thread))
     }
 

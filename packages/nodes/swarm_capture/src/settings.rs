@@ -197,13 +197,14 @@ impl Declared {
         let cameras = cameras(&self.camera_ips.get(), &self.camera_names.get(), &mut mistakes);
         let (gstreamer, udp) = (self.backend.get() == "gstreamer", self.transport.get() == "udp");
         if udp && !gstreamer {
-            mistakes.push("transport is udp, which needs backend: gstreamer (retina drops what comes out of order)".to_owned());
+            mistakes.push(
+                "transport is udp, which needs backend: gstreamer (retina drops what comes out of order)"
+                    .to_owned(),
+            );
         }
         let output_bag = self.output_bag.get();
-        let split = Split {
-            size: (self.max_file_mb.get() > 0).then(|| mega(&self.max_file_mb)),
-            duration: None,
-        };
+        let split =
+            Split { size: (self.max_file_mb.get() > 0).then(|| mega(&self.max_file_mb)), duration: None };
         if split.size.is_some() && [".db3", ".mcap"].iter().any(|end| output_bag.ends_with(end)) {
             mistakes.push(format!(
                 "max_file_mb is {} and output_bag is the one file '{output_bag}'; a bag in several files is a directory: leave its extension off",
@@ -234,7 +235,9 @@ impl Declared {
             frame_rate: self.frame_rate.get(),
             resolution: resolution(&self.resolution.get()).unwrap_or_default(),
         };
-        let file = |parameter: &Parameter<String>| Some(parameter.get()).filter(|path| !path.is_empty()).map(PathBuf::from);
+        let file = |parameter: &Parameter<String>| {
+            Some(parameter.get()).filter(|path| !path.is_empty()).map(PathBuf::from)
+        };
         Ok(Settings {
             cameras,
             video: match self.video_message.get().as_str() {
@@ -304,7 +307,9 @@ pub fn cameras(addresses: &[String], names: &[String], mistakes: &mut Vec<String
             mistakes.push(format!("camera_names: '{name}' is there twice"));
         }
         if !seen_addresses.insert(address) {
-            mistakes.push(format!("camera_ips: '{address}' is there twice; two streams of one camera need rtsp:// addresses"));
+            mistakes.push(format!(
+                "camera_ips: '{address}' is there twice; two streams of one camera need rtsp:// addresses"
+            ));
         }
     }
     cameras
@@ -371,7 +376,10 @@ mod tests {
         assert_eq!(resolution("1920x1080"), Ok(Some((1920, 1080))));
         assert_eq!(resolution(""), Ok(None));
         for wrong in ["1920", "1920x", "0x0", "axb", "1x1"] {
-            assert_eq!(resolution(wrong), Err(format!("'{wrong}' is no resolution; expected as in 1920x1080")));
+            assert_eq!(
+                resolution(wrong),
+                Err(format!("'{wrong}' is no resolution; expected as in 1920x1080"))
+            );
         }
     }
 }

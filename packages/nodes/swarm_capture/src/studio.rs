@@ -9,7 +9,8 @@ use swarm_bag::video::Picture;
 use swarm_bag::{Definitions, Kind, Qos, Topic};
 use swarm_capture_core::calibrate::Biases;
 use swarm_capture_core::{
-    ClockState, Codec, FrameCounts, Group, GroupFrame, GroupSettings, Grouper, HostTime, StampedFrame, Stream, Timing,
+    ClockState, Codec, FrameCounts, Group, GroupFrame, GroupSettings, Grouper, HostTime, StampedFrame,
+    Stream, Timing,
 };
 use swarm_onvif::Keyring;
 use swarm_ros::{NodeShell, qos};
@@ -112,9 +113,11 @@ impl Studio {
         for camera in &settings.cameras {
             let name = &camera.name;
             let mut make = |topic: &str, type_name: &str, share| {
-                let topic = Topic::new(topic, type_name, Qos::best_effort(VIDEO_DEPTH), &Definitions::suite())
-                    .map_err(anyhow::Error::from)?;
-                let profile = r2r::QosProfile::default().best_effort().volatile().keep_last(VIDEO_DEPTH as usize);
+                let topic =
+                    Topic::new(topic, type_name, Qos::best_effort(VIDEO_DEPTH), &Definitions::suite())
+                        .map_err(anyhow::Error::from)?;
+                let profile =
+                    r2r::QosProfile::default().best_effort().volatile().keep_last(VIDEO_DEPTH as usize);
                 publish(shell, &outlets, topic, profile, share)
             };
             let video = make(&format!("/{name}/video"), settings.video.type_name(), Share::Bulk)?;
@@ -201,7 +204,8 @@ impl Studio {
             view.bytes += u64::from(frame.head.size);
             view.timing = Some(frame.timing);
         }
-        let grouped = GroupFrame { sequence: frame.sequence, capture: frame.capture, state: frame.timing.state };
+        let grouped =
+            GroupFrame { sequence: frame.sequence, capture: frame.capture, state: frame.timing.state };
         self.grouper().frame(index, grouped, now());
         self.say_groups();
     }
@@ -267,15 +271,17 @@ pub fn publish(
     profile: r2r::QosProfile,
     share: Share,
 ) -> anyhow::Result<Outlet> {
-    let publisher = shell
-        .node()
-        .create_publisher_untyped(&topic.name, &topic.type_name, profile)
-        .map_err(|error| anyhow::anyhow!("cannot create the publisher of '{}' ({}): {error}", topic.name, topic.type_name))?;
+    let publisher =
+        shell.node().create_publisher_untyped(&topic.name, &topic.type_name, profile).map_err(|error| {
+            anyhow::anyhow!("cannot create the publisher of '{}' ({}): {error}", topic.name, topic.type_name)
+        })?;
     Ok(outlets.add(topic, share, Some(publisher))?)
 }
 
 fn timing(frame: &StampedFrame<Bytes>, header: Header) -> FrameTiming {
-    let Timing { state, offset_ns, drift_ppm, residual_ns, report_age_ns, uncertainty_ns, bias_ns, base, .. } = frame.timing;
+    let Timing {
+        state, offset_ns, drift_ppm, residual_ns, report_age_ns, uncertainty_ns, bias_ns, base, ..
+    } = frame.timing;
     let seconds = |ns: Option<i64>| ns.map_or(0.0, |ns| ns as f64 / 1e9);
     FrameTiming {
         header,

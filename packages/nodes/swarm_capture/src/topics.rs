@@ -135,18 +135,26 @@ impl Arrivals {
 /// Why a topic cannot be recorded.
 #[derive(Debug, thiserror::Error)]
 pub enum TopicError {
-    #[error("nobody publishes '{0}' yet, and its type is not known here; give it, as in \"{0} sensor_msgs/msg/Imu\"")]
+    #[error(
+        "nobody publishes '{0}' yet, and its type is not known here; give it, as in \"{0} sensor_msgs/msg/Imu\""
+    )]
     NoType(String),
     #[error("'{topic}' has publishers of several types: {types}; give the one to record")]
     Ambiguous { topic: String, types: String },
-    #[error("'{topic}' is of type {type_name}, which this node was not built with; set SWARM_MESSAGE_PACKAGES and build it again")]
+    #[error(
+        "'{topic}' is of type {type_name}, which this node was not built with; set SWARM_MESSAGE_PACKAGES and build it again"
+    )]
     Unbuilt { topic: String, type_name: String, source: r2r::Error },
     #[error("the definition of {type_name} on '{topic}' is nowhere in AMENT_PREFIX_PATH: {reason}")]
     NoDefinition { topic: String, type_name: String, reason: String },
 }
 
 /// Subscribes to all of `wanted`.
-pub fn subscribe(shell: &mut NodeShell, wanted: &[Wanted], outlets: &Arc<Outlets>) -> anyhow::Result<Arrivals> {
+pub fn subscribe(
+    shell: &mut NodeShell,
+    wanted: &[Wanted],
+    outlets: &Arc<Outlets>,
+) -> anyhow::Result<Arrivals> {
     let arrivals = Arrivals::default();
     for Wanted { name, type_name, qos } in wanted {
         let type_name = match type_name {
@@ -154,13 +162,17 @@ pub fn subscribe(shell: &mut NodeShell, wanted: &[Wanted], outlets: &Arc<Outlets
             None => published_type(shell, name)?,
         };
         let qos = qos.unwrap_or_else(|| offered(shell, name));
-        let definitions = definitions(&type_name)
-            .map_err(|reason| TopicError::NoDefinition { topic: name.clone(), type_name: type_name.clone(), reason })?;
-        let topic = Topic::new(name, &type_name, qos, &definitions).map_err(|error| TopicError::NoDefinition {
+        let definitions = definitions(&type_name).map_err(|reason| TopicError::NoDefinition {
             topic: name.clone(),
             type_name: type_name.clone(),
-            reason: error.to_string(),
+            reason,
         })?;
+        let topic =
+            Topic::new(name, &type_name, qos, &definitions).map_err(|error| TopicError::NoDefinition {
+                topic: name.clone(),
+                type_name: type_name.clone(),
+                reason: error.to_string(),
+            })?;
         let messages = shell.node().subscribe_raw(name, &type_name, profile(qos)).map_err(|source| {
             TopicError::Unbuilt { topic: name.clone(), type_name: type_name.clone(), source }
         })?;
@@ -209,8 +221,19 @@ fn published_type(shell: &mut NodeShell, name: &str) -> Result<String, TopicErro
 fn offered(shell: &mut NodeShell, name: &str) -> Qos {
     let publishers = shell.node().get_publishers_info_by_topic(name, false).unwrap_or_default();
     let known = !publishers.is_empty();
-    let qos = if known && publishers.iter().all(|info| info.qos_profile.reliability == ReliabilityPolicy::Reliable) { Qos::reliable(DEPTH) } else { Qos::best_effort(DEPTH) };
-    if known && publishers.iter().all(|info| info.qos_profile.durability == DurabilityPolicy::TransientLocal) { qos.transient_local() } else { qos }
+    let qos = if known
+        && publishers.iter().all(|info| info.qos_profile.reliability == ReliabilityPolicy::Reliable)
+    {
+        Qos::reliable(DEPTH)
+    } else {
+        Qos::best_effort(DEPTH)
+    };
+    if known && publishers.iter().all(|info| info.qos_profile.durability == DurabilityPolicy::TransientLocal)
+    {
+        qos.transient_local()
+    } else {
+        qos
+    }
 }
 
 fn profile(qos: Qos) -> QosProfile {
@@ -268,7 +291,8 @@ mod tests {
 
     #[test]
     fn a_cell_has_the_topics_of_each_robot() {
-        let names: Vec<String> = of_cell(&strings(&["left", "right"])).into_iter().map(|topic| topic.name).collect();
+        let names: Vec<String> =
+            of_cell(&strings(&["left", "right"])).into_iter().map(|topic| topic.name).collect();
         for expected in ["/joint_states", "/safety_monitor", "/left/wrench", "/right/joint_command"] {
             assert!(names.iter().any(|name| name == expected), "{expected} in {names:?}");
         }
@@ -278,13 +302,18 @@ mod tests {
     #[test]
     fn a_known_name_needs_no_type_and_every_mistake_is_told() {
         let found = listed(&strings(&["/tf_static", "/imu sensor_msgs/msg/Imu", "/other"]), &[]).unwrap();
-        let shown: Vec<(&str, Option<&str>, bool)> =
-            found.iter().map(|topic| (topic.name.as_str(), topic.type_name.as_deref(), topic.qos.is_some())).collect();
-        assert_eq!(shown, [
-            ("/tf_static", Some("tf2_msgs/msg/TFMessage"), true),
-            ("/imu", Some("sensor_msgs/msg/Imu"), false),
-            ("/other", None, false),
-        ]);
+        let shown: Vec<(&str, Option<&str>, bool)> = found
+            .iter()
+            .map(|topic| (topic.name.as_str(), topic.type_name.as_deref(), topic.qos.is_some()))
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                ("/tf_static", Some("tf2_msgs/msg/TFMessage"), true),
+                ("/imu", Some("sensor_msgs/msg/Imu"), false),
+                ("/other", None, false),
+            ]
+        );
 
         let wrong = ["joint_states", "/a b", "/a c/msg/D e", "/a/", "/tf", "/tf", ""];
         let mistakes = listed(&strings(&wrong), &[]).unwrap_err();
@@ -295,11 +324,16 @@ mod tests {
 
     #[test]
     fn every_topic_of_the_cell_has_a_definition_or_an_installed_one() {
-        let without: Vec<&str> =
-            CELL.iter().map(|topic| topic.1).chain(ROBOT.iter().map(|topic| topic.1)).filter(|name| {
-                Definitions::suite().describe(name).is_err()
-            }).collect();
+        let without: Vec<&str> = CELL
+            .iter()
+            .map(|topic| topic.1)
+            .chain(ROBOT.iter().map(|topic| topic.1))
+            .filter(|name| Definitions::suite().describe(name).is_err())
+            .collect();
         // These come with every ROS 2.
-        assert_eq!(without, ["swarm_msgs/msg/PartPoses", "diagnostic_msgs/msg/DiagnosticArray", "rcl_interfaces/msg/Log"]);
+        assert_eq!(
+            without,
+            ["swarm_msgs/msg/PartPoses", "diagnostic_msgs/msg/DiagnosticArray", "rcl_interfaces/msg/Log"]
+        );
     }
 }

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use crate::error::Result;
 use crate::layout::Layout;
 use crate::process::{find_program, output};
-use crate::ros::debian::{NEEDS, install_line};
+use crate::ros::debian::{NEEDS, STREAM_TOOLS, install_line};
 use crate::ros::native::LIBRARIES;
 use crate::ros::underlay::{Underlay, process_variables};
 use crate::ros::{RosEnv, State};
@@ -46,7 +46,7 @@ impl fmt::Display for Finding {
 /// Prints the examination; true when nothing needed is missing.
 pub fn run(layout: &Layout) -> Result<bool> {
     let mut findings = vec![rustc()];
-    findings.extend(NEEDS.iter().map(|need| match need.look() {
+    findings.extend(NEEDS.iter().chain(&STREAM_TOOLS).map(|need| match need.look() {
         Some(found) => Finding::Good(format!("{}: {found}", need.what)),
         None => Finding::Bad(need.what.to_owned(), install_line(need.packages.iter().copied())),
     }));

@@ -104,6 +104,31 @@ fn time(evidence: &Evidence, minutes: Option<f64>) -> Result<Duration> {
     Err(Error::Failed(format!("--minutes is {minutes}, expected {least} to {most}")))
 }
 
+/// What [`program`] runs.
+struct Measurement<'a> {
+    package: &'a str,
+    executable: &'a str,
+    arguments: &'a [&'a str],
+    python: Option<&'a Path>,
+}
+
+/// Runs an executable that needs no ROS and writes its result into a file.
+fn program(layout: &Layout, evidence: &Evidence, folder: &Path, what: Measurement<'_>) -> Result<Measured> {
+    let (name, about) = (evidence.name, evidence.about);
+    let program = compile::executable(layout, what.package, what.executable, Profile::Release)?;
+    let raw = folder.join(format!("{name}.raw.json"));
+    let task = Task::start(format!("measure {name}: {about}"));
+    let mut command = Command::new(program);
+    command.args(what.arguments).arg(&raw).current_dir(layout.root());
+    command.envs(what.python.map(|python| ("SWARM_TEST_PYTHON", python)));
+    let log = folder.join(format!("{name}.log"));
+    run_logged("the measurement", &mut command, &log, |line| task.say(line))?;
+    task.done();
+    let measured = read(&raw)?;
+    fs::remove_file(&raw).doing("remove", &raw)?;
+    Ok(measured)
+}
+
 fn measure(
     layout: &Layout,
     evidence: &Evidence,
@@ -119,17 +144,13 @@ fn measure(
                 Oracle::Itself => None,
                 Oracle::Python => Some(RosEnv::ready(layout)?.python()),
             };
-            let program = compile::executable(layout, package, executable, Profile::Release)?;
-            let raw = folder.join(format!("{name}.raw.json"));
-            let task = Task::start(format!("measure {name}: {about}"));
-            let mut command = Command::new(program);
-            command.args(arguments).arg(&raw).current_dir(layout.root());
-            command.envs(python.map(|python| ("SWARM_TEST_PYTHON", python)));
-            run_logged("the measurement", &mut command, &log, |line| task.say(line))?;
-            task.done();
-            let measured = read(&raw)?;
-            fs::remove_file(&raw).doing("remove", &raw)?;
-            Ok(measured)
+            program(layout, evidence, folder, Measurement { package, executable, arguments, python })
+        }
+        Workload::Capture { executable, tools } => {
+            let python = Some(RosEnv::ready(layout)?.python());
+            debian::ensure(layout, tools)?;
+            let package = "swarm_capture_check";
+            program(layout, evidence, folder, Measurement { package, executable, arguments: &[], python })
         }
         Workload::RosProgram { executable, arguments, tools } => {
             debian::ensure(layout, tools)?;

@@ -12,9 +12,18 @@ use crate::process::run_logged;
 use crate::ros::{RosEnv, debian};
 use crate::{arrows, process};
 
-/// Crates of the default members with a test `peer`, against programs that nobody here wrote, behind a feature of that name.
-const WITH_PEER_TESTS: [&str; 5] =
-    ["swarm_bag", "swarm_bt_evidence", "swarm_cli", "swarm_groot", "swarm_metrics"];
+/// Crates of the default members with tests against programs that nobody here wrote, behind the feature `peer-tests`.
+const WITH_PEER_TESTS: [&str; 7] = [
+    "swarm_bag",
+    "swarm_bt_evidence",
+    "swarm_camera_bed",
+    "swarm_cli",
+    "swarm_dataset",
+    "swarm_groot",
+    "swarm_metrics",
+];
+/// And the names of these tests.
+const PEER_TESTS: &str = "binary(=peer) + binary(=streams)";
 
 fn peer_tests() -> String {
     WITH_PEER_TESTS.map(|name| format!("{name}/peer-tests")).join(",")
@@ -168,6 +177,7 @@ fn lints(run: &mut Run<'_>, _: &mut Counts) -> Result<()> {
 
 fn workspace(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
     let ros = run.ros()?;
+    debian::ensure(run.layout, &debian::CAMERA_BED_TOOLS)?;
     let done_before = compile::default_members(run.layout)?;
     let mut command = cargo(run.layout);
     let runner = rust_tests(run.layout, &mut command);
@@ -183,7 +193,7 @@ fn workspace(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
             };
             let done = any(done_before.map(String::as_str).collect());
             let in_part = any(WITH_PEER_TESTS.to_vec());
-            command.args(["-E", &format!("not ({done}) and not (({in_part}) and not binary(=peer))")]);
+            command.args(["-E", &format!("not ({done}) and not (({in_part}) and not ({PEER_TESTS}))")]);
         }
         _ => {
             for name in done_before {
@@ -231,6 +241,7 @@ fn launch(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
 fn ros(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
     let ros = run.ros()?;
     debian::ensure(run.layout, &debian::REAL_TIME_TOOLS)?;
+    debian::ensure(run.layout, &debian::CAMERA_BED_TOOLS)?;
     compile::executables(run.layout, &ros, Profile::Dev)?;
     pytest(run, "ros", counts)
 }

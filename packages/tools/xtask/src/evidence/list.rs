@@ -1,6 +1,6 @@
 //! What can be measured, and by whom.
 
-use crate::ros::debian::{Need, REAL_TIME_TOOLS};
+use crate::ros::debian::{CAMERA_BED_TOOLS, Need, REAL_TIME_TOOLS};
 
 /// Something that can be measured.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub(super) enum Workload {
         arguments: &'static [&'static str],
         oracle: Oracle,
     },
+    /// As [`Workload::Program`], of `swarm_capture_check`, with cameras around it and the Python of the tests.
+    Capture { executable: &'static str, tools: &'static [Need] },
     /// An executable of a node package, run in a ROS domain of its own; its last line is the result.
     RosProgram { executable: &'static str, arguments: &'static [&'static str], tools: &'static [Need] },
     /// The demo's skill, over many seeds.
@@ -170,5 +172,40 @@ pub(super) const EVIDENCES: &[Evidence] = &[
             arguments: &["proof", "--out"],
             oracle: Oracle::Itself,
         },
+    },
+    Evidence {
+        name: "capture-discovery",
+        about: "a network of ONVIF devices, well-behaved and not, found in one round; a strict client beside it",
+        workload: Workload::Capture { executable: "discovery", tools: &CAMERA_BED_TOOLS },
+    },
+    Evidence {
+        name: "capture-sync",
+        about: "capture times of cameras whose clocks are wrong, against the truth; arrival times beside them",
+        workload: Workload::Capture { executable: "sync", tools: &CAMERA_BED_TOOLS },
+    },
+    Evidence {
+        name: "capture-powercut",
+        about: "the power cut at random moments of a recording; rosbag2's default settings beside it",
+        workload: Workload::Capture { executable: "powercut", tools: &CAMERA_BED_TOOLS },
+    },
+    Evidence {
+        name: "capture-loss",
+        about: "a million frames through losses, reboots and a disk that stalls: every one accounted for",
+        workload: Workload::Capture { executable: "loss", tools: &CAMERA_BED_TOOLS },
+    },
+    Evidence {
+        name: "capture-cpu",
+        about: "what recording a stream costs, GStreamer beside it; 64 streams on one core",
+        workload: Workload::Capture { executable: "cpu", tools: &CAMERA_BED_TOOLS },
+    },
+    Evidence {
+        name: "capture-snapshot",
+        about: "from the trigger to a readable bag of the last 30 s of four cameras",
+        workload: Workload::Capture { executable: "snapshot", tools: &CAMERA_BED_TOOLS },
+    },
+    Evidence {
+        name: "export",
+        about: "a recording of four cameras turned into a dataset, checked by others' readers",
+        workload: Workload::Capture { executable: "export", tools: &CAMERA_BED_TOOLS },
     },
 ];

@@ -60,6 +60,7 @@ impl RosEnv {
     /// Makes what is missing and gives the environment.
     pub fn ready(layout: &Layout) -> Result<Self> {
         debian::ensure(layout, &debian::NEEDS)?;
+        debian::ensure(layout, &debian::STREAM_TOOLS)?;
         let _lock = lock(layout)?;
         let variables = process_variables();
         let underlay = Underlay::discover(layout, &variables);
