@@ -108,7 +108,12 @@ def _carry_out(entities, context):
     for action in entities:
         done.append(action)
         if action.kind == "DeclareLaunchArgument":
-            value = context.launch_configurations.setdefault(action.values[0], action.default_value)
+            name = action.values[0]
+            if name not in context.launch_configurations:
+                if "default_value" not in action.named:
+                    raise RuntimeError(f"the launch argument '{name}' was not given and has no default")
+                context.launch_configurations[name] = action.default_value
+            value = context.launch_configurations[name]
             choices = action.named.get("choices")
             if choices is not None and value not in choices:
                 raise ValueError(f"{action.values[0]}: {value!r} is none of {choices}")
