@@ -265,9 +265,14 @@ fn a_bag_that_was_cut_off_is_shown_as_far_as_it_goes() {
     assert_eq!(said["problems"][1]["actual"], "one that was cut off or is still being recorded; it ends at the last sync");
 
     let whole = fs::read(bench.record("a.db3")).unwrap();
-    fs::write(bench.path("cut.db3"), &whole[..whole.len() / 2]).unwrap();
+    fs::write(bench.path("cut.db3"), &whole[..whole.len() - 1]).unwrap();
     let (code, out, err) = bench.cell("bag check cut.db3");
-    assert!(code == 1 && out.contains("PROBLEM: damage: the bag: "), "{code} {out}{err}");
+    let said = format!("cut.db3: cut off at byte {} of {};", whole.len() - 1, whole.len());
+    assert!(code == 1 && out.contains("PROBLEM: damage: the bag: ") && out.contains(&said), "{code} {out}{err}");
+    // Without its later pages a database has lost its tables; there is nothing to go by.
+    fs::write(bench.path("half.db3"), &whole[..whole.len() / 2]).unwrap();
+    let (code, _, err) = bench.cell("bag check half.db3");
+    assert!(code == 2 && err.starts_with("error: cannot open half.db3: database disk image is malformed"), "{code} {err}");
 }
 
 #[test]

@@ -130,13 +130,20 @@ pub fn check(bag: &mut BagReader, options: CheckOptions) -> Report {
     let mut flows: Vec<Flow> = bag.topics().iter().map(Flow::of).collect();
     let mut losses = BTreeMap::new();
     bag.rewind(&crate::Filter::default());
+    let (mut newest, mut early) = (i64::MIN, 0_u64);
     while let Some(message) = bag.next() {
+        early += u64::from(message.stamp.received < newest);
+        newest = newest.max(message.stamp.received);
         flows[message.topic].take(message.stamp.received, &message.data);
         if bag.topics()[message.topic].name == LOSS_TOPIC
             && let Ok(loss) = bag.decode::<RecordingLoss>(&message)
         {
             losses.insert(loss.topic.clone(), loss);
         }
+    }
+    if early > 0 {
+        let expected = "messages in the order of their times, as the storage's index has them";
+        report.problem(ProblemKind::Damage, "the bag", expected, format!("{early} that are older than one before"));
     }
     for damage in bag.damage() {
         report.problem(ProblemKind::Damage, "the bag", "a bag that can be read to its end", damage);
