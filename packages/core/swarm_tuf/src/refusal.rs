@@ -38,9 +38,9 @@ pub enum Refusal {
     NotHere { file: String },
     #[error("no target found in {limit} roles; the delegations are deeper than this client follows")]
     TooManyRoles { limit: usize },
-    #[error("{} is not in the repository's metadata, or not from a role that may provide it", .path.escape_debug())]
+    #[error("target '{}' is not in the repository's metadata, or not from a role that may provide it", .path.escape_debug())]
     NoSuchTarget { path: String },
-    #[error("director and image repository disagree about {}: {problem}", .path.escape_debug())]
+    #[error("director and image repository disagree about '{}': {problem}", .path.escape_debug())]
     Disagreement { path: String, problem: String },
 }
 

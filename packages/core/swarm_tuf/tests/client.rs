@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::{Cell, DAY, Server, path};
-use swarm_tuf::{Limits, Mode, Refusal, TargetFile};
+use common::{Cell, DAY, Server, path, signer};
+use swarm_tuf::{Limits, Mode, Refusal, Signer, TargetFile};
 
 #[test]
 fn a_target_is_found_with_its_role_and_verified() {
@@ -222,8 +222,8 @@ fn people_sign_a_root_one_after_the_other() {
     let mut server = Server::new();
     server.publish_target("targets", "a", b"a");
     let mut cell = Cell::new(&server);
-    let people = [server.person(201), server.person(202)];
-    let keys: Vec<_> = people.iter().map(swarm_tuf::Signer::public).collect();
+    let people = [signer(201), signer(202)];
+    let keys: Vec<_> = people.iter().map(Signer::public).collect();
     server.repository.set_keys("root", &keys, 2.try_into().unwrap()).unwrap();
     let mut draft = server.repository.draft_root(server.now).unwrap();
     let old = server.keys_published("root");
@@ -233,8 +233,8 @@ fn people_sign_a_root_one_after_the_other() {
         assert!(too_few.contains(&format!("{i} of the 2 keys")), "{too_few}");
         // It goes to the next one as a file.
         draft = swarm_tuf::Signed::parse("root", "root.json", &draft.to_bytes()).unwrap().into();
-        let signature = swarm_tuf::Signer::sign(person, &draft.signing_bytes()).unwrap();
-        draft.add(swarm_tuf::Signer::public(person).id(), &signature);
+        let signature = person.sign(&draft.signing_bytes()).unwrap();
+        draft.add(person.public().id(), &signature);
     }
     server.repository.adopt_root(&draft.to_bytes()).unwrap();
     server.publish();

@@ -57,7 +57,9 @@ impl Server {
 
 pub(crate) fn failed(url: &str, limit: Duration, error: io::Error) -> HostError {
     let url = url.to_owned();
-    if error.kind() == io::ErrorKind::TimedOut {
+    // `io::ErrorKind` is `Other` here; the cause is inside.
+    let cause = error.get_ref().and_then(|error| error.downcast_ref::<ureq::Error>());
+    if matches!(cause, Some(ureq::Error::Timeout(_))) {
         HostError::Slow { url, limit }
     } else {
         HostError::Http { url, source: error }

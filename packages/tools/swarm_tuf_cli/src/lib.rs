@@ -1,11 +1,14 @@
 //! The Update Framework over HTTP and a local folder, as the command `tuf` and its evidence use it.
 //!
 //! What is believed is decided in `swarm_tuf`; here are the folder ([`Folder`]), the server ([`Server`]) and the file of a
-//! target ([`download()`]).
+//! target ([`download()`]), and besides, the attacks that are carried out in the tests ([`attacks`]) and years of upkeep on a
+//! clock that is moved by hand ([`years`]).
 
+pub mod attacks;
 mod download;
 mod folder;
 mod http;
+pub mod years;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -35,6 +38,18 @@ pub enum HostError {
 }
 
 impl HostError {
+    /// A short, stable name, for scripts and counters; of a refusal it is the refusal's.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Refused(refusal) => refusal.code(),
+            Self::Disk { .. } => "disk",
+            Self::Busy { .. } => "busy",
+            Self::Http { .. } => "http",
+            Self::Slow { .. } => "slow",
+            Self::Status { .. } => "status",
+        }
+    }
+
     pub(crate) fn at(tried: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::Disk { tried, path, source }

@@ -7,8 +7,8 @@ use std::num::NonZeroU64;
 use ed25519_dalek::SigningKey;
 use swarm_tuf::repository::{Keyring, Lifetimes, NewDelegation, NewRole, NewRoles, Repository, Stored};
 use swarm_tuf::{
-    Client, Ed25519Signer, Fetch, Host, KeyId, Limits, Mode, Moment, Refusal, Signer, Target, TargetFile,
-    TargetPath, find, refresh,
+    Client, Ed25519Signer, Fetch, Host, KeyId, Limits, Mode, Moment, Refusal, Target, TargetFile, TargetPath,
+    find, refresh,
 };
 
 pub(crate) const DAY: i64 = 86_400;
@@ -90,10 +90,6 @@ impl Server {
         let newest = self.files.iter().rfind(|(name, _)| name.ends_with(".root.json")).unwrap();
         let root = swarm_tuf::Signed::<swarm_tuf::Root>::parse("root", newest.0, newest.1).unwrap();
         root.body().roles[role].keyids.clone()
-    }
-
-    pub(crate) fn person(&self, seed: u8) -> impl Signer + use<> {
-        signer(seed)
     }
 
     /// A registry that starts again, from what it wrote.
