@@ -263,3 +263,112 @@ fn director_and_image_repository_must_mean_the_same_bytes() {
         assert!(error.contains(expected), "{error}");
     }
 }
+
+/// Two teams delegate to one role, with a key each; it is signed with the first team's alone.
+#[test]
+fn a_role_that_is_believed_by_one_delegation_is_not_by_another() {
+    let mut server = Server::new();
+    server.delegate("targets", "team-a", 30, &["team-a/*"]);
+    server.delegate("targets", "team-b", 31, &["team-b/*"]);
+    server.delegate("team-a", "release", 32, &["team-a/*"]);
+    server.publish_target("release", "team-a/x", b"of team a");
+    let mut release = server.repository.role("release").unwrap().clone();
+    release.head.version = release.head.version.saturating_add(1);
+    release.targets.insert("team-b/x".to_owned(), TargetFile::of(b"smuggled"));
+    let signed = server.signed_by(release, 32);
+    server.repository.adopt_role("release", &signed).unwrap();
+    let mut team_b = server.repository.role("team-b").unwrap().clone();
+    let mut delegations = server.repository.role("team-a").unwrap().delegations.clone().unwrap();
+    let other = signer(33).public();
+    let role = &mut delegations.roles.as_mut().unwrap()[0];
+    (role.keyids, role.paths) = (vec![other.id()], Some(vec!["team-b/*".to_owned()]));
+    delegations.keys = [(other.id(), other)].into();
+    (team_b.delegations, team_b.head.version) = (Some(delegations), team_b.head.version.saturating_add(1));
+    let signed = server.signed_by(team_b, 31);
+    server.repository.adopt_role("team-b", &signed).unwrap();
+    server.publish();
+
+    let mut cell = Cell::new(&server);
+    let mut client = cell.client().unwrap();
+    let mut host = cell.host(&server);
+    swarm_tuf::refresh(&mut client, &mut host).unwrap();
+    swarm_tuf::find(&mut client, &mut host, &path("team-a/x")).unwrap();
+    for _ in 0..2 {
+        let refusal = swarm_tuf::find(&mut client, &mut host, &path("team-b/x")).unwrap_err();
+        assert_eq!(refusal.code(), "signatures");
+    }
+    // Nor from the folder, where it was stored for the first team.
+    assert_eq!(cell.find(&server, "team-b/x").unwrap_err().code(), "signatures");
+}
+
+#[test]
+fn a_timestamp_that_changes_without_a_new_version_changes_nothing() {
+    let mut server = Server::new();
+    server.publish_target("targets", "a", b"a");
+    let mut cell = Cell::new(&server);
+    cell.find(&server, "a").unwrap();
+    let before = cell.folder.clone();
+    let mut timestamp = server.repository.timestamp().unwrap().body().clone();
+    timestamp.meta.get_mut("snapshot.json").unwrap().version = 100.try_into().unwrap();
+    server.files.insert("timestamp.json".to_owned(), server.signed_by(timestamp, 4));
+    cell.find(&server, "a").unwrap();
+    assert_eq!(cell.folder, before);
+}
+
+#[test]
+fn a_cell_takes_its_own_assignments_from_a_director_that_delegates_to_nobody() {
+    let mut server = Server::new();
+    let (pick, place) = (path("pick"), path("place"));
+    for (cell, path) in [("bench_01", &pick), ("bench_02", &pick), ("bench_02", &place)] {
+        swarm_tuf::director::assign(&mut server.repository, cell, path, &TargetFile::of(b"x")).unwrap();
+    }
+    let assigned = |server: &Server, cell: &str| {
+        let targets = server.repository.role("targets").unwrap();
+        swarm_tuf::director::assigned(targets, cell).map(|found| found.into_keys().collect::<Vec<_>>())
+    };
+    assert_eq!(assigned(&server, "bench_01").unwrap(), std::slice::from_ref(&pick));
+    assert_eq!(assigned(&server, "bench_02").unwrap(), [pick.clone(), place]);
+    assert_eq!(assigned(&server, "bench").unwrap(), []);
+    swarm_tuf::director::unassign(&mut server.repository, "bench_01", &pick).unwrap();
+    assert_eq!(assigned(&server, "bench_01").unwrap(), []);
+    swarm_tuf::director::unassign(&mut server.repository, "bench_02", &pick).unwrap();
+    assert!(!server.repository.role("targets").unwrap().targets.contains_key("pick"));
+    server.skill("pick", 10);
+    assert_eq!(assigned(&server, "bench_02").unwrap_err().code(), "disagreement");
+}
+
+#[test]
+fn what_is_due_is_renewed_and_nothing_else() {
+    use swarm_tuf::repository::{Chore, Lifetimes, Upkeep};
+    let mut server = Server::new();
+    server.publish_target("targets", "a", b"a");
+    let upkeep = Upkeep {
+        renew_before: Lifetimes {
+            root_s: 60 * DAY,
+            targets_s: 30 * DAY,
+            snapshot_s: 2 * DAY,
+            timestamp_s: DAY / 2,
+        },
+        rotate_after: Lifetimes { root_s: 1, targets_s: 1, snapshot_s: 1, timestamp_s: 40 * DAY },
+    };
+    let renew = |role: &str| Chore::Renew { role: role.to_owned() };
+    // Keys that do not say how old they are, are left alone.
+    for (days, expected) in [
+        (0, vec![]),
+        (1, vec![renew("timestamp")]),
+        (5, vec![renew("snapshot"), renew("timestamp")]),
+        (60, vec![renew("snapshot"), renew("timestamp"), renew("targets")]),
+    ] {
+        assert_eq!(
+            server.repository.chores(server.now.plus(days * DAY), &upkeep),
+            expected,
+            "after {days} days"
+        );
+    }
+    let key = server.keyring.add(signer(70).created(server.now));
+    server.repository.set_keys("timestamp", &[key], 1.try_into().unwrap()).unwrap();
+    server.publish();
+    let rotate = Chore::Rotate { role: "timestamp".to_owned() };
+    assert!(!server.repository.chores(server.now.plus(40 * DAY - 1), &upkeep).contains(&rotate));
+    assert!(server.repository.chores(server.now.plus(40 * DAY), &upkeep).contains(&rotate));
+}

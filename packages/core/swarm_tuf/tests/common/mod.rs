@@ -7,8 +7,8 @@ use std::num::NonZeroU64;
 use ed25519_dalek::SigningKey;
 use swarm_tuf::repository::{Keyring, Lifetimes, NewDelegation, NewRole, NewRoles, Repository, Stored};
 use swarm_tuf::{
-    Client, Ed25519Signer, Fetch, Host, KeyId, Limits, Mode, Moment, Refusal, Target, TargetFile, TargetPath,
-    find, refresh,
+    Client, Draft, Ed25519Signer, Fetch, Host, KeyId, Limits, Metadata, Mode, Moment, Refusal, Signer,
+    Target, TargetFile, TargetPath, find, refresh,
 };
 
 pub(crate) const DAY: i64 = 86_400;
@@ -90,6 +90,13 @@ impl Server {
         let newest = self.files.iter().rfind(|(name, _)| name.ends_with(".root.json")).unwrap();
         let root = swarm_tuf::Signed::<swarm_tuf::Root>::parse("root", newest.0, newest.1).unwrap();
         root.body().roles[role].keyids.clone()
+    }
+
+    /// Metadata as somebody with this key would have it.
+    pub(crate) fn signed_by<T: Metadata>(&self, body: T, seed: u8) -> Vec<u8> {
+        let mut draft = Draft::new(body);
+        self.keyring.sign(&mut draft, &[signer(seed).public().id()]).unwrap();
+        draft.to_bytes()
     }
 
     /// A registry that starts again, from what it wrote.
