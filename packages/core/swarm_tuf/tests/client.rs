@@ -372,3 +372,37 @@ fn what_is_due_is_renewed_and_nothing_else() {
     assert!(!server.repository.chores(server.now.plus(40 * DAY - 1), &upkeep).contains(&rotate));
     assert!(server.repository.chores(server.now.plus(40 * DAY), &upkeep).contains(&rotate));
 }
+
+/// Written by python-tuf: signed by an RSA, an ECDSA and an Ed25519 key, all of which are needed, and by a fourth that is not.
+#[test]
+fn a_signature_of_every_key_type_counts_only_as_it_is() {
+    let bytes = std::fs::read(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/fuzz/corpus/metadata/root_of_every_key_type.json"
+    ));
+    let root: serde_json::Value = serde_json::from_slice(&bytes.unwrap()).unwrap();
+    let begin = |root: &serde_json::Value| {
+        let bytes = serde_json::to_vec(root).unwrap();
+        swarm_tuf::Client::new(&bytes, common::NOW, Mode::Online, Limits::default()).map(|_| ())
+    };
+    begin(&root).unwrap();
+    let mut needed = Vec::new();
+    for (i, signature) in root["signatures"].as_array().unwrap().iter().enumerate() {
+        let keyid = signature["keyid"].as_str().unwrap();
+        let key = root["signed"]["keys"].get(keyid);
+        for at in [8, 40, 100] {
+            let mut sig = signature["sig"].as_str().unwrap().to_owned();
+            let other = if &sig[at..=at] == "0" { "1" } else { "0" };
+            sig.replace_range(at..=at, other);
+            let mut changed = root.clone();
+            changed["signatures"][i]["sig"] = sig.into();
+            match key {
+                Some(_) => assert_eq!(begin(&changed).unwrap_err().code(), "signatures", "{keyid} at {at}"),
+                None => begin(&changed).unwrap(),
+            }
+        }
+        needed.extend(key.map(|key| key["keytype"].as_str().unwrap().to_owned()));
+    }
+    needed.sort();
+    assert_eq!(needed, ["ecdsa", "ed25519", "rsa"]);
+}
