@@ -2,6 +2,7 @@
 #![allow(dead_code)] // the fuzz target uses one of them
 
 use std::num::NonZeroU64;
+use std::sync::LazyLock;
 
 use ed25519_dalek::SigningKey;
 use swarm_tuf::repository::{Keyring, Lifetimes, NewRole, NewRoles, Repository};
@@ -9,6 +10,8 @@ use swarm_tuf::{
     Answer, Client, DelegatedRole, Draft, Ed25519Signer, Json, Limits, Metadata, Mode, Moment, Root, Signed,
     Snapshot, Step, Targets, Timestamp,
 };
+
+const NOW: Moment = Moment(1_800_000_000);
 
 /// Metadata of any kind: it is refused with a text, or reads the same again after it was written. As the first root, and as
 /// the answer of a server to every question, it leads to an end, and nothing is believed that is not signed.
@@ -21,8 +24,7 @@ pub(crate) fn metadata(bytes: &[u8]) {
     again::<Timestamp>("timestamp", bytes);
     again::<Snapshot>("snapshot", bytes);
     again::<Targets>("targets", bytes);
-    let now = Moment(1_800_000_000);
-    if let Ok(mut client) = Client::new(bytes, now, Mode::Online, Limits::default()) {
+    if let Ok(mut client) = Client::new(bytes, NOW, Mode::Online, Limits::default()) {
         drive(&mut client, bytes);
     }
     let (mut client, _) = honest();
@@ -55,8 +57,13 @@ fn drive(client: &mut Client, bytes: &[u8]) {
 }
 
 /// A client that believes an honest root, and that repository's next root.
-fn honest() -> (Client, Vec<u8>) {
-    let now = Moment(1_800_000_000);
+fn honest() -> (Client, &'static [u8]) {
+    static ROOTS: LazyLock<[Vec<u8>; 2]> = LazyLock::new(roots);
+    let [first, second] = &*ROOTS;
+    (Client::new(first, NOW, Mode::Online, Limits::default()).unwrap(), second)
+}
+
+fn roots() -> [Vec<u8>; 2] {
     let mut keyring = Keyring::default();
     let mut role = |seed| NewRole {
         keys: vec![keyring.add(Ed25519Signer::new(SigningKey::from_bytes(&[seed; 32])))],
@@ -65,22 +72,22 @@ fn honest() -> (Client, Vec<u8>) {
     let roles = NewRoles { root: role(1), targets: role(2), snapshot: role(3), timestamp: role(4) };
     let lifetimes = Lifetimes { root_s: 1_000, targets_s: 1_000, snapshot_s: 1_000, timestamp_s: 1_000 };
     let mut repository = Repository::create(roles, lifetimes);
-    let first = repository.publish(&keyring, now).unwrap().swap_remove(0);
+    let first = repository.publish(&keyring, NOW).unwrap().swap_remove(0);
     repository.touch("root").unwrap();
-    let second = repository.publish(&keyring, now).unwrap().swap_remove(0);
+    let second = repository.publish(&keyring, NOW).unwrap().swap_remove(0);
     assert_eq!((first.name.as_str(), second.name.as_str()), ("1.root.json", "2.root.json"));
-    (Client::new(&first.bytes, now, Mode::Online, Limits::default()).unwrap(), second.bytes)
+    [first.bytes, second.bytes]
 }
 
 /// A root in which one byte was changed is believed only if it says the same.
 pub(crate) fn signature_holds(at: usize, byte: u8) {
     let (mut client, root) = honest();
-    let mut changed = root.clone();
+    let mut changed = root.to_vec();
     let at = at % changed.len();
     changed[at] = byte;
     let same =
         |bytes: &[u8]| Signed::<Root>::parse("root", "input", bytes).map(|root| root.body().clone()).ok();
-    let says_the_same = same(&changed) == same(&root);
+    let says_the_same = same(&changed) == same(root);
     assert!(matches!(client.step(Answer::Done), Ok(Step::Fetch(_))));
     if client.step(Answer::Bytes(changed)).is_ok() {
         assert!(says_the_same, "byte {at} was changed to {byte}");

@@ -406,3 +406,24 @@ fn a_signature_of_every_key_type_counts_only_as_it_is() {
     needed.sort();
     assert_eq!(needed, ["ecdsa", "ed25519", "rsa"]);
 }
+
+#[test]
+fn a_key_under_a_name_that_is_not_its_own_counts_for_nothing() {
+    let mut server = Server::new();
+    server.publish();
+    let mut root = server.repository.root().clone();
+    let begin = |body: swarm_tuf::Root, name: swarm_tuf::KeyId| {
+        let mut draft = swarm_tuf::Draft::new(body);
+        let signature = signer(1).sign(&draft.signing_bytes()).unwrap();
+        draft.add(name, &signature);
+        swarm_tuf::Client::new(&draft.to_bytes(), common::NOW, Mode::Online, Limits::default()).map(|_| ())
+    };
+    let own = signer(1).public().id();
+    begin(root.clone(), own.clone()).unwrap();
+    let other = swarm_tuf::KeyId("ab".repeat(32));
+    let key = root.keys.remove(&own).unwrap();
+    root.keys.insert(other.clone(), key);
+    root.roles.get_mut("root").unwrap().keyids = vec![other.clone()];
+    let refusal = begin(root, other).unwrap_err();
+    assert!(refusal.to_string().contains("is not what its id says"), "{refusal}");
+}
