@@ -5,52 +5,13 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
+use crate::limits::Limits;
 use crate::metadata::{Root, Signed, Snapshot, Targets, Timestamp};
 use crate::moment::Moment;
 use crate::names::{ROOT, SNAPSHOT, TARGETS, TIMESTAMP, TargetPath, local_file, remote_file};
 use crate::refusal::Refusal;
 use crate::rules::{self, Clock, NewTimestamp};
 use crate::target::Target;
-
-/// How much a server may send, and how long it may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// In bytes each; where metadata says the length, that is the limit.
-    pub root: u64,
-    pub timestamp: u64,
-    pub snapshot: u64,
-    pub targets: u64,
-    /// How many roots one update follows (Y in 5.3.3). A cell that was away for longer goes on with the next update.
-    pub roots: u32,
-    /// How many roles one search visits.
-    pub roles: usize,
-    /// A transfer may take `patience` and the time that this many bytes per second need for the most it may bring.
-    pub patience: Duration,
-    pub bytes_per_s: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            root: 512_000,
-            timestamp: 16_384,
-            snapshot: 2_000_000,
-            targets: 5_000_000,
-            roots: 1_024,
-            roles: 64,
-            patience: Duration::from_secs(20),
-            bytes_per_s: 50_000,
-        }
-    }
-}
-
-impl Limits {
-    /// How long a transfer of at most `length` bytes may take in all. Slower is refused: a server that trickles would keep a
-    /// cell busy, and without updates, for ever.
-    pub fn time_for(&self, length: u64) -> Duration {
-        self.patience + Duration::from_millis(length.saturating_mul(1_000) / self.bytes_per_s.max(1))
-    }
-}
 
 /// Whether there is a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -520,54 +481,4 @@ fn within(what: &str, bytes: &[u8], limit: u64) -> Result<(), Refusal> {
         return Err(Refusal::TooLong { what: what.to_owned(), limit });
     }
     Ok(())
-}
-
-/// Where a client's steps are carried out. [`run`] is the loop; one that is asynchronous writes it with [`Client::step`].
-pub trait Host {
-    type Error: From<Refusal>;
-
-    /// A file of the local folder, if it is there.
-    fn load(&mut self, file: &str) -> Result<Option<Vec<u8>>, Self::Error>;
-
-    /// A file of the server, if it says that it has it.
-    fn fetch(&mut self, fetch: &Fetch) -> Result<Option<Vec<u8>>, Self::Error>;
-
-    fn store(&mut self, file: &str, bytes: &[u8]) -> Result<(), Self::Error>;
-
-    fn remove(&mut self, file: &str) -> Result<(), Self::Error>;
-}
-
-/// Brings the top-level roles up to date.
-pub fn refresh<H: Host>(client: &mut Client, host: &mut H) -> Result<(), H::Error> {
-    run(client, host).map(|_| ())
-}
-
-/// Looks for a target after [`refresh`].
-pub fn find<H: Host>(client: &mut Client, host: &mut H, path: &TargetPath) -> Result<Target, H::Error> {
-    client.search(path);
-    match run(client, host)? {
-        Some(target) => Ok(target),
-        None => Err(Refusal::NoSuchTarget { path: path.to_string() }.into()),
-    }
-}
-
-fn run<H: Host>(client: &mut Client, host: &mut H) -> Result<Option<Target>, H::Error> {
-    let answered = |bytes: Option<Vec<u8>>| bytes.map_or(Answer::Missing, Answer::Bytes);
-    let mut answer = Answer::Done;
-    loop {
-        answer = match client.step(answer)? {
-            Step::Load { file } => answered(host.load(&file)?),
-            Step::Fetch(fetch) => answered(host.fetch(&fetch)?),
-            Step::Store { file, bytes } => {
-                host.store(&file, &bytes)?;
-                Answer::Done
-            }
-            Step::Remove { file } => {
-                host.remove(&file)?;
-                Answer::Done
-            }
-            Step::Refreshed => return Ok(None),
-            Step::Found(target) => return Ok(Some(*target)),
-        };
-    }
 }

@@ -67,8 +67,10 @@ mod client;
 mod delegation;
 pub mod director;
 mod glob;
+mod host;
 mod json;
 mod key;
+mod limits;
 mod metadata;
 mod moment;
 mod names;
@@ -78,10 +80,12 @@ mod rules;
 mod target;
 mod threshold;
 
-pub use client::{Answer, Client, Fetch, Host, Limits, Mode, Step, find, refresh};
+pub use client::{Answer, Client, Fetch, Mode, Step};
 pub use delegation::{DelegatedRole, Delegations, SuccinctRoles};
+pub use host::{Host, find, refresh};
 pub use json::Json;
 pub use key::{Ed25519Signer, Key, KeyId, KeyValue, Signer};
+pub use limits::Limits;
 pub use metadata::{
     Draft, Head, MetaFile, Metadata, RoleKeys, Root, SPEC_VERSION, Signature, Signed, Snapshot, TargetFile,
     Targets, Timestamp,

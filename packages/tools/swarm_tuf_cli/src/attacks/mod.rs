@@ -2,7 +2,7 @@
 //! the way to it, or keys. An attack is refused when the cell says why in the words of the rule that is meant against it, and
 //! keeps what it had.
 //!
-//! [`specification`] has the attacks that the specification of The Update Framework names (1.5.2), [`uptane`] the seven
+//! `specification` has the attacks that the specification of The Update Framework names (1.5.2), `uptane` the seven
 //! demonstrations of Uptane's reference implementation (its README, 3.1 to 3.7) on director and image repository.
 
 mod specification;
