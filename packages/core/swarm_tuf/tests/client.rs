@@ -427,3 +427,19 @@ fn a_key_under_a_name_that_is_not_its_own_counts_for_nothing() {
     let refusal = begin(root, other).unwrap_err();
     assert!(refusal.to_string().contains("is not what its id says"), "{refusal}");
 }
+
+#[test]
+fn behind_a_terminating_delegation_nobody_else_is_asked() {
+    let mut server = Server::new();
+    server.delegate("targets", "a", 30, &["*"]);
+    server.delegate("targets", "b", 31, &["*"]);
+    server.delegate("a", "c", 32, &["x*"]);
+    server.publish_target("b", "x", b"of b");
+    server.publish_target("b", "y", b"of b");
+    let mut cell = Cell::new(&server);
+    assert_eq!(cell.find(&server, "x").unwrap().role, "b");
+    server.terminate("a", "c", 32, &["x*"]);
+    server.publish();
+    assert_eq!(cell.find(&server, "x").unwrap_err().code(), "no_such_target");
+    assert_eq!(cell.find(&server, "y").unwrap().role, "b");
+}

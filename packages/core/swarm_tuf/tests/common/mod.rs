@@ -60,14 +60,23 @@ impl Server {
     }
 
     pub(crate) fn delegate(&mut self, delegator: &str, name: &str, seed: u8, paths: &[&str]) {
-        let delegation = NewDelegation {
+        let delegation = self.delegation(name, seed, paths);
+        self.repository.delegate(delegator, &delegation).unwrap();
+    }
+
+    pub(crate) fn terminate(&mut self, delegator: &str, name: &str, seed: u8, paths: &[&str]) {
+        let delegation = NewDelegation { terminating: true, ..self.delegation(name, seed, paths) };
+        self.repository.delegate(delegator, &delegation).unwrap();
+    }
+
+    fn delegation(&mut self, name: &str, seed: u8, paths: &[&str]) -> NewDelegation {
+        NewDelegation {
             name: name.to_owned(),
             keys: vec![self.keyring.add(signer(seed))],
             threshold: NonZeroU64::MIN,
             paths: paths.iter().map(|path| (*path).to_owned()).collect(),
             terminating: false,
-        };
-        self.repository.delegate(delegator, &delegation).unwrap();
+        }
     }
 
     pub(crate) fn rotate(&mut self, role: &str, seed: u8) {

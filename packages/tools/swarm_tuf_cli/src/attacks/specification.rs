@@ -137,7 +137,12 @@ fn wrong_type() -> Outcome {
     // One key for both roles, so that only the type tells them apart.
     site.rotate(SNAPSHOT, &[TIMESTAMP_KEY])?;
     site.publish(NOW)?;
-    let snapshot = site.metadata(&site.newest(SNAPSHOT)?)?;
+    // A snapshot of one file looks like a timestamp.
+    let listed = version_only(1)?;
+    let snapshot = site.forge(SNAPSHOT, &[TIMESTAMP_KEY], |snapshot: &mut Snapshot| {
+        snapshot.head.version = snapshot.head.version.saturating_add(100);
+        snapshot.meta = [("snapshot.json".to_owned(), listed)].into();
+    })?;
     site.serve_metadata("timestamp.json", Reply::File(snapshot));
     refused(cell.get(&site, PICK), "format")?;
     kept(&cell)
@@ -465,17 +470,24 @@ fn evil_root(site: &Site, numbers: &[u8]) -> Outcome {
 
 fn root_without_old_keys() -> Outcome {
     let (site, cell) = begin()?;
+    let before = site.recording();
     for numbers in [&[99][..], &[99, ROOT_KEYS[0]]] {
         evil_root(&site, numbers)?;
         refused(cell.get(&site, PICK), "signatures")?;
+        // It was not even kept: with the honest server the cell goes on.
+        site.replay(before.clone());
+        cell.get(&site, PICK).map_err(say)?;
     }
     kept(&cell)
 }
 
 fn root_without_new_keys() -> Outcome {
     let (site, cell) = begin()?;
+    let before = site.recording();
     evil_root(&site, &ROOT_KEYS)?;
     refused(cell.get(&site, PICK), "signatures")?;
+    site.replay(before);
+    cell.get(&site, PICK).map_err(say)?;
     kept(&cell)
 }
 
