@@ -3,8 +3,8 @@
 //! Alignment counts from the end of the header. The encoding itself is `cdr-encoding`'s; here are the header and the errors.
 
 use byteorder::{BigEndian, LittleEndian};
-use serde::{Deserialize, Serialize};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 /// Representation identifiers of the DDS-RTPS specification, 10.5; the two bytes behind are options, zero in plain CDR.
 const PLAIN_BIG_ENDIAN: [u8; 2] = [0, 0];

@@ -31,12 +31,19 @@ pub struct Cut {
 const LOOK_BACK: i64 = 2_000_000_000;
 
 /// Writes the part to `out`, in the storage that the name of `out` says, or else that of `bag`.
-pub fn cut(bag: &mut BagReader, wanted: &Cut, out: &Path, options: WriteOptions) -> Result<Metadata, BagError> {
+pub fn cut(
+    bag: &mut BagReader,
+    wanted: &Cut,
+    out: &Path,
+    options: WriteOptions,
+) -> Result<Metadata, BagError> {
     let topics: Vec<Topic> = bag.topics().to_vec();
     let is_wanted = |topic: &Topic| {
         topic.name != LOSS_TOPIC && wanted.topics.as_ref().is_none_or(|names| names.contains(&topic.name))
     };
-    if let Some(name) = wanted.topics.iter().flatten().find(|name| !topics.iter().any(|topic| topic.name == **name)) {
+    if let Some(name) =
+        wanted.topics.iter().flatten().find(|name| !topics.iter().any(|topic| topic.name == **name))
+    {
         return Err(BagError::NoTopic { path: bag.path().to_owned(), topic: name.clone() });
     }
     let starts = match wanted.from {
@@ -50,9 +57,10 @@ pub fn cut(bag: &mut BagReader, wanted: &Cut, out: &Path, options: WriteOptions)
     let mut ids: Vec<Option<TopicId>> = Vec::new();
     for topic in &topics {
         // Two publishers of one topic may have differed in QoS; here they become one.
-        let same = topics.iter().take(ids.len()).position(|before| {
-            before.name == topic.name && before.type_name == topic.type_name
-        });
+        let same = topics
+            .iter()
+            .take(ids.len())
+            .position(|before| before.name == topic.name && before.type_name == topic.type_name);
         ids.push(match same {
             Some(same) => ids[same],
             None if is_wanted(topic) => Some(new.add_topic(as_written_now(topic))?),
@@ -91,7 +99,8 @@ fn key_frames_before(
     is_wanted: &impl Fn(&Topic) -> bool,
 ) -> BTreeMap<usize, i64> {
     let video = |topic: &Topic| VideoMessage::of_type(&topic.type_name).filter(|_| is_wanted(topic));
-    let mut missing: Vec<usize> = (0..topics.len()).filter(|index| video(&topics[*index]).is_some()).collect();
+    let mut missing: Vec<usize> =
+        (0..topics.len()).filter(|index| video(&topics[*index]).is_some()).collect();
     let first = bag.metadata().span().first;
     let mut found = BTreeMap::new();
     let (mut until, mut step) = (from.saturating_add(1), LOOK_BACK);
@@ -115,7 +124,7 @@ fn key_frames_before(
 
 /// Profiles of before version 9 are numbers, which a metadata.yaml of version 9 must not hold.
 fn as_written_now(topic: &Topic) -> Topic {
-    let offered_qos =
-        Profiles::parse(&topic.offered_qos).map_or_else(|| topic.offered_qos.clone(), |profiles| profiles.to_yaml());
+    let offered_qos = Profiles::parse(&topic.offered_qos)
+        .map_or_else(|| topic.offered_qos.clone(), |profiles| profiles.to_yaml());
     Topic { offered_qos, ..topic.clone() }
 }

@@ -164,7 +164,9 @@ fn entries(name: &str, value: &Cursor<'_>) -> Option<Vec<(String, String)>> {
 fn scalar(name: &str, value: &Cursor<'_>) -> Option<String> {
     match value.value() {
         Value::Boolean(value) => Some(value.to_string()),
-        Value::Integer(number) => Some(policy(name, *number).map_or_else(|| number.to_string(), str::to_owned)),
+        Value::Integer(number) => {
+            Some(policy(name, *number).map_or_else(|| number.to_string(), str::to_owned))
+        }
         Value::Number(number) => Some(number.to_string()),
         Value::Text(text) => Some(text.clone()),
         _ => value.expected("a name or a number"),
@@ -177,7 +179,9 @@ fn policy(field: &str, number: i64) -> Option<&'static str> {
         "history" => &["system_default", "keep_last", "keep_all", "unknown"],
         "reliability" => &["system_default", "reliable", "best_effort", "unknown", "best_available"],
         "durability" => &["system_default", "transient_local", "volatile", "unknown", "best_available"],
-        "liveliness" => &["system_default", "automatic", "unknown", "manual_by_topic", "unknown", "best_available"],
+        "liveliness" => {
+            &["system_default", "automatic", "unknown", "manual_by_topic", "unknown", "best_available"]
+        }
         _ => return None,
     };
     usize::try_from(number).ok().and_then(|number| names.get(number)).copied()

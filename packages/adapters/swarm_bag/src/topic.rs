@@ -1,8 +1,8 @@
 //! A topic as a bag knows it.
 
-use crate::qos::{Profiles, Qos};
 use crate::definition::{Definition, DefinitionError, Definitions};
 use crate::msg::Message;
+use crate::qos::{Profiles, Qos};
 
 /// Name, type and everything a player needs to publish it again.
 #[derive(Clone, Debug, PartialEq, Eq)]

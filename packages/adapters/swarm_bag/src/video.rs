@@ -77,12 +77,26 @@ impl VideoMessage {
     pub fn decode(self, bytes: &[u8]) -> Result<Decoded<'_>, CdrError> {
         Ok(match self {
             Self::CompressedVideo => {
-                let (stamp, frame_id, data, format): (Time, String, &[u8], String) = cdr::decode_borrowed(bytes)?;
-                Decoded { captured: stamp.nanos(), frame_id, key_frame: is_key_frame(&format, data), format, data }
+                let (stamp, frame_id, data, format): (Time, String, &[u8], String) =
+                    cdr::decode_borrowed(bytes)?;
+                Decoded {
+                    captured: stamp.nanos(),
+                    frame_id,
+                    key_frame: is_key_frame(&format, data),
+                    format,
+                    data,
+                }
             }
             Self::CompressedImage => {
-                let (Header { stamp, frame_id }, format, data): (Header, String, &[u8]) = cdr::decode_borrowed(bytes)?;
-                Decoded { captured: stamp.nanos(), frame_id, key_frame: is_key_frame(&format, data), format, data }
+                let (Header { stamp, frame_id }, format, data): (Header, String, &[u8]) =
+                    cdr::decode_borrowed(bytes)?;
+                Decoded {
+                    captured: stamp.nanos(),
+                    frame_id,
+                    key_frame: is_key_frame(&format, data),
+                    format,
+                    data,
+                }
             }
             Self::FfmpegPacket => {
                 let packet: BorrowedPacket<'_> = cdr::decode_borrowed(bytes)?;
@@ -205,7 +219,9 @@ mod tests {
     #[test]
     fn what_is_encoded_is_decoded_and_borrows_the_picture() {
         let data = [0, 0, 1, 0x65, 1, 2, 3];
-        for message in [VideoMessage::CompressedVideo, VideoMessage::CompressedImage, VideoMessage::FfmpegPacket] {
+        for message in
+            [VideoMessage::CompressedVideo, VideoMessage::CompressedImage, VideoMessage::FfmpegPacket]
+        {
             assert_eq!(VideoMessage::of_type(message.type_name()), Some(message));
             let bytes = message.encode(&picture(&data)).unwrap();
             let decoded = message.decode(&bytes).unwrap();

@@ -15,9 +15,7 @@ use sha2::{Digest, Sha256};
 use swarm_bag::msg::{JointState, Message, WrenchStamped};
 use swarm_bag::recorder::{Recorder, RecorderOptions, Share};
 use swarm_bag::video::VideoMessage;
-use swarm_bag::{
-    BagReader, Compression, Definitions, Item, Kind, Qos, Split, Topic, WriteOptions,
-};
+use swarm_bag::{BagReader, Compression, Definitions, Item, Kind, Qos, Split, Topic, WriteOptions};
 
 use common::{START, every_type, forms, joint_state, kill_a_writer, write_if_told_to};
 

@@ -136,7 +136,9 @@ fn check(path: &Path) -> BTreeMap<String, (RecordingLoss, u64)> {
         *found.entry(name).or_default() += 1;
     }
     assert_eq!(bag.damage(), [""; 0]);
-    said.into_iter().map(|(name, loss)| (name.clone(), (loss, found.get(&name).copied().unwrap_or(0)))).collect()
+    said.into_iter()
+        .map(|(name, loss)| (name.clone(), (loss, found.get(&name).copied().unwrap_or(0))))
+        .collect()
 }
 
 fn wait_for(what: &str, condition: impl Fn() -> bool) {
@@ -268,7 +270,9 @@ fn a_write_that_is_refused_ends_the_recording_at_the_last_sync_with_exact_counts
         for index in 0..20 {
             recorder.offer(stop, state(START + index));
         }
-        wait_for("20 are synced", || BagReader::open(&path).is_ok_and(|bag| bag.metadata().span().count >= 20));
+        wait_for("20 are synced", || {
+            BagReader::open(&path).is_ok_and(|bag| bag.metadata().span().count >= 20)
+        });
         faults.writes_left.store(5, Ordering::SeqCst);
         for index in 20..40 {
             recorder.offer(stop, state(START + index));
@@ -299,7 +303,10 @@ fn what_cannot_begin_says_why_and_leaves_nothing() {
     std::fs::write(&there, "").unwrap();
     assert_eq!(
         error(&there, 1),
-        format!("{} exists; a bag is never written over another: name a new one, or remove it", there.display())
+        format!(
+            "{} exists; a bag is never written over another: name a new one, or remove it",
+            there.display()
+        )
     );
     let below_a_file = there.join("b.mcap");
     let expected = format!("cannot create {}: ", there.display());
@@ -307,7 +314,9 @@ fn what_cannot_begin_says_why_and_leaves_nothing() {
     let full = folder.path().join("full.mcap");
     let said = error(&full, u64::MAX);
     assert!(said.starts_with(&format!("too little room for {}: ", full.display())), "{said}");
-    assert!(said.ends_with("bytes are free there and 18446744073709551615 must stay so; remove something, or record elsewhere"));
+    assert!(said.ends_with(
+        "bytes are free there and 18446744073709551615 must stay so; remove something, or record elsewhere"
+    ));
     assert!(!full.exists());
 }
 
@@ -335,8 +344,11 @@ fn a_bag_that_is_being_recorded_can_be_opened_and_holds_what_it_says() {
             let mut bag = BagReader::open(&path).unwrap();
             let messages: Vec<_> = bag.by_ref().collect();
             let name = |index: usize| bag.topics()[index].name.as_str();
-            let losses: Vec<RecordingLoss> =
-                messages.iter().filter(|m| name(m.topic) == LOSS_TOPIC).map(|m| bag.decode(m).unwrap()).collect();
+            let losses: Vec<RecordingLoss> = messages
+                .iter()
+                .filter(|m| name(m.topic) == LOSS_TOPIC)
+                .map(|m| bag.decode(m).unwrap())
+                .collect();
             let found = messages.iter().filter(|m| name(m.topic) == "/emergency_stop").count() as u64;
             assert!(losses.iter().all(|loss| loss.recorded <= found), "{found} messages and {losses:?}");
             reports = losses.len();

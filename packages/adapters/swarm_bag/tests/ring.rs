@@ -48,7 +48,8 @@ fn read(path: &Path) -> Vec<(String, i64)> {
     let mut bag = BagReader::open(path).unwrap();
     let messages: Vec<_> = bag.by_ref().collect();
     assert_eq!(bag.damage(), [""; 0]);
-    let named = |m: &swarm_bag::BagMessage| (bag.topics()[m.topic].name.clone(), (m.stamp.received - START) / MS);
+    let named =
+        |m: &swarm_bag::BagMessage| (bag.topics()[m.topic].name.clone(), (m.stamp.received - START) / MS);
     messages.iter().map(named).collect()
 }
 
@@ -159,7 +160,8 @@ fn latched_topics_stay_whatever_goes_and_stand_at_the_beginning() {
     assert_eq!(of_latched, [3_608_000, 3_608_000]);
     let mut bag = BagReader::open(&path).unwrap();
     let messages: Vec<_> = bag.by_ref().collect();
-    let texts: Vec<String> = messages.iter().filter_map(|m| bag.decode::<Text>(m).ok()).map(|text| text.data).collect();
+    let texts: Vec<String> =
+        messages.iter().filter_map(|m| bag.decode::<Text>(m).ok()).map(|text| text.data).collect();
     assert_eq!(texts, ["<other/>", "<robot/>"], "each once, the newest last");
     let sent = messages.iter().find(|m| bag.decode::<Text>(m).is_ok()).unwrap().stamp.published;
     assert_eq!(sent, START, "when it was sent stays");

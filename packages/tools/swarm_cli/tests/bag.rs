@@ -148,7 +148,10 @@ fn info_shows_what_ros2_bag_info_shows() {
          Custom data:       cell: demo"
     );
     let said = bench.json("bag info a.mcap");
-    assert_eq!((&said["messages"], &said["start"], &said["storage"]), (&json!(3), &json!(START), &json!("mcap")));
+    assert_eq!(
+        (&said["messages"], &said["start"], &said["storage"]),
+        (&json!(3), &json!(START), &json!("mcap"))
+    );
 }
 
 #[test]
@@ -158,12 +161,24 @@ fn a_good_bag_is_good_in_every_form() {
         bench.record(name);
         let (code, out, err) = bench.cell(&format!("bag check {name}"));
         assert_eq!((code, err.as_str()), (0, ""), "{out}");
-        assert!(out.contains("/joint_states (sensor_msgs/msg/JointState): 200 messages, 100.0 Hz, longest gap 0.010 s\n"), "{out}");
+        assert!(
+            out.contains(
+                "/joint_states (sensor_msgs/msg/JointState): 200 messages, 100.0 Hz, longest gap 0.010 s\n"
+            ),
+            "{out}"
+        );
         assert!(out.ends_with("\ngood\n"), "{out}");
         let said = bench.json(&format!("bag check {name}"));
-        assert_eq!((&said["good"], &said["finished"], &said["notes"]), (&json!(true), &json!(true), &json!([])));
-        let video = said["topics"].as_array().unwrap().iter().find(|topic| topic["name"] == "/cam1/video").unwrap();
-        assert_eq!(video["loss"], json!({"received": 20, "recorded": 20, "dropped_queue": 0, "dropped_disk": 0, "lost_network": 0}));
+        assert_eq!(
+            (&said["good"], &said["finished"], &said["notes"]),
+            (&json!(true), &json!(true), &json!([]))
+        );
+        let video =
+            said["topics"].as_array().unwrap().iter().find(|topic| topic["name"] == "/cam1/video").unwrap();
+        assert_eq!(
+            video["loss"],
+            json!({"received": 20, "recorded": 20, "dropped_queue": 0, "dropped_disk": 0, "lost_network": 0})
+        );
     }
 }
 
@@ -182,7 +197,8 @@ fn gaps_and_times_that_go_back_or_stand_still_are_named() {
     bag.finish().unwrap();
     let (code, out, _) = bench.cell("bag check a.mcap");
     assert_eq!(code, 1);
-    let found: Vec<&str> = out.lines().filter(|line| line.starts_with("note") || line.starts_with("PROBLEM")).collect();
+    let found: Vec<&str> =
+        out.lines().filter(|line| line.starts_with("note") || line.starts_with("PROBLEM")).collect();
     assert_eq!(
         found,
         [
@@ -207,7 +223,8 @@ fn counts_that_differ_from_what_the_recorder_said_are_named() {
     bench.record("a.db3");
     let db = rusqlite::Connection::open(bench.path("a.db3")).unwrap();
     let topic = "SELECT id FROM topics WHERE name = '/joint_states'";
-    db.execute(&format!("DELETE FROM messages WHERE topic_id = ({topic}) AND timestamp % 100000000 = 0"), []).unwrap();
+    db.execute(&format!("DELETE FROM messages WHERE topic_id = ({topic}) AND timestamp % 100000000 = 0"), [])
+        .unwrap();
     drop(db);
     let (code, out, _) = bench.cell("bag check a.db3");
     assert_eq!(code, 1);
@@ -262,24 +279,34 @@ fn a_bag_that_was_cut_off_is_shown_as_far_as_it_goes() {
     let said = bench.json("bag check cut.mcap");
     assert_eq!((&said["good"], &said["finished"]), (&json!(false), &json!(false)));
     assert_eq!(problems(&said)[..2], ["damage: the bag", "damage: the bag"]);
-    assert_eq!(said["problems"][1]["actual"], "one that was cut off or is still being recorded; it ends at the last sync");
+    assert_eq!(
+        said["problems"][1]["actual"],
+        "one that was cut off or is still being recorded; it ends at the last sync"
+    );
 
     let whole = fs::read(bench.record("a.db3")).unwrap();
     fs::write(bench.path("cut.db3"), &whole[..whole.len() - 1]).unwrap();
     let (code, out, err) = bench.cell("bag check cut.db3");
     let said = format!("cut.db3: cut off at byte {} of {};", whole.len() - 1, whole.len());
-    assert!(code == 1 && out.contains("PROBLEM: damage: the bag: ") && out.contains(&said), "{code} {out}{err}");
+    assert!(
+        code == 1 && out.contains("PROBLEM: damage: the bag: ") && out.contains(&said),
+        "{code} {out}{err}"
+    );
     // Without its later pages a database has lost its tables; there is nothing to go by.
     fs::write(bench.path("half.db3"), &whole[..whole.len() / 2]).unwrap();
     let (code, _, err) = bench.cell("bag check half.db3");
-    assert!(code == 2 && err.starts_with("error: cannot open half.db3: database disk image is malformed"), "{code} {err}");
+    assert!(
+        code == 2 && err.starts_with("error: cannot open half.db3: database disk image is malformed"),
+        "{code} {err}"
+    );
 }
 
 #[test]
 fn a_bag_in_pieces_says_which_piece_is_missing() {
     let bench = Bench::new();
     let split = Split { duration: Some(Duration::from_millis(500)), size: None };
-    let mut bag = BagWriter::create(bench.path("a"), WriteOptions { split, ..WriteOptions::default() }).unwrap();
+    let mut bag =
+        BagWriter::create(bench.path("a"), WriteOptions { split, ..WriteOptions::default() }).unwrap();
     let joints = bag.add_topic(joints()).unwrap();
     for ms in (0..2000).step_by(10) {
         bag.write_bytes(joints, START + ms * MS, &joint_state(ms)).unwrap();
@@ -291,7 +318,12 @@ fn a_bag_in_pieces_says_which_piece_is_missing() {
     let (code, out, _) = bench.cell("bag check a");
     assert_eq!(code, 1);
     assert!(out.contains("a_1.mcap, which metadata.yaml names, is not there\n"), "{out}");
-    assert!(out.contains("PROBLEM: count: the bag: expected 200 messages, as metadata.yaml says, found 150 messages\n"), "{out}");
+    assert!(
+        out.contains(
+            "PROBLEM: count: the bag: expected 200 messages, as metadata.yaml says, found 150 messages\n"
+        ),
+        "{out}"
+    );
 }
 
 #[test]
@@ -300,10 +332,19 @@ fn what_is_no_bag_is_refused_with_what_was_expected() {
     fs::write(bench.path("a.mcap"), "hello").unwrap();
     fs::create_dir(bench.path("folder")).unwrap();
     for (line, said) in [
-        ("bag info a.mcap", "error: a.mcap is no bag: expected an SQLite database or an MCAP file, found a file that begins with hello\n"),
-        ("bag check folder", "error: folder is no bag: expected metadata.yaml, .db3 or .mcap files in it, found none of them\n"),
+        (
+            "bag info a.mcap",
+            "error: a.mcap is no bag: expected an SQLite database or an MCAP file, found a file that begins with hello\n",
+        ),
+        (
+            "bag check folder",
+            "error: folder is no bag: expected metadata.yaml, .db3 or .mcap files in it, found none of them\n",
+        ),
         ("bag play missing.db3", "error: cannot read missing.db3: No such file or directory (os error 2)\n"),
-        ("bag cut missing.db3 b.mcap", "error: cannot read missing.db3: No such file or directory (os error 2)\n"),
+        (
+            "bag cut missing.db3 b.mcap",
+            "error: cannot read missing.db3: No such file or directory (os error 2)\n",
+        ),
     ] {
         assert_eq!(bench.cell(line), (2, String::new(), said.to_owned()), "{line}");
     }
@@ -325,13 +366,19 @@ fn humble(folder: &Path, version: u32) {
          INSERT INTO schema VALUES (3, 'humble');",
     )
     .unwrap();
-    db.execute("INSERT INTO topics VALUES (1, '/joint_states', 'sensor_msgs/msg/JointState', 'cdr', ?)", [qos]).unwrap();
-    db.execute("INSERT INTO topics VALUES (2, '/weather', 'weather_msgs/msg/Weather', 'cdr', ?)", [qos]).unwrap();
+    db.execute(
+        "INSERT INTO topics VALUES (1, '/joint_states', 'sensor_msgs/msg/JointState', 'cdr', ?)",
+        [qos],
+    )
+    .unwrap();
+    db.execute("INSERT INTO topics VALUES (2, '/weather', 'weather_msgs/msg/Weather', 'cdr', ?)", [qos])
+        .unwrap();
     for ms in (0..1000).step_by(10) {
         let row = rusqlite::params![START + ms * MS, joint_state(ms)];
         db.execute("INSERT INTO messages (topic_id, timestamp, data) VALUES (1, ?, ?)", row).unwrap();
     }
-    db.execute("INSERT INTO messages (topic_id, timestamp, data) VALUES (2, ?, x'00010000aabb')", [START]).unwrap();
+    db.execute("INSERT INTO messages (topic_id, timestamp, data) VALUES (2, ?, x'00010000aabb')", [START])
+        .unwrap();
     let quoted = qos.replace('\n', "\\n");
     let topic = |name: &str, of: &str, count: u32| {
         format!(
@@ -351,7 +398,11 @@ fn humble(folder: &Path, version: u32) {
         topic("/joint_states", "sensor_msgs/msg/JointState", 100),
         topic("/weather", "weather_msgs/msg/Weather", 1),
     );
-    db.execute("INSERT INTO metadata (metadata_version, metadata) VALUES (?, ?)", rusqlite::params![version, bare]).unwrap();
+    db.execute(
+        "INSERT INTO metadata (metadata_version, metadata) VALUES (?, ?)",
+        rusqlite::params![version, bare],
+    )
+    .unwrap();
     fs::write(folder.join("metadata.yaml"), yaml).unwrap();
 }
 
@@ -368,7 +419,12 @@ fn a_bag_of_another_ros_with_topics_that_nobody_knows_is_good_and_can_be_cut() {
     let (code, out, _) = bench.cell("bag check new");
     assert_eq!(code, 0, "{out}");
     let metadata = fs::read_to_string(bench.path("new/metadata.yaml")).unwrap();
-    assert!(metadata.contains("          - history: unknown\n            depth: 0\n            reliability: reliable\n"), "{metadata}");
+    assert!(
+        metadata.contains(
+            "          - history: unknown\n            depth: 0\n            reliability: reliable\n"
+        ),
+        "{metadata}"
+    );
 }
 
 #[test]
@@ -403,7 +459,8 @@ fn a_cut_begins_video_at_the_key_frame_before_and_keeps_what_is_latched() {
         let (code, said, _) = bench.cell(&format!("bag cut {times} a.mcap c{index}.mcap"));
         assert_eq!((code, said), (0, format!("c{index}.mcap: 88 messages, 0.990 s\n")));
     }
-    let (code, said, _) = bench.cell("bag cut --topics /cam1/video,/robot_description --from 1 a.mcap d.mcap");
+    let (code, said, _) =
+        bench.cell("bag cut --topics /cam1/video,/robot_description --from 1 a.mcap d.mcap");
     assert_eq!((code, said.as_str()), (0, "d.mcap: 11 messages, 0.900 s\n"));
 }
 
@@ -413,8 +470,14 @@ fn a_cut_that_cannot_be_says_why_and_replaces_nothing() {
     bench.record("a.mcap");
     fs::write(bench.path("mine.mcap"), "mine").unwrap();
     for (line, said) in [
-        ("bag cut a.mcap mine.mcap", "error: mine.mcap exists; a bag is never written over another: name a new one, or remove it\n"),
-        ("bag cut a.mcap a.mcap", "error: a.mcap exists; a bag is never written over another: name a new one, or remove it\n"),
+        (
+            "bag cut a.mcap mine.mcap",
+            "error: mine.mcap exists; a bag is never written over another: name a new one, or remove it\n",
+        ),
+        (
+            "bag cut a.mcap a.mcap",
+            "error: a.mcap exists; a bag is never written over another: name a new one, or remove it\n",
+        ),
         (
             "bag cut --from 1 --to 0.5 a.mcap b.mcap",
             "error: nothing lies between --from 2026-01-01 00:00:01.000 UTC (1767225601.000) and --to 2026-01-01 00:00:00.500 UTC \
@@ -425,7 +488,10 @@ fn a_cut_that_cannot_be_says_why_and_replaces_nothing() {
             "error: 'a.mcap' goes from 2026-01-01 00:00:00.000 UTC (1767225600.000) to 2026-01-01 00:00:01.990 UTC \
              (1767225601.990): nothing of it was asked for\n",
         ),
-        ("bag cut --topics /x a.mcap b.mcap", "error: a.mcap has no topic /x; `cell bag info` lists those it has\n"),
+        (
+            "bag cut --topics /x a.mcap b.mcap",
+            "error: a.mcap has no topic /x; `cell bag info` lists those it has\n",
+        ),
     ] {
         assert_eq!(bench.cell(line), (2, String::new(), said.to_owned()), "{line}");
     }
@@ -502,7 +568,9 @@ impl Viewer {
                 }
                 Ok(Message::Close(_)) => return None,
                 Ok(_) => {}
-                Err(tungstenite::Error::Io(error)) if error.kind() != ErrorKind::ConnectionReset => panic!("{error}"),
+                Err(tungstenite::Error::Io(error)) if error.kind() != ErrorKind::ConnectionReset => {
+                    panic!("{error}")
+                }
                 Err(_) => return None,
             }
         }
@@ -520,7 +588,10 @@ fn a_viewer_is_played_the_bag_as_it_was_recorded_with_what_is_latched() {
     let mut viewer = playing.connect();
     let channels = viewer.channels(3);
     let joints = &channels["/joint_states"];
-    assert_eq!((&joints["encoding"], &joints["schemaName"]), (&"cdr".into(), &"sensor_msgs/msg/JointState".into()));
+    assert_eq!(
+        (&joints["encoding"], &joints["schemaName"]),
+        (&"cdr".into(), &"sensor_msgs/msg/JointState".into())
+    );
     assert_eq!(joints["schemaEncoding"], "ros2msg");
     let definition = Definitions::suite().describe("sensor_msgs/msg/JointState").unwrap();
     assert_eq!(joints["schema"], definition.text);
@@ -555,10 +626,14 @@ fn playing_ends_with_the_bag_and_takes_the_port_that_it_is_given() {
     let at = taken.local_addr().unwrap();
     let (code, _, err) = bench.cell(&format!("bag play a.db3 --at {at}"));
     assert_eq!(code, 2);
-    let said = format!("error: cannot serve on {at}; if another program is there, choose another port (--at): ");
+    let said =
+        format!("error: cannot serve on {at}; if another program is there, choose another port (--at): ");
     assert!(err.starts_with(&said), "{err}");
     let (code, _, err) = bench.cell("bag play a.db3 --topics /x");
-    assert_eq!((code, err.as_str()), (2, "error: 'a.db3' has no topic /x; `cell bag info` lists those it has\n"));
+    assert_eq!(
+        (code, err.as_str()),
+        (2, "error: 'a.db3' has no topic /x; `cell bag info` lists those it has\n")
+    );
 }
 
 #[test]

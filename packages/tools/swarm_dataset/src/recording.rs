@@ -107,7 +107,11 @@ impl Recording {
     pub(crate) fn read(path: &Path, progress: &mut dyn FnMut(f64)) -> Result<Self, ExportError> {
         let mut bag = BagReader::open(path)?;
         let span = bag.metadata().files.iter().fold((i64::MAX, i64::MIN), |(first, last), file| {
-            if file.span.count == 0 { (first, last) } else { (first.min(file.span.first), last.max(file.span.last)) }
+            if file.span.count == 0 {
+                (first, last)
+            } else {
+                (first.min(file.span.first), last.max(file.span.last))
+            }
         });
         let mut recording = Self {
             path: path.to_owned(),
@@ -177,7 +181,9 @@ impl Kind {
             JointState::TYPE if topic == "/joint_states" => Some(Self::Joints),
             WrenchStamped::TYPE => Some(Self::Wrench(owner())),
             GripperState::TYPE => Some(Self::Gripper(owner())),
-            Float64MultiArray::TYPE if topic.ends_with("/joint_command") => Some(Self::Velocities(topic.to_owned())),
+            Float64MultiArray::TYPE if topic.ends_with("/joint_command") => {
+                Some(Self::Velocities(topic.to_owned()))
+            }
             JointCommand::TYPE => Some(Self::Named(topic.to_owned())),
             GripperCommand::TYPE => Some(Self::GripperCommand(topic.to_owned())),
             RuntimeStatus::TYPE => Some(Self::Runs),
@@ -241,8 +247,10 @@ impl Recording {
                 let time = stamp(&measured.header, received);
                 let (force, torque) = (&measured.wrench.force, &measured.wrench.torque);
                 let values = [force.x, force.y, force.z, torque.x, torque.y, torque.z];
-                let series =
-                    self.wrenches.entry(robot.clone()).or_insert_with(|| vec![Series::default(); WRENCH.len()]);
+                let series = self
+                    .wrenches
+                    .entry(robot.clone())
+                    .or_insert_with(|| vec![Series::default(); WRENCH.len()]);
                 series.iter_mut().zip(values).for_each(|(series, value)| series.push(time, value));
             }
             Kind::Gripper(robot) => {
@@ -387,8 +395,10 @@ impl Camera {
             let timing = timings.get(&frame.capture);
             frame.clock_state = timing.map(|(state, _)| *state);
             let Some(picture) = frame.picture else { continue };
-            let max = self.sets.get(frame.sets).map_or(16, |sets| 1u32 << sets.parsed_sps.log2_max_frame_num());
-            let gap = expected.is_some_and(|(same, next)| picture.frame_num != same && picture.frame_num != next);
+            let max =
+                self.sets.get(frame.sets).map_or(16, |sets| 1u32 << sets.parsed_sps.log2_max_frame_num());
+            let gap =
+                expected.is_some_and(|(same, next)| picture.frame_num != same && picture.frame_num != next);
             if picture.key {
                 damaged = false;
             } else if gap || timing.is_some_and(|(_, lost)| *lost) {
@@ -397,7 +407,8 @@ impl Camera {
             frame.damaged = damaged;
             // The number of a picture that is no reference is the next reference's too.
             let next = (picture.frame_num + 1) & (max - 1);
-            expected = Some(if picture.reference { (next, next) } else { (picture.frame_num, picture.frame_num) });
+            expected =
+                Some(if picture.reference { (next, next) } else { (picture.frame_num, picture.frame_num) });
         }
     }
 }

@@ -27,9 +27,9 @@ pub(crate) struct Staging {
 impl Staging {
     /// Begins, or goes on with what the plan of this digest has left.
     pub(crate) fn open(target: &Path, digest: &str, needed: u64) -> Result<Self, ExportError> {
-        let name = target.file_name().ok_or_else(|| {
-            ExportError::Options(format!("{} is no name for a dataset", target.display()))
-        })?;
+        let name = target
+            .file_name()
+            .ok_or_else(|| ExportError::Options(format!("{} is no name for a dataset", target.display())))?;
         let folder = target.with_file_name(format!(".{}.partial", name.to_string_lossy()));
         let parent = parent(target);
         if target.symlink_metadata().is_ok() {
@@ -53,7 +53,9 @@ impl Staging {
         match fs::read_to_string(&plan) {
             Ok(text) if text == digest => {}
             Ok(_) => return Err(ExportError::OtherExport { path: staging.folder.clone() }),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => write_whole(&plan, digest.as_bytes())?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                write_whole(&plan, digest.as_bytes())?
+            }
             Err(error) => return Err(error).at("read", &plan),
         }
         Ok(staging)

@@ -15,7 +15,8 @@ use swarm_dataset::{Episodes, Options, Plan, Report};
 use common::{bytes, export, four_cameras, make, one_camera, options, plan};
 
 fn column<'a>(plan: &'a Plan, name: &str) -> (&'a Values, usize) {
-    let at = plan.features.iter().position(|feature| feature.name == name).unwrap_or_else(|| panic!("no {name}"));
+    let at =
+        plan.features.iter().position(|feature| feature.name == name).unwrap_or_else(|| panic!("no {name}"));
     (&plan.episodes[0].columns[at], plan.features[at].names.len())
 }
 
@@ -131,8 +132,11 @@ fn runs_of_a_skill_are_episodes() {
     recording.runs = vec![("first".into(), 1.0, 4.0), ("second".into(), 5.0, 9.0)];
     let options = Options { episodes: Episodes::Runs, validation: 0.0, ..options() };
     let plan = plan(folder.path(), &recording, &options).unwrap();
-    let runs: Vec<_> =
-        plan.episodes.iter().map(|episode| (episode.name.as_str(), episode.grid.slots.div_ceil(10))).collect();
+    let runs: Vec<_> = plan
+        .episodes
+        .iter()
+        .map(|episode| (episode.name.as_str(), episode.grid.slots.div_ceil(10)))
+        .collect();
     assert_eq!(runs, [("first", 10), ("second", 13)]);
 }
 
@@ -145,7 +149,8 @@ fn seed_and_fraction_say_which_episodes_are_for_validation() {
     let of = |seed: u64, validation: f64| {
         let options = Options { episodes: Episodes::Ranges(ranges.clone()), seed, validation, ..options() };
         let plan = make(std::slice::from_ref(&bag), &options).unwrap();
-        let order = plan.episodes.iter().map(|episode| (episode.name.clone(), episode.split)).collect::<Vec<_>>();
+        let order =
+            plan.episodes.iter().map(|episode| (episode.name.clone(), episode.split)).collect::<Vec<_>>();
         assert!(plan.episodes.is_sorted_by_key(|episode| episode.split));
         order
     };
@@ -175,14 +180,20 @@ fn the_three_messages_of_video_and_both_storages_give_the_same_dataset() {
         files.remove(Path::new("meta/export.json")); // it names the bag
         datasets.push(files);
     }
-    assert_eq!(datasets[0].keys().collect::<Vec<_>>(), [
-        "data/chunk-000/file-000.parquet",
-        "meta/episodes/chunk-000/file-000.parquet",
-        "meta/info.json",
-        "meta/stats.json",
-        "meta/tasks.parquet",
-        "videos/observation.images.front/chunk-000/file-000.mp4",
-    ].map(Path::new).iter().collect::<Vec<_>>());
+    assert_eq!(
+        datasets[0].keys().collect::<Vec<_>>(),
+        [
+            "data/chunk-000/file-000.parquet",
+            "meta/episodes/chunk-000/file-000.parquet",
+            "meta/info.json",
+            "meta/stats.json",
+            "meta/tasks.parquet",
+            "videos/observation.images.front/chunk-000/file-000.mp4",
+        ]
+        .map(Path::new)
+        .iter()
+        .collect::<Vec<_>>()
+    );
     assert!(datasets[1] == datasets[0] && datasets[2] == datasets[0]);
 }
 

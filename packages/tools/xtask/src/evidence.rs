@@ -109,7 +109,7 @@ struct Measurement<'a> {
     package: &'a str,
     executable: &'a str,
     arguments: &'a [&'a str],
-    python: Option<&'a Path>,
+    python: Option<PathBuf>,
 }
 
 /// Runs an executable that needs no ROS and writes its result into a file.

@@ -34,12 +34,18 @@ pub(super) struct Flow {
 
 impl Flow {
     pub(super) fn of(topic: &Topic) -> Self {
-        let first = topic.definition.text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
+        let first =
+            topic.definition.text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
         let first = first.into_iter().find(|line| !line.is_empty()).unwrap_or_default();
         let of = first.split_whitespace().next().unwrap_or_default();
         Self {
-            has_stamp: ["std_msgs/Header", "std_msgs/msg/Header", "builtin_interfaces/Time", "builtin_interfaces/msg/Time"]
-                .contains(&of),
+            has_stamp: [
+                "std_msgs/Header",
+                "std_msgs/msg/Header",
+                "builtin_interfaces/Time",
+                "builtin_interfaces/msg/Time",
+            ]
+            .contains(&of),
             is_cdr: topic.serialization == "cdr",
             video: VideoMessage::of_type(&topic.type_name),
             ..Self::default()
@@ -132,8 +138,9 @@ impl Flow {
             None if self.intervals.len() >= RHYTHM => {
                 let (median, most) = (self.share(0.5), self.share(0.9));
                 // Regular is what comes mostly within two of its intervals; the rest has no rhythm to fall out of.
-                (median > 0 && most <= 2 * median)
-                    .then(|| (REGULAR_GAP * median, format!("{REGULAR_GAP} intervals of {}", seconds(median))))
+                (median > 0 && most <= 2 * median).then(|| {
+                    (REGULAR_GAP * median, format!("{REGULAR_GAP} intervals of {}", seconds(median)))
+                })
             }
             None => None,
         };
@@ -152,8 +159,9 @@ impl Flow {
     }
 
     pub(super) fn note(&self, topic: &Topic) -> Option<String> {
-        (self.before_key > 0)
-            .then(|| format!("{}: no decoder can begin with its first {} pictures", topic.name, self.before_key))
+        (self.before_key > 0).then(|| {
+            format!("{}: no decoder can begin with its first {} pictures", topic.name, self.before_key)
+        })
     }
 }
 

@@ -143,7 +143,12 @@ pub fn check(bag: &mut BagReader, options: CheckOptions) -> Report {
     }
     if early > 0 {
         let expected = "messages in the order of their times, as the storage's index has them";
-        report.problem(ProblemKind::Damage, "the bag", expected, format!("{early} that are older than one before"));
+        report.problem(
+            ProblemKind::Damage,
+            "the bag",
+            expected,
+            format!("{early} that are older than one before"),
+        );
     }
     for damage in bag.damage() {
         report.problem(ProblemKind::Damage, "the bag", "a bag that can be read to its end", damage);
@@ -191,7 +196,12 @@ impl Report {
         for (counted, flow) in bag.metadata().topics.iter().zip(flows) {
             if counted.count != flow.count {
                 let expected = format!("{} messages, as the storage's index says", counted.count);
-                self.problem(ProblemKind::Count, &counted.topic.name, expected, format!("{} messages", flow.count));
+                self.problem(
+                    ProblemKind::Count,
+                    &counted.topic.name,
+                    expected,
+                    format!("{} messages", flow.count),
+                );
             }
         }
         for ((name, said), file) in bag.file_listings().zip(&bag.metadata().files) {
@@ -272,9 +282,10 @@ impl Report {
             }
             let offered = |topic: &Topic| Profiles::parse(&topic.offered_qos);
             if !there.iter().any(|(topic, _)| offered(topic).as_ref() == Some(&said.qos)) {
-                let actual = offered(there[0].0).map_or("a text that is no list of profiles".to_owned(), |qos| {
-                    format!("{qos}; some readers give no message of it")
-                });
+                let actual = offered(there[0].0)
+                    .map_or("a text that is no list of profiles".to_owned(), |qos| {
+                        format!("{qos}; some readers give no message of it")
+                    });
                 let expected = format!("QoS {} in the storage, as {place} says", said.qos);
                 self.problem(ProblemKind::Qos, &said.name, expected, actual);
             }
@@ -288,7 +299,12 @@ impl Report {
         for topic in bag.topics() {
             if !listing.topics.iter().any(|said| said.name == topic.name) {
                 let expected = format!("no such topic, as {place} says");
-                self.problem(ProblemKind::Topic, &topic.name, expected, format!("{} in the storage", topic.type_name));
+                self.problem(
+                    ProblemKind::Topic,
+                    &topic.name,
+                    expected,
+                    format!("{} in the storage", topic.type_name),
+                );
             }
         }
     }

@@ -151,8 +151,8 @@ impl Writing {
                 continue;
             }
             let encoded = cdr::encode(loss);
-            let bytes = encoded
-                .map_err(|source| BagError::Cdr { topic: RecordingLoss::TYPE.to_owned(), source })?;
+            let bytes =
+                encoded.map_err(|source| BagError::Cdr { topic: RecordingLoss::TYPE.to_owned(), source })?;
             self.write(topic, time.into(), &bytes)?;
         }
         self.reported = losses;

@@ -172,7 +172,11 @@ impl Lane {
     fn begin(&self, horizon: i64) -> usize {
         let is_late = |item: &Item| item.stamp.received >= horizon;
         let late = self.items.iter().position(is_late).unwrap_or(self.items.len());
-        if self.items.get(late).is_some_and(|item| item.kind != Kind::DeltaFrame && item.stamp.received == horizon) {
+        if self
+            .items
+            .get(late)
+            .is_some_and(|item| item.kind != Kind::DeltaFrame && item.stamp.received == horizon)
+        {
             return late;
         }
         let key = (0..late).rev().find(|index| self.items[*index].kind == Kind::KeyFrame);

@@ -349,7 +349,9 @@ impl BagWriter {
         for (index, counted) in self.topics.iter_mut().enumerate() {
             counted.count = counts.get(index).copied().unwrap_or(0);
         }
-        for (file, synced) in self.files.iter_mut().zip(files.iter().map(|file| file.span).chain([Span::default()])) {
+        for (file, synced) in
+            self.files.iter_mut().zip(files.iter().map(|file| file.span).chain([Span::default()]))
+        {
             file.span = synced;
         }
         let _ = self.write_metadata(); // the disk may refuse this too

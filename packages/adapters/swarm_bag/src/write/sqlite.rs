@@ -62,7 +62,8 @@ impl SqliteFile {
         };
         let db = Some(begin().at("begin", path)?);
         let survives = options.survives;
-        let mut file = Self { path: path.to_owned(), survives, db, written: 0, synced: 0, size: 0, unsynced: 0 };
+        let mut file =
+            Self { path: path.to_owned(), survives, db, written: 0, synced: 0, size: 0, unsynced: 0 };
         file.sync()?;
         Ok(file)
     }

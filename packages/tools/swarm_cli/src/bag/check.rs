@@ -46,7 +46,9 @@ fn show(report: &Report) {
     for topic in &report.topics {
         let rate = topic.interval.filter(|interval| !interval.is_zero());
         let rate = rate.map_or(String::new(), |interval| format!(", {:.1} Hz", 1.0 / interval.as_secs_f64()));
-        let gap = topic.longest_gap.map_or(String::new(), |gap| format!(", longest gap {:.3} s", gap.as_secs_f64()));
+        let gap = topic
+            .longest_gap
+            .map_or(String::new(), |gap| format!(", longest gap {:.3} s", gap.as_secs_f64()));
         println!("{} ({}): {} messages{rate}{gap}", topic.name, topic.type_name, topic.messages);
     }
     for note in &report.notes {

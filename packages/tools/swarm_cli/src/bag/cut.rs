@@ -48,7 +48,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
         bail!("nothing lies between --from {} and --to {}", shown(from), shown(until));
     }
     if from.is_some_and(|from| from > span.last) || until.is_some_and(|until| until <= span.first) {
-        bail!("'{}' goes from {} to {}: nothing of it was asked for", args.bag.display(), shown(span.first), shown(span.last));
+        bail!(
+            "'{}' goes from {} to {}: nothing of it was asked for",
+            args.bag.display(),
+            shown(span.first),
+            shown(span.last)
+        );
     }
     let wanted = Cut { from, until, topics: args.topics.clone() };
     let done = cut(&mut bag, &wanted, &args.out, WriteOptions::default())?;

@@ -27,13 +27,21 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let bag = BagReader::open(&args.bag)?;
     let size = size_of(&args.bag, bag.metadata());
-    if args.json { print_json(&as_json(&args.bag, &bag, size))? } else { show(&bag, size) }
+    if args.json {
+        print_json(&as_json(&args.bag, &bag, size))?
+    } else {
+        show(&bag, size)
+    }
     Ok(Outcome::Done)
 }
 
 fn size_of(path: &Path, metadata: &Metadata) -> u64 {
     let size = |path: &Path| path.metadata().map_or(0, |found| found.len());
-    if path.is_dir() { metadata.files.iter().map(|file| size(&path.join(&file.name))).sum() } else { size(path) }
+    if path.is_dir() {
+        metadata.files.iter().map(|file| size(&path.join(&file.name))).sum()
+    } else {
+        size(path)
+    }
 }
 
 fn show(bag: &BagReader, size: u64) {

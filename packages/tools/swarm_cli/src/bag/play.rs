@@ -57,7 +57,9 @@ const NAP: Duration = Duration::from_millis(50);
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let mut bag = BagReader::open(&args.bag)?;
-    if let Some(name) = args.topics.iter().flatten().find(|name| !bag.topics().iter().any(|topic| topic.name == **name)) {
+    if let Some(name) =
+        args.topics.iter().flatten().find(|name| !bag.topics().iter().any(|topic| topic.name == **name))
+    {
         bail!("'{}' has no topic {name}; `cell bag info` lists those it has", args.bag.display());
     }
     let span = bag.metadata().span();
@@ -73,7 +75,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
         .message_backlog_size(BACKLOG)
         .context(&context)
         .start_blocking()
-        .with_context(|| format!("cannot serve on {}; if another program is there, choose another port (--at)", args.at))?;
+        .with_context(|| {
+            format!("cannot serve on {}; if another program is there, choose another port (--at)", args.at)
+        })?;
     let address = SocketAddr::new(args.at.ip(), server.port());
     println!("ws://{address} plays {} ({} messages)", args.bag.display(), span.count);
 
@@ -81,8 +85,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
         std::thread::sleep(NAP);
     }
     loop {
-        let mut player =
-            Player { channels: &channels, viewers: &viewers, latched: BTreeMap::new(), show_latched_at: None };
+        let mut player = Player {
+            channels: &channels,
+            viewers: &viewers,
+            latched: BTreeMap::new(),
+            show_latched_at: None,
+        };
         if let Some(from) = from {
             player.latch(&mut bag, from);
         }
@@ -122,7 +130,8 @@ fn channels(
             continue;
         }
         let definition = &topic.definition;
-        let schema = Schema::new(&topic.type_name, &definition.encoding, definition.text.clone().into_bytes());
+        let schema =
+            Schema::new(&topic.type_name, &definition.encoding, definition.text.clone().into_bytes());
         let channel = ChannelBuilder::new(&topic.name)
             .context(context)
             .message_encoding(&topic.serialization)

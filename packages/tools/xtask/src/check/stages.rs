@@ -13,7 +13,7 @@ use crate::ros::{RosEnv, debian};
 use crate::{arrows, process};
 
 /// Crates of the default members with tests against programs that nobody here wrote, behind the feature `peer-tests`.
-const WITH_PEER_TESTS: [&str; 7] = [
+const WITH_PEER_TESTS: [&str; 8] = [
     "swarm_bag",
     "swarm_bt_evidence",
     "swarm_camera_bed",
@@ -21,6 +21,7 @@ const WITH_PEER_TESTS: [&str; 7] = [
     "swarm_dataset",
     "swarm_groot",
     "swarm_metrics",
+    "swarm_tuf",
 ];
 /// And the names of these tests.
 const PEER_TESTS: &str = "binary(=peer) + binary(=streams)";

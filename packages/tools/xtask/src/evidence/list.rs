@@ -208,4 +208,14 @@ pub(super) const EVIDENCES: &[Evidence] = &[
         about: "a recording of four cameras turned into a dataset, checked by others' readers",
         workload: Workload::Capture { executable: "export", tools: &CAMERA_BED_TOOLS },
     },
+    Evidence {
+        name: "tuf",
+        about: "every attack that the update framework is meant against; five years of key rotation",
+        workload: Workload::Program {
+            package: "swarm_tuf_cli",
+            executable: "tuf_evidence",
+            arguments: &[],
+            oracle: Oracle::Itself,
+        },
+    },
 ];

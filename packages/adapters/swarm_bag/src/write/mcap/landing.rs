@@ -442,6 +442,9 @@ mod tests {
             let found = strictly_read(&disk.file.lock().unwrap()).unwrap();
             assert!((0..whole).eq(found), "{whole} after {steps} steps");
         }
-        assert!(failures.iter().all(|count| *count > 3), "before and after the step that counts: {failures:?}");
+        assert!(
+            failures.iter().all(|count| *count > 3),
+            "before and after the step that counts: {failures:?}"
+        );
     }
 }

@@ -11,8 +11,8 @@ use std::io::Cursor;
 
 use binrw::BinWrite;
 use mcap::records::{
-    Channel, ChunkHeader, ChunkIndex, DataEnd, Footer, Header, MessageHeader, MessageIndex, MessageIndexEntry,
-    Metadata, MetadataIndex, SchemaHeader, Statistics, SummaryOffset, op,
+    Channel, ChunkHeader, ChunkIndex, DataEnd, Footer, Header, MessageHeader, MessageIndex,
+    MessageIndexEntry, Metadata, MetadataIndex, SchemaHeader, Statistics, SummaryOffset, op,
 };
 
 use super::landing::RECORD_HEADER;
