@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,7 +13,7 @@ use swarm_dataset::plan::{Split, Values};
 use swarm_dataset::synthetic::{Recording, START};
 use swarm_dataset::{Episodes, Options, Plan, Report};
 
-use common::{bytes, export, four_cameras, make, one_camera, options, plan};
+use common::{export, four_cameras, make, one_camera, options, plan};
 
 fn column<'a>(plan: &'a Plan, name: &str) -> (&'a Values, usize) {
     let at = plan.features.iter().position(|feature| feature.name == name).unwrap_or_else(|| panic!("no {name}"));
@@ -184,6 +185,20 @@ fn the_three_messages_of_video_and_both_storages_give_the_same_dataset() {
         "videos/observation.images.front/chunk-000/file-000.mp4",
     ].map(Path::new).iter().collect::<Vec<_>>());
     assert!(datasets[1] == datasets[0] && datasets[2] == datasets[0]);
+}
+
+/// Every file below a folder, or the file itself, with its bytes.
+fn bytes(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut open = vec![root.to_owned()];
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            open.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        } else {
+            found.insert(path.strip_prefix(root).unwrap().to_owned(), fs::read(&path).unwrap());
+        }
+    }
+    found
 }
 
 /// Bags whose streams differ, so that each has files of its own in the dataset.

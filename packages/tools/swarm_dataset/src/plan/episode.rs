@@ -9,8 +9,8 @@
 
 use std::time::Duration;
 
-use crate::grid::{Grid, Shown, assign, rate};
-use crate::h264::repeats;
+use crate::grid::{Candidate, Grid, Needed, Shown, assign, error, rate};
+use crate::h264::{NoRepeat, repeats};
 use crate::options::{Options, Pictures};
 use crate::recording::{Camera, Command, Frame, Recording, Run, WRENCH, owner};
 use crate::series::{Series, Silence};
@@ -19,6 +19,8 @@ use super::{CameraPlan, CodedFrame, Episode, Feature, Kind, Sample, Split, Value
 
 /// How far a camera's rate may be from the grid's where its frames stay as they are.
 const RATE_TOLERANCE: f64 = 0.02;
+/// How far off its slot such a frame may be, periods. More comes of groups that are long for how fast the camera is.
+const MOST_OFF: f64 = 1.5;
 
 pub(super) fn make(
     recording: &Recording,
@@ -199,13 +201,7 @@ fn common_time(cameras: &[Track<'_>], sources: &Sources<'_>, run: &Run) -> Resul
 }
 
 fn grid(cameras: &[Track<'_>], from: i64, to: i64, options: &Options) -> Result<Grid, String> {
-    let half = 500_000_000 / i64::from(options.fps);
-    let firsts = cameras.iter().filter_map(|track| {
-        let first = track.frames.partition_point(|frame| frame.capture < from - half);
-        track.frames.get(first).map(|frame| frame.capture)
-    });
-    let (earliest, latest) = firsts.fold((i64::MAX, i64::MIN), |(low, high), at| (low.min(at), high.max(at)));
-    let start = if earliest > latest { from } else { earliest + (latest - earliest) / 2 };
+    let start = start(cameras, from, 1_000_000_000 / i64::from(options.fps)).unwrap_or(from);
     let slots = usize::try_from((to - start).max(-1) as i128 * i128::from(options.fps) / 1_000_000_000 + 1);
     let slots = slots.unwrap_or(0);
     let length = Duration::from_secs_f64(slots as f64 / f64::from(options.fps));
@@ -219,6 +215,24 @@ fn grid(cameras: &[Track<'_>], from: i64, to: i64, options: &Options) -> Result<
     Ok(Grid { start, fps: options.fps, slots })
 }
 
+/// The middle of one frame of each camera, which lie as close together as they do anywhere within a period around `from`; not more
+/// than half a period before it.
+fn start(cameras: &[Track<'_>], from: i64, period: i64) -> Option<i64> {
+    let near = |track: &&Track<'_>| {
+        let first = track.frames.partition_point(|frame| frame.capture < from - period);
+        let near = track.frames[first..].iter().map(|frame| frame.capture);
+        near.take_while(|capture| *capture <= from + period).collect::<Vec<_>>()
+    };
+    let near: Vec<Vec<i64>> = cameras.iter().map(|track| near(&track)).collect();
+    let latest = |earliest: i64| {
+        let next = |frames: &Vec<i64>| frames.iter().find(|capture| **capture >= earliest).copied();
+        near.iter().map(next).try_fold(earliest, |latest, capture| Some(latest.max(capture?)))
+    };
+    let sets = near.iter().flatten().filter_map(|earliest| Some((*earliest, latest(*earliest)?)));
+    let sets = sets.map(|(earliest, latest)| (latest - earliest, earliest + (latest - earliest) / 2));
+    sets.filter(|(_, middle)| *middle >= from - period / 2).min().map(|(_, middle)| middle)
+}
+
 impl Track<'_> {
     fn wrong(&self, what: &str) -> String {
         format!("camera {}: {what}", self.name)
@@ -226,7 +240,11 @@ impl Track<'_> {
 
     fn plan(&self, grid: &Grid, options: &Options) -> Result<CameraPlan, String> {
         let captures: Vec<i64> = self.frames.iter().map(|frame| frame.capture).collect();
-        let shown: Vec<Shown> = assign(grid, &captures)
+        let as_coded = options.pictures == Pictures::AsCoded;
+        if as_coded {
+            self.check_rate(&captures, grid)?;
+        }
+        let shown: Vec<Shown> = assign(grid, &self.candidates(as_coded))
             .into_iter()
             .collect::<Option<_>>()
             .ok_or_else(|| self.wrong("it has no frame at the episode's start"))?;
@@ -258,13 +276,23 @@ impl Track<'_> {
             shown: shown.iter().map(shift).collect(),
             samples: Vec::new(),
             skipped: key,
-            lead: if options.pictures == Pictures::AsCoded { first - key } else { 0 },
+            lead: if as_coded { first - key } else { 0 },
         };
-        if options.pictures == Pictures::AsCoded {
-            self.check_rate(&captures, grid)?;
-            plan.samples = self.samples(&plan, frames, options.fps)?;
+        if as_coded {
+            plan.samples = self.samples(&plan, frames, grid)?;
         }
         Ok(plan)
+    }
+
+    /// A frame that is decoded anyway can be left out anywhere.
+    fn candidates(&self, as_coded: bool) -> Vec<Candidate> {
+        let needed = |frame: &Frame| match frame.picture {
+            _ if !as_coded => Needed::Never,
+            Some(picture) if picture.key => Needed::Key,
+            Some(picture) if !picture.reference => Needed::Never,
+            _ => Needed::InGroup,
+        };
+        self.frames.iter().map(|frame| Candidate { capture: frame.capture, needed: needed(frame) }).collect()
     }
 
     fn check_rate(&self, captures: &[i64], grid: &Grid) -> Result<(), String> {
@@ -295,21 +323,22 @@ impl Track<'_> {
         Ok(())
     }
 
-    /// The video's samples, where frames stay as they are coded.
-    fn samples(&self, plan: &CameraPlan, frames: &[Frame], fps: u32) -> Result<Vec<Sample>, String> {
+    /// The video's samples, where frames stay as they are coded. Frames that no slot shows are needed by none that is shown.
+    fn samples(&self, plan: &CameraPlan, frames: &[Frame], grid: &Grid) -> Result<Vec<Sample>, String> {
         let mut samples: Vec<Sample> = (0..plan.lead).map(Sample::Frame).collect();
+        let seconds = |slot: usize| slot as f64 / f64::from(grid.fps);
         let mut slots = plan.shown.iter().enumerate().peekable();
-        let mut next = plan.lead;
         while let Some((slot, shown)) = slots.next() {
             let frame = shown.frame();
-            for hidden in next..frame {
-                // One that nothing refers to is simply not there.
-                if frames[hidden].picture.is_none_or(|picture| picture.reference) {
-                    samples.push(Sample::Hidden(hidden));
-                }
+            let off = error(grid, slot, frames[frame].capture);
+            if off.abs() > MOST_OFF {
+                return Err(self.wrong(&format!(
+                    "its frame is {:.0} ms off its slot {:.2} s into the episode, and can slip only at a key frame: --reencode",
+                    off * 1e3 / f64::from(grid.fps),
+                    seconds(slot)
+                )));
             }
             samples.push(Sample::Frame(frame));
-            next = frame + 1;
             let mut count = 0;
             while slots.next_if(|(_, shown)| !shown.is_fresh()).is_some() {
                 count += 1;
@@ -317,11 +346,13 @@ impl Track<'_> {
             if count == 0 {
                 continue;
             }
-            let before = frames[frame].picture.as_ref();
-            let after = frames.get(next).and_then(|frame| frame.picture.as_ref());
-            let copies = before.map(|before| repeats(&plan.sets, before, after, count));
-            let copies = copies.unwrap_or(Err(crate::h264::NoRepeat::NotReference)).map_err(|why| {
-                let time = slot as f64 / f64::from(fps);
+            let next = slots.peek().map(|(_, shown)| &frames[shown.frame()]);
+            let (before, after) = (frames[frame].picture.as_ref(), next.and_then(|frame| frame.picture.as_ref()));
+            let copies = before.map_or(Err(NoRepeat::NotReference), |before| {
+                repeats(&plan.sets, before, after, count)
+            });
+            let copies = copies.map_err(|why| {
+                let time = seconds(slot);
                 self.wrong(&format!(
                     "it has no frame for slots behind {time:.2} s, and the one before cannot be shown again as it is coded, since {why}: --reencode"
                 ))
