@@ -38,7 +38,9 @@ fn statistics_of(ffmpeg: &Path, camera: &CameraPlan, stream: &[u8]) -> Result<St
     let arguments = ["-f", "h264", "-i", "pipe:0", "-vf", &filter, "-pix_fmt", "rgb24", "-f", "rawvideo"];
     let mut pixels = Vec::new();
     let feed = |mut stdin: ChildStdin| {
-        stdin.write_all(stream).map_err(|error| ExportError::Ffmpeg(format!("it takes no more frames: {error}")))
+        stdin
+            .write_all(stream)
+            .map_err(|error| ExportError::Ffmpeg(format!("it takes no more frames: {error}")))
     };
     run(ffmpeg, &arguments, feed, |mut stdout| {
         stdout.read_to_end(&mut pixels).map(|_| ()).map_err(|error| unreadable(&error))
@@ -86,7 +88,9 @@ pub(crate) fn decode(
     let mut picture = vec![0; size];
     let feed = |mut stdin: ChildStdin| {
         coded_frames(plan, episode, &[camera], |_, _, data| {
-            stdin.write_all(data).map_err(|error| ExportError::Ffmpeg(format!("it takes no more frames: {error}")))
+            stdin
+                .write_all(data)
+                .map_err(|error| ExportError::Ffmpeg(format!("it takes no more frames: {error}")))
         })
     };
     run(&plan.options.ffmpeg, &input, feed, |mut stdout| {
@@ -116,12 +120,17 @@ pub(crate) fn code_anew(
     let (rate, keys) = (plan.options.fps.to_string(), key_every.to_string());
     let input = ["-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", &size, "-r", &rate, "-i", "pipe:0"];
     // A set number of threads: the result depends on it.
-    let coder = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-g", &keys, "-bf", "0", "-pix_fmt", "yuv420p"];
+    let coder = [
+        "-c:v", "libx264", "-preset", "veryfast", "-crf", "20", "-g", &keys, "-bf", "0", "-pix_fmt",
+        "yuv420p",
+    ];
     let output = ["-x264-params", "threads=4:repeat-headers=1:aud=1", "-f", "h264"];
     let mut stream = Vec::new();
     let feed = |mut stdin: ChildStdin| {
         decode(plan, episode, camera, Target::Yuv, |picture| {
-            stdin.write_all(picture).map_err(|error| ExportError::Ffmpeg(format!("it takes no more pictures: {error}")))
+            stdin
+                .write_all(picture)
+                .map_err(|error| ExportError::Ffmpeg(format!("it takes no more pictures: {error}")))
         })
     };
     run(&plan.options.ffmpeg, &[&input[..], &coder, &output].concat(), feed, |mut stdout| {

@@ -156,7 +156,11 @@ mod tests {
     /// Of groups of 30.
     fn coded(captures: &[i64]) -> Vec<Candidate> {
         let needed = |number: usize| if number.is_multiple_of(30) { Needed::Key } else { Needed::InGroup };
-        captures.iter().enumerate().map(|(number, capture)| Candidate { capture: *capture, needed: needed(number) }).collect()
+        captures
+            .iter()
+            .enumerate()
+            .map(|(number, capture)| Candidate { capture: *capture, needed: needed(number) })
+            .collect()
     }
 
     fn loose(captures: &[i64]) -> Vec<Candidate> {

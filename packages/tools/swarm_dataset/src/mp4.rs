@@ -12,9 +12,9 @@ use std::num::{NonZeroU16, NonZeroU32};
 use std::path::{Path, PathBuf};
 
 use shiguredo_mp4::boxes::{
-    Avc1Box, AvccBox, Brand, Co64Box, DinfBox, FtypBox, HdlrBox, MdhdBox, MdiaBox,
-    MediaHeader, MinfBox, MoovBox, MvhdBox, SampleEntry, StblBox, StscBox, StscEntry, StsdBox, StssBox, StszBox,
-    SttsBox, SttsEntry, TkhdBox, TrakBox, VisualSampleEntryFields, VmhdBox,
+    Avc1Box, AvccBox, Brand, Co64Box, DinfBox, FtypBox, HdlrBox, MdhdBox, MdiaBox, MediaHeader, MinfBox,
+    MoovBox, MvhdBox, SampleEntry, StblBox, StscBox, StscEntry, StsdBox, StssBox, StszBox, SttsBox,
+    SttsEntry, TkhdBox, TrakBox, VisualSampleEntryFields, VmhdBox,
 };
 use shiguredo_mp4::{Either, FixedPointNumber, LanguageCode, Mp4FileTime, Uint};
 
@@ -94,7 +94,8 @@ impl Mp4Writer {
         let tables = self.tables(sets)?;
         self.put_box(&tables)?;
         let (path, mdat) = (self.path, self.mdat);
-        let mut file = self.file.into_inner().map_err(std::io::IntoInnerError::into_error).at("write", &path)?;
+        let mut file =
+            self.file.into_inner().map_err(std::io::IntoInnerError::into_error).at("write", &path)?;
         file.seek(SeekFrom::Start(mdat + 8)).at("write", &path)?;
         file.write_all(&(end - mdat).to_be_bytes()).at("write", &path)?;
         file.sync_all().at("sync", &path)?;
@@ -117,7 +118,8 @@ impl Mp4Writer {
     }
 
     fn tables(&self, sets: &ParameterSets) -> Result<MoovBox, ExportError> {
-        let timescale = NonZeroU32::new(self.fps * TICKS).ok_or_else(|| self.error("a rate of 0 frames/s"))?;
+        let timescale =
+            NonZeroU32::new(self.fps * TICKS).ok_or_else(|| self.error("a rate of 0 frames/s"))?;
         let duration = self.samples.len() as u64 * u64::from(TICKS);
         let (width, height) = match (u16::try_from(sets.width), u16::try_from(sets.height)) {
             (Ok(width), Ok(height)) => (width, height),
@@ -203,7 +205,9 @@ impl Mp4Writer {
             ctts_box: None,
             cslg_box: None,
             stsc_box: StscBox { entries: chunks },
-            stsz_box: StszBox::Variable { entry_sizes: self.samples.iter().map(|sample| sample.size).collect() },
+            stsz_box: StszBox::Variable {
+                entry_sizes: self.samples.iter().map(|sample| sample.size).collect(),
+            },
             stco_or_co64_box: Either::B(Co64Box { chunk_offsets: self.chunks.clone() }),
             stss_box: Some(StssBox {
                 sample_numbers: keys.filter_map(|(number, _)| NonZeroU32::new(number)).collect(),

@@ -112,16 +112,24 @@ impl Options {
             return wrong(format!("a dataset of {} frames/s: expected 1 to 1000", self.fps));
         }
         if !(0.0..1.0).contains(&self.validation) {
-            return wrong(format!("the part for validation is {}: expected 0 up to below 1", self.validation));
+            return wrong(format!(
+                "the part for validation is {}: expected 0 up to below 1",
+                self.validation
+            ));
         }
         match (self.format, self.pictures) {
             (Format::Lerobot, Pictures::AsCoded | Pictures::CodedAnew { key_every: 1.. })
-            | (Format::Robomimic, Pictures::Decoded { width: 1..=8192, height: 1..=8192 } | Pictures::LeftOut) => {}
+            | (
+                Format::Robomimic,
+                Pictures::Decoded { width: 1..=8192, height: 1..=8192 } | Pictures::LeftOut,
+            ) => {}
             (format, pictures) => return wrong(format!("{format:?} cannot have pictures as {pictures:?}")),
         }
         if let Episodes::Ranges(ranges) = &self.episodes {
             if let Some((from, to)) = ranges.iter().find(|(from, to)| !(0.0 <= *from && from < to)) {
-                return wrong(format!("the range {from}..{to}: expected seconds from the bag's start, rising"));
+                return wrong(format!(
+                    "the range {from}..{to}: expected seconds from the bag's start, rising"
+                ));
             }
         }
         Ok(())

@@ -10,6 +10,7 @@ use swarm_bag::video::VideoMessage;
 use swarm_bag::{BagMessage, BagReader, Filter};
 
 use crate::error::ExportError;
+use crate::grid::rate;
 use crate::h264::{ParameterSets, Picture, PictureError, Stream};
 use crate::messages::{GripperState, RuntimeStatus};
 use crate::series::Series;
@@ -23,7 +24,7 @@ pub(crate) struct Frame {
     pub received: i64,
     /// Of the coded frame, bytes.
     pub size: usize,
-    /// `None` if it cannot be decoded: the stream was joined between two key frames.
+    /// `None` if it cannot be decoded: the key frame before it did not come.
     pub picture: Option<Picture>,
     /// Index into [`Camera::sets`].
     pub sets: usize,
@@ -107,7 +108,11 @@ impl Recording {
     pub(crate) fn read(path: &Path, progress: &mut dyn FnMut(f64)) -> Result<Self, ExportError> {
         let mut bag = BagReader::open(path)?;
         let span = bag.metadata().files.iter().fold((i64::MAX, i64::MIN), |(first, last), file| {
-            if file.span.count == 0 { (first, last) } else { (first.min(file.span.first), last.max(file.span.last)) }
+            if file.span.count == 0 {
+                (first, last)
+            } else {
+                (first.min(file.span.first), last.max(file.span.last))
+            }
         });
         let mut recording = Self {
             path: path.to_owned(),
@@ -177,7 +182,9 @@ impl Kind {
             JointState::TYPE if topic == "/joint_states" => Some(Self::Joints),
             WrenchStamped::TYPE => Some(Self::Wrench(owner())),
             GripperState::TYPE => Some(Self::Gripper(owner())),
-            Float64MultiArray::TYPE if topic.ends_with("/joint_command") => Some(Self::Velocities(topic.to_owned())),
+            Float64MultiArray::TYPE if topic.ends_with("/joint_command") => {
+                Some(Self::Velocities(topic.to_owned()))
+            }
             JointCommand::TYPE => Some(Self::Named(topic.to_owned())),
             GripperCommand::TYPE => Some(Self::GripperCommand(topic.to_owned())),
             RuntimeStatus::TYPE => Some(Self::Runs),
@@ -241,8 +248,10 @@ impl Recording {
                 let time = stamp(&measured.header, received);
                 let (force, torque) = (&measured.wrench.force, &measured.wrench.torque);
                 let values = [force.x, force.y, force.z, torque.x, torque.y, torque.z];
-                let series =
-                    self.wrenches.entry(robot.clone()).or_insert_with(|| vec![Series::default(); WRENCH.len()]);
+                let series = self
+                    .wrenches
+                    .entry(robot.clone())
+                    .or_insert_with(|| vec![Series::default(); WRENCH.len()]);
                 series.iter_mut().zip(values).for_each(|(series, value)| series.push(time, value));
             }
             Kind::Gripper(robot) => {
@@ -380,24 +389,37 @@ impl Camera {
     }
 
     /// A frame is damaged from a loss to the next key frame; a loss is said by the timing, or by a gap in the frame numbers.
+    ///
+    /// Where more numbers are missing than frames by the time between, a key frame was among those that are lost. What follows up
+    /// to the next one refers to pictures of another group: it is no picture, and decoders leave some of it out (libav does).
     fn mark_damage(&mut self, timings: &Timings) {
-        let mut damaged = false;
-        let mut expected: Option<(u32, u32)> = None;
+        let captures: Vec<i64> = self.frames.iter().map(|frame| frame.capture).collect();
+        let rate = rate(&captures);
+        let (mut damaged, mut foreign) = (false, false);
+        // The number that is due, and when the frame before was captured.
+        let mut due: Option<(u32, i64)> = None;
         for frame in &mut self.frames {
             let timing = timings.get(&frame.capture);
             frame.clock_state = timing.map(|(state, _)| *state);
             let Some(picture) = frame.picture else { continue };
-            let max = self.sets.get(frame.sets).map_or(16, |sets| 1u32 << sets.parsed_sps.log2_max_frame_num());
-            let gap = expected.is_some_and(|(same, next)| picture.frame_num != same && picture.frame_num != next);
+            let max =
+                self.sets.get(frame.sets).map_or(16, |sets| 1u32 << sets.parsed_sps.log2_max_frame_num());
+            let missing = due.map_or(0, |(due, _)| picture.frame_num.wrapping_sub(due) & (max - 1));
+            let by_time = due.zip(rate).map_or(0.0, |((_, before), rate)| {
+                ((frame.capture - before) as f64 / 1e9 * rate).round() - 1.0
+            });
             if picture.key {
-                damaged = false;
-            } else if gap || timing.is_some_and(|(_, lost)| *lost) {
-                damaged = true;
+                (damaged, foreign) = (false, false);
+            } else {
+                damaged |= missing > 0 || timing.is_some_and(|(_, lost)| *lost);
+                foreign |= f64::from(missing) > by_time.max(0.0);
             }
             frame.damaged = damaged;
+            if foreign {
+                frame.picture = None;
+            }
             // The number of a picture that is no reference is the next reference's too.
-            let next = (picture.frame_num + 1) & (max - 1);
-            expected = Some(if picture.reference { (next, next) } else { (picture.frame_num, picture.frame_num) });
+            due = Some(((picture.frame_num + u32::from(picture.reference)) & (max - 1), frame.capture));
         }
     }
 }

@@ -59,7 +59,9 @@ impl Report {
     }
 
     fn make_json(&self, plan: &Plan) -> Value {
-        let bag = |episode: &Episode| plan.bags[episode.bag].path.file_name().map(|name| name.to_string_lossy().into_owned());
+        let bag = |episode: &Episode| {
+            plan.bags[episode.bag].path.file_name().map(|name| name.to_string_lossy().into_owned())
+        };
         let episodes: Vec<Value> = plan
             .episodes
             .iter()
@@ -143,10 +145,14 @@ fn alignment(plan: &Plan, at: usize) -> Alignment {
 
 /// One dimension of a feature over all episodes, with episode and slot.
 fn gather(plan: &Plan, feature: &str, width: usize, at: usize) -> Vec<((usize, usize), f64)> {
-    let Some(column) = plan.features.iter().position(|known| known.name == feature) else { return Vec::new() };
+    let Some(column) = plan.features.iter().position(|known| known.name == feature) else {
+        return Vec::new();
+    };
     let of_episode = |(number, episode): (usize, &Episode)| {
         let values = match &episode.columns[column] {
-            Values::Float(values) => values.iter().skip(at).step_by(width).map(|value| f64::from(*value)).collect(),
+            Values::Float(values) => {
+                values.iter().skip(at).step_by(width).map(|value| f64::from(*value)).collect()
+            }
             Values::Integer(values) => {
                 values.iter().skip(at).step_by(width).map(|value| *value as f64).collect::<Vec<_>>()
             }

@@ -60,7 +60,8 @@ fn decode_pictures(plan: &Plan, episode: &Episode, camera: usize, path: PathBuf)
 
 fn assemble(plan: &Plan, staging: &Staging) -> Result<(), ExportError> {
     let path = staging.dataset();
-    let failed = |error: hdf5_pure::Error| ExportError::Encode { path: path.clone(), problem: error.to_string() };
+    let failed =
+        |error: hdf5_pure::Error| ExportError::Encode { path: path.clone(), problem: error.to_string() };
     if path.exists() {
         fs::remove_file(&path).at("remove", &path)?; // a run that was killed here
     }
@@ -106,7 +107,12 @@ fn demo(at: usize) -> String {
 }
 
 /// Adds an episode to the file.
-fn add(plan: &Plan, at: usize, pictures: Vec<(String, Vec<u8>)>, path: &std::path::Path) -> Result<(), hdf5_pure::Error> {
+fn add(
+    plan: &Plan,
+    at: usize,
+    pictures: Vec<(String, Vec<u8>)>,
+    path: &std::path::Path,
+) -> Result<(), hdf5_pure::Error> {
     let episode = &plan.episodes[at];
     let slots = episode.grid.slots;
     let rows = |values: &[f32], width: usize| {

@@ -66,7 +66,10 @@ impl Series {
             return Ok(self.values[after]);
         }
         let Some(before) = after.checked_sub(1) else {
-            return Err(self.times.first().map_or(Silence::Empty, |first| Silence::NotYet { nanos: first - time }));
+            return Err(self
+                .times
+                .first()
+                .map_or(Silence::Empty, |first| Silence::NotYet { nanos: first - time }));
         };
         let age = time - self.times[before];
         if age <= gap {
@@ -82,9 +85,10 @@ impl Series {
     pub fn latest(&self, time: i64) -> Result<f64, Silence> {
         match self.times.partition_point(|at| *at <= time).checked_sub(1) {
             Some(before) => Ok(self.values[before]),
-            None => {
-                Err(self.times.first().map_or(Silence::Empty, |first| Silence::NotYet { nanos: first - time }))
-            }
+            None => Err(self
+                .times
+                .first()
+                .map_or(Silence::Empty, |first| Silence::NotYet { nanos: first - time })),
         }
     }
 }

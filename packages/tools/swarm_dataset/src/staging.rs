@@ -27,9 +27,9 @@ pub(crate) struct Staging {
 impl Staging {
     /// Begins, or goes on with what the plan of this digest has left.
     pub(crate) fn open(target: &Path, digest: &str, needed: u64) -> Result<Self, ExportError> {
-        let name = target.file_name().ok_or_else(|| {
-            ExportError::Options(format!("{} is no name for a dataset", target.display()))
-        })?;
+        let name = target
+            .file_name()
+            .ok_or_else(|| ExportError::Options(format!("{} is no name for a dataset", target.display())))?;
         let folder = target.with_file_name(format!(".{}.partial", name.to_string_lossy()));
         let parent = parent(target);
         if target.symlink_metadata().is_ok() {
@@ -53,7 +53,9 @@ impl Staging {
         match fs::read_to_string(&plan) {
             Ok(text) if text == digest => {}
             Ok(_) => return Err(ExportError::OtherExport { path: staging.folder.clone() }),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => write_whole(&plan, digest.as_bytes())?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                write_whole(&plan, digest.as_bytes())?
+            }
             Err(error) => return Err(error).at("read", &plan),
         }
         Ok(staging)
@@ -144,4 +146,35 @@ fn sync_folders(folder: &Path) -> Result<(), ExportError> {
         sync_folders(&entry.at("list", folder)?.path())?;
     }
     File::open(folder).and_then(|folder| folder.sync_all()).at("sync", folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dataset_that_has_no_room_is_refused_before_anything_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let error =
+            Staging::open(&folder.path().join("dataset"), "digest", u64::MAX).unwrap_err().to_string();
+        let start = format!(
+            "the dataset needs {} bytes, and where {} is to be there are ",
+            u64::MAX,
+            folder.path().display()
+        );
+        assert!(error.starts_with(&start) && error.ends_with(" free"), "{error}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn two_exports_of_one_dataset_do_not_meet() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("dataset");
+        let first = Staging::open(&target, "digest", 0).unwrap();
+        let error = Staging::open(&target, "digest", 0).unwrap_err().to_string();
+        assert_eq!(error, format!("{} is being written by another process", target.display()));
+        fs::create_dir(first.dataset()).unwrap();
+        first.publish().unwrap();
+        assert!(target.is_dir());
+    }
 }

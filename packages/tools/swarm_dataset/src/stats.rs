@@ -36,7 +36,9 @@ impl Stats {
             mean: each(|column| column.mean),
             std: each(|column| column.std),
             count,
-            quantiles: Some(std::array::from_fn(|at| columns.iter().map(|column| column.quantiles[at]).collect())),
+            quantiles: Some(std::array::from_fn(|at| {
+                columns.iter().map(|column| column.quantiles[at]).collect()
+            })),
         }
     }
 
@@ -45,7 +47,8 @@ impl Stats {
         let width = episodes.first()?.mean.len();
         let total: u64 = episodes.iter().map(|stats| stats.count).sum();
         let weighted = |of: &dyn Fn(&Self) -> &[f64]| -> Vec<f64> {
-            let sum = |at: usize| episodes.iter().map(|stats| of(stats)[at] * stats.count as f64).sum::<f64>();
+            let sum =
+                |at: usize| episodes.iter().map(|stats| of(stats)[at] * stats.count as f64).sum::<f64>();
             (0..width).map(|at| sum(at) / total as f64).collect()
         };
         let quantile = |at: usize| {
@@ -54,9 +57,7 @@ impl Stats {
         let quantiles =
             episodes.iter().all(|stats| stats.quantiles.is_some()).then(|| std::array::from_fn(quantile));
         let outermost = |of: fn(&Self) -> &Vec<f64>, pick: fn(f64, f64) -> f64| -> Vec<f64> {
-            (0..width)
-                .filter_map(|at| episodes.iter().map(|stats| of(stats)[at]).reduce(pick))
-                .collect()
+            (0..width).filter_map(|at| episodes.iter().map(|stats| of(stats)[at]).reduce(pick)).collect()
         };
         let mean = weighted(&|stats| stats.mean.as_slice());
         let std = (0..width)
@@ -142,7 +143,10 @@ mod tests {
         assert_eq!((stats.min, stats.max, stats.mean), (vec![0.0, 7.0], vec![100.0, 7.0], vec![50.0, 7.0]));
         assert!((stats.std[0] - 850f64.sqrt()).abs() < 1e-9 && stats.std[1] == 0.0);
         for (quantile, expected) in stats.quantiles.unwrap().iter().zip([1.0, 10.0, 50.0, 90.0, 99.0]) {
-            assert!((quantile[0] - expected).abs() <= 1.0 && (quantile[1] - 7.0).abs() < 1e-9, "{quantile:?}");
+            assert!(
+                (quantile[0] - expected).abs() <= 1.0 && (quantile[1] - 7.0).abs() < 1e-9,
+                "{quantile:?}"
+            );
         }
     }
 

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use swarm_bag::msg::{
-    Float64MultiArray, FrameTiming, GripperCommand, Header, JointState, Message, Time, Vector3, Wrench, WrenchStamped,
+    Float64MultiArray, FrameTiming, GripperCommand, Header, JointState, Message, Time, Vector3, Wrench,
+    WrenchStamped,
 };
 use swarm_bag::video::{Picture, VideoMessage};
 use swarm_bag::{BagError, BagWriter, Definitions, Qos, Topic, TopicId, WriteOptions};
@@ -188,9 +189,12 @@ impl Recording {
         let ticks = |rate: f64| (0..(self.seconds * rate) as usize).map(move |tick| tick as f64 / rate);
         let moment = |seconds: f64| START + (seconds * 1e9).round() as i64;
         for (robot, name) in self.robots.iter().enumerate() {
-            let command = bag.add_topic(Topic::of::<Float64MultiArray>(&format!("/{name}/joint_command"), qos())?)?;
-            let state = bag.add_topic(Topic::of::<GripperState>(&format!("/{name}/gripper_state"), qos())?)?;
-            let grip = bag.add_topic(Topic::of::<GripperCommand>(&format!("/{name}/gripper_command"), qos())?)?;
+            let command =
+                bag.add_topic(Topic::of::<Float64MultiArray>(&format!("/{name}/joint_command"), qos())?)?;
+            let state =
+                bag.add_topic(Topic::of::<GripperState>(&format!("/{name}/gripper_state"), qos())?)?;
+            let grip =
+                bag.add_topic(Topic::of::<GripperCommand>(&format!("/{name}/gripper_command"), qos())?)?;
             let wrench = bag.add_topic(Topic::of::<WrenchStamped>(&format!("/{name}/wrench"), qos())?)?;
             for seconds in ticks(100.0) {
                 if !silent(seconds) {
@@ -225,7 +229,14 @@ impl Recording {
                 let (data, format) = self.cameras[camera].coded(number);
                 let (frame_id, key_frame) = ("optical", false);
                 let picture = Picture {
-                    captured: capture, frame_id, format, width: 0, height: 0, pts: 0, key_frame, data,
+                    captured: capture,
+                    frame_id,
+                    format,
+                    width: 0,
+                    height: 0,
+                    pts: 0,
+                    key_frame,
+                    data,
                 };
                 self.cameras[camera].message.encode(&picture).unwrap_or_default()
             }
@@ -262,7 +273,10 @@ impl Recording {
                     y: Self::position(part + robot + 1, seconds),
                     z: Self::position(part + robot + 2, seconds),
                 };
-                encode(&WrenchStamped { header: header(), wrench: Wrench { force: vector(0), torque: vector(3) } })
+                encode(&WrenchStamped {
+                    header: header(),
+                    wrench: Wrench { force: vector(0), torque: vector(3) },
+                })
             }
             Event::Status { run, running } => encode(&RuntimeStatus {
                 header: header(),

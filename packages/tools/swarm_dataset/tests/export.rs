@@ -16,7 +16,8 @@ use swarm_dataset::{Episodes, Options, Plan, Report};
 use common::{export, four_cameras, make, one_camera, options, plan};
 
 fn column<'a>(plan: &'a Plan, name: &str) -> (&'a Values, usize) {
-    let at = plan.features.iter().position(|feature| feature.name == name).unwrap_or_else(|| panic!("no {name}"));
+    let at =
+        plan.features.iter().position(|feature| feature.name == name).unwrap_or_else(|| panic!("no {name}"));
     (&plan.episodes[0].columns[at], plan.features[at].names.len())
 }
 
@@ -105,6 +106,22 @@ fn damage_is_seen_without_timing_by_the_gap_in_the_frame_numbers() {
 }
 
 #[test]
+fn what_builds_upon_a_lost_key_frame_is_not_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut recording = one_camera("high");
+    recording.cameras[0].lost = vec![60];
+    let error = plan(folder.path(), &recording, &options()).unwrap_err().to_string();
+    let expected =
+        "camera front: it has no frame for more than 200 ms, 2.00 s into the episode (--max-repeat)";
+    assert!(error.contains(expected), "{error}");
+    let options = Options { max_repeat: std::time::Duration::from_secs(1), ..options() };
+    let plan = make(&[folder.path().join("demo_001.mcap")], &options).unwrap();
+    let status = integers(&plan, "capture.frame_status");
+    let expected: Vec<i64> = (0..status.len()).map(|slot| i64::from((60..90).contains(&slot))).collect();
+    assert_eq!(status, expected);
+}
+
+#[test]
 fn a_stream_that_is_joined_between_key_frames_begins_with_the_next_one() {
     let folder = tempfile::tempdir().unwrap();
     let mut recording = one_camera("high");
@@ -132,8 +149,11 @@ fn runs_of_a_skill_are_episodes() {
     recording.runs = vec![("first".into(), 1.0, 4.0), ("second".into(), 5.0, 9.0)];
     let options = Options { episodes: Episodes::Runs, validation: 0.0, ..options() };
     let plan = plan(folder.path(), &recording, &options).unwrap();
-    let runs: Vec<_> =
-        plan.episodes.iter().map(|episode| (episode.name.as_str(), episode.grid.slots.div_ceil(10))).collect();
+    let runs: Vec<_> = plan
+        .episodes
+        .iter()
+        .map(|episode| (episode.name.as_str(), episode.grid.slots.div_ceil(10)))
+        .collect();
     assert_eq!(runs, [("first", 10), ("second", 13)]);
 }
 
@@ -146,7 +166,8 @@ fn seed_and_fraction_say_which_episodes_are_for_validation() {
     let of = |seed: u64, validation: f64| {
         let options = Options { episodes: Episodes::Ranges(ranges.clone()), seed, validation, ..options() };
         let plan = make(std::slice::from_ref(&bag), &options).unwrap();
-        let order = plan.episodes.iter().map(|episode| (episode.name.clone(), episode.split)).collect::<Vec<_>>();
+        let order =
+            plan.episodes.iter().map(|episode| (episode.name.clone(), episode.split)).collect::<Vec<_>>();
         assert!(plan.episodes.is_sorted_by_key(|episode| episode.split));
         order
     };
@@ -176,14 +197,20 @@ fn the_three_messages_of_video_and_both_storages_give_the_same_dataset() {
         files.remove(Path::new("meta/export.json")); // it names the bag
         datasets.push(files);
     }
-    assert_eq!(datasets[0].keys().collect::<Vec<_>>(), [
-        "data/chunk-000/file-000.parquet",
-        "meta/episodes/chunk-000/file-000.parquet",
-        "meta/info.json",
-        "meta/stats.json",
-        "meta/tasks.parquet",
-        "videos/observation.images.front/chunk-000/file-000.mp4",
-    ].map(Path::new).iter().collect::<Vec<_>>());
+    assert_eq!(
+        datasets[0].keys().collect::<Vec<_>>(),
+        [
+            "data/chunk-000/file-000.parquet",
+            "meta/episodes/chunk-000/file-000.parquet",
+            "meta/info.json",
+            "meta/stats.json",
+            "meta/tasks.parquet",
+            "videos/observation.images.front/chunk-000/file-000.mp4",
+        ]
+        .map(Path::new)
+        .iter()
+        .collect::<Vec<_>>()
+    );
     assert!(datasets[1] == datasets[0] && datasets[2] == datasets[0]);
 }
 

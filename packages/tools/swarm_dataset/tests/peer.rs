@@ -35,7 +35,8 @@ fn video(dataset: &Path, camera: &str, file: usize) -> PathBuf {
 
 /// Numbers of the frames that an episode's slots should show, by the capture times in its columns.
 fn expected(plan: &Plan, episode: usize, cameras: &[Camera], camera: usize) -> Vec<u64> {
-    let at = plan.features.iter().position(|feature| feature.name == "observation.alignment_error_s").unwrap();
+    let at =
+        plan.features.iter().position(|feature| feature.name == "observation.alignment_error_s").unwrap();
     let Values::Float(errors) = &plan.episodes[episode].columns[at] else { panic!("errors are floats") };
     let grid = plan.episodes[episode].grid;
     let about = &cameras[camera];
@@ -60,7 +61,12 @@ fn complaints(dataset: &Path) -> Vec<String> {
     let messages = checks.into_iter().flat_map(|(check, _, messages)| {
         messages.into_iter().map(move |message| format!("{check}: {message}"))
     });
-    let of_contents = ["Action Quality: WARN", "Data Distribution: WARN", "Episode Health: WARN", "Anomaly Detection: WARN"];
+    let of_contents = [
+        "Action Quality: WARN",
+        "Data Distribution: WARN",
+        "Episode Health: WARN",
+        "Anomaly Detection: WARN",
+    ];
     messages
         .filter(|message| !message.contains(": PASS "))
         .filter(|message| !of_contents.iter().any(|start| message.starts_with(start)))
@@ -83,7 +89,12 @@ fn every_slot_shows_its_frame_at_its_time_bit_for_bit_and_a_doctor_finds_nothing
     for (at, camera) in recording.cameras.iter().enumerate() {
         let numbers = expected(&plan, 0, &recording.cameras, at);
         let frames = shown(&video(&dataset, &camera.name, 0));
-        assert_eq!(frames.iter().map(|(_, number, _)| *number).collect::<Vec<_>>(), numbers, "{}", camera.name);
+        assert_eq!(
+            frames.iter().map(|(_, number, _)| *number).collect::<Vec<_>>(),
+            numbers,
+            "{}",
+            camera.name
+        );
         for (slot, (time, ..)) in frames.iter().enumerate() {
             assert!((time - slot as f64 / 30.0).abs() < 1e-6, "{}, slot {slot}: {time}", camera.name);
         }
@@ -101,15 +112,16 @@ fn a_slot_without_a_frame_shows_the_one_before_exactly() {
     for file in ["high", "baseline", "order0"] {
         let folder = tempfile::tempdir().unwrap();
         let mut recording = one_camera(file);
-        // One, several, before a key frame, and a key frame.
+        // One, several, before a key frame, and a key frame, upon which a whole group builds.
         recording.cameras[0].lost = vec![10, 40, 41, 42, 88, 89, 150];
-        let (plan, dataset) = dataset(folder.path(), &recording, &options());
+        let options = Options { max_repeat: std::time::Duration::from_secs(1), ..options() };
+        let (plan, dataset) = dataset(folder.path(), &recording, &options);
         let frames = shown(&video(&dataset, "front", 0));
         let at = plan.features.iter().position(|feature| feature.name == "capture.frame_status").unwrap();
         let Values::Integer(status) = &plan.episodes[0].columns[at] else { panic!("states are integers") };
         let expected = expected(&plan, 0, &recording.cameras, 0);
         assert_eq!(frames.len(), expected.len(), "{file}");
-        assert_eq!(status.iter().filter(|status| **status == 1).count(), 7);
+        assert_eq!(status.iter().filter(|status| **status == 1).count(), 6 + 30);
         for (slot, (time, number, picture)) in frames.iter().enumerate() {
             assert!((time - slot as f64 / 30.0).abs() < 1e-6, "{file}, slot {slot}");
             match status[slot] {
@@ -123,7 +135,14 @@ fn a_slot_without_a_frame_shows_the_one_before_exactly() {
 
 #[test]
 fn a_slow_camera_repeats_and_a_fast_one_leaves_out_and_the_times_stay_exact() {
-    for (file, rate) in [("high", 29.6), ("high", 30.4), ("baseline", 29.6), ("baseline", 30.4), ("order0", 29.6), ("order0", 30.4)] {
+    for (file, rate) in [
+        ("high", 29.6),
+        ("high", 30.4),
+        ("baseline", 29.6),
+        ("baseline", 30.4),
+        ("order0", 29.6),
+        ("order0", 30.4),
+    ] {
         let folder = tempfile::tempdir().unwrap();
         let mut recording = one_camera(file);
         recording.cameras[0].rate = rate;
@@ -131,7 +150,10 @@ fn a_slow_camera_repeats_and_a_fast_one_leaves_out_and_the_times_stay_exact() {
         let frames = shown(&video(&dataset, "front", 0));
         let numbers: Vec<u64> = frames.iter().map(|(_, number, _)| *number).collect();
         assert_eq!(numbers, expected(&plan, 0, &recording.cameras, 0), "{file} at {rate}");
-        assert!(frames.iter().enumerate().all(|(slot, (time, ..))| (time - slot as f64 / 30.0).abs() < 1e-6), "{file} at {rate}");
+        assert!(
+            frames.iter().enumerate().all(|(slot, (time, ..))| (time - slot as f64 / 30.0).abs() < 1e-6),
+            "{file} at {rate}"
+        );
         let queries: Vec<(f64, u64)> =
             serde_json::from_value(peer(["query", dataset.to_str().unwrap(), "front"])).unwrap();
         let asked: Vec<u64> = numbers.iter().step_by(7).copied().collect();
@@ -195,7 +217,8 @@ fn an_episode_from_the_middle_of_a_bag_begins_where_it_should() {
     let folder = tempfile::tempdir().unwrap();
     let mut recording = four_cameras();
     recording.cameras.truncate(2);
-    let options = Options { episodes: Episodes::Ranges(vec![(1.5, 4.0), (5.2, 7.0)]), validation: 0.0, ..options() };
+    let options =
+        Options { episodes: Episodes::Ranges(vec![(1.5, 4.0), (5.2, 7.0)]), validation: 0.0, ..options() };
     let (plan, dataset) = dataset(folder.path(), &recording, &options);
     for (at, camera) in recording.cameras.iter().enumerate() {
         let queries: Vec<(f64, u64)> =
@@ -227,7 +250,10 @@ fn statistics_are_those_that_lerobot_computes() {
     let pictures: BTreeMap<String, BTreeMap<String, Value>> =
         serde_json::from_value(found["pictures"].clone()).unwrap();
     assert_eq!(pictures.keys().collect::<Vec<_>>(), ["observation.images.front", "observation.images.left"]);
-    for (camera, shapes) in serde_json::from_value::<BTreeMap<String, BTreeMap<String, Vec<usize>>>>(found["shapes"].clone()).unwrap() {
+    for (camera, shapes) in
+        serde_json::from_value::<BTreeMap<String, BTreeMap<String, Vec<usize>>>>(found["shapes"].clone())
+            .unwrap()
+    {
         for (stat, shape) in shapes {
             assert_eq!(shape, if stat == "count" { vec![1] } else { vec![3, 1, 1] }, "{camera} {stat}");
         }
@@ -245,7 +271,8 @@ fn a_stream_of_another_recording_would_not_pass() {
     let (plan, dataset) = dataset(folder.path(), &recording, &options());
     let mut shifted = recording.cameras.clone();
     shifted[0].joined_at = 1;
-    let numbers: Vec<u64> = shown(&video(&dataset, "front", 0)).iter().map(|(_, number, _)| *number).collect();
+    let numbers: Vec<u64> =
+        shown(&video(&dataset, "front", 0)).iter().map(|(_, number, _)| *number).collect();
     assert_ne!(numbers, expected(&plan, 0, &shifted, 0));
     assert_eq!(stream("high").len(), 90);
 }
@@ -292,7 +319,10 @@ fn robomimic_has_its_layout_and_every_picture_its_row() {
     let about: Value =
         serde_json::from_str(found["data"]["attributes"]["env_args"].as_str().unwrap()).unwrap();
     assert!(about["env_name"].is_string() && about["type"].is_u64() && about["env_kwargs"].is_object());
-    assert_eq!((&found["mask/train"]["values"], &found["mask/valid"]["values"]), (&json!(["demo_0"]), &json!(["demo_1"])));
+    assert_eq!(
+        (&found["mask/train"]["values"], &found["mask/valid"]["values"]),
+        (&json!(["demo_0"]), &json!(["demo_1"]))
+    );
     for (at, slots) in slots.into_iter().enumerate() {
         let demo = |name: &str| &found[format!("data/demo_{at}{name}")];
         assert_eq!(demo("")["attributes"]["num_samples"], json!(slots));
@@ -333,7 +363,9 @@ fn robomimic_without_pictures_needs_no_other_program() {
     };
     let (_, file) = dataset(folder.path(), &one_camera("high"), &options);
     let found = peer(["hdf5", file.to_str().unwrap()]);
-    assert!(found.get("data/demo_0/obs/state").is_some() && found.get("data/demo_0/obs/front_image").is_none());
+    assert!(
+        found.get("data/demo_0/obs/state").is_some() && found.get("data/demo_0/obs/front_image").is_none()
+    );
 }
 
 #[test]

@@ -38,7 +38,8 @@ fn what_is_no_bag() {
     let path = folder.path().join("notes.txt");
     fs::write(&path, "no bag").unwrap();
     let error = make(std::slice::from_ref(&path), &options()).unwrap_err().to_string();
-    let expected = "is no bag: expected an SQLite database or an MCAP file, found a file that begins with no bag";
+    let expected =
+        "is no bag: expected an SQLite database or an MCAP file, found a file that begins with no bag";
     assert_eq!(error, format!("{} {expected}", path.display()));
 }
 
@@ -89,7 +90,10 @@ fn b_frames() {
 #[test]
 fn another_codec() {
     let recording = with_camera(|camera| "h265".clone_into(&mut camera.format));
-    assert_eq!(refusal(&recording, &options()), "camera front: its frames are h265, and only h264 is exported");
+    assert_eq!(
+        refusal(&recording, &options()),
+        "camera front: its frames are h265, and only h264 is exported"
+    );
     let recording = with_camera(|camera| camera.then = Some((150, stream("high"), "jpeg".to_owned())));
     assert_eq!(
         refusal(&recording, &options()),
@@ -183,7 +187,10 @@ fn ranges_that_are_none() {
     let outside = Options { episodes: Episodes::Ranges(vec![(2.0, 5.0), (20.0, 30.0)]), ..options() };
     let folder = tempfile::tempdir().unwrap();
     let error = plan(folder.path(), &one_camera("high"), &outside).unwrap_err().to_string();
-    assert!(error.contains("demo_001.mcap 20..30: the range is not in the bag, which is 10.0 s long"), "{error}");
+    assert!(
+        error.contains("demo_001.mcap 20..30: the range is not in the bag, which is 10.0 s long"),
+        "{error}"
+    );
     let backwards = Options { episodes: Episodes::Ranges(vec![(5.0, 2.0)]), ..options() };
     let error = make(&[folder.path().join("demo_001.mcap")], &backwards).unwrap_err().to_string();
     assert_eq!(error, "the range 5..2: expected seconds from the bag's start, rising");
@@ -207,7 +214,8 @@ fn what_is_refused_can_be_left_out_and_is_named_then() {
 fn a_bag_that_was_cut_is_exported_up_to_the_cut_and_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let (whole, cut) = (folder.path().join("whole.mcap"), folder.path().join("cut.mcap"));
-    let options = swarm_bag::WriteOptions { sync_every: std::time::Duration::from_millis(20), ..Default::default() };
+    let options =
+        swarm_bag::WriteOptions { sync_every: std::time::Duration::from_millis(20), ..Default::default() };
     four_cameras().write_with(&whole, options).unwrap();
     let bytes = fs::read(&whole).unwrap();
     fs::write(&cut, &bytes[..bytes.len() * 6 / 10]).unwrap();
@@ -230,7 +238,10 @@ fn an_output_that_exists_or_cannot_be_made() {
     let refused = |path: &Path| export(&plan, path).unwrap_err().to_string();
     assert_eq!(
         refused(&there),
-        format!("{} exists; a dataset is never written over another: name a new one, or remove it", there.display())
+        format!(
+            "{} exists; a dataset is never written over another: name a new one, or remove it",
+            there.display()
+        )
     );
     let file = folder.path().join("file");
     fs::write(&file, "").unwrap();
@@ -246,6 +257,7 @@ fn an_export_that_was_begun_otherwise_is_not_gone_on_with() {
     fs::create_dir(&left).unwrap();
     fs::write(left.join("plan"), "another").unwrap();
     let error = export(&plan, &folder.path().join("dataset")).unwrap_err().to_string();
-    let expected = "holds an export that was begun with other bags or options; finish that one, or remove the folder";
+    let expected =
+        "holds an export that was begun with other bags or options; finish that one, or remove the folder";
     assert_eq!(error, format!("{} {expected}", left.display()));
 }

@@ -147,7 +147,9 @@ fn options(args: &Args) -> anyhow::Result<Options> {
         (FormatName::Robomimic, None, false) => (Format::Robomimic, Pictures::Decoded { width, height }),
         (FormatName::Robomimic, None, true) => (Format::Robomimic, Pictures::LeftOut),
         (FormatName::Lerobot, _, true) => bail!("--no-images is for robomimic"),
-        (FormatName::Robomimic, Some(_), _) => bail!("--reencode is for lerobot; robomimic's pictures are decoded"),
+        (FormatName::Robomimic, Some(_), _) => {
+            bail!("--reencode is for lerobot; robomimic's pictures are decoded")
+        }
     };
     if !(args.min_length >= 0.0 && args.min_length.is_finite()) {
         bail!("--min-length is {}: expected seconds, 0 or more", args.min_length);
@@ -198,7 +200,9 @@ fn show(plan: &Plan, report: &Report) {
         println!("  {} [{}]", feature.name, feature.names.len());
     }
     for camera in &report.cameras {
-        let locked = camera.locked.map_or("clock not known".to_owned(), |part| format!("clock locked {:.1} %", part * 100.0));
+        let locked = camera
+            .locked
+            .map_or("clock not known".to_owned(), |part| format!("clock locked {:.1} %", part * 100.0));
         println!(
             "  {}: capture off its slot by {:.2} ms (99 %: {:.2}, most: {:.2}), {} repeats, {} damaged, {locked}",
             camera.camera,
@@ -224,7 +228,8 @@ fn short_name(path: &Path) -> String {
 
 fn range(text: &str) -> anyhow::Result<(f64, f64)> {
     let (from, to) = text.split_once("..").context("expected FROM..TO, as 12.5..30")?;
-    let seconds = |part: &str| part.trim().parse::<f64>().with_context(|| format!("'{part}' is no number of seconds"));
+    let seconds =
+        |part: &str| part.trim().parse::<f64>().with_context(|| format!("'{part}' is no number of seconds"));
     Ok((seconds(from)?, seconds(to)?))
 }
 

@@ -103,7 +103,9 @@ impl Stream {
                         SliceHeader::from_bits(&self.context, &mut nal.rbsp_bits(), header, None).map_err(
                             |error| match error {
                                 SliceHeaderError::UndefinedPicParamSetId(_)
-                                | SliceHeaderError::UndefinedSeqParamSetId(_) => PictureError::NoParameterSets,
+                                | SliceHeaderError::UndefinedSeqParamSetId(_) => {
+                                    PictureError::NoParameterSets
+                                }
                                 error => malformed("slice header", &error),
                             },
                         )?;

@@ -26,11 +26,15 @@ pub(super) const DEFAULTS: [(&str, Kind); 5] = [
 pub(super) fn write(plan: &Plan, part: &Part, staging: &Staging) -> Result<(), ExportError> {
     let path = staging.place(&part.file("data", "parquet"))?;
     let file = File::create(&path).at("create", &path)?;
-    let failed =
-        |problem: &dyn std::fmt::Display| ExportError::Encode { path: path.clone(), problem: problem.to_string() };
+    let failed = |problem: &dyn std::fmt::Display| ExportError::Encode {
+        path: path.clone(),
+        problem: problem.to_string(),
+    };
     let schema = schema(&plan.features);
-    let mut writer = ArrowWriter::try_new(file, schema.clone(), Some(properties())).map_err(|error| failed(&error))?;
-    let mut first: usize = plan.episodes[..part.episodes.start].iter().map(|episode| episode.grid.slots).sum();
+    let mut writer =
+        ArrowWriter::try_new(file, schema.clone(), Some(properties())).map_err(|error| failed(&error))?;
+    let mut first: usize =
+        plan.episodes[..part.episodes.start].iter().map(|episode| episode.grid.slots).sum();
     for at in part.episodes.clone() {
         let episode = &plan.episodes[at];
         let mut arrays: Vec<ArrayRef> = Vec::new();
@@ -52,7 +56,8 @@ pub(super) fn write(plan: &Plan, part: &Part, staging: &Staging) -> Result<(), E
 pub(super) fn defaults(episode: &Episode, at: usize, first: usize) -> [Values; 5] {
     let slots = episode.grid.slots;
     let fps = f64::from(episode.grid.fps);
-    let integers = |of: &dyn Fn(usize) -> usize| Values::Integer((0..slots).map(|slot| of(slot) as i64).collect());
+    let integers =
+        |of: &dyn Fn(usize) -> usize| Values::Integer((0..slots).map(|slot| of(slot) as i64).collect());
     [
         Values::Float((0..slots).map(|slot| (slot as f64 / fps) as f32).collect()),
         integers(&|slot| slot),

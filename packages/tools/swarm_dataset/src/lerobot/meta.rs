@@ -108,10 +108,9 @@ fn statistics(plan: &Plan, written: &[Written]) -> Vec<EpisodeStats> {
                 (feature.name.clone(), Stats::of(&values.to_f64(), feature.names.len(), slots as u64))
             });
             let defaults = data::defaults(episode, at, first);
-            let defaults = data::DEFAULTS
-                .iter()
-                .zip(&defaults)
-                .map(|((name, _), values)| ((*name).to_owned(), Stats::of(&values.to_f64(), 1, slots as u64)));
+            let defaults = data::DEFAULTS.iter().zip(&defaults).map(|((name, _), values)| {
+                ((*name).to_owned(), Stats::of(&values.to_f64(), 1, slots as u64))
+            });
             first += slots;
             let cameras = episode.cameras.iter().map(|camera| key(&camera.name));
             let cameras = cameras.zip(pictures.next().into_iter().flatten().cloned());
@@ -122,7 +121,8 @@ fn statistics(plan: &Plan, written: &[Written]) -> Vec<EpisodeStats> {
 
 /// Names and values of a feature's statistics, as lerobot has them. Of pictures each channel is a plane of one pixel.
 fn named(stats: &Stats) -> Vec<(&'static str, &Vec<f64>)> {
-    let mut named = vec![("min", &stats.min), ("max", &stats.max), ("mean", &stats.mean), ("std", &stats.std)];
+    let mut named =
+        vec![("min", &stats.min), ("max", &stats.max), ("mean", &stats.mean), ("std", &stats.std)];
     named.extend(QUANTILE_NAMES.into_iter().zip(stats.quantiles.iter().flatten()));
     named
 }
@@ -150,9 +150,7 @@ fn all_together(episodes: &[EpisodeStats]) -> Value {
 /// The index of this table are the tasks' texts, which pandas finds by the note in the schema.
 fn tasks(plan: &Plan, staging: &Staging) -> Result<(), ExportError> {
     const INDEX: &str = "__index_level_0__";
-    let column = |name: Value, field: &str, pandas: &str, numpy: &str| {
-        json!({"name": name, "field_name": field, "pandas_type": pandas, "numpy_type": numpy, "metadata": null})
-    };
+    let column = |name: Value, field: &str, pandas: &str, numpy: &str| json!({"name": name, "field_name": field, "pandas_type": pandas, "numpy_type": numpy, "metadata": null});
     let pandas = json!({
         "index_columns": [INDEX],
         "column_indexes": [{
@@ -214,7 +212,10 @@ fn episodes(
     add("length", integers(lengths.clone()));
     add("data/chunk_index", integers(per_part(|(chunk, _)| chunk)));
     add("data/file_index", integers(per_part(|(_, file)| file)));
-    add("dataset_from_index", integers(ends.iter().zip(&lengths).map(|(end, length)| end - length).collect()));
+    add(
+        "dataset_from_index",
+        integers(ends.iter().zip(&lengths).map(|(end, length)| end - length).collect()),
+    );
     add("dataset_to_index", integers(ends));
     for (at, camera) in plan.episodes[0].cameras.iter().enumerate() {
         let key = key(&camera.name);
@@ -268,11 +269,14 @@ fn planes<'a>(rows: impl Iterator<Item = &'a [f64]>) -> ArrayRef {
 
 fn table(name: &str, schema: Schema, arrays: Vec<ArrayRef>, staging: &Staging) -> Result<(), ExportError> {
     let path = staging.place(name)?;
-    let failed =
-        |problem: &dyn std::fmt::Display| ExportError::Encode { path: path.clone(), problem: problem.to_string() };
+    let failed = |problem: &dyn std::fmt::Display| ExportError::Encode {
+        path: path.clone(),
+        problem: problem.to_string(),
+    };
     let schema = Arc::new(schema);
     let metadata = schema.metadata.iter();
-    let notes = metadata.map(|(key, value)| parquet::file::metadata::KeyValue::new(key.clone(), value.clone()));
+    let notes =
+        metadata.map(|(key, value)| parquet::file::metadata::KeyValue::new(key.clone(), value.clone()));
     let notes: Vec<_> = notes.collect();
     let batch = RecordBatch::try_new(schema.clone(), arrays).map_err(|error| failed(&error))?;
     let file = File::create(&path).at("create", &path)?;

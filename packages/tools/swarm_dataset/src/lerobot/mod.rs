@@ -111,7 +111,8 @@ fn parts(plan: &Plan) -> Vec<Part> {
     for (at, episode) in plan.episodes.iter().enumerate() {
         let rows = (episode.grid.slots * (width + 5) * 8) as u64;
         let sizes: Vec<u64> = episode.cameras.iter().map(crate::plan::CameraPlan::bytes).collect();
-        let full = data + rows > DATA_FILE || video.iter().zip(&sizes).any(|(sum, size)| sum + size > VIDEO_FILE);
+        let full =
+            data + rows > DATA_FILE || video.iter().zip(&sizes).any(|(sum, size)| sum + size > VIDEO_FILE);
         let same = at == 0 || {
             let before = plan.episodes[at - 1].cameras.iter();
             before.zip(&episode.cameras).all(|(before, now)| before.sets == now.sets)

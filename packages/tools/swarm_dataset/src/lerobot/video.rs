@@ -46,7 +46,9 @@ pub(super) fn write(
         };
         statistics.push(match plan.options.picture_statistics {
             PictureStatistics::ImageNet => vec![imagenet(); cameras.len()],
-            PictureStatistics::KeyFrames => ffmpeg::statistics(&plan.options.ffmpeg, &episode.cameras, &pictures)?,
+            PictureStatistics::KeyFrames => {
+                ffmpeg::statistics(&plan.options.ffmpeg, &episode.cameras, &pictures)?
+            }
         });
     }
     for (file, sets) in files.into_iter().zip(&sets) {
@@ -80,10 +82,11 @@ fn code_anew(
                 progress.add(1);
             }
         }
-        let sets = parser.parameter_sets().filter(|_| count == episode.grid.slots).cloned().ok_or_else(|| {
-            let (name, slots) = (&camera.name, episode.grid.slots);
-            ExportError::Ffmpeg(format!("camera {name}: it coded {count} of {slots} pictures"))
-        })?;
+        let sets =
+            parser.parameter_sets().filter(|_| count == episode.grid.slots).cloned().ok_or_else(|| {
+                let (name, slots) = (&camera.name, episode.grid.slots);
+                ExportError::Ffmpeg(format!("camera {name}: it coded {count} of {slots} pictures"))
+            })?;
         let step = keys.len().div_ceil(PICTURES).max(1);
         done.push((sets, keys.into_iter().step_by(step).flatten().collect()));
     }

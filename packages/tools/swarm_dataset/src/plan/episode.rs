@@ -36,23 +36,16 @@ pub(super) fn make(
     let (columns, features) = columns(&cameras, &plans, &sources, &grid, options)?;
     let end = grid.time(grid.slots - 1);
     let trimmed = ((grid.start - run.start) as f64 / 1e9, (run.end - end).max(0) as f64 / 1e9);
-    let episode = Episode {
-        bag,
-        name: run.name.clone(),
-        split: Split::Train,
-        grid,
-        columns,
-        cameras: plans,
-        trimmed,
-    };
+    let episode =
+        Episode { bag, name: run.name.clone(), split: Split::Train, grid, columns, cameras: plans, trimmed };
     Ok((episode, features))
 }
 
-/// A camera's frames in a stretch, from a key frame on.
+/// A camera's frames in a stretch, from a key frame on; only those that can be decoded.
 struct Track<'a> {
     name: &'a str,
     camera: &'a Camera,
-    frames: &'a [Frame],
+    frames: Vec<Frame>,
 }
 
 fn cameras<'a>(recording: &'a Recording, run: &Run, options: &Options) -> Result<Vec<Track<'a>>, String> {
@@ -62,7 +55,9 @@ fn cameras<'a>(recording: &'a Recording, run: &Run, options: &Options) -> Result
     if recording.cameras.is_empty() {
         let topics =
             if recording.topics.is_empty() { "none".to_owned() } else { recording.topics.join(", ") };
-        return Err(format!("it has no camera's topic (CompressedVideo, CompressedImage, FFMPEGPacket): {topics}"));
+        return Err(format!(
+            "it has no camera's topic (CompressedVideo, CompressedImage, FFMPEGPacket): {topics}"
+        ));
     }
     let known = || recording.cameras.keys().cloned().collect::<Vec<_>>().join(", ");
     let names: Vec<&str> = match &options.cameras {
@@ -101,7 +96,9 @@ fn cameras<'a>(recording: &'a Recording, run: &Run, options: &Options) -> Result
         let key = camera.frames[..from.min(until)].iter().rposition(is_key);
         let key = key.or_else(|| camera.frames[from..until].iter().position(is_key).map(|at| from + at));
         let key = key.ok_or_else(|| wrong("it has no key frame (IDR) in this time".to_owned()))?;
-        Ok(Track { name, camera, frames: &camera.frames[key..until] })
+        let frames =
+            camera.frames[key..until].iter().filter(|frame| frame.picture.is_some()).copied().collect();
+        Ok(Track { name, camera, frames })
     };
     names
         .into_iter()
@@ -129,7 +126,8 @@ impl<'a> Sources<'a> {
         if joints.is_empty() {
             return Err("it has no joint states (/joint_states)".to_owned());
         }
-        let mut positions: Vec<_> = joints.iter().map(|joint| (joint.name.clone(), &joint.position)).collect();
+        let mut positions: Vec<_> =
+            joints.iter().map(|joint| (joint.name.clone(), &joint.position)).collect();
         positions.extend(recording.grippers.iter().map(|(robot, width)| (format!("{robot}.gripper"), width)));
         let moving = joints.iter().filter(|joint| joint.velocity.span().is_some());
         let velocities = moving.map(|joint| (joint.name.clone(), &joint.velocity)).collect();
@@ -140,7 +138,8 @@ impl<'a> Sources<'a> {
         let wrenches = recording.wrenches.iter().flat_map(wrench).collect();
         let topics = action_topics(recording, options)?;
         let named = |commands: &'a Vec<Command>| commands.iter().map(|c| (c.name.clone(), &c.values));
-        let commands = topics.iter().filter_map(|topic| recording.actions.get(topic)).flat_map(named).collect();
+        let commands =
+            topics.iter().filter_map(|topic| recording.actions.get(topic)).flat_map(named).collect();
         let grip = |topic: &String| {
             Some((format!("{}.gripper", owner(topic)), recording.gripper_actions.get(topic)?))
         };
@@ -164,7 +163,8 @@ fn action_topics(recording: &Recording, options: &Options) -> Result<Vec<String>
     }
     // Behind the gate is what the arms did; before it, what they were asked to.
     for end in ["/joint_command", "/skill_command"] {
-        let topics: Vec<String> = recording.actions.keys().filter(|topic| topic.ends_with(end)).cloned().collect();
+        let topics: Vec<String> =
+            recording.actions.keys().filter(|topic| topic.ends_with(end)).cloned().collect();
         if !topics.is_empty() {
             let grips = recording.gripper_actions.keys().filter(|topic| topic.ends_with("/gripper_command"));
             return Ok(topics.into_iter().chain(grips.cloned()).collect());
@@ -347,10 +347,10 @@ impl Track<'_> {
                 continue;
             }
             let next = slots.peek().map(|(_, shown)| &frames[shown.frame()]);
-            let (before, after) = (frames[frame].picture.as_ref(), next.and_then(|frame| frame.picture.as_ref()));
-            let copies = before.map_or(Err(NoRepeat::NotReference), |before| {
-                repeats(&plan.sets, before, after, count)
-            });
+            let (before, after) =
+                (frames[frame].picture.as_ref(), next.and_then(|frame| frame.picture.as_ref()));
+            let copies = before
+                .map_or(Err(NoRepeat::NotReference), |before| repeats(&plan.sets, before, after, count));
             let copies = copies.map_err(|why| {
                 let time = seconds(slot);
                 self.wrong(&format!(
@@ -407,8 +407,11 @@ fn columns(
                 latest = latest.max(frame.capture);
             }
         }
-        let (moment, residual) =
-            if earliest > latest { (time, 0) } else { (earliest + (latest - earliest) / 2, latest - earliest) };
+        let (moment, residual) = if earliest > latest {
+            (time, 0)
+        } else {
+            (earliest + (latest - earliest) / 2, latest - earliest)
+        };
         moments.push(moment);
         residuals.push((residual as f64 / 1e9) as f32);
     }
@@ -445,7 +448,12 @@ fn columns(
     add("action", Kind::Float, action_names, action);
     let cameras: Vec<String> = plans.iter().map(|plan| plan.name.clone()).collect();
     add("observation.alignment_error_s", Kind::Float, cameras.clone(), Values::Float(alignment));
-    add("capture.residual_s", Kind::Float, vec!["latest_minus_earliest".to_owned()], Values::Float(residuals));
+    add(
+        "capture.residual_s",
+        Kind::Float,
+        vec!["latest_minus_earliest".to_owned()],
+        Values::Float(residuals),
+    );
     add("capture.time_ns", Kind::Integer, vec!["since_epoch".to_owned()], Values::Integer(moments.clone()));
     add("capture.clock_state", Kind::Integer, cameras.clone(), Values::Integer(clocks));
     add("capture.frame_status", Kind::Integer, cameras, Values::Integer(statuses));

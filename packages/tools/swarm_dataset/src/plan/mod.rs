@@ -152,8 +152,13 @@ impl Plan {
         if matches!(options.episodes, Episodes::Ranges(_)) && bags.len() > 1 {
             return Err(ExportError::Options("ranges are of one bag, and several are given".to_owned()));
         }
-        let mut plan =
-            Self { options: options.clone(), bags: vec![], episodes: vec![], refused: vec![], features: vec![] };
+        let mut plan = Self {
+            options: options.clone(),
+            bags: vec![],
+            episodes: vec![],
+            refused: vec![],
+            features: vec![],
+        };
         let mut known = Vec::new();
         for path in bags {
             let recording = Recording::read(path, &mut |part| progress(path, part))?;
@@ -165,7 +170,8 @@ impl Plan {
         if plan.episodes.is_empty() || !(plan.refused.is_empty() || options.skip_refused) {
             let shown = |refusal: &Refusal| {
                 let bag = plan.bags[refusal.bag].path.display();
-                let episode = if refusal.episode.is_empty() { String::new() } else { format!(" {}", refusal.episode) };
+                let episode =
+                    if refusal.episode.is_empty() { String::new() } else { format!(" {}", refusal.episode) };
                 format!("{bag}{episode}: {}", refusal.reason)
             };
             return Err(ExportError::Refused { total, refused: plan.refused.iter().map(shown).collect() });
@@ -203,7 +209,9 @@ impl Plan {
             for values in &episode.columns {
                 match values {
                     Values::Float(values) => values.iter().for_each(|value| hash.update(value.to_le_bytes())),
-                    Values::Integer(values) => values.iter().for_each(|value| hash.update(value.to_le_bytes())),
+                    Values::Integer(values) => {
+                        values.iter().for_each(|value| hash.update(value.to_le_bytes()))
+                    }
                 }
             }
             for camera in &episode.cameras {

@@ -21,7 +21,8 @@ pub(super) fn mark(plan: &mut Plan) {
         .iter()
         .enumerate()
         .map(|(at, episode)| {
-            let bag = plan.bags[episode.bag].path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let bag =
+                plan.bags[episode.bag].path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let lot = format!("{} {bag} {} {at}", plan.options.seed, episode.name);
             (Sha256::digest(lot).into(), at)
         })

@@ -14,9 +14,10 @@ pub(crate) fn stream(name: &str) -> Stream {
 
 /// Four cameras of a cell, which are none of them alike: phases, rates, streams.
 pub(crate) fn four_cameras() -> Recording {
-    let mut cameras: Vec<Camera> = [("front", "high"), ("left", "baseline"), ("right", "order0"), ("wrist", "high")]
-        .map(|(name, file)| Camera::new(name, &stream(file)))
-        .into();
+    let mut cameras: Vec<Camera> =
+        [("front", "high"), ("left", "baseline"), ("right", "order0"), ("wrist", "high")]
+            .map(|(name, file)| Camera::new(name, &stream(file)))
+            .into();
     cameras[0].phase = 0.010;
     cameras[1].phase = 0.004;
     cameras[2].phase = 0.017;
