@@ -8,6 +8,7 @@
 
 mod episode;
 mod split;
+mod track;
 
 use std::path::{Path, PathBuf};
 
