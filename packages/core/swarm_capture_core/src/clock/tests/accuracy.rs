@@ -70,13 +70,9 @@ fn jitter_of_20_ms_costs_what_its_density_says() {
         early.push(quantile(errors[..900].iter().copied(), 0.99));
         late.push(quantile(errors[errors.len() - 900..].iter().copied(), 0.99));
     }
-    eprintln!(
-        "30..60 s {:?}\n300..330 s {:?}",
-        early.iter().map(|e| (e * 1e6) as i64).collect::<Vec<_>>(),
-        late.iter().map(|e| (e * 1e6) as i64).collect::<Vec<_>>()
-    );
-    assert!(quantile(early, 0.5) < 300e-6);
-    assert!(quantile(late, 0.5) < 100e-6);
+    // Thirty points per second and 20 ms say no more than this; see the error budget of the clock.
+    assert!(quantile(early.iter().copied(), 0.5) < 400e-6, "{early:?}");
+    assert!(quantile(late.iter().copied(), 0.5) < 100e-6, "{late:?}");
 }
 
 #[test]
