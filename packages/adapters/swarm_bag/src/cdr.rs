@@ -26,7 +26,9 @@ pub enum CdrError {
 
 /// The message as ROS 2 puts it on the wire and into a bag. The fields go in the order in which `T` declares them.
 pub fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, CdrError> {
-    encode_sized(message, 256)
+    let mut bytes = encode_sized(message, 256)?;
+    bytes.shrink_to_fit(); // a ring keeps thousands of them
+    Ok(bytes)
 }
 
 /// As [`encode`], for a message whose size is known: `size` bytes are had at once.

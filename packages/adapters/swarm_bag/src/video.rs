@@ -67,7 +67,7 @@ impl VideoMessage {
             Self::CompressedImage => cdr::encode_sized(&(header(), format, data), size),
             Self::FfmpegPacket => {
                 let flags = u8::from(picture.key_frame);
-                let (width, height) = (picture.width as i32, picture.height as i32);
+                let (width, height) = (picture.width.cast_signed(), picture.height.cast_signed());
                 cdr::encode_sized(&(header(), width, height, format, picture.pts, flags, false, data), size)
             }
         }

@@ -24,8 +24,10 @@ pub(crate) fn datagram(bytes: &[u8]) {
                         assert_eq!(address.to_string().parse().as_ref(), Ok(address));
                     }
                     let texts = device.types.iter().chain(&device.scopes).chain(&device.endpoint);
-                    texts.for_each(|text| printable(text));
-                    device.oddities.iter().for_each(|oddity| printable(&oddity.to_string()));
+                    let oddities = device.oddities.iter().map(ToString::to_string);
+                    for text in texts.cloned().chain(oddities) {
+                        printable(&text);
+                    }
                 }
             }
         }

@@ -25,7 +25,7 @@ pub struct Camera {
 }
 
 impl Camera {
-    /// Asks the device service at `url` for its time and its services, which needs no password.
+    /// Asks the device service at `url` for its time and its services, for which most cameras need no password.
     pub async fn connect(url: ServiceUrl, access: Access) -> Result<Self, OnvifError> {
         let mut camera =
             Self { url, access, login: Login::Open, ahead_s: None, services: Services::default() };
@@ -90,7 +90,7 @@ impl Camera {
         self.profiles_of(Media::Media1).await
     }
 
-    async fn profiles_of(&mut self, media: Media) -> Result<Vec<Profile>, OnvifError> {
+    pub(crate) async fn profiles_of(&mut self, media: Media) -> Result<Vec<Profile>, OnvifError> {
         self.ask(&Operation::GetProfiles(media), |node| Ok(answer::profiles(node, media))).await
     }
 

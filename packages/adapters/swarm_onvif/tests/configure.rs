@@ -235,7 +235,7 @@ fn answer(state: &mut State, character: Character, request: &Request) -> Vec<u8>
         ),
         "SetVideoEncoderConfiguration" => {
             state.gop = between(&request.body, "<tt:GovLength>", "<").unwrap().parse().unwrap();
-            state.profile = between(&request.body, "<tt:H264Profile>", "<").unwrap().to_owned();
+            state.profile = between(&request.body, "<tt:H264Profile>", "<").unwrap().into();
             match character {
                 Character::Stubborn => state.gop = 32,
                 Character::Meddling => state.bitrate = 512,
@@ -244,10 +244,12 @@ fn answer(state: &mut State, character: Character, request: &Request) -> Vec<u8>
             soap("<trt:SetVideoEncoderConfigurationResponse/>")
         }
         "GetNTP" => {
-            let servers = state.ntp.iter();
-            let servers: String = servers
-                .map(|server| format!("<tt:NTPManual><tt:Type>IPv4</tt:Type><tt:IPv4Address>{server}</tt:IPv4Address></tt:NTPManual>"))
-                .collect();
+            let server = |server| {
+                format!(
+                    "<tt:NTPManual><tt:Type>IPv4</tt:Type><tt:IPv4Address>{server}</tt:IPv4Address></tt:NTPManual>"
+                )
+            };
+            let servers = state.ntp.as_ref().map(server).unwrap_or_default();
             soap(&format!(
                 "<tds:GetNTPResponse><tds:NTPInformation><tt:FromDHCP>false</tt:FromDHCP>{servers}</tds:NTPInformation>\
                  </tds:GetNTPResponse>"

@@ -91,7 +91,9 @@ impl Drop for Tried {
 
 fn run(target: &str, check: fn(&[u8])) {
     let corpus = corpus(target);
-    corpus.iter().for_each(|input| check(input));
+    for input in &corpus {
+        check(input);
+    }
     let setting = |name| std::env::var(name).ok().and_then(|text: String| text.parse().ok());
     let mut tried = Tried {
         seed: setting("FUZZ_SEED").unwrap_or_else(rand::random),

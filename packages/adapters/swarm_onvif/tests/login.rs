@@ -16,7 +16,11 @@ fn between<'a>(text: &'a str, begin: &str, end: &str) -> &'a str {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .filter_map(|digit| char::from_digit(digit.into(), 16))
+        .collect()
 }
 
 /// RFC 7616, 3.4.1, with qop auth.

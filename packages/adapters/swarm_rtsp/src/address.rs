@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use url::{Host, Url};
 
@@ -19,8 +20,12 @@ impl fmt::Debug for Credentials {
 }
 
 /// An `rtsp://` address. Credentials written into it are taken out; what is shown is without them.
+/// Cheap to clone: every error names its camera.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Address {
+pub struct Address(Arc<Parts>);
+
+#[derive(PartialEq, Eq)]
+struct Parts {
     url: Url,
     credentials: Option<Credentials>,
 }
@@ -28,16 +33,16 @@ pub struct Address {
 impl Address {
     /// Without credentials.
     pub fn url(&self) -> &Url {
-        &self.url
+        &self.0.url
     }
 
     pub fn credentials(&self) -> Option<&Credentials> {
-        self.credentials.as_ref()
+        self.0.credentials.as_ref()
     }
 
     /// Name or number of the camera, as a socket takes it: an IPv6 address without brackets.
     pub fn host(&self) -> String {
-        match self.url.host() {
+        match self.0.url.host() {
             Some(Host::Domain(name)) => name.to_owned(),
             Some(Host::Ipv4(address)) => address.to_string(),
             Some(Host::Ipv6(address)) => address.to_string(),
@@ -47,19 +52,19 @@ impl Address {
 
     /// 554 where none is named (RFC 2326 section 3.2).
     pub fn port(&self) -> u16 {
-        self.url.port().unwrap_or(554)
+        self.0.url.port().unwrap_or(554)
     }
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.url.fmt(f)
+        self.0.url.fmt(f)
     }
 }
 
 impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Address({})", self.url)
+        write!(f, "Address({})", self.0.url)
     }
 }
 
@@ -82,7 +87,7 @@ impl FromStr for Address {
             }),
         };
         url.set_username("").and_then(|()| url.set_password(None)).map_err(|()| AddressError::NoHost)?;
-        Ok(Self { url, credentials })
+        Ok(Self(Arc::new(Parts { url, credentials })))
     }
 }
 
@@ -91,15 +96,12 @@ fn percent_decoded(text: &str) -> Result<String, AddressError> {
     let mut rest = text.as_bytes();
     while let Some((&byte, tail)) = rest.split_first() {
         let hex = tail.get(..2).and_then(|two| std::str::from_utf8(two).ok());
-        match hex.filter(|_| byte == b'%').and_then(|two| u8::from_str_radix(two, 16).ok()) {
-            Some(decoded) => {
-                bytes.push(decoded);
-                rest = &tail[2..];
-            }
-            None => {
-                bytes.push(byte);
-                rest = tail;
-            }
+        if let Some(decoded) = hex.filter(|_| byte == b'%').and_then(|two| u8::from_str_radix(two, 16).ok()) {
+            bytes.push(decoded);
+            rest = &tail[2..];
+        } else {
+            bytes.push(byte);
+            rest = tail;
         }
     }
     String::from_utf8(bytes).map_err(|_| AddressError::NotText)

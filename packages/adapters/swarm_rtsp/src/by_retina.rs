@@ -15,7 +15,8 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, StreamExt};
 use retina::NtpTimestamp;
 use retina::client::{
-    Credentials, Demuxed, Described, PlayOptions, Session, SessionOptions, SetupOptions, Transport,
+    Credentials, Demuxed, Described, InitialSequenceNumberPolicy, PlayOptions, Session, SessionOptions,
+    SetupOptions, Transport,
 };
 use retina::codec::{
     CodecItem, FrameFormat, ParametersRef, VideoFrame, VideoParameters, VideoParametersCodec,
@@ -70,7 +71,9 @@ pub(crate) async fn open(source: &Source) -> Result<Retina, StreamError> {
         .await
         .map_err(|_| late("SETUP"))?
         .map_err(failed("SETUP"))?;
-    let session = timeout(source.answer, session.play(PlayOptions::default()))
+    // Not the number that PLAY announces: a busy server sends packets from before it, which would count as out of order.
+    let play = PlayOptions::default().initial_seq(InitialSequenceNumberPolicy::Ignore);
+    let session = timeout(source.answer, session.play(play))
         .await
         .map_err(|_| late("PLAY"))?
         .map_err(failed("PLAY"))?
@@ -208,9 +211,9 @@ pub(crate) fn camera_time(ntp: NtpTimestamp) -> Option<CameraTime> {
     let (seconds, fraction) = (ntp.0 >> 32, ntp.0 & 0xffff_ffff);
     // The first bit is 0 from 2036 on (RFC 4330 section 3).
     let seconds = seconds + if seconds >> 31 == 0 { 1 << 32 } else { 0 };
-    let since_1970 = seconds as i64 - i64::from((retina::UNIX_EPOCH.0 >> 32) as u32);
+    let since_1970 = seconds.cast_signed() - (retina::UNIX_EPOCH.0 >> 32).cast_signed();
     let ns = (fraction * 1_000_000_000 + (1 << 31)) >> 32;
-    Some(CameraTime(since_1970 * 1_000_000_000 + ns as i64))
+    Some(CameraTime(since_1970 * 1_000_000_000 + ns.cast_signed()))
 }
 
 pub(crate) fn host_time(time: SystemTime) -> HostTime {

@@ -189,6 +189,7 @@ impl Grouper {
     }
 
     /// The next group.
+    #[allow(clippy::should_implement_trait)] // an iterator could not be fed between two items
     pub fn next(&mut self) -> Option<Group> {
         self.groups.pop_front()
     }

@@ -252,6 +252,7 @@ impl<T> Track<T> {
     }
 
     /// The next frame or event, in order.
+    #[allow(clippy::should_implement_trait)] // an iterator could not be fed between two items
     pub fn next(&mut self) -> Option<TrackOutput<T>> {
         self.output.pop_front()
     }

@@ -68,6 +68,7 @@ def main():
     server = GstRtspServer.RTSPServer()
     server.set_address(wish["address"])
     server.set_service(str(wish["port"]))
+    server.set_backlog(256)  # every camera has a recorder that connects at once
     truth = open(wish["truth"], "a", buffering=1) if wish["truth"] else None
 
     role = None

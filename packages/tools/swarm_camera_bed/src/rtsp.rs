@@ -125,7 +125,7 @@ impl Stream {
             Picture::Noise => "snow",
         };
         format!(
-            "pattern={pattern} ! video/x-raw,width={},height={},framerate={}/1",
+            "pattern={pattern} ! video/x-raw,format=I420,width={},height={},framerate={}/1",
             self.width, self.height, self.fps
         )
     }
@@ -379,7 +379,7 @@ fn host_minus_monotonic_ns() -> i64 {
         .map(|_| {
             let (before, host, after) =
                 (ns(ClockId::Monotonic), ns(ClockId::Realtime), ns(ClockId::Monotonic));
-            (after - before, host - (before + after) / 2)
+            (after - before, host - i64::midpoint(before, after))
         })
         .min()
         .map_or(0, |(_, difference)| difference)

@@ -71,6 +71,7 @@ enum Command {
     #[command(subcommand)]
     Bag(commands::bag::Bag),
     Export(commands::export::Args),
+    CalibrateCameras(commands::calibrate_cameras::Args),
     #[command(hide = true)]
     EvidenceArtifact(commands::evidence_artifact::Args),
     #[command(hide = true)]
@@ -107,6 +108,7 @@ pub fn run() -> ExitCode {
         Command::Bt(command) => commands::bt::run(&command),
         Command::Bag(command) => commands::bag::run(&command),
         Command::Export(args) => commands::export::run(&args),
+        Command::CalibrateCameras(args) => commands::calibrate_cameras::run(&args),
         Command::EvidenceArtifact(args) => commands::evidence_artifact::run(&args),
         Command::EvidenceKinematics(args) => commands::evidence_kinematics::run(&args),
         Command::EvidenceBlackBox(args) => commands::evidence_black_box::run(&args),

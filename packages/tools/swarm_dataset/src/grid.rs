@@ -9,6 +9,10 @@
 //! [`SLIP`] periods off, and not at half a period: beyond half, a camera whose phase lies between two slots would jump to and
 //! fro with every little jitter, and each jump leaves a frame out or shows one twice. How far off each frame is goes into the
 //! dataset, so nothing is hidden by that.
+//!
+//! A slow camera slips by a slot that shows a frame once more, which is possible anywhere. A fast one slips by leaving a frame out,
+//! and nothing may build upon that frame if it stays as it is coded. So a fast camera slips just before a key frame, where
+//! the last frames of a group are needed by none; until then its frames get ahead of their slots.
 
 /// How far off a frame may be before it slips, periods. One slip moves it by a whole period, to 0.4 on the other side.
 pub const SLIP: f64 = 0.6;
@@ -57,31 +61,75 @@ impl Shown {
     }
 }
 
+/// A frame, as far as its slot goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// Nanoseconds since the epoch.
+    pub capture: i64,
+    pub needed: Needed,
+}
+
+/// Who builds upon a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needed {
+    /// Nobody: it can be left out.
+    Never,
+    /// The frames up to the next key frame.
+    InGroup,
+    /// As before, and it is a key frame itself: those before it are needed no more.
+    Key,
+}
+
 /// Gives every slot its frame; `None` for slots before the first frame. Frames that no slot shows were left out, or lie outside.
-/// `captures` are in order.
-pub fn assign(grid: &Grid, captures: &[i64]) -> Vec<Option<Shown>> {
-    let mut shown = vec![None; grid.slots];
-    let mut last: Option<i64> = None;
-    for (frame, capture) in captures.iter().enumerate() {
-        let place = grid.place(*capture);
-        let next = last.map(|last| last + 1);
-        let slot = next.filter(|next| (place - *next as f64).abs() <= SLIP).unwrap_or(place.round() as i64);
-        if last.is_some_and(|last| slot <= last) {
-            continue;
+/// Captures are in order.
+pub fn assign(grid: &Grid, frames: &[Candidate]) -> Vec<Option<Shown>> {
+    // Slots and frames, both rising; slots may lie outside of the grid.
+    let mut taken: Vec<(i64, usize)> = Vec::new();
+    // How many frames at the end of `taken` could be left out if a key frame came now.
+    let mut loose = 0;
+    for (number, frame) in frames.iter().enumerate() {
+        let place = grid.place(frame.capture);
+        let mut next = taken.last().map_or(place.round() as i64, |(slot, _)| slot + 1);
+        if place > next as f64 + SLIP {
+            next = place.round() as i64;
         }
-        last = Some(slot);
-        if let Some(entry) = usize::try_from(slot).ok().and_then(|slot| shown.get_mut(slot)) {
-            *entry = Some(Shown::Fresh(frame));
+        if place < next as f64 - SLIP {
+            match frame.needed {
+                Needed::Never => continue,
+                Needed::InGroup => {}
+                Needed::Key => {
+                    while place < next as f64 - SLIP && loose > 0 {
+                        taken.pop();
+                        loose -= 1;
+                        next = taken.last().map_or(place.round() as i64, |(slot, _)| slot + 1);
+                    }
+                    // Where more than one frame went, there may be room again.
+                    next = next.max(place.round() as i64);
+                }
+            }
         }
+        // Of a group only its key frame must stay.
+        loose = if frame.needed == Needed::Key { 0 } else { loose + 1 };
+        taken.push((next, number));
     }
+    let mut shown = vec![None; grid.slots];
     let mut before = None;
-    for entry in &mut shown {
-        match entry {
-            Some(fresh) => before = Some(fresh.frame()),
-            None => *entry = before.map(Shown::Repeated),
+    let mut frames = taken.into_iter().peekable();
+    for (slot, entry) in (0i64..).zip(&mut shown) {
+        while frames.next_if(|(at, _)| *at < slot).is_some() {}
+        if let Some((_, frame)) = frames.next_if(|(at, _)| *at == slot) {
+            before = Some(frame);
+            *entry = Some(Shown::Fresh(frame));
+        } else {
+            *entry = before.map(Shown::Repeated);
         }
     }
     shown
+}
+
+/// How far a slot's own frame is off, periods.
+pub fn error(grid: &Grid, slot: usize, capture: i64) -> f64 {
+    grid.place(capture) - slot as f64
 }
 
 /// Rate of a camera's frames, Hz: the middle of the steps between them, which a few lost frames do not move.
@@ -105,6 +153,20 @@ mod tests {
         (0..count).map(|frame| GRID.start + time(frame) as i64).collect()
     }
 
+    /// Of groups of 30.
+    fn coded(captures: &[i64]) -> Vec<Candidate> {
+        let needed = |number: usize| if number.is_multiple_of(30) { Needed::Key } else { Needed::InGroup };
+        captures
+            .iter()
+            .enumerate()
+            .map(|(number, capture)| Candidate { capture: *capture, needed: needed(number) })
+            .collect()
+    }
+
+    fn loose(captures: &[i64]) -> Vec<Candidate> {
+        captures.iter().map(|capture| Candidate { capture: *capture, needed: Needed::Never }).collect()
+    }
+
     fn fresh(shown: &[Option<Shown>]) -> Vec<usize> {
         shown.iter().flatten().filter(|shown| shown.is_fresh()).map(|shown| shown.frame()).collect()
     }
@@ -120,14 +182,14 @@ mod tests {
     #[test]
     fn a_camera_at_the_grids_rate_fills_slot_after_slot_whatever_its_phase() {
         for phase in [-0.5, -0.3, 0.0, 0.3, 0.49] {
-            let shown = assign(&GRID, &camera(30.0, phase, 300));
+            let shown = assign(&GRID, &coded(&camera(30.0, phase, 300)));
             assert_eq!(fresh(&shown), (0..300).collect::<Vec<_>>(), "phase {phase}");
         }
     }
 
     #[test]
     fn a_slow_camera_repeats_one_frame_each_time_it_has_drifted_a_period() {
-        let shown = assign(&GRID, &camera(29.7, 0.0, 300));
+        let shown = assign(&GRID, &coded(&camera(29.7, 0.0, 300)));
         let repeated = shown.iter().flatten().filter(|shown| !shown.is_fresh()).count();
         assert_eq!(repeated, 3); // 1 % of 300 slots
         assert!(shown.iter().all(Option::is_some));
@@ -135,11 +197,32 @@ mod tests {
 
     #[test]
     fn a_fast_camera_leaves_one_frame_out_each_time_it_has_drifted_a_period() {
-        let shown = assign(&GRID, &camera(30.3, 0.0, 303));
-        assert!(shown.iter().flatten().all(|shown| shown.is_fresh()));
-        let frames = fresh(&shown);
-        let left_out = frames.windows(2).filter(|pair| pair[1] == pair[0] + 2).count();
-        assert_eq!((frames.len(), left_out), (300, 3));
+        let captures = camera(30.3, 0.0, 303);
+        for (frames, last_of_group) in [(coded(&captures), true), (loose(&captures), false)] {
+            let shown = assign(&GRID, &frames);
+            assert!(shown.iter().flatten().all(|shown| shown.is_fresh()));
+            let frames = fresh(&shown);
+            let left_out: Vec<usize> =
+                frames.windows(2).filter(|pair| pair[1] == pair[0] + 2).map(|pair| pair[0] + 1).collect();
+            assert_eq!((frames.len(), left_out.len()), (300, 3));
+            assert_eq!(left_out.iter().all(|frame| frame % 30 == 29), last_of_group, "{left_out:?}");
+        }
+    }
+
+    #[test]
+    fn a_fast_camera_with_long_groups_gets_ahead_until_a_key_frame_and_then_leaves_all_of_that_out() {
+        let mut frames = coded(&camera(31.0, 0.0, 310));
+        for frame in &mut frames[1..200] {
+            frame.needed = Needed::InGroup;
+        }
+        frames[200].needed = Needed::Key;
+        let shown = assign(&GRID, &frames);
+        let errors: Vec<f64> = (0..GRID.slots)
+            .filter_map(|slot| Some(error(&GRID, slot, frames[shown[slot]?.frame()].capture)))
+            .collect();
+        assert!(errors[150] < -4.0, "{}", errors[150]);
+        let key = shown.iter().position(|shown| *shown == Some(Shown::Fresh(200))).unwrap();
+        assert!(errors[key].abs() <= SLIP, "{}", errors[key]);
     }
 
     #[test]
@@ -148,7 +231,7 @@ mod tests {
         for (frame, capture) in captures.iter_mut().enumerate() {
             *capture += if frame % 2 == 0 { 2_000_000 } else { -2_000_000 };
         }
-        let frames = fresh(&assign(&GRID, &captures));
+        let frames = fresh(&assign(&GRID, &coded(&captures)));
         assert!(frames.windows(2).all(|pair| pair[1] == pair[0] + 1), "{frames:?}");
     }
 
@@ -156,7 +239,7 @@ mod tests {
     fn lost_frames_are_repeats_and_those_behind_them_keep_their_time() {
         let mut captures = camera(30.0, 0.0, 300);
         captures.drain(100..105);
-        let shown = assign(&GRID, &captures);
+        let shown = assign(&GRID, &coded(&captures));
         assert_eq!(shown[99..106], {
             let repeat = Some(Shown::Repeated(99));
             [Some(Shown::Fresh(99)), repeat, repeat, repeat, repeat, repeat, Some(Shown::Fresh(100))]
@@ -165,8 +248,8 @@ mod tests {
 
     #[test]
     fn slots_before_the_first_frame_show_nothing_and_frames_before_the_first_slot_are_not_shown() {
-        assert_eq!(assign(&GRID, &camera(30.0, 2.0, 10))[..3], [None, None, Some(Shown::Fresh(0))]);
-        assert_eq!(assign(&GRID, &camera(30.0, -2.0, 10))[0], Some(Shown::Fresh(2)));
+        assert_eq!(assign(&GRID, &coded(&camera(30.0, 2.0, 10)))[..3], [None, None, Some(Shown::Fresh(0))]);
+        assert_eq!(assign(&GRID, &coded(&camera(30.0, -2.0, 10)))[0], Some(Shown::Fresh(2)));
     }
 
     #[test]
@@ -187,10 +270,12 @@ mod tests {
                 *time += step;
                 Some(*time)
             }).collect();
-            let shown = assign(&GRID, &captures);
-            let frames: Vec<usize> = shown.iter().flatten().map(|shown| shown.frame()).collect();
-            prop_assert!(frames.is_sorted());
-            for (slot, shown) in shown.iter().enumerate() {
+            for candidates in [coded(&captures), loose(&captures)] {
+                let shown = assign(&GRID, &candidates);
+                let frames: Vec<usize> = shown.iter().flatten().map(|shown| shown.frame()).collect();
+                prop_assert!(frames.is_sorted());
+            }
+            for (slot, shown) in assign(&GRID, &loose(&captures)).iter().enumerate() {
                 if let Some(Shown::Fresh(frame)) = shown {
                     prop_assert!((GRID.place(captures[*frame]) - slot as f64).abs() <= SLIP + 1e-9);
                 }

@@ -1,10 +1,10 @@
 //! H.264 in MP4, one sample per slot, with a constant frame rate.
 //!
-//! Boxes are `shiguredo_mp4`'s; here are the file around them and the edit list, which its muxer does not have. The samples come
-//! first and the tables behind them, so that a file of any length is written front to back.
+//! Boxes are `shiguredo_mp4`'s. The file around them is simple, since every sample has the same length: samples come first, tables
+//! of one duration and a chunk per second behind them, so that a file of any length is written front to back.
 //!
-//! A sample that is not to be shown stays in the stream, since later ones refer to it, and the edit list leaves its time out.
-//! Sample k of those that are shown is then at exactly k / fps, for readers that go by times and for those that go by numbers.
+//! Sample k is at exactly k / fps, for readers that go by times and for those that go by numbers. There is no edit list: libav
+//! does not find key frames reliably in a file with one (seeking in a test with several edits landed behind the frame).
 
 use std::fs::File;
 use std::io::{BufWriter, Seek as _, SeekFrom, Write as _};
@@ -12,9 +12,9 @@ use std::num::{NonZeroU16, NonZeroU32};
 use std::path::{Path, PathBuf};
 
 use shiguredo_mp4::boxes::{
-    Avc1Box, AvccBox, Brand, Co64Box, DinfBox, EdtsBox, ElstBox, ElstEntry, FtypBox, HdlrBox, MdhdBox,
-    MdiaBox, MediaHeader, MinfBox, MoovBox, MvhdBox, SampleEntry, StblBox, StscBox, StscEntry, StsdBox,
-    StssBox, StszBox, SttsBox, SttsEntry, TkhdBox, TrakBox, VisualSampleEntryFields, VmhdBox,
+    Avc1Box, AvccBox, Brand, Co64Box, DinfBox, FtypBox, HdlrBox, MdhdBox, MdiaBox, MediaHeader, MinfBox,
+    MoovBox, MvhdBox, SampleEntry, StblBox, StscBox, StscEntry, StsdBox, StssBox, StszBox, SttsBox,
+    SttsEntry, TkhdBox, TrakBox, VisualSampleEntryFields, VmhdBox,
 };
 use shiguredo_mp4::{Either, FixedPointNumber, LanguageCode, Mp4FileTime, Uint};
 
@@ -24,17 +24,10 @@ use crate::h264::ParameterSets;
 /// Ticks per slot; 512 are what ffmpeg writes too.
 const TICKS: u32 = 512;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Visibility {
-    Shown,
-    Hidden,
-}
-
 #[derive(Debug)]
 struct Sample {
     size: u32,
     key: bool,
-    visibility: Visibility,
 }
 
 /// Writes one file.
@@ -75,17 +68,11 @@ impl Mp4Writer {
         Ok(writer)
     }
 
-    /// How many samples are shown so far.
-    pub(crate) fn shown(&self) -> usize {
-        self.samples.iter().filter(|sample| sample.visibility == Visibility::Shown).count()
-    }
-
     /// Adds a sample of these NAL units.
     pub(crate) fn sample<'a>(
         &mut self,
         units: impl Iterator<Item = &'a [u8]>,
         key: bool,
-        visibility: Visibility,
     ) -> Result<(), ExportError> {
         if self.samples.len() % self.fps as usize == 0 {
             self.chunks.push(self.place);
@@ -97,7 +84,7 @@ impl Mp4Writer {
             self.put(unit)?;
         }
         let size = u32::try_from(self.place - start).map_err(|_| self.error("a frame has 4 GiB or more"))?;
-        self.samples.push(Sample { size, key, visibility });
+        self.samples.push(Sample { size, key });
         Ok(())
     }
 
@@ -134,7 +121,6 @@ impl Mp4Writer {
         let timescale =
             NonZeroU32::new(self.fps * TICKS).ok_or_else(|| self.error("a rate of 0 frames/s"))?;
         let duration = self.samples.len() as u64 * u64::from(TICKS);
-        let shown = self.shown() as u64 * u64::from(TICKS);
         let (width, height) = match (u16::try_from(sets.width), u16::try_from(sets.height)) {
             (Ok(width), Ok(height)) => (width, height),
             _ => return Err(self.error("the picture has more than 65535 pixels on a side")),
@@ -144,7 +130,7 @@ impl Mp4Writer {
                 creation_time: Mp4FileTime::default(),
                 modification_time: Mp4FileTime::default(),
                 timescale,
-                duration: shown,
+                duration,
                 rate: MvhdBox::DEFAULT_RATE,
                 volume: MvhdBox::DEFAULT_VOLUME,
                 matrix: MvhdBox::DEFAULT_MATRIX,
@@ -159,7 +145,7 @@ impl Mp4Writer {
                     creation_time: Mp4FileTime::default(),
                     modification_time: Mp4FileTime::default(),
                     track_id: 1,
-                    duration: shown,
+                    duration,
                     layer: TkhdBox::DEFAULT_LAYER,
                     alternate_group: TkhdBox::DEFAULT_ALTERNATE_GROUP,
                     volume: TkhdBox::DEFAULT_VIDEO_VOLUME,
@@ -167,7 +153,7 @@ impl Mp4Writer {
                     width: FixedPointNumber::new(width.cast_signed(), 0),
                     height: FixedPointNumber::new(height.cast_signed(), 0),
                 },
-                edts_box: self.edits(),
+                edts_box: None,
                 mdia_box: MdiaBox {
                     mdhd_box: MdhdBox {
                         creation_time: Mp4FileTime::default(),
@@ -193,30 +179,6 @@ impl Mp4Writer {
             mvex_box: None,
             unknown_boxes: Vec::new(),
         })
-    }
-
-    /// The runs of samples that are shown; nothing where all are.
-    fn edits(&self) -> Option<EdtsBox> {
-        if self.samples.iter().all(|sample| sample.visibility == Visibility::Shown) {
-            return None;
-        }
-        let mut entries: Vec<ElstEntry> = Vec::new();
-        let mut before = Visibility::Hidden;
-        for (time, sample) in (0i64..).step_by(TICKS as usize).zip(&self.samples) {
-            match (before, sample.visibility) {
-                (Visibility::Hidden, Visibility::Shown) => entries.push(ElstEntry {
-                    edit_duration: u64::from(TICKS),
-                    media_time: time,
-                    media_rate: FixedPointNumber::new(1, 0),
-                }),
-                (Visibility::Shown, Visibility::Shown) => {
-                    entries.iter_mut().last().expect("a run was begun").edit_duration += u64::from(TICKS);
-                }
-                (_, Visibility::Hidden) => {}
-            }
-            before = sample.visibility;
-        }
-        Some(EdtsBox { elst_box: Some(ElstBox { entries }), unknown_boxes: Vec::new() })
     }
 
     fn sample_table(&self, sets: &ParameterSets, width: u16, height: u16) -> StblBox {

@@ -115,59 +115,63 @@ fn add(
 ) -> Result<(), hdf5_pure::Error> {
     let episode = &plan.episodes[at];
     let slots = episode.grid.slots;
-    let file = hdf5_pure::File::open_rw(path)?;
-    let demo = file.root().create_group(&format!("data/{}", demo(at)))?;
-    demo.set_attr("num_samples", AttrValue::I64(slots as i64))?;
     let rows = |values: &[f32], width: usize| {
         let (values, shape) = (values.to_vec(), [slots as u64, width as u64]);
         move |dataset: &mut DatasetBuilder| {
             dataset.with_f32_data(&values).with_shape(&shape);
         }
     };
-    demo.create_dataset("rewards", |dataset| {
-        dataset.with_f32_data(&vec![0.0; slots]);
-    })?;
-    demo.create_dataset("dones", |dataset| {
-        let dones: Vec<i64> = (0..slots).map(|slot| i64::from(slot + 1 == slots)).collect();
-        dataset.with_i64_data(&dones);
-    })?;
-    for (feature, values) in plan.features.iter().zip(&episode.columns) {
-        let width = feature.names.len();
-        let observed = feature.name.strip_prefix("observation.");
-        match (feature.name.as_str(), observed, values) {
-            ("action", _, Values::Float(values)) => {
-                demo.create_dataset("actions", rows(values, width))?;
-            }
-            (_, Some(key), Values::Float(values)) if key != "alignment_error_s" => {
-                if key == "state" {
-                    demo.create_dataset("states", rows(values, width))?;
+    let file = hdf5_pure::File::open_rw(path)?;
+    file.root().create_group_with(&format!("data/{}", demo(at)), |demo| {
+        demo.set_attr("num_samples", AttrValue::I64(slots as i64));
+        demo.create_dataset("rewards", |dataset| {
+            dataset.with_f32_data(&vec![0.0; slots]);
+        });
+        demo.create_dataset("dones", |dataset| {
+            let dones: Vec<i64> = (0..slots).map(|slot| i64::from(slot + 1 == slots)).collect();
+            dataset.with_i64_data(&dones);
+        });
+        for group in ["obs", "next_obs", "capture"] {
+            demo.create_group(group);
+        }
+        for (feature, values) in plan.features.iter().zip(&episode.columns) {
+            let width = feature.names.len();
+            let observed = feature.name.strip_prefix("observation.");
+            match (feature.name.as_str(), observed, values) {
+                ("action", _, Values::Float(values)) => {
+                    demo.create_dataset("actions", rows(values, width));
                 }
-                demo.create_dataset(&format!("obs/{key}"), rows(values, width))?;
-                demo.create_dataset(&format!("next_obs/{key}"), rows(&next(values, width), width))?;
-            }
-            (name, observed, Values::Float(values)) => {
-                let key = observed.unwrap_or(name.trim_start_matches("capture."));
-                demo.create_dataset(&format!("capture/{key}"), rows(values, width))?;
-            }
-            (name, _, Values::Integer(values)) => {
-                let key = name.trim_start_matches("capture.");
-                demo.create_dataset(&format!("capture/{key}"), |dataset| {
-                    dataset.with_i64_data(values).with_shape(&[slots as u64, width as u64]);
-                })?;
-            }
-        }
-    }
-    if let Pictures::Decoded { width, height } = plan.options.pictures {
-        let shape = [slots as u64, u64::from(height), u64::from(width), 3];
-        for (key, now) in pictures {
-            let then = next(&now, (width * height * 3) as usize);
-            for (group, pixels) in [("obs", now), ("next_obs", then)] {
-                demo.create_dataset(&format!("{group}/{key}"), |dataset| {
-                    dataset.with_u8_data(&pixels).with_shape(&shape);
-                })?;
+                (_, Some(key), Values::Float(values)) if key != "alignment_error_s" => {
+                    if key == "state" {
+                        demo.create_dataset("states", rows(values, width));
+                    }
+                    demo.create_dataset(&format!("obs/{key}"), rows(values, width));
+                    demo.create_dataset(&format!("next_obs/{key}"), rows(&next(values, width), width));
+                }
+                (name, observed, Values::Float(values)) => {
+                    let key = observed.unwrap_or(name.trim_start_matches("capture."));
+                    demo.create_dataset(&format!("capture/{key}"), rows(values, width));
+                }
+                (name, _, Values::Integer(values)) => {
+                    let key = name.trim_start_matches("capture.");
+                    demo.create_dataset(&format!("capture/{key}"), |dataset| {
+                        dataset.with_i64_data(values).with_shape(&[slots as u64, width as u64]);
+                    });
+                }
             }
         }
-    }
+        if let Pictures::Decoded { width, height } = plan.options.pictures {
+            let shape = [slots as u64, u64::from(height), u64::from(width), 3];
+            for (key, now) in pictures {
+                let then = next(&now, (width * height * 3) as usize);
+                for (group, pixels) in [("obs", now), ("next_obs", then)] {
+                    demo.create_dataset(&format!("{group}/{key}"), |dataset| {
+                        dataset.with_u8_data(&pixels).with_shape(&shape);
+                    });
+                }
+            }
+        }
+    })?;
     file.commit()?;
     file.close()
 }

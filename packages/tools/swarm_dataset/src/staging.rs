@@ -147,3 +147,34 @@ fn sync_folders(folder: &Path) -> Result<(), ExportError> {
     }
     File::open(folder).and_then(|folder| folder.sync_all()).at("sync", folder)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dataset_that_has_no_room_is_refused_before_anything_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let error =
+            Staging::open(&folder.path().join("dataset"), "digest", u64::MAX).unwrap_err().to_string();
+        let start = format!(
+            "the dataset needs {} bytes, and where {} is to be there are ",
+            u64::MAX,
+            folder.path().display()
+        );
+        assert!(error.starts_with(&start) && error.ends_with(" free"), "{error}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn two_exports_of_one_dataset_do_not_meet() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("dataset");
+        let first = Staging::open(&target, "digest", 0).unwrap();
+        let error = Staging::open(&target, "digest", 0).unwrap_err().to_string();
+        assert_eq!(error, format!("{} is being written by another process", target.display()));
+        fs::create_dir(first.dataset()).unwrap();
+        first.publish().unwrap();
+        assert!(target.is_dir());
+    }
+}

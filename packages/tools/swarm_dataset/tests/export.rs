@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,7 +13,7 @@ use swarm_dataset::plan::{Split, Values};
 use swarm_dataset::synthetic::{Recording, START};
 use swarm_dataset::{Episodes, Options, Plan, Report};
 
-use common::{bytes, export, four_cameras, make, one_camera, options, plan};
+use common::{export, four_cameras, make, one_camera, options, plan};
 
 fn column<'a>(plan: &'a Plan, name: &str) -> (&'a Values, usize) {
     let at =
@@ -102,6 +103,22 @@ fn damage_is_seen_without_timing_by_the_gap_in_the_frame_numbers() {
     let status = integers(&plan, "capture.frame_status");
     assert_eq!(status.iter().filter(|status| **status == 2).count(), 19);
     assert!(integers(&plan, "capture.clock_state").iter().all(|state| *state == -1));
+}
+
+#[test]
+fn what_builds_upon_a_lost_key_frame_is_not_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut recording = one_camera("high");
+    recording.cameras[0].lost = vec![60];
+    let error = plan(folder.path(), &recording, &options()).unwrap_err().to_string();
+    let expected =
+        "camera front: it has no frame for more than 200 ms, 2.00 s into the episode (--max-repeat)";
+    assert!(error.contains(expected), "{error}");
+    let options = Options { max_repeat: std::time::Duration::from_secs(1), ..options() };
+    let plan = make(&[folder.path().join("demo_001.mcap")], &options).unwrap();
+    let status = integers(&plan, "capture.frame_status");
+    let expected: Vec<i64> = (0..status.len()).map(|slot| i64::from((60..90).contains(&slot))).collect();
+    assert_eq!(status, expected);
 }
 
 #[test]
@@ -195,6 +212,20 @@ fn the_three_messages_of_video_and_both_storages_give_the_same_dataset() {
         .collect::<Vec<_>>()
     );
     assert!(datasets[1] == datasets[0] && datasets[2] == datasets[0]);
+}
+
+/// Every file below a folder, or the file itself, with its bytes.
+fn bytes(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut open = vec![root.to_owned()];
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            open.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        } else {
+            found.insert(path.strip_prefix(root).unwrap().to_owned(), fs::read(&path).unwrap());
+        }
+    }
+    found
 }
 
 /// Bags whose streams differ, so that each has files of its own in the dataset.

@@ -1,7 +1,7 @@
 """Reads datasets as training programs do, with libraries nobody here wrote. Every command prints one JSON value.
 
 doctor DATASET              severity and messages of each of lerobot-doctor's checks
-frames MP4                  time and number of every frame that a decoder shows; see data/make.sh for the number
+frames MP4                  time, number and digest of every frame that a decoder shows; see data/make.sh for the number
 query DATASET CAMERA        what lerobot's loader finds for every row: distance in time, number of the frame
 rows DATASET                types and first rows of the tables
 stats DATASET               largest difference of stats.json from statistics computed anew
@@ -37,7 +37,8 @@ def doctor(dataset):
 def frames(path):
     with av.open(path) as container:
         stream = container.streams.video[0]
-        shown = [[float(frame.pts * stream.time_base), number(frame)] for frame in container.decode(video=0)]
+        digest = lambda frame: hashlib.sha256(frame.to_ndarray().tobytes()).hexdigest()
+        shown = [[float(frame.pts * stream.time_base), number(frame), digest(frame)] for frame in container.decode(video=0)]
         return {"rate": float(stream.average_rate), "codec": stream.codec_context.name, "frames": shown}
 
 

@@ -214,7 +214,8 @@ fn what_is_refused_can_be_left_out_and_is_named_then() {
 fn a_bag_that_was_cut_is_exported_up_to_the_cut_and_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let (whole, cut) = (folder.path().join("whole.mcap"), folder.path().join("cut.mcap"));
-    let options = swarm_bag::WriteOptions { sync_every: std::time::Duration::ZERO, ..Default::default() };
+    let options =
+        swarm_bag::WriteOptions { sync_every: std::time::Duration::from_millis(20), ..Default::default() };
     four_cameras().write_with(&whole, options).unwrap();
     let bytes = fs::read(&whole).unwrap();
     fs::write(&cut, &bytes[..bytes.len() * 6 / 10]).unwrap();

@@ -103,8 +103,9 @@ impl SqliteFile {
 
     fn commit_and_move_log(db: &Connection) -> rusqlite::Result<()> {
         db.execute_batch("COMMIT")?;
-        // The row says whether a reader was in the way; then the log stays, and the next sync moves it.
-        db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+        // The log is written over from its beginning next time: to shorten it would make the file system's journal work at
+        // every sync. The row says whether a reader was in the way; then the next sync moves what is left.
+        db.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(()))?;
         db.execute_batch("BEGIN")
     }
 }

@@ -17,7 +17,7 @@ pub use wanted::{BFrames, Gop, ProfileChoice, TimeSource, Wanted};
 
 use crate::camera::Camera;
 use crate::error::{Failure, OnvifError};
-use crate::model::Profile;
+use crate::model::{Encoder, Media, Profile};
 use crate::operation::Operation;
 use plan::{clock_settings, encoder_settings, ntp_settings};
 
@@ -51,10 +51,7 @@ impl Camera {
     async fn read(&mut self, profile: Profile, wanted: &Wanted) -> Result<Found, OnvifError> {
         let mut found = Found { profile, options: Vec::new(), clock: None, ntp: None, settings: Vec::new() };
         if let Some(encoder) = found.profile.encoder.clone() {
-            // Profiles carry the configuration too, but some cameras leave half of it out there.
-            if let Ok(whole) = self.encoder(found.profile.media, &encoder.token).await {
-                found.profile.encoder = Some(whole);
-            }
+            found.profile.encoder = Some(self.encoder_now(found.profile.media, &encoder.token).await?);
             // Without options anything may be tried; the read-back shows what came of it.
             found.options = match self.encoder_options(&found.profile, &encoder).await {
                 Ok(options) => options,
@@ -73,13 +70,23 @@ impl Camera {
     async fn read_back(&mut self, operation: &Operation, found: &mut Found) -> Result<(), OnvifError> {
         match operation {
             Operation::SetEncoder { media, encoder } => {
-                found.profile.encoder = Some(self.encoder(*media, &encoder.token).await?);
+                found.profile.encoder = Some(self.encoder_now(*media, &encoder.token).await?);
             }
             Operation::SetNtp(_) => found.ntp = self.ntp_or_none().await?,
             Operation::SetSystemDateAndTime(_) => found.clock = Some(self.clock().await?),
             _ => {}
         }
         Ok(())
+    }
+
+    /// Profiles carry the encoder too, but some cameras leave half of it out there; others (onvif-server) tell it only there.
+    async fn encoder_now(&mut self, media: Media, token: &str) -> Result<Encoder, OnvifError> {
+        let refusal = match self.encoder(media, token).await {
+            Err(error) if error.failure.is_unsupported() => error,
+            told => return told,
+        };
+        let mut encoders = self.profiles_of(media).await?.into_iter().filter_map(|profile| profile.encoder);
+        encoders.find(|encoder| encoder.token == token).ok_or(refusal)
     }
 
     /// Weak cameras have no `GetNTP`.

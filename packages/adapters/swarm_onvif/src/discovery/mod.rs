@@ -34,7 +34,7 @@ const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0xc);
 const PORT: u16 = 3702;
 
 /// How long a round takes where nothing else is asked for.
-pub const DEFAULT_ROUND: Duration = Duration::from_millis(1400);
+pub const DEFAULT_ROUND: Duration = Duration::from_millis(1350);
 
 /// SOAP-over-UDP (OASIS and the 2004 draft that WS-Discovery refers to): repeats of a multicast message, and the pauses between
 /// them in milliseconds, of which each is twice the one before.

@@ -74,6 +74,7 @@ pub struct Decoder {
     pictures: Receiver<Result<Picture, StreamError>>,
     element: String,
     dropped: Arc<AtomicU64>,
+    ended: bool,
 }
 
 impl Decoder {
@@ -113,7 +114,7 @@ impl Decoder {
         pipeline.add_many(all).map_err(|error| failed(error.to_string()))?;
         Element::link_many(all).map_err(|error| failed(error.to_string()))?;
         pipeline.set_state(State::Playing).map_err(|error| failed(error.to_string()))?;
-        Ok(Self { pipeline, source, pictures, element: name, dropped })
+        Ok(Self { pipeline, source, pictures, element: name, dropped, ended: false })
     }
 
     /// GStreamer's name of the element that decodes: `avdec_h264`, `vah264dec`, ...
@@ -129,7 +130,7 @@ impl Decoder {
 
     /// Gives it one whole frame; `stamp` comes back with its picture. Does not wait for that.
     pub fn push(&mut self, frame: &Bytes, stamp: u64) -> Result<(), StreamError> {
-        self.look_for_errors()?;
+        self.hear(ClockTime::ZERO)?;
         if self.source.current_level_buffers() >= BEHIND {
             self.dropped.fetch_add(1, Ordering::Relaxed);
             return Ok(());
@@ -146,7 +147,7 @@ impl Decoder {
     pub fn take(&mut self) -> Result<Option<Picture>, StreamError> {
         match self.pictures.try_recv() {
             Ok(picture) => picture.map(Some),
-            Err(TryRecvError::Empty) => self.look_for_errors().map(|()| None),
+            Err(TryRecvError::Empty) => self.hear(ClockTime::ZERO).map(|()| None),
             Err(TryRecvError::Disconnected) => Ok(None),
         }
     }
@@ -155,31 +156,33 @@ impl Decoder {
     pub fn finish(mut self) -> Result<Vec<Picture>, StreamError> {
         let _ = self.source.end_of_stream(); // fails only after an error, which is found below
         let mut left = Vec::new();
-        let bus = self.pipeline.bus().expect("a pipeline has a bus");
-        loop {
+        while !self.ended {
             while let Some(picture) = self.take()? {
                 left.push(picture);
             }
-            let short = ClockTime::from_mseconds(5);
-            if bus.timed_pop_filtered(short, &[gstreamer::MessageType::Eos]).is_some() {
-                left.extend(self.pictures.try_iter().filter_map(Result::ok));
-                return Ok(left);
-            }
+            self.hear(ClockTime::from_mseconds(5))?;
         }
+        for picture in self.pictures.try_iter() {
+            left.push(picture?);
+        }
+        Ok(left)
     }
 
-    fn look_for_errors(&self) -> Result<(), StreamError> {
+    /// What the pipeline says, `wait` for the first of it.
+    fn hear(&mut self, wait: ClockTime) -> Result<(), StreamError> {
         let bus = self.pipeline.bus().expect("a pipeline has a bus");
-        while let Some(message) =
-            bus.pop_filtered(&[gstreamer::MessageType::Error, gstreamer::MessageType::Warning])
-        {
-            match message.view() {
+        let mut message = bus.timed_pop(wait);
+        while let Some(said) = message {
+            match said.view() {
                 MessageView::Error(error) => {
                     let detail = format!("{}: {}", self.element, error.error());
                     return Err(StreamError::Gstreamer { detail });
                 }
-                _ => tracing::debug!(?message, "decoder"),
+                MessageView::Eos(_) => self.ended = true,
+                MessageView::Warning(warning) => tracing::debug!(warning = %warning.error(), "decoder"),
+                _ => {}
             }
+            message = bus.pop();
         }
         Ok(())
     }

@@ -56,29 +56,26 @@ impl Track {
         }
         self.next = Some((header.sequence.wrapping_add(1), header.marker));
         let units = units(self.codec, payload);
-        match self.seen.back_mut().filter(|seen| seen.rtp == header.rtp) {
-            Some(seen) => {
-                seen.arrival = arrival;
-                seen.lost += lost;
-                seen.whole &= lost == 0;
-                seen.key |= units.key;
+        if let Some(seen) = self.seen.back_mut().filter(|seen| seen.rtp == header.rtp) {
+            seen.arrival = arrival;
+            seen.lost += lost;
+            seen.whole &= lost == 0;
+            seen.key |= units.key;
+        } else {
+            if lost > 0
+                && !ended
+                && let Some(before) = self.seen.back_mut()
+            {
+                before.whole = false;
             }
-            None => {
-                if lost > 0
-                    && !ended
-                    && let Some(before) = self.seen.back_mut()
-                {
-                    before.whole = false;
-                }
-                if self.seen.len() == MOST_SEEN {
-                    self.carried += self.seen.pop_front().map_or(0, |seen| seen.lost);
-                }
-                let whole = lost == 0 || units.begins;
-                let Header { rtp, .. } = header;
-                let first_arrival = arrival;
-                self.seen.push_back(Seen { pts, rtp, first_arrival, arrival, lost, key: units.key, whole });
-                self.keys_in += u32::from(units.key);
+            if self.seen.len() == MOST_SEEN {
+                self.carried += self.seen.pop_front().map_or(0, |seen| seen.lost);
             }
+            let whole = lost == 0 || units.begins;
+            let Header { rtp, .. } = header;
+            let first_arrival = arrival;
+            self.seen.push_back(Seen { pts, rtp, first_arrival, arrival, lost, key: units.key, whole });
+            self.keys_in += u32::from(units.key);
         }
         self.any_out || self.keys_in < KEYS_WITHOUT_PARAMETERS
     }
@@ -197,7 +194,7 @@ mod tests {
     use super::*;
 
     fn packet(sequence: u16, rtp: u32, marker: bool, payload: &[u8]) -> Vec<u8> {
-        let mut bytes = vec![0x80, 96 | u8::from(marker) << 7];
+        let mut bytes = vec![0x80, 0x60 | u8::from(marker) << 7];
         bytes.extend(sequence.to_be_bytes());
         bytes.extend(rtp.to_be_bytes());
         bytes.extend([0; 4]);

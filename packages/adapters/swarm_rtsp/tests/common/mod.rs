@@ -100,7 +100,7 @@ impl Film {
         let chunks: Vec<&[u8]> = unit[1..].chunks(PAYLOAD - 2).collect();
         for (index, chunk) in chunks.iter().enumerate() {
             let (first, end) = (index == 0, index + 1 == chunks.len());
-            let head = [unit[0] & 0xe0 | 28, u8::from(first) << 7 | u8::from(end) << 6 | unit[0] & 0x1f];
+            let head = [unit[0] & 0xe0 | 0x1c, u8::from(first) << 7 | u8::from(end) << 6 | unit[0] & 0x1f];
             self.rtp_packet(&[&head, *chunk].concat(), last && end);
         }
     }
@@ -114,13 +114,13 @@ impl Film {
         let chunks: Vec<&[u8]> = unit[2..].chunks(PAYLOAD - 3).collect();
         for (index, chunk) in chunks.iter().enumerate() {
             let (first, end) = (index == 0, index + 1 == chunks.len());
-            let head = [unit[0] & 0x81 | 49 << 1, unit[1], u8::from(first) << 7 | u8::from(end) << 6 | kind];
+            let head = [unit[0] & 0x81 | 0x62, unit[1], u8::from(first) << 7 | u8::from(end) << 6 | kind];
             self.rtp_packet(&[&head, *chunk].concat(), last && end);
         }
     }
 
     fn rtp_packet(&mut self, payload: &[u8], marker: bool) {
-        let mut bytes = vec![0x80, 96 | u8::from(marker) << 7];
+        let mut bytes = vec![0x80, 0x60 | u8::from(marker) << 7];
         bytes.extend(self.sequence.to_be_bytes());
         bytes.extend(self.rtp.to_be_bytes());
         bytes.extend(SSRC.to_be_bytes());
@@ -233,11 +233,11 @@ pub(crate) struct Fake {
 
 impl Fake {
     /// Connection `n` that asks for something gets script `n`, and the last one goes on for all that follow.
-    pub(crate) async fn start(scripts: Vec<Script>) -> Self {
-        Self::start_on("127.0.0.1:0".parse().unwrap(), scripts).await
+    pub(crate) fn start(scripts: Vec<Script>) -> Self {
+        Self::start_on("127.0.0.1:0".parse().unwrap(), scripts)
     }
 
-    pub(crate) async fn start_on(address: SocketAddr, scripts: Vec<Script>) -> Self {
+    pub(crate) fn start_on(address: SocketAddr, scripts: Vec<Script>) -> Self {
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
         socket.set_reuseaddr(true).unwrap();
         socket.bind(address).unwrap();

@@ -8,8 +8,11 @@
 //! of jitter: 3 ms at best), so they do not move stamps unless [`Anchor::Reports`] is asked for.
 //!
 //! Error budget of a stamp, camera against camera
-//! 1. Spread of the envelope, [`Timing::uncertainty_ns`]: about jitter / frames, times 3 at the newest end, where the slope is
-//!    still being learned. Without jitter a few microseconds after a few seconds.
+//! 1. Spread of the envelope, [`Timing::uncertainty_ns`]. Without jitter a few microseconds after a few seconds. Jitter that is
+//!    even up to J costs about J / frames in the middle of what was seen, and three times that at its newest end, where the
+//!    slope is still being learned. From 30 s on at 30 Hz through 20 ms, a cold start is 0.3 ms off between two cameras at the 99th
+//!    percentile, and 50 us after five minutes; no estimator gets more out of 900 arrivals. What was learned on a quiet network
+//!    before is held through jitter and load, to 100 us for minutes.
 //! 2. Difference of the cameras' constant latencies: zero for equal cameras and settings; otherwise what is left after the
 //!    calibrated bias is taken off ([`crate::calibrate`]).
 //! 3. Resolution of RTP, 11 us, and whatever the camera does to its stamps: nominal stamps (exactly 1/30 s apart whatever the

@@ -14,9 +14,13 @@ const REORDER_S: f64 = 1.0;
 const BEHIND: u32 = 8;
 /// Frames before the stamps are said to stand still.
 const STILL: u32 = 3;
-/// Frames that are later than the line by more than [`LATE_S`], all of them for so long, are on another line, s.
-const LATE_FOR_S: f64 = 10.0;
+/// Frames that are all later than the line by more than [`LATE_S`] are on another line, if the earliest of each
+/// [`LATE_FOR_S`] are late by the same in [`LATE_TIMES`] of them, but for [`LATE_SAME_S`]. A camera or network that falls behind, for
+/// seconds or a minute, is late by something else each time, and the line is right.
 const LATE_S: f64 = 0.1;
+const LATE_FOR_S: f64 = 10.0;
+const LATE_TIMES: usize = 3;
+const LATE_SAME_S: f64 = 0.02;
 
 /// Where a frame's time stamp is.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,11 +50,37 @@ pub(super) struct Segment {
     still: u32,
     behind: u32,
     last_behind: u32,
-    /// Since when all frames have been late: arrival.
-    late_since: Option<HostTime>,
+    /// There while all frames are late.
+    late: Option<Late>,
     /// What stamps have still to be slewed, ns, at `slewed_to`.
     pending_ns: f64,
     slewed_to: Option<(f64, f64)>,
+}
+
+/// A run of frames that are all late.
+#[derive(Clone, Debug)]
+struct Late {
+    since: HostTime,
+    least_s: f64,
+    /// Of the stretches before.
+    leasts_s: Vec<f64>,
+}
+
+impl Late {
+    /// Takes a late frame; by how much all are late, once that is sure.
+    fn take(run: &mut Option<Self>, arrival: HostTime, late_s: f64) -> Option<f64> {
+        let run = run.get_or_insert(Self { since: arrival, least_s: late_s, leasts_s: Vec::new() });
+        run.least_s = run.least_s.min(late_s);
+        if arrival.since(run.since) as f64 * 1e-9 <= LATE_FOR_S {
+            return None;
+        }
+        run.leasts_s.push(run.least_s);
+        (run.since, run.least_s) = (arrival, late_s);
+        let last = &run.leasts_s[run.leasts_s.len().saturating_sub(LATE_TIMES)..];
+        let least = last.iter().copied().fold(f64::INFINITY, f64::min);
+        let most = last.iter().copied().fold(0.0, f64::max);
+        (last.len() == LATE_TIMES && most - least < LATE_SAME_S).then_some(least)
+    }
 }
 
 fn seconds(ticks: i64) -> f64 {
@@ -75,7 +105,7 @@ impl Segment {
             still: 0,
             behind: 0,
             last_behind: rtp,
-            late_since: None,
+            late: None,
             pending_ns: 0.0,
             slewed_to: None,
         }
@@ -119,19 +149,15 @@ impl Segment {
             return Moved::Jumped { by_ns };
         }
         if late < LATE_S {
-            self.late_since = None;
-        } else {
-            let since = *self.late_since.get_or_insert(arrival);
-            // A network that stands for a minute and then delivers all at once is late for one instant, not for a while.
-            if arrival.since(since) as f64 * 1e-9 > LATE_FOR_S {
-                return Moved::Jumped { by_ns: -nanos(late) };
-            }
+            self.late = None;
+        } else if let Some(by_s) = Late::take(&mut self.late, arrival, late) {
+            return Moved::Jumped { by_ns: -nanos(by_s) };
         }
         self.ticks += step;
         self.newest_rtp = rtp;
         self.newest_arrival = arrival;
         if self.line.push(x, y - x) == Taken::Restarted {
-            self.late_since = None;
+            self.late = None;
         }
         Moved::To(x)
     }
@@ -148,8 +174,8 @@ impl Segment {
     pub(super) fn host_stepped(&mut self, by_ns: i64) {
         self.origin = self.origin.plus(by_ns);
         self.newest_arrival = self.newest_arrival.plus(by_ns);
-        if let Some(since) = &mut self.late_since {
-            *since = since.plus(by_ns);
+        if let Some(late) = &mut self.late {
+            late.since = late.since.plus(by_ns);
         }
         self.reports.host_stepped(by_ns);
     }

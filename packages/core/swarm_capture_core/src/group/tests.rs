@@ -24,7 +24,7 @@ fn run(grouper: &mut Grouper, mut arrivals: Vec<(i64, usize, GroupFrame)>) -> Ve
 fn camera(index: usize, phase: i64, period: i64, latency: i64, count: u64) -> Vec<(i64, usize, GroupFrame)> {
     (0..count)
         .map(|k| {
-            let capture = 1_000_000 * MS + phase + k as i64 * period;
+            let capture = 1_000_000 * MS + phase + k.cast_signed() * period;
             (capture + latency, index, frame(k, capture))
         })
         .collect()
@@ -51,7 +51,7 @@ fn frames_of_one_moment_are_together_whatever_they_took_to_arrive() {
     for (k, group) in groups.iter().enumerate().skip(10) {
         assert_eq!(sequences(group), [Some(k as u64); 3]);
         assert_eq!((group.residual_ns, group.complete), (5 * MS, true));
-        assert_eq!(group.stamp.0, 1_000_000 * MS + k as i64 * 33 * MS - MS / 2);
+        assert_eq!(group.stamp.0, 1_000_000 * MS + k.cast_signed() as i64 * 33 * MS - MS / 2);
         assert_eq!(group.sequence, k as u64);
     }
     balanced(&grouper);
@@ -148,7 +148,11 @@ fn memory_is_bounded_when_stamps_lie_in_the_future() {
     let settings = GroupSettings { frames: 8, ..GroupSettings::default() };
     let mut grouper = Grouper::new(2, settings);
     for k in 0..1_000 {
-        grouper.frame(0, frame(k, 3_600_000 * MS + k as i64 * 33 * MS), HostTime(k as i64 * 33 * MS));
+        grouper.frame(
+            0,
+            frame(k, 3_600_000 * MS + k.cast_signed() * 33 * MS),
+            HostTime(k.cast_signed() * 33 * MS),
+        );
         assert!(grouper.cameras.iter().all(|camera| camera.waiting.len() <= 8));
     }
     grouper.decide_all();
@@ -220,7 +224,7 @@ proptest! {
         let mut next = [0_u64; 4];
         let mut newest = [0_i64; 4];
         for (k, (camera, off, latency)) in frames.into_iter().enumerate() {
-            let capture = (1_000_000 * MS + k as i64 * 9 * MS + off * MS / 5).max(newest[camera] + 1);
+            let capture = (1_000_000 * MS + k.cast_signed() as i64 * 9 * MS + off * MS / 5).max(newest[camera] + 1);
             newest[camera] = capture;
             arrivals.push((capture + latency * MS, camera, frame(next[camera], capture)));
             next[camera] += 1;

@@ -19,7 +19,7 @@ fn frame(k: u32, lost_packets: u32) -> FrameHead {
         first_arrival: at,
         arrival: at,
         lost_packets,
-        key: k % 30 == 0,
+        key: k.is_multiple_of(30),
         size: 1_000,
     }
 }
@@ -190,7 +190,7 @@ fn a_change_of_the_stream_stands_between_the_frames_it_parts() {
         match output {
             TrackOutput::Frame(frame) => order.push(format!("frame {}", frame.payload)),
             TrackOutput::Event(TrackEvent::Changed { from, to }) => {
-                order.push(format!("{} to {}", from.width, to.width))
+                order.push(format!("{} to {}", from.width, to.width));
             }
             TrackOutput::Event(_) => {}
         }

@@ -2,6 +2,7 @@
 //!
 //! They answer WS-Discovery alone; what is behind an address, no fake says.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::sync::mpsc;
@@ -39,7 +40,7 @@ pub enum Manner {
     Loopback,
     /// Answers after 1.1 s.
     Late,
-    /// Answers each probe three times, with two addresses, the first of which cannot be reached.
+    /// Answers each repeat of a probe too, three times, with two addresses, the first of which cannot be reached.
     Repeats,
     /// IPv6 alone, from its link-local address, which it gives without a zone.
     LinkLocal,
@@ -220,12 +221,15 @@ fn serve(
             let members = members.clone();
             tokio::task::spawn_local(async move {
                 let mut buffer = vec![0; 65_535];
+                // A repeated probe has the identity of the first, and devices answer it once.
+                let mut answered = BTreeSet::new();
                 while let Ok((length, from)) = group.recv_from(&mut buffer).await {
                     let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
                     let Some(probe) = Probe::read(&text) else { continue };
-                    for (fake, socket) in
-                        members.iter().filter(|(fake, _)| fake.address.is_ipv4() == from.is_ipv4())
-                    {
+                    let is_new = answered.insert(probe.message.clone());
+                    let hears = |fake: &Fake| fake.address.is_ipv4() == from.is_ipv4();
+                    let answers = |fake: &Fake| is_new || fake.manner == Manner::Repeats;
+                    for (fake, socket) in members.iter().filter(|(fake, _)| hears(fake) && answers(fake)) {
                         let (fake, socket, probe) = (fake.clone(), socket.clone(), probe.clone());
                         tokio::task::spawn_local(
                             async move { answer(&fake, &socket, &probe, from, index).await },

@@ -61,11 +61,14 @@ pub fn wspublish(inside: &Namespace, address: Ipv4Addr) -> Result<Peer, PeerErro
     start("WSDiscovery", command, format!("http://{address}/onvif/device_service"))
 }
 
+/// Starts a device inside of a namespace, at an address of it.
+type Begin = fn(&Namespace, Ipv4Addr) -> Result<Peer, PeerError>;
+
 /// The runbook's cell: every real device that is compiled in, each on a host of its own from 192.168.1.101 on. Guards of the
 /// hosts come after those of the devices, so that they are dropped after them.
 pub fn cell(bench: &mut Bench) -> Result<(Vec<Peer>, Vec<Namespace>), PeerError> {
     let (mut peers, mut hosts) = (Vec::new(), Vec::new());
-    let begin: &[fn(&Namespace, Ipv4Addr) -> Result<Peer, PeerError>] = &[
+    let begin: &[Begin] = &[
         |host, address| ipycam(host, address, Some(("admin", "pw"))),
         |host, address| ipycam(host, address, None),
         wspublish,

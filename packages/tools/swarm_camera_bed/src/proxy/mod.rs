@@ -204,7 +204,7 @@ impl Shared {
             let Some(listener) = self.listener() else { return };
             if let Ok((client, _)) = listener.accept() {
                 let shared = Arc::clone(self);
-                thread::spawn(move || shared.carry(client, number));
+                thread::spawn(move || shared.carry(&client, number));
             }
         }
     }
@@ -242,7 +242,7 @@ impl Shared {
     }
 
     /// One connection, to its end.
-    fn carry(self: Arc<Self>, client: TcpStream, number: u64) {
+    fn carry(&self, client: &TcpStream, number: u64) {
         let passed = (|| {
             let camera = TcpStream::connect(self.camera)?;
             client.set_nodelay(true)?;
@@ -256,8 +256,7 @@ impl Shared {
             drop(state);
             let (send, receive) = sync_channel(4096);
             thread::scope(|scope| {
-                let client = &client;
-                let proxy = &self;
+                let proxy = self;
                 scope.spawn(|| proxy.upstream(client, &camera));
                 scope.spawn(move || proxy.release(receive, client));
                 self.downstream(&camera, &send, number);
@@ -324,7 +323,7 @@ impl Shared {
     }
 
     fn release(&self, receive: Receiver<(Instant, Vec<u8>)>, mut client: &TcpStream) {
-        while let Ok((at, bytes)) = receive.recv() {
+        for (at, bytes) in receive {
             thread::sleep(at.saturating_duration_since(Instant::now()));
             if !self.wait_for_cable() || client.write_all(&bytes).is_err() {
                 break;

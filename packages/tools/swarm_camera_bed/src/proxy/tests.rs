@@ -99,15 +99,15 @@ fn a_pulled_cable_keeps_connections_and_brings_all_when_it_is_back() {
     let mut client = connect(&proxy);
     let first = pieces(&mut client).len();
     proxy.set(Weather { cable: Cable::Pulled, ..Weather::default() });
-    client.write_all(b"y").unwrap();
+    client.write_all(b"$\x03\0\0").unwrap();
     client.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
     let waiting = client.read(&mut [0]).unwrap_err().kind();
     assert!(matches!(waiting, ErrorKind::WouldBlock | ErrorKind::TimedOut), "{waiting}");
     proxy.set(Weather::default());
     client.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-    let mut byte = [0];
-    client.read_exact(&mut byte).unwrap();
-    assert_eq!((byte, first), ([b'y'], usize::from(PACKETS) * 11 / 10 + 2));
+    let mut packet = [0; 4];
+    client.read_exact(&mut packet).unwrap();
+    assert_eq!((&packet, first), (b"$\x03\0\0", usize::from(PACKETS) * 11 / 10 + 2));
 }
 
 #[test]

@@ -119,7 +119,7 @@ fn a_camera_with_both_media_services_is_set_up_once() {
         );
         assert!(camera.stream_uri(&second.profile).await.unwrap().starts_with("rtsp://"));
         let wrong = Camera::connect(peer.address.parse().unwrap(), logged_in("admin", "wrong")).await;
-        let error = wrong.unwrap().information().await.unwrap_err();
+        let error = wrong.unwrap_err();
         assert!(matches!(error.failure, Failure::WrongPassword { .. }), "{error}");
     });
 }

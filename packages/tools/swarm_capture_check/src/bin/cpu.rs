@@ -35,6 +35,8 @@ use swarm_rtsp::{Camera, Event, Source};
 /// Streams of a cell: what GStreamer and the node are measured with, and what `pct_core_per_stream` is.
 const CELL: usize = 4;
 const FPS: u32 = 30;
+/// What has piled up while all began is gone after that.
+const SETTLE: Duration = Duration::from_secs(5);
 const FRAME_TICKS: u32 = swarm_capture_core::RTP_RATE_HZ / FPS;
 
 fn main() -> ExitCode {
@@ -201,7 +203,11 @@ async fn record_here(urls: &[String], bag: &Path, measured: Duration) -> Result<
     let lanes = futures::future::try_join_all(lanes.into_iter().map(|mut lane| {
         let (playing, recorder) = (&playing, &recorder);
         async move {
-            while playing.get() < urls.len() {
+            let mut settled = None;
+            while settled.is_none_or(|since: Instant| since.elapsed() < SETTLE) {
+                if playing.get() == urls.len() {
+                    settled.get_or_insert_with(Instant::now);
+                }
                 let before = lane.frames;
                 lane.step(recorder).await?;
                 playing.set(playing.get() + usize::from(before == 0 && lane.frames == 1));

@@ -3,6 +3,7 @@
 pub(crate) mod bag;
 pub(crate) mod blackbox;
 pub(crate) mod bt;
+pub(crate) mod calibrate_cameras;
 pub(crate) mod config;
 pub(crate) mod evidence_artifact;
 pub(crate) mod evidence_black_box;

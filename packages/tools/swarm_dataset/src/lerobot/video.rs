@@ -4,7 +4,7 @@ use super::{Part, key};
 use crate::error::ExportError;
 use crate::ffmpeg;
 use crate::h264::{ParameterSets, Stream, belongs_in_sample, frames, nal_units};
-use crate::mp4::{Mp4Writer, Visibility};
+use crate::mp4::Mp4Writer;
 use crate::options::{PictureStatistics, Pictures};
 use crate::plan::{CameraPlan, Episode, Plan, Sample};
 use crate::progress::Progress;
@@ -73,7 +73,7 @@ fn code_anew(
         for frame in frames(&stream) {
             let picture = parser.frame(&frame).map_err(|error| ExportError::Ffmpeg(error.to_string()))?;
             let units = nal_units(&frame).filter(|unit| belongs_in_sample(unit));
-            file.sample(units, picture.key, Visibility::Shown)?;
+            file.sample(units, picture.key)?;
             count += 1;
             if picture.key {
                 keys.push(frame.clone());
@@ -139,16 +139,14 @@ impl<'a> Copying<'a> {
         if self.wanted.binary_search(&frame).is_ok() {
             self.pictures.extend_from_slice(annex_b);
         }
-        let own = match self.camera.samples.get(self.next_sample) {
-            Some(Sample::Frame(at)) if *at == frame => Visibility::Shown,
-            Some(Sample::Hidden(at)) if *at == frame => Visibility::Hidden,
-            _ => return Ok(()), // no slot shows it, and nothing refers to it
-        };
+        if self.camera.samples.get(self.next_sample) != Some(&Sample::Frame(frame)) {
+            return Ok(()); // no slot shows it, and nothing that is shown refers to it
+        }
         let units = nal_units(annex_b).filter(|unit| belongs_in_sample(unit));
-        file.sample(units, self.camera.frames[frame].key, own)?;
+        file.sample(units, self.camera.frames[frame].key)?;
         self.next_sample += 1;
         while let Some(Sample::Repeat(unit)) = self.camera.samples.get(self.next_sample) {
-            file.sample(std::iter::once(unit.as_slice()), false, Visibility::Shown)?;
+            file.sample(std::iter::once(unit.as_slice()), false)?;
             self.next_sample += 1;
         }
         Ok(())

@@ -9,16 +9,13 @@
 
 use std::time::Duration;
 
-use crate::grid::{Grid, Shown, assign, rate};
-use crate::h264::repeats;
-use crate::options::{Options, Pictures};
-use crate::recording::{Camera, Command, Frame, Recording, Run, WRENCH, owner};
+use crate::grid::{Grid, Shown};
+use crate::options::Options;
+use crate::recording::{Command, Recording, Run, WRENCH, owner};
 use crate::series::{Series, Silence};
 
-use super::{CameraPlan, CodedFrame, Episode, Feature, Kind, Sample, Split, Values};
-
-/// How far a camera's rate may be from the grid's where its frames stay as they are.
-const RATE_TOLERANCE: f64 = 0.02;
+use super::track::{Track, cameras, start};
+use super::{CameraPlan, Episode, Feature, Kind, Split, Values};
 
 pub(super) fn make(
     recording: &Recording,
@@ -37,72 +34,6 @@ pub(super) fn make(
     let episode =
         Episode { bag, name: run.name.clone(), split: Split::Train, grid, columns, cameras: plans, trimmed };
     Ok((episode, features))
-}
-
-/// A camera's frames in a stretch, from a key frame on.
-struct Track<'a> {
-    name: &'a str,
-    camera: &'a Camera,
-    frames: &'a [Frame],
-}
-
-fn cameras<'a>(recording: &'a Recording, run: &Run, options: &Options) -> Result<Vec<Track<'a>>, String> {
-    if options.pictures == Pictures::LeftOut && options.cameras.is_none() {
-        return Ok(Vec::new());
-    }
-    if recording.cameras.is_empty() {
-        let topics =
-            if recording.topics.is_empty() { "none".to_owned() } else { recording.topics.join(", ") };
-        return Err(format!(
-            "it has no camera's topic (CompressedVideo, CompressedImage, FFMPEGPacket): {topics}"
-        ));
-    }
-    let known = || recording.cameras.keys().cloned().collect::<Vec<_>>().join(", ");
-    let names: Vec<&str> = match &options.cameras {
-        None => recording.cameras.keys().map(String::as_str).collect(),
-        Some(names) => names.iter().map(String::as_str).collect(),
-    };
-    let track = |name: &'a str, camera: &'a Camera| -> Result<Track<'a>, String> {
-        let wrong = |what: String| format!("camera {name}: {what}");
-        if camera.frames.is_empty() && camera.problem.is_none() {
-            return Err(wrong("it has no frames".to_owned()));
-        }
-        if camera.format != "h264" && !camera.format.is_empty() {
-            return Err(wrong(format!("its frames are {}, and only h264 is exported", camera.format)));
-        }
-        if let Some(problem) = &camera.problem {
-            return Err(wrong(problem.clone()));
-        }
-        if camera.sets.is_empty() {
-            let count = camera.frames.len();
-            return Err(wrong(format!("none of its {count} frames comes with parameter sets (SPS, PPS)")));
-        }
-        if let Some(at) = camera.frames.windows(2).position(|pair| pair[1].capture < pair[0].capture) {
-            let back = (camera.frames[at].capture - camera.frames[at + 1].capture) as f64 / 1e6;
-            return Err(wrong(format!("frame {}: the capture times go back by {back:.1} ms", at + 1)));
-        }
-        if let Some(at) =
-            camera.frames.iter().position(|frame| frame.picture.is_some_and(|picture| picture.bidirectional))
-        {
-            return Err(wrong(format!(
-                "frame {at}: it is a B-frame, whose order in the stream is not that of its time; set the camera up without"
-            )));
-        }
-        let is_key = |frame: &Frame| frame.picture.is_some_and(|picture| picture.key);
-        let until = camera.frames.partition_point(|frame| frame.capture <= run.end);
-        let from = camera.frames[..until].partition_point(|frame| frame.capture < run.start);
-        let key = camera.frames[..from.min(until)].iter().rposition(is_key);
-        let key = key.or_else(|| camera.frames[from..until].iter().position(is_key).map(|at| from + at));
-        let key = key.ok_or_else(|| wrong("it has no key frame (IDR) in this time".to_owned()))?;
-        Ok(Track { name, camera, frames: &camera.frames[key..until] })
-    };
-    names
-        .into_iter()
-        .map(|name| match recording.cameras.get_key_value(name) {
-            Some((name, camera)) => track(name, camera),
-            None => Err(format!("it has no camera {name}; it has {}", known())),
-        })
-        .collect()
 }
 
 /// Everything that is not a picture.
@@ -197,13 +128,7 @@ fn common_time(cameras: &[Track<'_>], sources: &Sources<'_>, run: &Run) -> Resul
 }
 
 fn grid(cameras: &[Track<'_>], from: i64, to: i64, options: &Options) -> Result<Grid, String> {
-    let half = 500_000_000 / i64::from(options.fps);
-    let firsts = cameras.iter().filter_map(|track| {
-        let first = track.frames.partition_point(|frame| frame.capture < from - half);
-        track.frames.get(first).map(|frame| frame.capture)
-    });
-    let (earliest, latest) = firsts.fold((i64::MAX, i64::MIN), |(low, high), at| (low.min(at), high.max(at)));
-    let start = if earliest > latest { from } else { earliest + (latest - earliest) / 2 };
+    let start = start(cameras, from, 1_000_000_000 / i64::from(options.fps)).unwrap_or(from);
     let slots = usize::try_from((to - start).max(-1) as i128 * i128::from(options.fps) / 1_000_000_000 + 1);
     let slots = slots.unwrap_or(0);
     let length = Duration::from_secs_f64(slots as f64 / f64::from(options.fps));
@@ -215,127 +140,6 @@ fn grid(cameras: &[Track<'_>], from: i64, to: i64, options: &Options) -> Result<
         ));
     }
     Ok(Grid { start, fps: options.fps, slots })
-}
-
-impl Track<'_> {
-    fn wrong(&self, what: &str) -> String {
-        format!("camera {}: {what}", self.name)
-    }
-
-    fn plan(&self, grid: &Grid, options: &Options) -> Result<CameraPlan, String> {
-        let captures: Vec<i64> = self.frames.iter().map(|frame| frame.capture).collect();
-        let shown: Vec<Shown> = assign(grid, &captures)
-            .into_iter()
-            .collect::<Option<_>>()
-            .ok_or_else(|| self.wrong("it has no frame at the episode's start"))?;
-        self.check_repeats(grid, &shown, options)?;
-        let (first, last) = (shown[0].frame(), shown[shown.len() - 1].frame());
-        // Decoding begins at the key frame at or before slot 0.
-        let key = self.frames[..=first].iter().rposition(is_key).unwrap_or(0);
-        let frames = &self.frames[key..=last];
-        let sets = &self.camera.sets[frames[0].sets];
-        if let Some(at) = frames.iter().position(|frame| frame.sets != frames[0].sets) {
-            let other = &self.camera.sets[frames[at].sets];
-            let time = (frames[at].capture - grid.start) as f64 / 1e9;
-            return Err(self.wrong(&format!(
-                "its parameter sets change {time:.2} s into the episode, from {}x{} to {}x{} pixels; end the episode before (--range)",
-                sets.width, sets.height, other.width, other.height
-            )));
-        }
-        let shift = |shown: &Shown| match shown {
-            Shown::Fresh(frame) => Shown::Fresh(frame - key),
-            Shown::Repeated(frame) => Shown::Repeated(frame - key),
-        };
-        let mut plan = CameraPlan {
-            name: self.name.to_owned(),
-            topic: self.camera.topic.clone(),
-            width: sets.width,
-            height: sets.height,
-            sets: sets.clone(),
-            frames: frames.iter().map(coded).collect(),
-            shown: shown.iter().map(shift).collect(),
-            samples: Vec::new(),
-            skipped: key,
-            lead: if options.pictures == Pictures::AsCoded { first - key } else { 0 },
-        };
-        if options.pictures == Pictures::AsCoded {
-            self.check_rate(&captures, grid)?;
-            plan.samples = self.samples(&plan, frames, options.fps)?;
-        }
-        Ok(plan)
-    }
-
-    fn check_rate(&self, captures: &[i64], grid: &Grid) -> Result<(), String> {
-        let own = rate(captures).ok_or_else(|| self.wrong("its capture times stand still"))?;
-        let fps = f64::from(grid.fps);
-        if (own - fps).abs() <= fps * RATE_TOLERANCE {
-            return Ok(());
-        }
-        Err(self.wrong(&format!(
-            "it has {own:.2} frames/s and the dataset {fps}; frames that stay as they are coded must fit: --fps {}, or --reencode",
-            own.round()
-        )))
-    }
-
-    fn check_repeats(&self, grid: &Grid, shown: &[Shown], options: &Options) -> Result<(), String> {
-        let most = (options.max_repeat.as_secs_f64() * f64::from(grid.fps)).floor() as usize;
-        let mut repeated = 0;
-        for (slot, shown) in shown.iter().enumerate() {
-            repeated = if shown.is_fresh() { 0 } else { repeated + 1 };
-            if repeated > most {
-                let time = (slot + 1 - repeated) as f64 / f64::from(grid.fps);
-                let longest = options.max_repeat.as_millis();
-                return Err(self.wrong(&format!(
-                    "it has no frame for more than {longest} ms, {time:.2} s into the episode (--max-repeat)"
-                )));
-            }
-        }
-        Ok(())
-    }
-
-    /// The video's samples, where frames stay as they are coded.
-    fn samples(&self, plan: &CameraPlan, frames: &[Frame], fps: u32) -> Result<Vec<Sample>, String> {
-        let mut samples: Vec<Sample> = (0..plan.lead).map(Sample::Frame).collect();
-        let mut slots = plan.shown.iter().enumerate().peekable();
-        let mut next = plan.lead;
-        while let Some((slot, shown)) = slots.next() {
-            let frame = shown.frame();
-            for hidden in next..frame {
-                // One that nothing refers to is simply not there.
-                if frames[hidden].picture.is_none_or(|picture| picture.reference) {
-                    samples.push(Sample::Hidden(hidden));
-                }
-            }
-            samples.push(Sample::Frame(frame));
-            next = frame + 1;
-            let mut count = 0;
-            while slots.next_if(|(_, shown)| !shown.is_fresh()).is_some() {
-                count += 1;
-            }
-            if count == 0 {
-                continue;
-            }
-            let before = frames[frame].picture.as_ref();
-            let after = frames.get(next).and_then(|frame| frame.picture.as_ref());
-            let copies = before.map(|before| repeats(&plan.sets, before, after, count));
-            let copies = copies.unwrap_or(Err(crate::h264::NoRepeat::NotReference)).map_err(|why| {
-                let time = slot as f64 / f64::from(fps);
-                self.wrong(&format!(
-                    "it has no frame for slots behind {time:.2} s, and the one before cannot be shown again as it is coded, since {why}: --reencode"
-                ))
-            })?;
-            samples.extend(copies.into_iter().map(Sample::Repeat));
-        }
-        Ok(samples)
-    }
-}
-
-fn is_key(frame: &Frame) -> bool {
-    frame.picture.is_some_and(|picture| picture.key)
-}
-
-fn coded(frame: &Frame) -> CodedFrame {
-    CodedFrame { capture: frame.capture, received: frame.received, size: frame.size, key: is_key(frame) }
 }
 
 /// A frame's column `capture.frame_status`.

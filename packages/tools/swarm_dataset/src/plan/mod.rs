@@ -8,6 +8,7 @@
 
 mod episode;
 mod split;
+mod track;
 
 use std::path::{Path, PathBuf};
 
@@ -127,8 +128,6 @@ pub(crate) struct CodedFrame {
 pub(crate) enum Sample {
     /// A frame, by its index into [`CameraPlan::frames`].
     Frame(usize),
-    /// A frame that others refer to but no slot shows.
-    Hidden(usize),
     /// The frame before once more: a NAL unit.
     Repeat(Vec<u8>),
 }

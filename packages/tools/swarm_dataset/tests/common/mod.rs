@@ -1,6 +1,5 @@
 //! What the tests share: streams from `data`, recordings of them, and exports with plain options.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -53,18 +52,4 @@ pub(crate) fn make(bags: &[PathBuf], options: &Options) -> Result<Plan, ExportEr
 
 pub(crate) fn export(plan: &Plan, target: &Path) -> Result<(), ExportError> {
     swarm_dataset::export(plan, target, &mut |_, _| {})
-}
-
-/// Every file below a folder, or the file itself, with its bytes.
-pub(crate) fn bytes(root: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut found = BTreeMap::new();
-    let mut open = vec![root.to_owned()];
-    while let Some(path) = open.pop() {
-        if path.is_dir() {
-            open.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
-        } else {
-            found.insert(path.strip_prefix(root).unwrap().to_owned(), fs::read(&path).unwrap());
-        }
-    }
-    found
 }

@@ -43,6 +43,24 @@ fn cameras_with_wrong_clocks_agree_within_100_us_under_load_from_30_s_on() {
 }
 
 #[test]
+fn what_was_learned_in_half_a_quiet_minute_is_held_through_load_and_jitter() {
+    for seed in 0..8 {
+        let follow_one = |seed, ppm| {
+            let mut camera = Camera::new(World { ppm, ..World::quiet(seed) });
+            let mut arrived = camera.run(0.0, 30.0);
+            // Hardly any frame is on time now: the earliest of them must not vote the quiet ones down.
+            camera.world = World { jitter_s: 20e-3, exponential_s: 2e-3, held: 0.7, ..camera.world };
+            arrived.extend(camera.run(30.0, 180.0));
+            follow(&mut clock(), &arrived)
+        };
+        let (a, b) = (follow_one(2 * seed, 100.0), follow_one(2 * seed + 1, -100.0));
+        let errors = a.iter().zip(&b).filter(|(a, _)| a.true_s > 30.0).map(|(a, b)| a.error() - b.error());
+        let worst = quantile(errors, 1.0);
+        assert!(worst < 100e-6, "seed {seed}: {:.0} us", worst * 1e6);
+    }
+}
+
+#[test]
 fn jitter_of_20_ms_costs_what_its_density_says() {
     let mut early = Vec::new();
     let mut late = Vec::new();
@@ -52,13 +70,9 @@ fn jitter_of_20_ms_costs_what_its_density_says() {
         early.push(quantile(errors[..900].iter().copied(), 0.99));
         late.push(quantile(errors[errors.len() - 900..].iter().copied(), 0.99));
     }
-    eprintln!(
-        "30..60 s {:?}\n300..330 s {:?}",
-        early.iter().map(|e| (e * 1e6) as i64).collect::<Vec<_>>(),
-        late.iter().map(|e| (e * 1e6) as i64).collect::<Vec<_>>()
-    );
-    assert!(quantile(early, 0.5) < 300e-6);
-    assert!(quantile(late, 0.5) < 100e-6);
+    // Thirty points per second and 20 ms say no more than this; see the error budget of the clock.
+    assert!(quantile(early.iter().copied(), 0.5) < 400e-6, "{early:?}");
+    assert!(quantile(late.iter().copied(), 0.5) < 100e-6, "{late:?}");
 }
 
 #[test]

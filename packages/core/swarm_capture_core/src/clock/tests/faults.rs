@@ -33,11 +33,14 @@ fn when_reports_stop_the_state_falls_step_by_step_and_the_uncertainty_grows() {
     assert!((error_at(&after, 390.0) - LATE).abs() < 50e-6, "frames still tell the time");
     let states: Vec<ClockEvent> =
         clock.take_events().into_iter().filter(|event| matches!(event, ClockEvent::State { .. })).collect();
-    use ClockState::{ArrivalOnly, Holdover, Locked};
     assert_eq!(
         states,
-        [(ArrivalOnly, Locked), (Locked, Holdover), (Holdover, ArrivalOnly)]
-            .map(|(from, to)| ClockEvent::State { from, to })
+        [
+            (ClockState::ArrivalOnly, ClockState::Locked),
+            (ClockState::Locked, ClockState::Holdover),
+            (ClockState::Holdover, ClockState::ArrivalOnly),
+        ]
+        .map(|(from, to)| ClockEvent::State { from, to })
     );
     grows(&after);
 }
@@ -161,7 +164,7 @@ fn when_the_cameras_clock_is_set_the_offset_follows_and_the_stamps_do_not() {
     let mut camera = Camera::new(World::quiet(8));
     let mut clock = clock();
     let before = follow(&mut clock, &camera.run(0.0, 30.0));
-    camera.camera_set_s = -2.5;
+    camera.set_by_s = -2.5;
     let after = follow(&mut clock, &camera.run(30.0, 60.0));
     let by = before.last().unwrap().stamp.timing.offset_ns.unwrap()
         - after.last().unwrap().stamp.timing.offset_ns.unwrap();
@@ -310,4 +313,46 @@ fn frames_that_waited_through_two_jumps_come_out_by_arrival() {
         assert!(stamp.capture > last);
         last = stamp.capture;
     }
+}
+
+/// Lateness that is added to what arrives, by the true time.
+fn delayed(camera: &mut Camera, from_s: f64, to_s: f64, late_s: impl Fn(f64) -> f64) -> Vec<Arrived> {
+    let mut arrived = camera.run(from_s, to_s);
+    for arrived in &mut arrived {
+        match arrived {
+            Arrived::Frame(head, s) => {
+                let late_ns = (late_s(*s) * 1e9) as i64;
+                head.first_arrival.0 += late_ns;
+                head.arrival.0 += late_ns;
+            }
+            Arrived::Report(report) => {
+                let sent_s = (report.arrival.0 - host(0.0).0) as f64 * 1e-9;
+                report.arrival.0 += (late_s(sent_s) * 1e9) as i64;
+            }
+        }
+    }
+    arrived
+}
+
+#[test]
+fn a_camera_that_falls_eight_seconds_behind_and_catches_up_keeps_its_line() {
+    let mut camera = Camera::new(World::quiet(15));
+    let behind = |s: f64| ((s - 40.0) / 7.5).min((160.0 - s) / 7.5).max(0.0);
+    let stamped = follow(&mut clock(), &delayed(&mut camera, 0.0, 200.0, behind));
+    for s in stamped.iter().filter(|s| s.true_s > 10.0) {
+        assert!((s.error() - LATE).abs() < 1e-3, "{} at {}", s.error(), s.true_s);
+    }
+    assert!(stamped.iter().all(|s| s.stamp.timing.base == 0));
+    grows(&stamped);
+}
+
+#[test]
+fn a_camera_whose_stamps_have_lost_a_second_for_good_is_followed() {
+    let mut camera = Camera::new(World::quiet(16));
+    let mut clock = clock();
+    let stamped = follow(&mut clock, &delayed(&mut camera, 0.0, 120.0, |s| if s < 40.0 { 0.0 } else { 1.0 }));
+    assert!((error_at(&stamped, 110.0) - 1.0 - LATE).abs() < 1e-3, "{}", error_at(&stamped, 110.0));
+    assert!(clock.take_events().iter().any(|event| matches!(event, ClockEvent::StampsJumped { .. })));
+    assert_eq!(stamped.last().unwrap().stamp.timing.state, ClockState::Locked);
+    grows(&stamped);
 }

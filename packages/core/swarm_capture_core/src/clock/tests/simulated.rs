@@ -78,7 +78,7 @@ pub(super) struct Camera {
     /// RTP time stamp at true time zero.
     pub(super) rtp_origin: u32,
     /// Free to be set by a test.
-    pub(super) camera_set_s: f64,
+    pub(super) set_by_s: f64,
     pub(super) reports: bool,
 }
 
@@ -86,8 +86,8 @@ impl Camera {
     pub(super) fn new(world: World) -> Self {
         let mut random = StdRng::seed_from_u64(world.seed);
         // Some wrap within the first minute.
-        let rtp_origin = if world.seed % 2 == 0 { u32::MAX - 900_000 } else { random.random() };
-        Self { world, random, rtp_origin, camera_set_s: 0.0, reports: true }
+        let rtp_origin = if world.seed.is_multiple_of(2) { u32::MAX - 900_000 } else { random.random() };
+        Self { world, random, rtp_origin, set_by_s: 0.0, reports: true }
     }
 
     fn delay(&mut self) -> f64 {
@@ -126,7 +126,7 @@ impl Camera {
 
     fn report(&mut self, true_s: f64) -> (f64, Arrived) {
         let arrival = true_s + self.delay();
-        let camera_s = true_s * (1.0 + self.world.ppm * 1e-6) + self.world.offset_s + self.camera_set_s;
+        let camera_s = true_s * (1.0 + self.world.ppm * 1e-6) + self.world.offset_s + self.set_by_s;
         let report = SenderReport {
             camera: CameraTime(START + (camera_s * 1e9).round() as i64),
             rtp: self.rtp(true_s),

@@ -1,5 +1,7 @@
 //! What a bag holds that a dataset is made of: everything but the video's bytes, of which only the heads are read.
 
+mod camera;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -10,42 +12,10 @@ use swarm_bag::video::VideoMessage;
 use swarm_bag::{BagMessage, BagReader, Filter};
 
 use crate::error::ExportError;
-use crate::h264::{ParameterSets, Picture, PictureError, Stream};
 use crate::messages::{GripperState, RuntimeStatus};
 use crate::series::Series;
 
-/// One coded frame.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Frame {
-    /// Nanoseconds since the epoch.
-    pub capture: i64,
-    /// As the bag has it.
-    pub received: i64,
-    /// Of the coded frame, bytes.
-    pub size: usize,
-    /// `None` if it cannot be decoded: the stream was joined between two key frames.
-    pub picture: Option<Picture>,
-    /// Index into [`Camera::sets`].
-    pub sets: usize,
-    /// As in FrameTiming; `None` where the bag does not say it.
-    pub clock_state: Option<u8>,
-    /// Something it builds upon was lost.
-    pub damaged: bool,
-}
-
-/// One camera's stream.
-#[derive(Debug)]
-pub(crate) struct Camera {
-    pub topic: String,
-    pub video: VideoMessage,
-    pub format: String,
-    pub frames: Vec<Frame>,
-    /// All that were in force, in order.
-    pub sets: Vec<ParameterSets>,
-    /// The first thing that makes it unusable as H.264.
-    pub problem: Option<String>,
-    stream: Stream,
-}
+pub(crate) use camera::{Camera, Frame};
 
 /// One joint of any arm.
 #[derive(Debug, Default)]
@@ -322,94 +292,6 @@ fn stamp(header: &Header, received: i64) -> i64 {
     match header.stamp.nanos() {
         0 => received,
         stamp => stamp,
-    }
-}
-
-impl Camera {
-    fn new(topic: &str, video: VideoMessage) -> Self {
-        Self {
-            topic: topic.to_owned(),
-            video,
-            format: String::new(),
-            frames: Vec::new(),
-            sets: Vec::new(),
-            problem: None,
-            stream: Stream::default(),
-        }
-    }
-
-    fn take(&mut self, received: i64, message: &[u8]) {
-        let number = self.frames.len();
-        let problem = match self.video.decode(message) {
-            Err(problem) => Some(problem.to_string()),
-            Ok(video) => {
-                let format = video.format.split([';', ',']).next().unwrap_or_default().trim().to_owned();
-                let mut problem = None;
-                if self.format.is_empty() {
-                    self.format = format;
-                } else if self.format != format {
-                    problem = Some(format!("the codec changes from {} to {format}", self.format));
-                }
-                let picture = if self.format == "h264" { self.picture(video.data) } else { Ok(None) };
-                let picture = picture.unwrap_or_else(|wrong| {
-                    problem.get_or_insert(wrong);
-                    None
-                });
-                self.frames.push(Frame {
-                    capture: video.captured,
-                    received,
-                    size: video.data.len(),
-                    picture,
-                    sets: self.sets.len().saturating_sub(1),
-                    clock_state: None,
-                    damaged: false,
-                });
-                problem
-            }
-        };
-        if let (None, Some(problem)) = (&self.problem, problem) {
-            self.problem = Some(format!("frame {number}: {problem}"));
-        }
-    }
-
-    /// `None` for a frame that nothing can be made of yet: no parameter sets came.
-    fn picture(&mut self, data: &[u8]) -> Result<Option<Picture>, String> {
-        match self.stream.frame(data) {
-            Ok(picture) => {
-                let current = self.stream.parameter_sets();
-                if let Some(sets) = current.filter(|sets| self.sets.last() != Some(sets)) {
-                    self.sets.push(sets.clone());
-                }
-                Ok(Some(picture))
-            }
-            Err(PictureError::NoParameterSets) if self.sets.is_empty() => Ok(None),
-            Err(error) => Err(error.to_string()),
-        }
-    }
-
-    /// A frame is damaged from a loss to the next key frame; a loss is said by the timing, or by a gap in the frame numbers.
-    fn mark_damage(&mut self, timings: &Timings) {
-        let mut damaged = false;
-        let mut expected: Option<(u32, u32)> = None;
-        for frame in &mut self.frames {
-            let timing = timings.get(&frame.capture);
-            frame.clock_state = timing.map(|(state, _)| *state);
-            let Some(picture) = frame.picture else { continue };
-            let max =
-                self.sets.get(frame.sets).map_or(16, |sets| 1u32 << sets.parsed_sps.log2_max_frame_num());
-            let gap =
-                expected.is_some_and(|(same, next)| picture.frame_num != same && picture.frame_num != next);
-            if picture.key {
-                damaged = false;
-            } else if gap || timing.is_some_and(|(_, lost)| *lost) {
-                damaged = true;
-            }
-            frame.damaged = damaged;
-            // The number of a picture that is no reference is the next reference's too.
-            let next = (picture.frame_num + 1) & (max - 1);
-            expected =
-                Some(if picture.reference { (next, next) } else { (picture.frame_num, picture.frame_num) });
-        }
     }
 }
 

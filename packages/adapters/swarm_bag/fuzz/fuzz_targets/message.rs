@@ -1,0 +1,7 @@
+//! Any bytes as a message of every type; what must hold is in `check.rs`.
+#![no_main]
+
+#[path = "../check.rs"]
+mod check;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| check::message(bytes));

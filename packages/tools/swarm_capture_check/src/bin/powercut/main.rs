@@ -1,0 +1,228 @@
+//! Cuts the power of recordings at random instants, and looks what is left of them.
+//!
+//! 1. A file system of its own (ext4 in an image, on a loop device) takes an `.mcap` and a `.db3`, each recorded by a process of
+//!    its own: four cameras of 8 Mbit/s and the states of arms, see `work`. On a second image the same goes into bags as
+//!    rosbag2 writes them by default.
+//! 2. At random instants the image is cloned in one step, with nothing synced: what a disk would hold if the power went then.
+//!    The clone is one of XFS (reflink), under the lock that the loop device's writes take too; a copy that takes its time
+//!    would mix states that never stood on a disk together.
+//! 3. Each clone is mounted, which replays ext4's journal as after a crash, and read by PyPI `rosbags` and `mcap` and by us.
+//!    What is lost is the time from the newest message that all of them find to the instant of the cut.
+//! 4. What the syncs cost: CPU of the recording process with them against the same process without (`Survives::ProcessEnd`),
+//!    in turns. The process is the recording half of capture as it runs: from coded frames in memory, through encoding, ring
+//!    and recorder, to the files; receiving them from cameras is left out, which would only make the share smaller.
+//!
+//!     powercut [--short] OUT.json
+//!
+//! Needs root, loop devices, mkfs.ext4, mkfs.xfs (xfsprogs), and Python with `rosbags` and `mcap` (`SWARM_TEST_PYTHON`).
+
+mod disk;
+mod judge;
+mod reference;
+mod work;
+
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, ExitCode, Stdio};
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context as _, bail};
+use rand::RngExt as _;
+use serde_json::json;
+
+use disk::{Bench, Clone};
+use work::Way;
+
+/// How much is measured.
+struct Extent {
+    sessions: usize,
+    cuts_each: usize,
+    session: Duration,
+    cpu_rounds: usize,
+    cpu_round: Duration,
+}
+
+const FULL: Extent = Extent {
+    sessions: 5,
+    cuts_each: 20,
+    session: Duration::from_secs(20),
+    cpu_rounds: 6,
+    cpu_round: Duration::from_secs(10),
+};
+const SHORT: Extent = Extent {
+    sessions: 1,
+    cuts_each: 6,
+    session: Duration::from_secs(6),
+    cpu_rounds: 1,
+    cpu_round: Duration::from_secs(4),
+};
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match arguments[..] {
+        ["record", way, path] => work::record(way, Path::new(path)),
+        ["--short", out] => measure(&SHORT, Path::new(out)),
+        [out] if !out.starts_with('-') => measure(&FULL, Path::new(out)),
+        _ => Err(anyhow::anyhow!("expected: powercut [--short] OUT.json")),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("powercut: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(extent: &Extent, out: &Path) -> anyhow::Result<()> {
+    let bench = Bench::set_up()?;
+    judge::can_judge()?;
+    let (mut cuts, mut opened, mut tails, mut reference) = (0, 0, Vec::new(), Vec::new());
+    for session in 0..extent.sessions {
+        let clones = cut_a_session(&bench, extent, session)?;
+        for clone in clones {
+            let cut = judge::judge(&bench, &clone)?;
+            cuts += 1;
+            opened += usize::from(cut.problems.is_empty());
+            cut.problems.iter().for_each(|problem| println!("cut {cuts}: {problem}"));
+            println!("cut {cuts}: tail {:.3} s, rosbag2's defaults {:.3} s", cut.tail, cut.reference_tail);
+            tails.push(cut.tail);
+            reference.push(cut.reference_tail);
+        }
+    }
+    let overhead = cpu_overhead(&bench, extent)?;
+    let worst = |tails: &[f64]| tails.iter().copied().fold(0.0, f64::max);
+    let figures = json!({
+        "figures": {"cuts": cuts, "opened": opened, "tail_s_p100": worst(&tails), "cpu_overhead": overhead},
+        "reference": {"reference_tail_s": worst(&reference)},
+        "ratios": {},
+    });
+    println!("{figures}");
+    std::fs::write(out, figures.to_string()).with_context(|| format!("cannot write {}", out.display()))?;
+    if opened != cuts {
+        bail!("{} of {cuts} cuts left a bag that not every reader opens", cuts - opened);
+    }
+    Ok(())
+}
+
+/// Records, and clones the disks at random instants.
+fn cut_a_session(bench: &Bench, extent: &Extent, session: usize) -> anyhow::Result<Vec<Clone>> {
+    let path = |folder: &Path, name: &str| folder.join(format!("{session}_{name}"));
+    let ours =
+        [(Way::Mcap, path(&bench.ours.mounted, "a.mcap")), (Way::Sqlite, path(&bench.ours.mounted, "a.db3"))];
+    let theirs = [
+        (Way::ReferenceMcap, path(&bench.theirs.mounted, "a.mcap")),
+        (Way::ReferenceSqlite, path(&bench.theirs.mounted, "a.db3")),
+    ];
+    let mut recordings = Vec::new();
+    for (way, path) in ours.iter().chain(&theirs) {
+        recordings.push(Recording::start(*way, path)?);
+    }
+    let begun = Instant::now();
+    let mut instants: Vec<Duration> = Vec::new();
+    for _ in 0..extent.cuts_each {
+        instants.push(extent.session.mul_f64(rand::rng().random::<f64>()));
+    }
+    instants.sort();
+    let mut clones = Vec::new();
+    for instant in instants {
+        std::thread::sleep((begun + instant).saturating_duration_since(Instant::now()));
+        let of_ours = bench.clone_disk(&bench.ours)?;
+        let at = now();
+        let of_theirs = bench.clone_disk(&bench.theirs)?;
+        let name = |path: &PathBuf| path.file_name().unwrap_or_default().to_owned();
+        clones.push(Clone {
+            ours: of_ours,
+            theirs: of_theirs,
+            at,
+            reference_at: now(),
+            begun: recordings.iter().map(|recording| recording.begun).max().unwrap_or(0),
+            bags: ours.iter().map(|(_, path)| name(path)).collect(),
+            references: theirs.iter().map(|(_, path)| name(path)).collect(),
+        });
+    }
+    for recording in recordings {
+        recording.stop()?;
+    }
+    for (_, path) in ours.iter().chain(&theirs) {
+        std::fs::remove_file(path)?;
+    }
+    Ok(clones)
+}
+
+/// The worse of both formats: how much more CPU a recording takes with syncs than without.
+fn cpu_overhead(bench: &Bench, extent: &Extent) -> anyhow::Result<f64> {
+    let mut worst = 0.0_f64;
+    for (with, without) in [(Way::Mcap, Way::McapUnsynced), (Way::Sqlite, Way::SqliteUnsynced)] {
+        let mut cpu = [0.0; 2];
+        for _ in 0..extent.cpu_rounds {
+            for (way, cpu) in [with, without].into_iter().zip(&mut cpu) {
+                let path = bench.ours.mounted.join(if way.is_mcap() { "cpu.mcap" } else { "cpu.db3" });
+                let recording = Recording::start(way, &path)?;
+                std::thread::sleep(extent.cpu_round);
+                *cpu += recording.stop()?;
+                std::fs::remove_file(&path)?;
+            }
+        }
+        let seconds = extent.cpu_round.as_secs_f64() * extent.cpu_rounds as f64;
+        let [share, share_without] = cpu.map(|cpu| 100.0 * cpu / seconds);
+        println!("{with:?}: {share:.3} % of a core with syncs, {share_without:.3} % without");
+        worst = worst.max(cpu[0] / cpu[1] - 1.0);
+    }
+    Ok(worst)
+}
+
+/// A process that records until it is stopped.
+struct Recording {
+    child: Child,
+    said: BufReader<ChildStdout>,
+    /// When it began, nanoseconds since the epoch.
+    begun: i64,
+}
+
+impl Recording {
+    fn start(way: Way, path: &Path) -> anyhow::Result<Self> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .args(["record", way.name()])
+            .arg(path)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let mut said = BufReader::new(child.stdout.take().context("no output")?);
+        let begun = number(&mut said, "begun ")?;
+        Ok(Self { child, said, begun: begun as i64 })
+    }
+
+    /// Returns the CPU time that it has taken while it recorded, s.
+    fn stop(mut self) -> anyhow::Result<f64> {
+        drop(self.child.stdin.take());
+        let cpu = number(&mut self.said, "cpu ")?;
+        let status = self.child.wait()?;
+        if !status.success() {
+            bail!("a recording process failed: {status}");
+        }
+        Ok(cpu * 1e-9)
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn number(said: &mut impl std::io::BufRead, name: &str) -> anyhow::Result<f64> {
+    let mut line = String::new();
+    said.read_line(&mut line)?;
+    line.strip_prefix(name)
+        .and_then(|number| number.trim().parse().ok())
+        .with_context(|| format!("a recording process said {line:?}, expected `{name}NUMBER`"))
+}
+
+/// Nanoseconds since the epoch.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}

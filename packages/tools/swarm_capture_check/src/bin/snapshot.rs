@@ -1,0 +1,245 @@
+//! How long it takes from a trigger to a bag of the last 30 s that can be read, and how much memory the process has at most.
+//!
+//! Four cameras of 30 Hz and 8 Mbit/s with their timing, and 20 topics of 100 Hz, go into a ring and into a recording beside
+//! it, as in the node. Each trigger cuts the ring and writes an `.mcap`; the time ends when the bag has been opened again and
+//! its first message read. The bag is then compared with what went in. Memory is the process' peak (VmHWM), which holds
+//! ring, recorder's queue, and snapshot.
+//!
+//!     snapshot [--short] OUT.json
+//!
+//! With `--short` the cameras' time runs five times as fast.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context as _, bail, ensure};
+use serde_json::json;
+use swarm_bag::msg::{FrameTiming, Header, JointState, Message, Text, Time};
+use swarm_bag::recorder::{Recorder, RecorderOptions, Share};
+use swarm_bag::ring::{Ring, RingOptions};
+use swarm_bag::video::{Picture, VideoMessage};
+use swarm_bag::{BagReader, Definitions, Item, Kind, Qos, Topic, TopicId, WriteOptions, cdr};
+
+const CAMERAS: usize = 4;
+const STATES: usize = 20;
+const FRAMES_PER_SECOND: i64 = 30;
+const BYTES_PER_SECOND: usize = 1_000_000;
+const SPAN: Duration = Duration::from_secs(30);
+/// A step of the work: the states' period.
+const STEP: i64 = 10_000_000;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match arguments[..] {
+        ["--short", out] => measure(5.0, 3, Path::new(out)),
+        [out] if !out.starts_with('-') => measure(1.0, 10, Path::new(out)),
+        _ => Err(anyhow::anyhow!("expected: snapshot [--short] OUT.json")),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("snapshot: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(speed: f64, triggers: usize, out: &Path) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir_in(".")?; // a disk, which /tmp may not be
+    let mut work = Work::begin(&folder.path().join("recording.mcap"), speed)?;
+    work.run(SPAN + Duration::from_secs(2));
+    let mut times = Vec::new();
+    for trigger in 0..triggers {
+        let path = folder.path().join(format!("snapshot_{trigger}.mcap"));
+        let pressed = Instant::now();
+        let written = work.ring.cut(Some(SPAN)).write(&path, WriteOptions::default())?;
+        let mut bag = BagReader::open(&path)?;
+        let first = bag.next().context("the snapshot is empty")?;
+        times.push(pressed.elapsed().as_secs_f64() * 1e3);
+        drop(first);
+        let bytes = path.metadata()?.len();
+        let begun = Instant::now();
+        written.make_durable()?;
+        let durable = begun.elapsed().as_secs_f64() * 1e3;
+        compare(&path)?;
+        std::fs::remove_file(&path)?;
+        println!(
+            "{:.1} MB: readable after {:.1} ms, on the disk {durable:.1} ms later",
+            bytes as f64 * 1e-6,
+            times[trigger]
+        );
+        work.run(Duration::from_secs(1));
+    }
+    let status = work.recorder.status();
+    work.recorder.stop()?;
+    let dropped: u64 = work.recorder.losses().iter().map(|loss| loss.received - loss.recorded).sum();
+    println!("recorded beside: {} messages, {dropped} dropped", status.span.count);
+    ensure!(dropped == 0, "the recording lost {dropped} messages beside the snapshots");
+    let worst = times.iter().copied().fold(0.0, f64::max);
+    let figures = json!({
+        "figures": {"ready_ms": worst, "rss_mb": peak_memory()?},
+        "reference": {},
+        "ratios": {},
+    });
+    println!("{figures}");
+    std::fs::write(out, figures.to_string()).with_context(|| format!("cannot write {}", out.display()))
+}
+
+/// Each camera has its 30 s from a key frame on without a gap, and what is latched is there.
+fn compare(path: &Path) -> anyhow::Result<()> {
+    let mut bag = BagReader::open(path)?;
+    let mut frames: BTreeMap<usize, Vec<(i64, bool)>> = BTreeMap::new();
+    let mut latched = 0;
+    while let Some(message) = bag.next() {
+        match bag.topics()[message.topic].type_name.as_str() {
+            "foxglove_msgs/msg/CompressedVideo" => {
+                let picture = VideoMessage::CompressedVideo.decode(&message.data)?;
+                frames.entry(message.topic).or_default().push((picture.captured, picture.key_frame));
+            }
+            Text::TYPE => latched += 1,
+            _ => {}
+        }
+    }
+    ensure!(bag.damage().is_empty(), "{:?}", bag.damage());
+    ensure!(frames.len() == CAMERAS && latched == 1, "{} cameras, {latched} latched messages", frames.len());
+    for frames in frames.values() {
+        let span = frames[frames.len() - 1].0 - frames[0].0;
+        let frames_of_span = SPAN.as_secs() as i64 * FRAMES_PER_SECOND;
+        ensure!(frames[0].1, "a camera begins between two key frames");
+        ensure!(frames.len() as i64 >= frames_of_span, "{} frames, {span} ns", frames.len());
+        let longest = frames.windows(2).map(|pair| pair[1].0 - pair[0].0).max().unwrap_or(0);
+        ensure!(longest <= 1_000_000_000 / FRAMES_PER_SECOND + STEP, "a gap of {longest} ns");
+    }
+    Ok(())
+}
+
+/// What goes on in the cell.
+struct Work {
+    ring: Ring,
+    recorder: Recorder,
+    topics: Vec<(TopicId, TopicId)>,
+    coded: Vec<u8>,
+    speed: f64,
+    begun: Instant,
+    start: i64,
+    /// Time of the cell that has passed, ns.
+    passed: i64,
+    frames: [i64; CAMERAS],
+}
+
+impl Work {
+    fn begin(path: &Path, speed: f64) -> anyhow::Result<Self> {
+        // The ring holds what is asked for and a key frame's worth more.
+        let ring = Ring::new(RingOptions { span: SPAN, bytes: 140 << 20 });
+        let options =
+            RecorderOptions { disk_reserve: 0, queue_bytes: 16 << 20, ..RecorderOptions::default() };
+        let recorder = Recorder::start(path, options)?;
+        let definitions = Definitions::suite();
+        let mut topics = Vec::new();
+        let mut add = |name: String, of: &str, qos: Qos, share: Share| -> anyhow::Result<()> {
+            let topic = Topic::new(&name, of, qos, &definitions)?;
+            topics.push((recorder.add_topic(topic.clone(), share)?, ring.add_topic(topic)?));
+            Ok(())
+        };
+        let qos = Qos::reliable(10);
+        for camera in 0..CAMERAS {
+            let video = VideoMessage::CompressedVideo.type_name();
+            add(format!("/cam{camera}/video"), video, qos, Share::Bulk)?;
+        }
+        for camera in 0..CAMERAS {
+            add(format!("/cam{camera}/timing"), FrameTiming::TYPE, qos, Share::State)?;
+        }
+        for state in 0..STATES {
+            add(format!("/state_{state}"), JointState::TYPE, qos, Share::State)?;
+        }
+        add("/robot_description".to_owned(), Text::TYPE, qos.transient_local(), Share::State)?;
+        let coded =
+            (0..BYTES_PER_SECOND as u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8 | 1);
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
+        let mut work = Self {
+            ring,
+            recorder,
+            topics,
+            coded: coded.collect(),
+            speed,
+            begun: Instant::now(),
+            start: i64::try_from(since.as_nanos())?,
+            passed: 0,
+            frames: [0; CAMERAS],
+        };
+        let text = cdr::encode(&Text { data: "<robot/>".repeat(1000) })?;
+        work.offer(2 * CAMERAS + STATES, text, Kind::Message);
+        Ok(work)
+    }
+
+    fn offer(&mut self, topic: usize, bytes: Vec<u8>, kind: Kind) {
+        let (recorded, kept) = self.topics[topic];
+        let item = Item { stamp: (self.start + self.passed).into(), bytes: bytes.into(), kind };
+        self.ring.push(kept, item.clone());
+        self.recorder.offer(recorded, item);
+    }
+
+    /// Lets so much of the cell's time pass.
+    fn run(&mut self, length: Duration) {
+        let end = self.passed + i64::try_from(length.as_nanos()).unwrap_or(i64::MAX);
+        while self.passed < end {
+            let due = self.begun + Duration::from_nanos(self.passed.unsigned_abs()).div_f64(self.speed);
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            if let Err(error) = self.step() {
+                eprintln!("snapshot: {error:#}");
+            }
+            self.passed += STEP;
+        }
+    }
+
+    fn step(&mut self) -> anyhow::Result<()> {
+        let stamp = Time::from_nanos(self.start + self.passed);
+        let header = Header { stamp, frame_id: "frame".to_owned() };
+        for camera in 0..CAMERAS {
+            let number = self.passed * FRAMES_PER_SECOND / 1_000_000_000;
+            if number < self.frames[camera] {
+                continue;
+            }
+            self.frames[camera] = number + 1;
+            // Key frames of the cameras do not fall together, and are eight times as long as others.
+            let key_frame = (number + camera as i64 * 7) % FRAMES_PER_SECOND == 0 || number == 0;
+            let part = BYTES_PER_SECOND / (FRAMES_PER_SECOND as usize - 1 + 8);
+            let size = if key_frame { 8 * part } else { part };
+            self.coded[..5].copy_from_slice(&[0, 0, 0, 1, if key_frame { 0x65 } else { 0x41 }]);
+            let picture = Picture {
+                captured: self.start + self.passed,
+                frame_id: "frame",
+                format: "h264",
+                width: 1920,
+                height: 1080,
+                pts: 0,
+                key_frame,
+                data: &self.coded[..size],
+            };
+            let bytes = VideoMessage::CompressedVideo.encode(&picture)?;
+            self.offer(camera, bytes, if key_frame { Kind::KeyFrame } else { Kind::DeltaFrame });
+            let timing = FrameTiming { header: header.clone(), size: size as u32, ..FrameTiming::default() };
+            self.offer(CAMERAS + camera, cdr::encode(&timing)?, Kind::Message);
+        }
+        let state = JointState { header, position: vec![0.5; 7], ..JointState::default() };
+        for index in 0..STATES {
+            self.offer(2 * CAMERAS + index, cdr::encode(&state)?, Kind::Message);
+        }
+        Ok(())
+    }
+}
+
+/// The most memory that the process has had, MB.
+fn peak_memory() -> anyhow::Result<f64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    for line in status.lines() {
+        if let Some(size) = line.strip_prefix("VmHWM:") {
+            let kib: f64 = size.trim().trim_end_matches(" kB").parse()?;
+            return Ok(kib * 1024.0 * 1e-6);
+        }
+    }
+    bail!("the system does not tell how much memory a process has had")
+}
