@@ -3,8 +3,8 @@
 
 use swarm_bag::check::{CheckOptions, check};
 use swarm_bag::msg::{
-    CameraInfo, CaptureStatus, CompressedVideo, FfmpegPacket, FrameGroup, FrameTiming, JointState, Message, RecordingLoss,
-    SafetyStatus, TfMessage,
+    CameraInfo, CaptureStatus, CompressedVideo, FfmpegPacket, FrameGroup, FrameTiming, JointState, Message,
+    RecordingLoss, SafetyStatus, TfMessage,
 };
 use swarm_bag::video::{VideoMessage, is_key_frame};
 use swarm_bag::{BagReader, Cut, Filter, Listing, Profiles, WriteOptions, cdr, cut};

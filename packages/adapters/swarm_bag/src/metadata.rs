@@ -252,7 +252,7 @@ impl Listing {
                 "storage_identifier" => listing.storage = field.text()?,
                 "message_count" => listing.messages = Some(field.integer(..)?),
                 "topics_with_message_count" => {
-                    listing.topics = field.list("a list of topics", listed_topic)?
+                    listing.topics = field.list("a list of topics", listed_topic)?;
                 }
                 "relative_file_paths" => paths = field.list("a list of files", Cursor::text)?,
                 "files" => files = field.list("a list of files", listed_file)?,

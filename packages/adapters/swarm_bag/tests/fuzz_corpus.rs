@@ -25,7 +25,9 @@ fn corpus(target: &str) -> Vec<Vec<u8>> {
 fn bags() -> Vec<Vec<u8>> {
     let folder = tempfile::tempdir().unwrap();
     let mut bags = Vec::new();
-    for (name, compression) in [("a.mcap", Compression::None), ("b.mcap", Compression::Zstd), ("a.db3", Compression::None)] {
+    for (name, compression) in
+        [("a.mcap", Compression::None), ("b.mcap", Compression::Zstd), ("a.db3", Compression::None)]
+    {
         let path = folder.path().join(name);
         let options = WriteOptions { compression, storage: Storage::Mcap, ..WriteOptions::default() };
         let mut filled = every_type(&path, options);

@@ -34,13 +34,15 @@ fn bag(path: &Path) {
     let end = flashes.last().unwrap() + 1_000_000_000;
     let mut messages = Vec::new();
     let mut bag = BagWriter::create(path, WriteOptions::default()).unwrap();
-    let status = bag.add_topic(Topic::of::<CaptureStatus>("/capture/status", Qos::reliable(1)).unwrap()).unwrap();
+    let status =
+        bag.add_topic(Topic::of::<CaptureStatus>("/capture/status", Qos::reliable(1)).unwrap()).unwrap();
     let cameras = LATENCIES.map(|(camera, serial, _)| CameraStatus {
         camera: camera.to_owned(),
         serial_number: serial.to_owned(),
         ..CameraStatus::default()
     });
-    bag.write(status, START, &CaptureStatus { cameras: cameras.to_vec(), ..CaptureStatus::default() }).unwrap();
+    bag.write(status, START, &CaptureStatus { cameras: cameras.to_vec(), ..CaptureStatus::default() })
+        .unwrap();
     for (number, (camera, _, latency)) in (1..).zip(LATENCIES) {
         let name = format!("/{camera}/timing");
         let topic = bag.add_topic(Topic::of::<FrameTiming>(&name, Qos::reliable(10)).unwrap()).unwrap();
@@ -85,7 +87,8 @@ fn flashes_in_a_bag_tell_the_latency_of_each_serial_number() {
     let path = folder.path().join("flashes.mcap");
     bag(&path);
     let times = folder.path().join("times.txt");
-    std::fs::write(&times, flashes().iter().fold(String::new(), |text, time| text + &format!("{time}\n"))).unwrap();
+    std::fs::write(&times, flashes().iter().fold(String::new(), |text, time| text + &format!("{time}\n")))
+        .unwrap();
     let out = folder.path().join("biases.yaml");
     let [path, times, out_text] = [&path, &times, &out].map(|path| path.to_str().unwrap());
     let done = cell(&["calibrate-cameras", path, "--host-times", times, "--out", out_text]);

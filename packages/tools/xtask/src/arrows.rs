@@ -337,7 +337,7 @@ mod tests {
         .unwrap()
     }
 
-    const MEMBERS: [(&str, &str); 9] = [
+    const MEMBERS: [(&str, &str); 10] = [
         ("core", "swarm_base"),
         ("core", "swarm_bt"),
         ("adapters", "swarm_store"),

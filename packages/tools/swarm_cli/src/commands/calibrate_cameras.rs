@@ -7,7 +7,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, anyhow, bail, ensure};
 use swarm_bag::msg::{CaptureStatus, FrameTiming, Message as _};
 use swarm_bag::{BagReader, Filter};
-use swarm_capture_core::calibrate::{Biases, Calibrated, HOST, Reference, Sighting, calibrate, flashes, match_flashes};
+use swarm_capture_core::calibrate::{
+    Biases, Calibrated, HOST, Reference, Sighting, calibrate, flashes, match_flashes,
+};
 
 use crate::Outcome;
 use crate::output::{Access, create, read, replace};
@@ -47,7 +49,9 @@ pub(crate) struct Args {
 
 fn serial(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
-        Some((camera, serial)) if !camera.is_empty() && !serial.is_empty() => Ok((camera.to_owned(), serial.to_owned())),
+        Some((camera, serial)) if !camera.is_empty() && !serial.is_empty() => {
+            Ok((camera.to_owned(), serial.to_owned()))
+        }
         _ => Err("expected CAMERA=SERIAL".to_owned()),
     }
 }
@@ -56,14 +60,19 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let is_csv = args.input.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
     let sightings = if is_csv {
         ensure!(args.serials.is_empty(), "--serial is for bags; a .csv file names serial numbers itself");
-        ensure!(args.host_times.is_none(), "--host-times is for bags; a .csv file has lines with '{HOST}' as camera");
+        ensure!(
+            args.host_times.is_none(),
+            "--host-times is for bags; a .csv file has lines with '{HOST}' as camera"
+        );
         from_csv(&read(&args.input)?).with_context(|| format!("cannot use '{}'", args.input.display()))?
     } else {
         from_bag(args).with_context(|| format!("cannot use '{}'", args.input.display()))?
     };
-    let found = calibrate(&sightings).with_context(|| format!("cannot calibrate with '{}'", args.input.display()))?;
+    let found =
+        calibrate(&sightings).with_context(|| format!("cannot calibrate with '{}'", args.input.display()))?;
     print(&found);
-    let measured = SystemTime::now().duration_since(UNIX_EPOCH).context("this computer's clock is before 1970")?;
+    let measured =
+        SystemTime::now().duration_since(UNIX_EPOCH).context("this computer's clock is before 1970")?;
     let biases = Biases {
         reference: found.reference,
         source: args.input.display().to_string(),
@@ -80,7 +89,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
 
 fn from_csv(text: &str) -> anyhow::Result<Vec<Sighting>> {
     const HEADER: &str = "event,camera,stamp_ns,resolution_ns";
-    let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
+    let mut lines =
+        text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
     let first = lines.next().map_or("", |(_, line)| line.trim());
     ensure!(first == HEADER, "the first line must be '{HEADER}' and is '{first}'");
     lines.map(|(index, line)| row(line).with_context(|| format!("line {}: '{line}'", index + 1))).collect()
@@ -91,7 +101,8 @@ fn row(line: &str) -> anyhow::Result<Sighting> {
     let [event, serial, stamp, resolution] = fields[..] else {
         bail!("expected 4 fields, found {}", fields.len())
     };
-    let number = |field: &str, name| field.parse().with_context(|| format!("{name} '{field}' is no whole number"));
+    let number =
+        |field: &str, name| field.parse().with_context(|| format!("{name} '{field}' is no whole number"));
     ensure!(!serial.is_empty(), "the camera is empty");
     Ok(Sighting {
         event: event.parse().with_context(|| format!("event '{event}' is no whole number"))?,
@@ -106,9 +117,17 @@ type Frames = BTreeMap<String, Vec<(i64, u32, bool)>>;
 
 fn from_bag(args: &Args) -> anyhow::Result<Vec<Sighting>> {
     let (cameras, mut serials) = frames(&args.input)?;
-    ensure!(!cameras.is_empty(), "it has no topic of type {}, as swarm_capture records for each camera", FrameTiming::TYPE);
+    ensure!(
+        !cameras.is_empty(),
+        "it has no topic of type {}, as swarm_capture records for each camera",
+        FrameTiming::TYPE
+    );
     for (camera, serial) in &args.serials {
-        ensure!(cameras.contains_key(camera), "--serial names camera '{camera}', and the bag has {}", names(&cameras));
+        ensure!(
+            cameras.contains_key(camera),
+            "--serial names camera '{camera}', and the bag has {}",
+            names(&cameras)
+        );
         serials.insert(camera.clone(), serial.clone());
     }
     let mut seen = BTreeMap::new();
@@ -118,7 +137,8 @@ fn from_bag(args: &Args) -> anyhow::Result<Vec<Sighting>> {
         })?;
         let found = flashes(frames);
         eprintln!("{camera} ({serial}): {} frames by reports, {} flashes", frames.len(), found.len());
-        let period = period(frames).with_context(|| format!("camera '{camera}' has fewer than two frames"))?;
+        let period =
+            period(frames).with_context(|| format!("camera '{camera}' has fewer than two frames"))?;
         ensure!(
             seen.insert(serial.clone(), (found, period)).is_none(),
             "two cameras have serial number '{serial}'; say the right ones with --serial"
@@ -128,7 +148,9 @@ fn from_bag(args: &Args) -> anyhow::Result<Vec<Sighting>> {
         let times = read(path)?
             .lines()
             .filter(|line| !line.trim().is_empty())
-            .map(|line| line.trim().parse().with_context(|| format!("'{line}' in '{}' is no time", path.display())))
+            .map(|line| {
+                line.trim().parse().with_context(|| format!("'{line}' in '{}' is no time", path.display()))
+            })
             .collect::<anyhow::Result<Vec<i64>>>()?;
         seen.insert(HOST.to_owned(), (times, 0));
     }
@@ -138,7 +160,8 @@ fn from_bag(args: &Args) -> anyhow::Result<Vec<Sighting>> {
 fn frames(path: &Path) -> anyhow::Result<(Frames, BTreeMap<String, String>)> {
     let mut bag = BagReader::open(path)?;
     let wanted = [FrameTiming::TYPE, CaptureStatus::TYPE];
-    let topics: Vec<_> = bag.topics().iter().map(|topic| (topic.name.clone(), topic.type_name.clone())).collect();
+    let topics: Vec<_> =
+        bag.topics().iter().map(|topic| (topic.name.clone(), topic.type_name.clone())).collect();
     let names = topics.iter().filter(|(_, type_name)| wanted.contains(&type_name.as_str()));
     bag.rewind(&Filter { topics: Some(names.map(|(name, _)| name.clone()).collect()), ..Filter::default() });
     let (mut cameras, mut serials) = (Frames::new(), BTreeMap::new());
@@ -169,7 +192,11 @@ fn names(cameras: &Frames) -> String {
 fn period(frames: &[(i64, u32, bool)]) -> anyhow::Result<i64> {
     let mut steps: Vec<i64> = frames.windows(2).map(|pair| pair[1].0 - pair[0].0).collect();
     steps.sort_unstable();
-    steps.get(steps.len() / 2).copied().filter(|step| *step > 0).ok_or_else(|| anyhow!("no time between frames"))
+    steps
+        .get(steps.len() / 2)
+        .copied()
+        .filter(|step| *step > 0)
+        .ok_or_else(|| anyhow!("no time between frames"))
 }
 
 /// A table on standard error, a line per camera.

@@ -19,7 +19,11 @@ pub(super) struct Track<'a> {
     pub frames: Vec<Frame>,
 }
 
-pub(super) fn cameras<'a>(recording: &'a Recording, run: &Run, options: &Options) -> Result<Vec<Track<'a>>, String> {
+pub(super) fn cameras<'a>(
+    recording: &'a Recording,
+    run: &Run,
+    options: &Options,
+) -> Result<Vec<Track<'a>>, String> {
     if options.pictures == Pictures::LeftOut && options.cameras.is_none() {
         return Ok(Vec::new());
     }
