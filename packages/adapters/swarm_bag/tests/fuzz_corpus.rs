@@ -95,9 +95,15 @@ fn apply(bytes: &mut Vec<u8>, change: &Change) {
 
 #[test]
 fn the_corpus_is_survived() {
-    corpus("bag").iter().for_each(|bytes| check::bag(bytes));
-    corpus("metadata").iter().for_each(|bytes| check::metadata(bytes));
-    corpus("message").iter().for_each(|bytes| check::message(bytes));
+    for bytes in &corpus("bag") {
+        check::bag(bytes);
+    }
+    for bytes in &corpus("metadata") {
+        check::metadata(bytes);
+    }
+    for bytes in &corpus("message") {
+        check::message(bytes);
+    }
 }
 
 proptest! {
@@ -107,7 +113,9 @@ proptest! {
     fn a_bag_that_was_changed_anywhere_is_survived(which: prop::sample::Index, changes in prop::collection::vec(change(), 1..6)) {
         let mut bags = bags();
         let bag = which.index(bags.len());
-        changes.iter().for_each(|change| apply(&mut bags[bag], change));
+        for change in &changes {
+            apply(&mut bags[bag], change);
+        }
         check::bag(&bags[bag]);
     }
 }
@@ -119,7 +127,9 @@ proptest! {
     fn metadata_that_was_changed_anywhere_is_survived(which: prop::sample::Index, changes in prop::collection::vec(change(), 1..6)) {
         let mut texts = corpus("metadata");
         let text = which.index(texts.len());
-        changes.iter().for_each(|change| apply(&mut texts[text], change));
+        for change in &changes {
+            apply(&mut texts[text], change);
+        }
         check::metadata(String::from_utf8_lossy(&texts[text]).as_bytes());
     }
 
@@ -129,7 +139,9 @@ proptest! {
         messages.push(cdr::encode(&joint_state(1, 3)).unwrap());
         messages.push(cdr::encode(&safety_status(1, 2)).unwrap());
         let message = which.index(messages.len());
-        changes.iter().for_each(|change| apply(&mut messages[message], change));
+        for change in &changes {
+            apply(&mut messages[message], change);
+        }
         check::message(&messages[message]);
     }
 }

@@ -376,7 +376,7 @@ proptest! {
         let mut offered = [0u64; 3];
         let mut numbers = [0u32; 2];
         for (index, (topic, what, size)) in steps.into_iter().enumerate() {
-            let now = START + index as i64;
+            let now = START + (index as u64).cast_signed();
             faults.stand(what == 7);
             offered[topic] += 1;
             if topic == 2 {

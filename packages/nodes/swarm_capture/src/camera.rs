@@ -142,34 +142,31 @@ async fn ask(
         Err(error) => return Err(failed(&error)),
     };
     let serial = camera.information().await.map(|information| information.serial_number).unwrap_or_default();
-    let profile = match studio.settings.configure {
-        Some(wanted) => {
-            let time = match studio.settings.ntp_server.as_str() {
-                "" => TimeSource::Keep,
-                server => TimeSource::Ntp(vec![NtpServer::new(server)]),
-            };
-            let wanted = Wanted {
-                frame_rate: (wanted.frame_rate > 0.0).then_some(wanted.frame_rate as f32),
-                resolution: wanted.resolution.map(|(width, height)| Resolution { width, height }),
-                time,
-                ..Wanted::default()
-            };
-            let report = camera.configure(&wanted).await.map_err(|error| failed(&error))?;
-            let name = &desk.settings.name;
-            if report.is_as_wanted() {
-                tracing::info!("{name}: {report}");
-            } else {
-                tracing::warn!("{name} is not set up as asked: {report}");
-            }
-            report.profile
+    let profile = if let Some(wanted) = studio.settings.configure {
+        let time = match studio.settings.ntp_server.as_str() {
+            "" => TimeSource::Keep,
+            server => TimeSource::Ntp(vec![NtpServer::new(server)]),
+        };
+        let wanted = Wanted {
+            frame_rate: (wanted.frame_rate > 0.0).then_some(wanted.frame_rate as f32),
+            resolution: wanted.resolution.map(|(width, height)| Resolution { width, height }),
+            time,
+            ..Wanted::default()
+        };
+        let report = camera.configure(&wanted).await.map_err(|error| failed(&error))?;
+        let name = &desk.settings.name;
+        if report.is_as_wanted() {
+            tracing::info!("{name}: {report}");
+        } else {
+            tracing::warn!("{name} is not set up as asked: {report}");
         }
-        None => {
-            let profiles = camera.profiles().await.map_err(|error| failed(&error))?;
-            profiles.into_iter().find(|profile| profile.encoder.is_some()).ok_or_else(|| NotFound {
-                state: CameraState::Refused,
-                detail: format!("{host} offers no profile with video; make one in the camera's settings"),
-            })?
-        }
+        report.profile
+    } else {
+        let profiles = camera.profiles().await.map_err(|error| failed(&error))?;
+        profiles.into_iter().find(|profile| profile.encoder.is_some()).ok_or_else(|| NotFound {
+            state: CameraState::Refused,
+            detail: format!("{host} offers no profile with video; make one in the camera's settings"),
+        })?
     };
     let uri = camera.stream_uri(&profile).await.map_err(|error| failed(&error))?;
     let address = uri.parse().map_err(|error| NotFound {

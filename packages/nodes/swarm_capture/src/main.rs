@@ -155,7 +155,9 @@ impl Managed for Capture {
 
     fn on_deactivate(&mut self) -> Result<(), TransitionError> {
         // Before the recording, which gets what they still hold.
-        self.followers.take().map(Followers::end);
+        if let Some(followers) = self.followers.take() {
+            followers.end();
+        }
         if matches!(self.session.state(), State::Recording { .. } | State::Starting { .. }) {
             self.session.ask(Request::Stop).outcome.map_err(TransitionError::Failed)?;
         }
@@ -163,7 +165,9 @@ impl Managed for Capture {
     }
 
     fn on_shutdown(&mut self, _from: PrimaryState) -> Result<(), TransitionError> {
-        self.followers.take().map(Followers::end);
+        if let Some(followers) = self.followers.take() {
+            followers.end();
+        }
         self.session.end();
         self.reporting = None;
         for thread in self.threads.drain(..) {

@@ -242,7 +242,7 @@ pub fn recording_report(state: &State, recording: Option<(Status, Vec<RecordingL
         .map(|loss| loss.dropped_queue + loss.dropped_disk)
         .sum();
     let report = match state {
-        State::Failed { why, .. } => Report::new(Level::Error, &format!("ended by itself: {why}")),
+        State::Failed { why, .. } => Report::new(Level::Error, format!("ended by itself: {why}")),
         State::Recording { .. } if dropped > 0 => {
             Report::new(Level::Error, "the disk is too slow: messages were dropped")
         }

@@ -37,6 +37,7 @@ pub struct Wanted {
 
 /// What the node does.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools)] // switches of the user's
 pub struct Settings {
     pub cameras: Vec<CameraSettings>,
     pub video: VideoMessage,

@@ -125,9 +125,10 @@ impl Studio {
             let info = make(&format!("/{name}/camera_info"), "sensor_msgs/msg/CameraInfo", Share::State)?;
             let frame_id = format!("{name}_optical");
             #[cfg(feature = "gstreamer")]
-            let images = match settings.raw_images {
-                true => Some(crate::images::Images::start(shell, name, &frame_id)?),
-                false => None,
+            let images = if settings.raw_images {
+                Some(crate::images::Images::start(shell, name, &frame_id)?)
+            } else {
+                None
             };
             desks.push(Desk {
                 settings: camera.clone(),

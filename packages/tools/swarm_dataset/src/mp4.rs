@@ -74,7 +74,7 @@ impl Mp4Writer {
         units: impl Iterator<Item = &'a [u8]>,
         key: bool,
     ) -> Result<(), ExportError> {
-        if self.samples.len() % self.fps as usize == 0 {
+        if self.samples.len().is_multiple_of(self.fps as usize) {
             self.chunks.push(self.place);
         }
         let start = self.place;
@@ -121,9 +121,8 @@ impl Mp4Writer {
         let timescale =
             NonZeroU32::new(self.fps * TICKS).ok_or_else(|| self.error("a rate of 0 frames/s"))?;
         let duration = self.samples.len() as u64 * u64::from(TICKS);
-        let (width, height) = match (u16::try_from(sets.width), u16::try_from(sets.height)) {
-            (Ok(width), Ok(height)) => (width, height),
-            _ => return Err(self.error("the picture has more than 65535 pixels on a side")),
+        let (Ok(width), Ok(height)) = (u16::try_from(sets.width), u16::try_from(sets.height)) else {
+            return Err(self.error("the picture has more than 65535 pixels on a side"));
         };
         Ok(MoovBox {
             mvhd_box: MvhdBox {

@@ -125,12 +125,10 @@ impl Options {
             ) => {}
             (format, pictures) => return wrong(format!("{format:?} cannot have pictures as {pictures:?}")),
         }
-        if let Episodes::Ranges(ranges) = &self.episodes {
-            if let Some((from, to)) = ranges.iter().find(|(from, to)| !(0.0 <= *from && from < to)) {
-                return wrong(format!(
-                    "the range {from}..{to}: expected seconds from the bag's start, rising"
-                ));
-            }
+        if let Episodes::Ranges(ranges) = &self.episodes
+            && let Some((from, to)) = ranges.iter().find(|(from, to)| !(0.0 <= *from && from < to))
+        {
+            return wrong(format!("the range {from}..{to}: expected seconds from the bag's start, rising"));
         }
         Ok(())
     }

@@ -15,7 +15,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use hdf5_pure::{AttrValue, DatasetBuilder, FileBuilder};
 use serde_json::json;
@@ -33,7 +33,7 @@ pub(crate) fn write(plan: &Plan, staging: &Staging, progress: &mut Progress<'_>)
         let unit = format!("episode-{at}");
         if staging.noted::<usize>(&unit).is_none() {
             for camera in 0..episode.cameras.len() {
-                decode_pictures(plan, episode, camera, pictures_of(staging, at, camera))?;
+                decode_pictures(plan, episode, camera, &pictures_of(staging, at, camera))?;
             }
             staging.complete(&unit, &episode.grid.slots)?;
         }
@@ -47,15 +47,15 @@ fn pictures_of(staging: &Staging, episode: usize, camera: usize) -> PathBuf {
     staging.aside(&format!("pictures-{episode}-{camera}"))
 }
 
-fn decode_pictures(plan: &Plan, episode: &Episode, camera: usize, path: PathBuf) -> Result<(), ExportError> {
+fn decode_pictures(plan: &Plan, episode: &Episode, camera: usize, path: &Path) -> Result<(), ExportError> {
     let Pictures::Decoded { width, height } = plan.options.pictures else { return Ok(()) };
-    let mut file = BufWriter::new(File::create(&path).at("create", &path)?);
+    let mut file = BufWriter::new(File::create(path).at("create", path)?);
     let camera = &episode.cameras[camera];
     decode(plan, episode, camera, Target::Rgb { width, height }, |picture| {
-        file.write_all(picture).at("write", &path)
+        file.write_all(picture).at("write", path)
     })?;
-    let file = file.into_inner().map_err(std::io::IntoInnerError::into_error).at("write", &path)?;
-    file.sync_all().at("sync", &path)
+    let file = file.into_inner().map_err(std::io::IntoInnerError::into_error).at("write", path)?;
+    file.sync_all().at("sync", path)
 }
 
 fn assemble(plan: &Plan, staging: &Staging) -> Result<(), ExportError> {
@@ -68,7 +68,7 @@ fn assemble(plan: &Plan, staging: &Staging) -> Result<(), ExportError> {
     let mut file = FileBuilder::new();
     let mut data = file.create_group("data");
     let slots: usize = plan.episodes.iter().map(|episode| episode.grid.slots).sum();
-    data.set_attr("total", AttrValue::I64(slots as i64));
+    data.set_attr("total", AttrValue::I64((slots as u64).cast_signed()));
     // No rollout can be made in it; the type only has to be one that robomimic knows.
     let about = json!({"env_name": "swarm_cell", "env_version": "", "type": 2, "env_kwargs": {}});
     data.set_attr("env_args", AttrValue::String(about.to_string()));
@@ -123,7 +123,7 @@ fn add(
     };
     let file = hdf5_pure::File::open_rw(path)?;
     file.root().create_group_with(&format!("data/{}", demo(at)), |demo| {
-        demo.set_attr("num_samples", AttrValue::I64(slots as i64));
+        demo.set_attr("num_samples", AttrValue::I64((slots as u64).cast_signed()));
         demo.create_dataset("rewards", |dataset| {
             dataset.with_f32_data(&vec![0.0; slots]);
         });

@@ -33,7 +33,7 @@ pub(crate) fn coded_frames(
         .map(|topic| by_topic.get(topic.name.as_str()).copied().zip(VideoMessage::of_type(&topic.type_name)))
         .collect();
     let mut next = vec![0; cameras.len()];
-    while let Some(message) = bag.next() {
+    for message in bag {
         let Some((at, kind)) = topics[message.topic] else { continue };
         let (topic, number) = (&cameras[at].topic, next[at]);
         let Some(expected) = cameras[at].frames.get(number) else { continue };

@@ -54,7 +54,7 @@ impl Staging {
             Ok(text) if text == digest => {}
             Ok(_) => return Err(ExportError::OtherExport { path: staging.folder.clone() }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                write_whole(&plan, digest.as_bytes())?
+                write_whole(&plan, digest.as_bytes())?;
             }
             Err(error) => return Err(error).at("read", &plan),
         }

@@ -173,9 +173,10 @@ impl Recording {
             let suite = Definitions::suite();
             let video = Topic::new(&format!("/{name}/video"), about.message.type_name(), qos(), &suite)?;
             let video = bag.add_topic(video)?;
-            let timing = match about.timing {
-                true => Some(bag.add_topic(Topic::of::<FrameTiming>(&format!("/{name}/timing"), qos())?)?),
-                false => None,
+            let timing = if about.timing {
+                Some(bag.add_topic(Topic::of::<FrameTiming>(&format!("/{name}/timing"), qos())?)?)
+            } else {
+                None
             };
             for (number, capture) in about.captures(self.seconds) {
                 events.push((capture + LATENCY, video, Event::Frame { camera, number, capture }));

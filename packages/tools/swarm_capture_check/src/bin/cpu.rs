@@ -229,7 +229,7 @@ async fn record_here(urls: &[String], bag: &Path, measured: Duration) -> Result<
         }
     }))
     .await?;
-    let (wall, cpu) = (began.elapsed(), process_cpu() - cpu);
+    let (wall, cpu) = (began.elapsed(), process_cpu().saturating_sub(cpu));
     let resident_mb = resident_mb()?;
     drop(recorder.stop()?);
     let dropped: u64 = recorder.losses().iter().map(|loss| loss.received - loss.recorded).sum();

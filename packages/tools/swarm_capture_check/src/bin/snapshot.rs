@@ -107,9 +107,9 @@ fn compare(path: &Path) -> anyhow::Result<()> {
     ensure!(frames.len() == CAMERAS && latched == 1, "{} cameras, {latched} latched messages", frames.len());
     for frames in frames.values() {
         let span = frames[frames.len() - 1].0 - frames[0].0;
-        let frames_of_span = SPAN.as_secs() as i64 * FRAMES_PER_SECOND;
+        let frames_of_span = SPAN.as_secs().cast_signed() * FRAMES_PER_SECOND;
         ensure!(frames[0].1, "a camera begins between two key frames");
-        ensure!(frames.len() as i64 >= frames_of_span, "{} frames, {span} ns", frames.len());
+        ensure!((frames.len() as u64).cast_signed() >= frames_of_span, "{} frames, {span} ns", frames.len());
         let longest = frames.windows(2).map(|pair| pair[1].0 - pair[0].0).max().unwrap_or(0);
         ensure!(longest <= 1_000_000_000 / FRAMES_PER_SECOND + STEP, "a gap of {longest} ns");
     }
@@ -205,7 +205,8 @@ impl Work {
             }
             self.frames[camera] = number + 1;
             // Key frames of the cameras do not fall together, and are eight times as long as others.
-            let key_frame = (number + camera as i64 * 7) % FRAMES_PER_SECOND == 0 || number == 0;
+            let key_frame =
+                (number + (camera as u64).cast_signed() * 7) % FRAMES_PER_SECOND == 0 || number == 0;
             let part = BYTES_PER_SECOND / (FRAMES_PER_SECOND as usize - 1 + 8);
             let size = if key_frame { 8 * part } else { part };
             self.coded[..5].copy_from_slice(&[0, 0, 0, 1, if key_frame { 0x65 } else { 0x41 }]);

@@ -28,9 +28,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
     let bag = BagReader::open(&args.bag)?;
     let size = size_of(&args.bag, bag.metadata());
     if args.json {
-        print_json(&as_json(&args.bag, &bag, size))?
+        print_json(&as_json(&args.bag, &bag, size))?;
     } else {
-        show(&bag, size)
+        show(&bag, size);
     }
     Ok(Outcome::Done)
 }

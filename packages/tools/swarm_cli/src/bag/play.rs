@@ -209,7 +209,9 @@ impl Player<'_> {
 
     fn show_latched(&self) {
         for (topic, messages) in &self.latched {
-            messages.iter().for_each(|(time, data)| self.show(*topic, *time, data));
+            for (time, data) in messages {
+                self.show(*topic, *time, data);
+            }
         }
     }
 

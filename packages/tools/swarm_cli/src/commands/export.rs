@@ -25,6 +25,7 @@ use crate::output::print_json;
 ///
 /// Exit codes: 0 done, 2 could not do it.
 #[derive(Debug, clap::Args)]
+#[allow(clippy::struct_excessive_bools)] // switches of the command line
 pub(crate) struct Args {
     /// Bags: .mcap, .db3, or rosbag2 directories.
     #[arg(value_name = "BAG", required = true)]

@@ -35,6 +35,7 @@ impl PartialEq for ParameterSets {
 
 /// What the first slice of a frame says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools)] // each is a flag of the bit stream
 pub(crate) struct Picture {
     /// An IDR picture: decoding can begin here.
     pub key: bool,

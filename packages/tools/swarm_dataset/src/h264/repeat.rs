@@ -144,7 +144,6 @@ fn slice_rbsp(
         bits.write_ue(macroblocks)?; // mb_skip_run
         bits.write_rbsp_trailing_bits()?;
     }
-    drop(bits);
     Ok(rbsp)
 }
 

@@ -56,8 +56,9 @@ pub(super) fn write(plan: &Plan, part: &Part, staging: &Staging) -> Result<(), E
 pub(super) fn defaults(episode: &Episode, at: usize, first: usize) -> [Values; 5] {
     let slots = episode.grid.slots;
     let fps = f64::from(episode.grid.fps);
-    let integers =
-        |of: &dyn Fn(usize) -> usize| Values::Integer((0..slots).map(|slot| of(slot) as i64).collect());
+    let integers = |of: &dyn Fn(usize) -> usize| {
+        Values::Integer((0..slots).map(|slot| (of(slot) as u64).cast_signed()).collect())
+    };
     [
         Values::Float((0..slots).map(|slot| (slot as f64 / fps) as f32).collect()),
         integers(&|slot| slot),
@@ -84,7 +85,10 @@ fn schema(features: &[Feature]) -> Arc<Schema> {
         // A feature of one dimension is a plain column to lerobot.
         let whole = match width {
             1 => item,
-            _ => DataType::FixedSizeList(Arc::new(Field::new("element", item, true)), width as i32),
+            _ => DataType::FixedSizeList(
+                Arc::new(Field::new("element", item, true)),
+                (width as u32).cast_signed(),
+            ),
         };
         Field::new(name, whole, true)
     };
@@ -102,5 +106,5 @@ fn array(values: &Values, width: usize) -> Result<ArrayRef, arrow_schema::ArrowE
         return Ok(flat);
     }
     let item = Arc::new(Field::new("element", item, true));
-    Ok(Arc::new(FixedSizeListArray::try_new(item, width as i32, flat, None)?))
+    Ok(Arc::new(FixedSizeListArray::try_new(item, (width as u32).cast_signed(), flat, None)?))
 }

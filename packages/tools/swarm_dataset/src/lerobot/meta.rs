@@ -189,7 +189,7 @@ fn episodes(
         arrays.push(array);
     };
     let integers = |values: Vec<usize>| -> ArrayRef {
-        Arc::new(values.into_iter().map(|value| value as i64).collect::<Int64Array>())
+        Arc::new(values.into_iter().map(|value| (value as u64).cast_signed()).collect::<Int64Array>())
     };
     let lengths: Vec<usize> = plan.episodes.iter().map(|episode| episode.grid.slots).collect();
     let ends: Vec<usize> = lengths

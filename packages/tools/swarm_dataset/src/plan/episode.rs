@@ -129,7 +129,8 @@ fn common_time(cameras: &[Track<'_>], sources: &Sources<'_>, run: &Run) -> Resul
 
 fn grid(cameras: &[Track<'_>], from: i64, to: i64, options: &Options) -> Result<Grid, String> {
     let start = start(cameras, from, 1_000_000_000 / i64::from(options.fps)).unwrap_or(from);
-    let slots = usize::try_from((to - start).max(-1) as i128 * i128::from(options.fps) / 1_000_000_000 + 1);
+    let slots =
+        usize::try_from(i128::from((to - start).max(-1)) * i128::from(options.fps) / 1_000_000_000 + 1);
     let slots = slots.unwrap_or(0);
     let length = Duration::from_secs_f64(slots as f64 / f64::from(options.fps));
     if length < options.min_length || slots < 2 {

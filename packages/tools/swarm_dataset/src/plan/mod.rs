@@ -209,9 +209,15 @@ impl Plan {
             hash.update(about);
             for values in &episode.columns {
                 match values {
-                    Values::Float(values) => values.iter().for_each(|value| hash.update(value.to_le_bytes())),
+                    Values::Float(values) => {
+                        for value in values {
+                            hash.update(value.to_le_bytes());
+                        }
+                    }
                     Values::Integer(values) => {
-                        values.iter().for_each(|value| hash.update(value.to_le_bytes()))
+                        for value in values {
+                            hash.update(value.to_le_bytes());
+                        }
                     }
                 }
             }
@@ -221,7 +227,7 @@ impl Plan {
                 hash.update(&camera.sets.pps);
             }
         }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hash.finalize().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
     }
 
     fn add(&mut self, recording: &Recording) {

@@ -263,13 +263,12 @@ impl Recording {
     fn command(&mut self, topic: &str, time: i64, values: impl Iterator<Item = (String, f64)>) {
         let commands = self.actions.entry(topic.to_owned()).or_default();
         for (name, value) in values {
-            match commands.iter_mut().find(|command| command.name == name) {
-                Some(command) => command.values.push(time, value),
-                None => {
-                    let mut series = Series::default();
-                    series.push(time, value);
-                    commands.push(Command { name, values: series });
-                }
+            if let Some(command) = commands.iter_mut().find(|command| command.name == name) {
+                command.values.push(time, value);
+            } else {
+                let mut series = Series::default();
+                series.push(time, value);
+                commands.push(Command { name, values: series });
             }
         }
     }

@@ -215,7 +215,7 @@ impl Camera {
         self.sent_in_session += 1;
         // A session's ends are nobody's to know; the usual step is known after a few frames.
         let safe = number < 8 || self.sent_in_session == self.session;
-        let key = number % 30 == 0;
+        let key = number.is_multiple_of(30);
         let packets = if key { 40 } else { self.random.random_range(1..8) };
         let mut whole = true;
         if safe {
@@ -268,7 +268,9 @@ fn simulate(frames: u64, path: &Path) -> Result<Told> {
     let mut random = StdRng::seed_from_u64(5);
     let mut cameras: Vec<Camera> = (0..CAMERAS as u64).map(Camera::new).collect();
     let mut tracks: Vec<Track<()>> = (0..CAMERAS).map(|_| Track::new(TrackSettings::default())).collect();
-    tracks.iter_mut().for_each(|track| track.begin(FULL_HD, HostTime(START_NS)));
+    for track in &mut tracks {
+        track.begin(FULL_HD, HostTime(START_NS));
+    }
     let mut reported = [0; CAMERAS];
     let mut stall_left = 0;
     // Fifty, however many frames there are.

@@ -88,7 +88,7 @@ impl Sink for Sqlite {
         let (db, committed) = &mut *guard;
         let mut write = || -> rusqlite::Result<()> {
             db.prepare_cached("INSERT INTO messages (timestamp, topic_id, data) VALUES (?, ?, ?)")?
-                .execute(params![item.stamp.received, topic as i64 + 1, &item.bytes[..]])?;
+                .execute(params![item.stamp.received, (topic as u64).cast_signed() + 1, &item.bytes[..]])?;
             if committed.elapsed() >= COMMIT_EVERY {
                 db.execute_batch("COMMIT; BEGIN")?;
                 *committed = Instant::now();

@@ -126,7 +126,9 @@ impl Bench {
         let urls: Vec<String> =
             proxies.iter().map(|proxy| format!("rtsp://{}/cam", proxy.address())).collect();
         let worsen = || {
-            proxies.iter().for_each(|proxy| proxy.set(Weather { jitter: JITTER, ..Weather::default() }));
+            for proxy in &proxies {
+                proxy.set(Weather { jitter: JITTER, ..Weather::default() });
+            }
             Load::start()
         };
         let seen = match begins {
