@@ -390,7 +390,7 @@ fn humble(folder: &Path, version: u32) {
         "version: {version}\nstorage_identifier: sqlite3\nduration:\n  nanoseconds: 990000000\nstarting_time:\n  \
          nanoseconds_since_epoch: {START}\nmessage_count: 101\n"
     );
-    let indented: String = bare.lines().map(|line| format!("  {line}\n")).collect();
+    let indented = format!("  {}\n", bare.trim_end().replace('\n', "\n  "));
     let yaml = format!(
         "rosbag2_bagfile_information:\n{indented}  topics_with_message_count:\n{}{}  compression_format: \"\"\n  \
          compression_mode: \"\"\n  relative_file_paths:\n    - h_0.db3\n  files:\n    - path: h_0.db3\n      starting_time:\n        \

@@ -1,5 +1,6 @@
 //! `cell calibrate-cameras`, from a bag and from a table.
 
+#[allow(dead_code)] // the recordings of the cell are for others
 mod common;
 
 use std::fmt::Write as _;
