@@ -8,8 +8,8 @@
 //!    would mix states that never stood on a disk together.
 //! 3. Each clone is mounted, which replays ext4's journal as after a crash, and read by PyPI `rosbags` and `mcap` and by us.
 //!    What is lost is the time from the newest message that all of them find to the instant of the cut.
-//! 4. What the syncs cost: CPU of the recording process with them against the same process without (`Survives::ProcessEnd`),
-//!    in turns. The process is the recording half of capture as it runs: from coded frames in memory, through encoding, ring
+//! 4. What the syncs cost: CPU of the recording process with them against the same process without (`Survives::ProcessEnd`)
+//!    beside it. The process is the recording half of capture as it runs: from coded frames in memory, through encoding, ring
 //!    and recorder, to the files; receiving them from cameras is left out, which would only make the share smaller.
 //!
 //!     powercut [--short] OUT.json
@@ -30,7 +30,7 @@ use anyhow::{Context as _, bail};
 use rand::RngExt as _;
 use serde_json::json;
 
-use disk::{Bench, Clone};
+use disk::{Bench, Clone, Disk};
 use work::Way;
 
 /// How much is measured.
@@ -46,14 +46,14 @@ const FULL: Extent = Extent {
     sessions: 5,
     cuts_each: 20,
     session: Duration::from_secs(20),
-    cpu_rounds: 6,
-    cpu_round: Duration::from_secs(10),
+    cpu_rounds: 11,
+    cpu_round: Duration::from_secs(8),
 };
 const SHORT: Extent = Extent {
     sessions: 1,
     cuts_each: 6,
     session: Duration::from_secs(6),
-    cpu_rounds: 1,
+    cpu_rounds: 3,
     cpu_round: Duration::from_secs(4),
 };
 
@@ -151,26 +151,45 @@ fn cut_a_session(bench: &Bench, extent: &Extent, session: usize) -> anyhow::Resu
     Ok(clones)
 }
 
-/// The worse of both formats: how much more CPU a recording takes with syncs than without.
+/// The worse of both formats: how much more CPU a recording takes with syncs than without. The two run side by side, each on a
+/// disk of its own and in turns on either, so that whatever else the computer does costs both the same; of the rounds the
+/// median counts.
 fn cpu_overhead(bench: &Bench, extent: &Extent) -> anyhow::Result<f64> {
-    let mut worst = 0.0_f64;
-    for (with, without) in [(Way::Mcap, Way::McapUnsynced), (Way::Sqlite, Way::SqliteUnsynced)] {
-        let mut cpu = [0.0; 2];
-        for _ in 0..extent.cpu_rounds {
-            for (way, cpu) in [with, without].into_iter().zip(&mut cpu) {
-                let path = bench.ours.mounted.join(if way.is_mcap() { "cpu.mcap" } else { "cpu.db3" });
-                let recording = Recording::start(way, &path)?;
-                std::thread::sleep(extent.cpu_round);
-                *cpu += recording.stop()?;
-                std::fs::remove_file(&path)?;
+    let mut worst = f64::MIN;
+    for ways in [[Way::Mcap, Way::McapUnsynced], [Way::Sqlite, Way::SqliteUnsynced]] {
+        let mut rounds = Vec::new();
+        for round in 0..extent.cpu_rounds {
+            let mut disks = [&bench.ours, &bench.theirs];
+            disks.rotate_left(round % 2);
+            let path = |disk: &Disk| disk.mounted.join(if ways[0].is_mcap() { "cpu.mcap" } else { "cpu.db3" });
+            let with = Recording::start(ways[0], &path(disks[0]))?;
+            let without = Recording::start(ways[1], &path(disks[1]))?;
+            std::thread::sleep(extent.cpu_round);
+            rounds.push((with.stop()?, without.stop()?));
+            for disk in disks {
+                std::fs::remove_file(path(disk))?;
             }
         }
-        let seconds = extent.cpu_round.as_secs_f64() * extent.cpu_rounds as f64;
-        let [share, share_without] = cpu.map(|cpu| 100.0 * cpu / seconds);
-        println!("{with:?}: {share:.3} % of a core with syncs, {share_without:.3} % without");
-        worst = worst.max(cpu[0] / cpu[1] - 1.0);
+        let share = |cpu: fn(&(f64, f64)) -> f64| {
+            let cpu = median(rounds.iter().map(cpu).collect());
+            100.0 * cpu / extent.cpu_round.as_secs_f64()
+        };
+        let overhead = median(rounds.iter().map(|(with, without)| with / without - 1.0).collect());
+        println!(
+            "{:?}: {:.3} % of a core with syncs, {:.3} % without, {:.1} % more",
+            ways[0],
+            share(|round| round.0),
+            share(|round| round.1),
+            100.0 * overhead
+        );
+        worst = worst.max(overhead);
     }
     Ok(worst)
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 /// A process that records until it is stopped.

@@ -75,8 +75,7 @@ struct Ours {
 
 impl Ours {
     fn create(path: &Path, survives: Survives) -> anyhow::Result<Self> {
-        let ms: u64 = std::env::var("SYNCMS").unwrap().parse().unwrap();
-        let bag = WriteOptions { survives, sync_every: Duration::from_millis(ms), ..WriteOptions::default() };
+        let bag = WriteOptions { survives, ..WriteOptions::default() };
         let recorder =
             Recorder::start(path, RecorderOptions { bag, disk_reserve: 0, ..RecorderOptions::default() })?;
         let ring = Ring::new(RingOptions { span: Duration::from_secs(5), ..RingOptions::default() });
