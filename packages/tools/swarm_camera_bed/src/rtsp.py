@@ -38,6 +38,17 @@ def watch(media, index, truth, offset):
     pad.add_probe(Gst.PadProbeType.BUFFER | Gst.PadProbeType.BUFFER_LIST, probe)
 
 
+def refuse_seeking(media):
+    """A camera cannot go back. The test picture can, and would for every second client, who asks to play from 0."""
+
+    def probe(_pad, info):
+        asked = info.get_query()
+        return Gst.PadProbeReturn.DROP if asked.type == Gst.QueryType.SEEKING else Gst.PadProbeReturn.OK
+
+    pad = media.get_element().get_by_name("pay0").get_static_pad("src")
+    pad.add_probe(Gst.PadProbeType.QUERY_UPSTREAM, probe)
+
+
 def frames_of(path, start):
     """The coded frames of a file, each of which begins with `start`."""
     with open(path, "rb") as file:
@@ -94,6 +105,7 @@ def main():
         frames = frames_of(stream["file"], bytes(stream["frame_start"])) if stream["file"] else None
 
         def configure(_factory, media, index=index, frames=frames, fps=stream["fps"]):
+            refuse_seeking(media)
             if frames:
                 feed(media, frames, fps)
             if truth:
