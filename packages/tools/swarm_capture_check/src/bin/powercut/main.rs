@@ -161,7 +161,8 @@ fn cpu_overhead(bench: &Bench, extent: &Extent) -> anyhow::Result<f64> {
         for round in 0..extent.cpu_rounds {
             let mut disks = [&bench.ours, &bench.theirs];
             disks.rotate_left(round % 2);
-            let path = |disk: &Disk| disk.mounted.join(if ways[0].is_mcap() { "cpu.mcap" } else { "cpu.db3" });
+            let path =
+                |disk: &Disk| disk.mounted.join(if ways[0].is_mcap() { "cpu.mcap" } else { "cpu.db3" });
             let with = Recording::start(ways[0], &path(disks[0]))?;
             let without = Recording::start(ways[1], &path(disks[1]))?;
             std::thread::sleep(extent.cpu_round);
