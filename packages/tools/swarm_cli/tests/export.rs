@@ -38,7 +38,7 @@ fn bags_become_a_dataset_and_the_program_says_what_is_in_it() {
     let said = text(&done.stdout);
     assert_eq!(said.strip_suffix(&format!("dataset: {}\n", out.display())).unwrap(), text(&dry.stdout));
     assert!(
-        said.starts_with("3 episodes, 267 rows, 8.9 s; seed 7: 2 for training, 1 for validation\n"),
+        said.starts_with("3 episodes, 270 rows, 9.0 s; seed 7: 2 for training, 1 for validation\n"),
         "{said}"
     );
     assert!(said.contains("  observation.state [14]\n") && said.contains("  action [14]\n"), "{said}");

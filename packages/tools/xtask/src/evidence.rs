@@ -255,7 +255,7 @@ mod tests {
         let error = with_minutes("speed", 2.0);
         assert_eq!(
             error.to_string(),
-            "no evidence is called `speed`; there are: demo, soak, artifact, gate, swap, safety-jitter, safety-estop, safety-purity, safety-cost, safety-proof, safety-faults, safety-availability, black-box, bt-oracle, bt-speed, bt-replay, roles"
+            "no evidence is called `speed`; there are: demo, soak, artifact, gate, swap, safety-jitter, safety-estop, safety-purity, safety-cost, safety-proof, safety-faults, safety-availability, black-box, bt-oracle, bt-speed, bt-replay, roles, capture-discovery, capture-sync, capture-powercut, capture-loss, capture-cpu, capture-snapshot, export, tuf"
         );
     }
 
