@@ -36,7 +36,7 @@ const SLICE_HEAD: usize = 64;
 pub fn first_slice_is_b(frame: &[u8]) -> bool {
     let mut rest = frame;
     while let Some(unit) = after_start_code(rest) {
-        if unit.first().is_some_and(is_slice) {
+        if unit.first().is_some_and(|head| is_slice(*head)) {
             return is_b_slice(before_start_code(&unit[..unit.len().min(SLICE_HEAD)]));
         }
         rest = unit;
@@ -45,7 +45,7 @@ pub fn first_slice_is_b(frame: &[u8]) -> bool {
 }
 
 /// Whether a NAL unit with this first byte is a slice, or the part of one with its header (H.264 table 7-1).
-fn is_slice(head: &u8) -> bool {
+fn is_slice(head: u8) -> bool {
     matches!(head & 0x1f, 1 | 2 | 5)
 }
 
@@ -211,7 +211,7 @@ mod tests {
             bytes in proptest::collection::vec(prop_oneof![8 => 0..4_u8, 1 => any::<u8>()], 0..80),
         ) {
             let frame = [&before[..], &[0, 0, 1, 0x41], &bytes].concat();
-            let whole = nal_units(&frame).find(|unit| is_slice(&unit[0])).is_some_and(is_b_slice);
+            let whole = nal_units(&frame).find(|unit| is_slice(unit[0])).is_some_and(is_b_slice);
             prop_assert_eq!(first_slice_is_b(&frame), whole);
         }
 

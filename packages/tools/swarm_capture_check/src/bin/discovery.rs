@@ -102,7 +102,9 @@ fn measure(rounds: usize) -> Result<Value> {
     ensure!(!expected.is_empty(), "no device was started");
     seconds.sort_by(f64::total_cmp);
     println!("real devices: {}; fakes: {OF_EACH} of each of {:?}", names.join(", "), Manner::DEVICES);
-    missed.iter().for_each(|(ip, path)| println!("missed: {ip}{path}"));
+    for (ip, path) in &missed {
+        println!("missed: {ip}{path}");
+    }
     Ok(json!({
         "figures": {
             "devices": expected.len(),
