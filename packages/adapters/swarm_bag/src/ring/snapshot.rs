@@ -9,31 +9,35 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::durable;
 use crate::error::{At, BagError};
-use crate::item::Item;
 use crate::metadata::{FILE_NAME, Metadata, Span};
 use crate::recorder::refuse_full;
 use crate::topic::Topic;
-use crate::write::{BagWriter, Split, Survives, WriteOptions};
+use crate::write::{BagWriter, Split, Stamp, Survives, WriteOptions};
 
 /// Beside the messages of a bag: its index.
 const INDEX: u64 = 4 << 20;
+
+/// A message of a snapshot.
+pub(super) type Cut = (Stamp, Bytes);
 
 /// Messages of a ring, which goes on beside.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     /// Each with its messages, in the order of their times.
-    topics: Vec<(Topic, Vec<Item>)>,
+    topics: Vec<(Topic, Vec<Cut>)>,
 }
 
 impl Snapshot {
-    pub(super) fn new(mut topics: Vec<(Topic, Vec<Item>)>) -> Self {
-        let time = |item: &Item| item.stamp.received;
+    pub(super) fn new(mut topics: Vec<(Topic, Vec<Cut>)>) -> Self {
+        let time = |(stamp, _): &Cut| stamp.received;
         // They are in order but for what a clock does that is set back a little; a sort takes memory even where there is nothing
         // to sort.
-        for (_, items) in topics.iter_mut().filter(|(_, items)| !items.is_sorted_by_key(time)) {
-            items.sort_by_key(time);
+        for (_, messages) in topics.iter_mut().filter(|(_, messages)| !messages.is_sorted_by_key(time)) {
+            messages.sort_by_key(time);
         }
         Self { topics }
     }
@@ -41,19 +45,19 @@ impl Snapshot {
     /// Count and times of its messages.
     pub fn span(&self) -> Span {
         let mut span = Span::default();
-        self.items().for_each(|item| span.add(item.stamp.received));
+        self.messages().for_each(|(stamp, _)| span.add(stamp.received));
         span
     }
 
-    fn items(&self) -> impl Iterator<Item = &Item> {
-        self.topics.iter().flat_map(|(_, items)| items)
+    fn messages(&self) -> impl Iterator<Item = &Cut> {
+        self.topics.iter().flat_map(|(_, messages)| messages)
     }
 
     /// All messages in the order of their times, with the index of their topic.
-    fn in_order(&self) -> impl Iterator<Item = (usize, &Item)> {
+    fn in_order(&self) -> impl Iterator<Item = (usize, &Cut)> {
         let head = |(topic, number): (usize, usize)| {
-            let item = self.topics[topic].1.get(number)?;
-            Some(Reverse((item.stamp.received, topic, number)))
+            let (stamp, _) = self.topics[topic].1.get(number)?;
+            Some(Reverse((stamp.received, topic, number)))
         };
         let mut heads: BinaryHeap<_> = (0..self.topics.len()).filter_map(|topic| head((topic, 0))).collect();
         std::iter::from_fn(move || {
@@ -69,7 +73,7 @@ impl Snapshot {
     /// look like one that has nothing to say about it. A snapshot is never split.
     pub fn write(&self, path: impl AsRef<Path>, options: WriteOptions) -> Result<Written, BagError> {
         let path = path.as_ref();
-        let bytes: usize = self.items().map(|item| item.bytes.len() + 64).sum();
+        let bytes: usize = self.messages().map(|(_, bytes)| bytes.len() + 64).sum();
         refuse_full(path, bytes as u64 + INDEX)?;
         let options = WriteOptions {
             sync_every: Duration::MAX,
@@ -81,8 +85,8 @@ impl Snapshot {
         let fill = || -> Result<Metadata, BagError> {
             let ids = self.topics.iter().map(|(topic, _)| bag.add_topic(topic.clone()));
             let ids = ids.collect::<Result<Vec<_>, _>>()?;
-            for (topic, item) in self.in_order() {
-                bag.write_bytes(ids[topic], item.stamp, &item.bytes)?;
+            for (topic, (stamp, bytes)) in self.in_order() {
+                bag.write_bytes(ids[topic], *stamp, bytes)?;
             }
             bag.finish()
         };

@@ -55,7 +55,6 @@ fn main() -> ExitCode {
 fn measure(speed: f64, triggers: usize, out: &Path) -> anyhow::Result<()> {
     let folder = tempfile::tempdir_in(".")?; // a disk, which /tmp may not be
     let mut work = Work::begin(&folder.path().join("recording.mcap"), speed)?;
-    work.run(SPAN + Duration::from_secs(2));
     let (ring, recorder) = (Arc::clone(&work.ring), Arc::clone(&work.recorder));
     let over = AtomicBool::new(false);
     // The cell goes on while a snapshot is written, as it does in the node.
@@ -66,6 +65,9 @@ fn measure(speed: f64, triggers: usize, out: &Path) -> anyhow::Result<()> {
             }
         });
         let between = Duration::from_secs(1).div_f64(speed);
+        while ring.status().span < SPAN {
+            thread::sleep(between);
+        }
         let times: anyhow::Result<Vec<f64>> = (0..triggers)
             .map(|trigger| {
                 thread::sleep(between);
