@@ -70,10 +70,10 @@ fn read(url: &str, prefixes: &OsStr) -> Result<Lens, String> {
 /// `file:///path`, `package://package/path`, or a path.
 fn locate(url: &str, prefixes: &OsStr) -> Result<PathBuf, String> {
     if let Some(path) = url.strip_prefix("file://") {
-        return match path.starts_with('/') {
-            true => Ok(path.into()),
-            false => Err(format!("'{url}' names a host; expected file:///, an absolute path behind it")),
-        };
+        if path.starts_with('/') {
+            return Ok(path.into());
+        }
+        return Err(format!("'{url}' names a host; expected file:///, an absolute path behind it"));
     }
     if let Some(rest) = url.strip_prefix("package://") {
         let (package, path) = rest.split_once('/').unwrap_or((rest, ""));
