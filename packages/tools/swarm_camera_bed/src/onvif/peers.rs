@@ -23,7 +23,7 @@ pub struct Peer {
 #[derive(Debug)]
 enum Guard {
     Process(#[allow(dead_code)] Process),
-    #[cfg(feature = "peer-tests")]
+    #[cfg(feature = "peers")]
     Thread(#[allow(dead_code)] served::Served),
 }
 
@@ -72,9 +72,9 @@ pub fn cell(bench: &mut Bench) -> Result<(Vec<Peer>, Vec<Namespace>), PeerError>
         |host, address| ipycam(host, address, Some(("admin", "pw"))),
         |host, address| ipycam(host, address, None),
         wspublish,
-        #[cfg(feature = "peer-tests")]
+        #[cfg(feature = "peers")]
         |host, address| oxvif(host, address, true),
-        #[cfg(feature = "peer-tests")]
+        #[cfg(feature = "peers")]
         onvif_server,
     ];
     for (number, begin) in (101..).zip(begin) {
@@ -150,11 +150,11 @@ impl Drop for Process {
     }
 }
 
-#[cfg(feature = "peer-tests")]
+#[cfg(feature = "peers")]
 pub use served::{onvif_server, oxvif};
 
 /// Rust servers, each on a thread of its own inside the namespace.
-#[cfg(feature = "peer-tests")]
+#[cfg(feature = "peers")]
 mod served {
     use std::future::Future;
     use std::io;
