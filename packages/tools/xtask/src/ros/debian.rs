@@ -112,6 +112,12 @@ pub const CAMERA_BED_TOOLS: [Need; 7] = [
     Need { what: "ip", packages: &["iproute2"], present: |path| program("ip", path) },
 ];
 
+/// What a power cut is made with: file systems on loop devices.
+pub const POWER_CUT_TOOLS: [Need; 2] = [
+    Need { what: "mkfs.ext4", packages: &["e2fsprogs"], present: |path| program("mkfs.ext4", path) },
+    Need { what: "mkfs.xfs", packages: &["xfsprogs"], present: |path| program("mkfs.xfs", path) },
+];
+
 /// The line that installs `packages`, as a person types it.
 pub fn install_line<'a>(packages: impl IntoIterator<Item = &'a str>) -> String {
     let names: Vec<&str> = packages.into_iter().collect();
