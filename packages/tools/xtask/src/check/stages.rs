@@ -216,7 +216,16 @@ fn ros(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
 fn pytest(run: &mut Run<'_>, folder: &str, counts: &mut Counts) -> Result<()> {
     let ros = run.ros()?;
     let mut command = Command::new(ros.python());
-    command.args(["-m", "pytest", "-ra", "--color=no", "--timeout=600", "-p", "no:cacheprovider"]);
+    command.args([
+        "-m",
+        "pytest",
+        "-ra",
+        "--color=no",
+        "--durations=20",
+        "--timeout=600",
+        "-p",
+        "no:cacheprovider",
+    ]);
     command.arg(run.layout.root().join("tests").join(folder)).current_dir(run.layout.root());
     ros.apply(&mut command);
     command.env("SWARM_BIN_DIR", run.layout.target().join(Profile::Dev.folder()));
