@@ -28,6 +28,7 @@ def test_further_arguments_become_parameters(tmp_path):
         tmp_path,
         **CAMERAS,
         camera_names="['left', 'right']",
+        camera_info_urls="['file:///etc/swarm/${NAME}.yaml']",
         topics="['/joint_states', '/imu sensor_msgs/msg/Imu']",
         credentials="/etc/swarm/cameras.yaml",
         cell_config="/etc/swarm/cell.yaml",
@@ -37,6 +38,7 @@ def test_further_arguments_become_parameters(tmp_path):
         {
             "camera_ips": ["192.168.1.101", "192.168.1.102"],
             "camera_names": ["left", "right"],
+            "camera_info_urls": ["file:///etc/swarm/${NAME}.yaml"],
             "topics": ["/joint_states", "/imu sensor_msgs/msg/Imu"],
             "credentials_file": "/etc/swarm/cameras.yaml",
             "cell_config": "/etc/swarm/cell.yaml",

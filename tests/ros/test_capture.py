@@ -6,7 +6,7 @@ import pytest
 from cameras import Cameras, bag_of
 from foxglove_msgs.msg import CompressedVideo
 from harness import LATCHED, RELIABLE, SENSOR
-from sensor_msgs.msg import Image, JointState
+from sensor_msgs.msg import CameraInfo, Image, JointState
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 from swarm_msgs.msg import CameraStatus, CaptureStatus, FrameGroup, FrameTiming
@@ -267,6 +267,8 @@ def test_the_life_cycle_ends_and_begins_cameras_and_recording(cameras, capture, 
         ({"output_bag": "/tmp/a.db3", "max_file_mb": 10}, "a bag in several files is a directory"),
         ({"credentials_file": "/nowhere/cameras.yaml"}, "cannot read the credentials file /nowhere/cameras.yaml"),
         ({"calibration_file": "/nowhere/biases.yaml"}, "cannot read the calibration /nowhere/biases.yaml"),
+        ({"camera_ips": "['10.0.0.1']", "camera_info_urls": "['file:///nowhere/cam1.yaml']"}, "the calibration /nowhere/cam1.yaml cannot be read"),
+        ({"camera_ips": "['10.0.0.1']", "camera_info_urls": "['a.yaml', 'b.yaml']"}, "camera_info_urls has 2 addresses for 1 cameras"),
         ({"reserve_mb": 1_000_000, "output_bag": "/tmp/swarm_capture_never_made.mcap"}, "bytes are free there and 1048576000000 must stay so"),
     ],
 )
@@ -274,6 +276,42 @@ def test_what_cannot_be_used_is_refused_with_the_reason(start, parameters, told)
     node = start(NODE, parameters=parameters)
     assert node.wait() == 1
     assert told in node.log, node.log
+
+
+# As camera_calibration writes it.
+LENS = """\
+image_width: {width}
+image_height: 240
+camera_name: cam1
+camera_matrix: {{rows: 3, cols: 3, data: [310.5, 0.0, 160.2, 0.0, 311.0, 119.5, 0.0, 0.0, 1.0]}}
+distortion_model: {model}
+distortion_coefficients: {{rows: 1, cols: 5, data: [-0.36, 0.15, 0.0002, -0.0001, 0.0]}}
+rectification_matrix: {{rows: 3, cols: 3, data: [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]}}
+projection_matrix: {{rows: 3, cols: 4, data: [300.0, 0.0, 160.0, 0.0, 0.0, 301.0, 120.0, 0.0, 0.0, 0.0, 1.0, 0.0]}}
+"""
+
+
+def test_a_calibrated_lens_is_in_the_camera_info_and_one_of_another_size_is_not(cameras, capture, probe, tmp_path):
+    (tmp_path / "cam1.yaml").write_text(LENS.format(width=320, model="plumb_bob"))
+    (tmp_path / "cam2.yaml").write_text(LENS.format(width=640, model="plumb_bob"))
+    node = capture(cameras(2), camera_info_urls=f"['file://{tmp_path}/${{NAME}}.yaml']")
+    infos = [probe.collect(CameraInfo, f"/cam{number}/camera_info", SENSOR) for number in (1, 2)]
+    probe.wait_for(lambda: all(infos), lambda: f"camera_info of both\n{node.process.log}")
+    calibrated, other = (info[-1] for info in infos)
+    assert (calibrated.width, calibrated.height, calibrated.distortion_model) == (320, 240, "plumb_bob")
+    assert list(calibrated.k) == [310.5, 0.0, 160.2, 0.0, 311.0, 119.5, 0.0, 0.0, 1.0]
+    assert list(calibrated.d) == [-0.36, 0.15, 0.0002, -0.0001, 0.0] and calibrated.p[5] == 301.0 and calibrated.r[0] == 1.0
+    assert (other.width, other.height, other.distortion_model, other.k[0]) == (320, 240, "", 0.0)
+    assert "cam2: the calibration is for 640x240 and the stream is 320x240" in node.process.log
+    assert "cam2.yaml names its camera 'cam1'" in node.process.log
+    node.end()
+
+
+def test_a_calibration_that_makes_no_sense_is_refused_with_its_place(start, tmp_path):
+    (tmp_path / "lens.yaml").write_text(LENS.format(width=320, model="fisheye"))
+    node = start(NODE, parameters={"camera_ips": "['10.0.0.1']", "camera_info_urls": f"['{tmp_path}/lens.yaml']"})
+    assert node.wait() == 1
+    assert "lens.yaml" in node.log and "expected plumb_bob, rational_polynomial or equidistant, found 'fisheye'" in node.log, node.log
 
 
 def test_a_camera_that_is_not_there_is_said_and_the_others_are_recorded(cameras, capture, tmp_path):

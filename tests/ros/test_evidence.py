@@ -1,10 +1,11 @@
-"""A short form of each measurement about safety and deployments: it runs to its end, gives what its figures are documented to be called, and what
+"""A short form of each measurement about safety, deployments, cameras and updates: it runs to its end, gives what its figures are documented to be called, and what
 holds on any machine holds. How fast this machine is, only the long form says: `cargo xtask evidence NAME`. (`safety-cost` compiles its
 C++ reference for two minutes; what it measures is tested where it lies, against the same reference's Python.)"""
 
 import json
 import os
 import subprocess
+import sys
 
 import pytest
 from harness import bin_dir, repository
@@ -69,6 +70,56 @@ MEASUREMENTS = {
         {"edits_tried", "edits_found", "kills_tried", "kills_readable", "segments_lost_max", "verdicts", "verdicts_bit_exact", "rt_thread_ns"},
         lambda f: f["edits_found"] == f["edits_tried"] and f["kills_readable"] == f["kills_tried"] and f["verdicts_bit_exact"] == f["verdicts"],
     ),
+    "capture-discovery": (
+        ["discovery", "--short"],
+        True,
+        {"devices", "found", "seconds", "strict_client_found"},
+        # A busy machine may answer late; what is no camera is never found.
+        lambda f: f["devices"] >= 50 and f["found"] >= 0.9 * f["devices"] and f["strict_client_found"] < f["found"] and f["phantoms"] == 0,
+    ),
+    "capture-sync": (
+        ["sync", "--short"],
+        True,
+        {"p99_us", "max_us", "arrival_p99_us"},
+        lambda f: f["frames"] > 50 and f["p99_us"] < f["arrival_p99_us"],
+    ),
+    "capture-powercut": (
+        ["powercut", "--short"],
+        True,
+        {"cuts", "opened", "tail_s_p100", "cpu_overhead", "reference_tail_s"},
+        lambda f: f["opened"] == f["cuts"] == 3,
+    ),
+    "capture-loss": (
+        ["loss", "--short"],
+        True,
+        {"frames_sent", "frames_recorded", "frames_reported_lost"},
+        lambda f: f["frames_sent"] == f["frames_recorded"] + f["frames_reported_lost"] >= 100_000 and f["frames_reported_lost"] > 0,
+    ),
+    "capture-cpu": (
+        ["cpu", "--short"],
+        True,
+        {"pct_core_per_stream", "streams_max", "frames_lost", "ratio_gstreamer"},
+        lambda f: f["pct_core_per_stream"] > 0 and f["ratio_gstreamer"] > 0,
+    ),
+    "capture-snapshot": (
+        ["snapshot", "--short"],
+        True,
+        {"ready_ms", "rss_mb"},
+        # The 30 s themselves are 120 MB; memory does not depend on how fast a machine is.
+        lambda f: f["ready_ms"] > 0 and 120 < f["rss_mb"] < 200,
+    ),
+    "export": (
+        ["export", "--short"],
+        True,
+        {"x_real_time", "episodes"},
+        lambda f: f["episodes"] == 2 and f["x_real_time"] > 0,
+    ),
+    "tuf": (
+        ["tuf_evidence", "--years=1", "--cells=4"],
+        True,
+        {"attacks", "attacks_refused", "years", "stranded"},
+        lambda f: f["attacks_refused"] == f["attacks"] > 0 and f["years"] == 1 and f["stranded"] == 0,
+    ),
 }
 
 
@@ -77,11 +128,12 @@ def test_a_measurement_gives_what_it_is_documented_to_give(name, domain, tmp_pat
     command, writes_a_file, keys, holds = MEASUREMENTS[name]
     result = tmp_path / "result.json"
     command = [bin_dir() / command[0], *command[1:], *([result] if writes_a_file else [])]
-    done = subprocess.run(command, cwd=repository(), env=domain.environment, capture_output=True, text=True, check=False)
+    environment = {**domain.environment, "SWARM_TEST_PYTHON": sys.executable}
+    done = subprocess.run(command, cwd=repository(), env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     measured = json.loads(result.read_text() if writes_a_file else done.stdout.splitlines()[-1])
     parts = [measured[part] for part in ("figures", "reference", "ratios") if part in measured]
-    figures = {**measured["figures"], **measured.get("ratios", {})}
+    figures = {name: value for part in parts for name, value in part.items()}
     assert keys <= figures.keys()
     assert all(isinstance(value, int | float) for part in parts for value in part.values())
     assert holds(figures), figures

@@ -8,13 +8,18 @@ use crate::Codec;
 pub fn nal_units(annex_b: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = after_start_code(annex_b);
     std::iter::from_fn(move || {
-        let unit = rest?;
-        let end = unit.windows(3).position(|three| three == [0, 0, 1]).unwrap_or(unit.len());
-        rest = after_start_code(&unit[end..]);
-        let used = unit[..end].iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
-        Some(&unit[..used])
+        let unit = before_start_code(rest?);
+        rest = after_start_code(&rest?[unit.len()..]);
+        Some(unit)
     })
     .filter(|unit| !unit.is_empty())
+}
+
+/// Without the zeros that end it.
+fn before_start_code(bytes: &[u8]) -> &[u8] {
+    let end = bytes.windows(3).position(|three| three == [0, 0, 1]).unwrap_or(bytes.len());
+    let used = bytes[..end].iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+    &bytes[..used]
 }
 
 fn after_start_code(bytes: &[u8]) -> Option<&[u8]> {
@@ -22,10 +27,29 @@ fn after_start_code(bytes: &[u8]) -> Option<&[u8]> {
     Some(&bytes[at + 3..])
 }
 
-/// Whether the first slice of this frame is a B slice (H.264 section 7.3.3). Looks at the head of the frame alone.
+/// More of a slice than [`is_b_slice`] ever reads: its NAL header, and two numbers of at most 63 bits (H.264 section 9.1) with
+/// one byte more behind every two that could look like a start code, are 25 bytes.
+const SLICE_HEAD: usize = 64;
+
+/// Whether the first slice of this frame is a B slice (H.264 section 7.3.3). Of the slice only its head is read: macroblocks,
+/// which are nearly all of a frame, are not looked through.
 pub fn first_slice_is_b(frame: &[u8]) -> bool {
-    let is_slice = |unit: &&[u8]| matches!(unit[0] & 0x1f, 1 | 2 | 5);
-    let Some(slice) = nal_units(frame).find(is_slice) else { return false };
+    let mut rest = frame;
+    while let Some(unit) = after_start_code(rest) {
+        if unit.first().is_some_and(|head| is_slice(*head)) {
+            return is_b_slice(before_start_code(&unit[..unit.len().min(SLICE_HEAD)]));
+        }
+        rest = unit;
+    }
+    false
+}
+
+/// Whether a NAL unit with this first byte is a slice, or the part of one with its header (H.264 table 7-1).
+fn is_slice(head: u8) -> bool {
+    matches!(head & 0x1f, 1 | 2 | 5)
+}
+
+fn is_b_slice(slice: &[u8]) -> bool {
     let mut bits = Bits::new(&slice[1..]);
     let (_first_macroblock, slice_type) = (bits.exp_golomb(), bits.exp_golomb());
     slice_type.is_some_and(|slice_type| slice_type % 5 == 1)
@@ -178,8 +202,17 @@ mod tests {
             let found: usize = nal_units(&bytes).map(<[u8]>::len).sum();
             prop_assert!(found <= bytes.len());
             prop_assert!(nal_units(&bytes).all(|unit| !unit.windows(3).any(|three| three == [0, 0, 1])));
-            first_slice_is_b(&bytes);
             reorders(&bytes);
+        }
+
+        #[test]
+        fn the_head_of_a_slice_says_what_all_of_it_says(
+            before in proptest::collection::vec(0..4_u8, 0..20),
+            bytes in proptest::collection::vec(prop_oneof![8 => 0..4_u8, 1 => any::<u8>()], 0..80),
+        ) {
+            let frame = [&before[..], &[0, 0, 1, 0x41], &bytes].concat();
+            let whole = nal_units(&frame).find(|unit| is_slice(unit[0])).is_some_and(is_b_slice);
+            prop_assert_eq!(first_slice_is_b(&frame), whole);
         }
 
         #[test]

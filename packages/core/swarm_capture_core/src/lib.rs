@@ -18,6 +18,8 @@
 //! 3. The [`Grouper`] puts the frames of several cameras together, one to one, nearest first.
 //! 4. [`recording::Recording`] turns requests and what happened into steps for the shell.
 //!
+//! A camera's [`Lens`] goes beside the frames, where somebody has calibrated it.
+//!
 //! Deliberately absent: sockets, files, threads, decoding, ROS, asking for the time.
 
 pub mod calibrate;
@@ -25,6 +27,7 @@ mod clock;
 mod frame;
 mod group;
 mod host_watch;
+mod lens;
 pub mod recording;
 mod track;
 
@@ -35,6 +38,7 @@ pub use clock::{
 pub use frame::{CameraTime, FrameHead, HostTime, RTP_RATE_HZ, SenderReport};
 pub use group::{Group, GroupCounts, GroupFrame, GroupSettings, Grouper};
 pub use host_watch::HostWatch;
+pub use lens::{DistortionModel, Lens, WrongSize};
 pub use track::{
     Codec, FrameCounts, LossEstimate, StampedFrame, Stream, Track, TrackEvent, TrackOutput, TrackSettings,
     WaitLimits,

@@ -26,6 +26,9 @@ def generate_launch_description():
         DeclareLaunchArgument(
             'camera_names', default_value='[]', description='Name of each camera, as a list; empty: cam1, cam2, ...'),
         DeclareLaunchArgument(
+            'camera_info_urls', default_value='[]',
+            description='Calibration of each lens, as a list: file:///..., package://...; or one with ${NAME}; empty: not calibrated'),
+        DeclareLaunchArgument(
             'topics', default_value='', description='Topics to record beside the cameras, as a list; empty: those of the cell'),
         DeclareLaunchArgument(
             'cell_config', default_value='', description="The cell's declaration, for the topics of its robots; empty: none"),
@@ -55,12 +58,10 @@ def start_capture(context):
         'camera_ips': strings('camera_ips', argument),
         'output_bag': os.path.abspath(argument['output_bag']),
     }
-    names = strings('camera_names', argument)
-    if names:
-        parameters['camera_names'] = names
-    topics = strings('topics', argument)
-    if topics:
-        parameters['topics'] = topics
+    for name in ('camera_names', 'camera_info_urls', 'topics'):
+        given = strings(name, argument)
+        if given:
+            parameters[name] = given
     for name, given in [('cell_config', argument['cell_config']), ('credentials_file', argument['credentials'])]:
         if given:
             parameters[name] = os.path.abspath(given)

@@ -318,7 +318,7 @@ impl Follower<'_> {
         let name = &self.desk.settings.name;
         match event {
             TrackEvent::Began { stream, gap_ns } => {
-                self.desk.view().stream = Some(stream);
+                self.desk.set_stream(stream);
                 tracing::info!("{name} streams {:?} {}x{}", stream.codec, stream.width, stream.height);
                 if let Some(gap_ns) = gap_ns {
                     self.desk.view().reconnects += 1;
@@ -327,7 +327,7 @@ impl Follower<'_> {
                 }
             }
             TrackEvent::Changed { from, to } => {
-                self.desk.view().stream = Some(to);
+                self.desk.set_stream(to);
                 tracing::warn!(
                     "{name} changed from {:?} {}x{} to {:?} {}x{}",
                     from.codec,

@@ -18,6 +18,7 @@
 pub mod camera;
 #[cfg(feature = "gstreamer")]
 pub mod images;
+pub mod lenses;
 pub mod outlets;
 pub mod report;
 pub mod session;

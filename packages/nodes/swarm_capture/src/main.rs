@@ -16,8 +16,8 @@ use swarm_capture::outlets::Outlets;
 use swarm_capture::report::{self, Reporter};
 use swarm_capture::session::{self, Session};
 use swarm_capture::settings::{Declared, Mistakes};
-use swarm_capture::studio::{self, Studio};
-use swarm_capture::{camera, now, topics};
+use swarm_capture::studio::{self, Calibration, Studio};
+use swarm_capture::{camera, lenses, now, topics};
 use swarm_capture_core::calibrate::Biases;
 use swarm_capture_core::recording::{Request, State};
 use swarm_onvif::Keyring;
@@ -48,6 +48,7 @@ fn run() -> anyhow::Result<()> {
     }
     let keyring = Keyring::load(settings.credentials_file.as_deref())?;
     let biases = settings.calibration_file.as_deref().map(read_biases).transpose()?;
+    let lenses = lenses::load(&settings, &std::env::var_os("AMENT_PREFIX_PATH").unwrap_or_default())?;
     let robots = match settings.cell_config.as_deref().map(CellFile::read).transpose()? {
         Some(cell) => cell.config.robots.into_iter().map(|robot| robot.name).collect(),
         None => Vec::new(),
@@ -61,7 +62,9 @@ fn run() -> anyhow::Result<()> {
     let outlets = Arc::new(Outlets::new(settings.ring));
     let (session, recording) =
         Session::start(Arc::clone(&outlets), settings.recorder).context("cannot start a thread")?;
-    let studio = Studio::open(&mut shell, settings, keyring, biases, Arc::clone(&outlets), session.clone())?;
+    let calibration = Calibration { biases, lenses };
+    let studio =
+        Studio::open(&mut shell, settings, keyring, calibration, Arc::clone(&outlets), session.clone())?;
     let studio = Arc::new(studio);
     let arrivals = topics::subscribe(&mut shell, &wanted, &outlets)?;
     let status = Topic::of::<CaptureStatus>("/capture/status", Qos::reliable(1).transient_local())?;

@@ -216,6 +216,9 @@ fn span(seconds: f64) -> String {
 pub fn camera_report(view: &View, pictures_dropped: u64) -> Report {
     let report = match view.state {
         CameraState::Streaming => match clock_state(view.timing.as_ref()) {
+            ClockState::Locked if matches!(view.lens, Some(Err(_))) => {
+                Report::new(Level::Warn, "streaming, the calibration is for another size")
+            }
             ClockState::Locked => Report::ok("streaming"),
             ClockState::Holdover => Report::new(Level::Warn, "streaming, sender reports have stopped"),
             ClockState::ArrivalOnly => Report::new(Level::Warn, "streaming, stamps are times of arrival"),
@@ -224,8 +227,14 @@ pub fn camera_report(view: &View, pictures_dropped: u64) -> Report {
         CameraState::Lost => Report::new(Level::Error, "lost"),
         CameraState::Refused => Report::new(Level::Error, "cannot be used"),
     };
+    let calibration = match &view.lens {
+        None => "none".to_owned(),
+        Some(Ok(())) => "used".to_owned(),
+        Some(Err(wrong)) => wrong.to_string(),
+    };
     report
         .with("detail", &view.detail)
+        .with("calibration", calibration)
         .with("serial_number", &view.serial)
         .with("frames", view.counts.received)
         .with("lost_frames", view.counts.lost_frames)

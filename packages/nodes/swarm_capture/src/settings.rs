@@ -46,6 +46,8 @@ pub struct Settings {
     pub ntp_server: String,
     pub credentials_file: Option<PathBuf>,
     pub calibration_file: Option<PathBuf>,
+    /// As given; see [`crate::lenses`].
+    pub camera_info_urls: Vec<String>,
     pub cell_config: Option<PathBuf>,
     pub gstreamer: bool,
     pub udp: bool,
@@ -72,6 +74,7 @@ pub struct Declared {
     ntp_server: Parameter<String>,
     credentials_file: Parameter<String>,
     calibration_file: Parameter<String>,
+    camera_info_urls: Parameter<Vec<String>>,
     cell_config: Parameter<String>,
     backend: Parameter<String>,
     transport: Parameter<String>,
@@ -138,6 +141,10 @@ impl Declared {
                 "",
                 "Constant latency of each camera by serial number, as `cell calibrate-cameras` writes it; empty: none is taken off",
             )),
+            camera_info_urls: list(
+                "camera_info_urls",
+                "Calibration of each camera's lens in ROS' format (camera_matrix, ...): file:///..., package://... or a path; one for each, or one with ${NAME}; empty: not calibrated",
+            ),
             cell_config: shell.declare(text(
                 "cell_config",
                 "",
@@ -250,6 +257,7 @@ impl Declared {
             ntp_server: self.ntp_server.get(),
             credentials_file: file(&self.credentials_file),
             calibration_file: file(&self.calibration_file),
+            camera_info_urls: self.camera_info_urls.get(),
             cell_config: file(&self.cell_config),
             gstreamer,
             udp,

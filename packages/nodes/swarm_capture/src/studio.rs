@@ -9,8 +9,8 @@ use swarm_bag::video::Picture;
 use swarm_bag::{Definitions, Kind, Qos, Topic};
 use swarm_capture_core::calibrate::Biases;
 use swarm_capture_core::{
-    ClockState, Codec, FrameCounts, Group, GroupFrame, GroupSettings, Grouper, HostTime, StampedFrame,
-    Stream, Timing,
+    ClockState, Codec, FrameCounts, Group, GroupFrame, GroupSettings, Grouper, HostTime, Lens, StampedFrame,
+    Stream, Timing, WrongSize,
 };
 use swarm_onvif::Keyring;
 use swarm_ros::{NodeShell, qos};
@@ -45,6 +45,8 @@ pub struct View {
     pub bytes: u64,
     pub reconnects: u32,
     pub timing: Option<Timing>,
+    /// Of a camera whose lens is calibrated, whether that holds for what it streams.
+    pub lens: Option<Result<(), WrongSize>>,
 }
 
 /// One camera, with its topics.
@@ -52,6 +54,7 @@ pub struct View {
 pub struct Desk {
     pub settings: CameraSettings,
     frame_id: String,
+    lens: Option<Lens>,
     video: Outlet,
     timing: Outlet,
     info: Outlet,
@@ -73,12 +76,32 @@ impl Desk {
         0
     }
 
+    /// The camera streams this from here on. A calibration of another size is never used.
+    pub fn set_stream(&self, stream: Stream) {
+        let lens = self.lens.as_ref().map(|lens| lens.fits(stream.width, stream.height));
+        let mut view = self.view();
+        (view.stream, view.lens) = (Some(stream), lens);
+        drop(view);
+        if let Some(Err(wrong)) = lens {
+            let name = &self.settings.name;
+            tracing::warn!("{name}: {wrong}; until then its camera_info says that it is not calibrated");
+        }
+    }
+
     /// Where it is, in words.
     pub fn set_state(&self, state: CameraState, detail: impl Into<String>) {
         let mut view = self.view();
         view.state = state;
         view.detail = detail.into();
     }
+}
+
+/// What has been measured of the cameras beforehand.
+#[derive(Debug, Default)]
+pub struct Calibration {
+    pub biases: Option<Biases>,
+    /// Of each camera, in their order.
+    pub lenses: Vec<Option<Lens>>,
 }
 
 /// Shared by the followers and the node.
@@ -105,12 +128,13 @@ impl Studio {
         shell: &mut NodeShell,
         settings: Settings,
         keyring: Keyring,
-        biases: Option<Biases>,
+        Calibration { biases, lenses }: Calibration,
         outlets: Arc<Outlets>,
         session: Session,
     ) -> anyhow::Result<Self> {
         let mut desks = Vec::new();
-        for camera in &settings.cameras {
+        let lenses = lenses.into_iter().chain(std::iter::repeat(None));
+        for (camera, lens) in settings.cameras.iter().zip(lenses) {
             let name = &camera.name;
             let mut make = |topic: &str, type_name: &str, share| {
                 let topic =
@@ -133,6 +157,7 @@ impl Studio {
             desks.push(Desk {
                 settings: camera.clone(),
                 frame_id,
+                lens,
                 video,
                 timing,
                 info,
@@ -195,7 +220,7 @@ impl Studio {
         }
         let header = || Header { stamp: Time::from_nanos(frame.capture.0), frame_id: desk.frame_id.clone() };
         self.say(desk.timing, frame.capture, &timing(frame, header()));
-        self.say(desk.info, frame.capture, &camera_info(stream, header()));
+        self.say(desk.info, frame.capture, &camera_info(stream, desk.lens.as_ref(), header()));
         #[cfg(feature = "gstreamer")]
         if let Some(images) = &desk.images {
             images.offer(crate::camera::rtsp_codec(stream.codec), frame);
@@ -304,9 +329,21 @@ fn timing(frame: &StampedFrame<Bytes>, header: Header) -> FrameTiming {
     }
 }
 
-/// A camera whose lens nobody has calibrated: size alone, `k[0]` = 0 (sensor_msgs/CameraInfo).
-fn camera_info(stream: Stream, header: Header) -> CameraInfo {
-    CameraInfo { header, width: stream.width, height: stream.height, ..CameraInfo::default() }
+/// Of a camera whose lens nobody has calibrated at this size: size alone, `k[0]` = 0 (sensor_msgs/CameraInfo).
+fn camera_info(stream: Stream, lens: Option<&Lens>, header: Header) -> CameraInfo {
+    let Stream { width, height, .. } = stream;
+    let plain = CameraInfo { header, width, height, ..CameraInfo::default() };
+    match lens.filter(|lens| lens.fits(width, height).is_ok()) {
+        None => plain,
+        Some(lens) => CameraInfo {
+            distortion_model: lens.model.name().to_owned(),
+            d: lens.d.clone(),
+            k: lens.k,
+            r: lens.r,
+            p: lens.p,
+            ..plain
+        },
+    }
 }
 
 /// Number of the state in the messages.

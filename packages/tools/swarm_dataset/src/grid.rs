@@ -64,8 +64,8 @@ impl Shown {
 /// A frame, as far as its slot goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Candidate {
-    /// Nanoseconds since the epoch.
-    pub capture: i64,
+    /// When it was captured, or when its group was; nanoseconds since the epoch.
+    pub moment: i64,
     pub needed: Needed,
 }
 
@@ -81,14 +81,14 @@ pub enum Needed {
 }
 
 /// Gives every slot its frame; `None` for slots before the first frame. Frames that no slot shows were left out, or lie outside.
-/// Captures are in order.
+/// Moments are in order.
 pub fn assign(grid: &Grid, frames: &[Candidate]) -> Vec<Option<Shown>> {
     // Slots and frames, both rising; slots may lie outside of the grid.
     let mut taken: Vec<(i64, usize)> = Vec::new();
     // How many frames at the end of `taken` could be left out if a key frame came now.
     let mut loose = 0;
     for (number, frame) in frames.iter().enumerate() {
-        let place = grid.place(frame.capture);
+        let place = grid.place(frame.moment);
         let mut next = taken.last().map_or(place.round() as i64, |(slot, _)| slot + 1);
         if place > next as f64 + SLIP {
             next = place.round() as i64;
@@ -159,12 +159,12 @@ mod tests {
         captures
             .iter()
             .enumerate()
-            .map(|(number, capture)| Candidate { capture: *capture, needed: needed(number) })
+            .map(|(number, capture)| Candidate { moment: *capture, needed: needed(number) })
             .collect()
     }
 
     fn loose(captures: &[i64]) -> Vec<Candidate> {
-        captures.iter().map(|capture| Candidate { capture: *capture, needed: Needed::Never }).collect()
+        captures.iter().map(|capture| Candidate { moment: *capture, needed: Needed::Never }).collect()
     }
 
     fn fresh(shown: &[Option<Shown>]) -> Vec<usize> {
@@ -218,7 +218,7 @@ mod tests {
         frames[200].needed = Needed::Key;
         let shown = assign(&GRID, &frames);
         let errors: Vec<f64> = (0..GRID.slots)
-            .filter_map(|slot| Some(error(&GRID, slot, frames[shown[slot]?.frame()].capture)))
+            .filter_map(|slot| Some(error(&GRID, slot, frames[shown[slot]?.frame()].moment)))
             .collect();
         assert!(errors[150] < -4.0, "{}", errors[150]);
         let key = shown.iter().position(|shown| *shown == Some(Shown::Fresh(200))).unwrap();

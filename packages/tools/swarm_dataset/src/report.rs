@@ -29,6 +29,8 @@ pub struct Report {
     pub cameras: Vec<Alignment>,
     /// Between the latest and the earliest capture in a slot, s: median, 99 %, largest.
     pub residual: [f64; 3],
+    /// Slots whose own frames are all of one group of the recording, a part of 1.
+    pub grouped: f64,
     json: Value,
 }
 
@@ -40,6 +42,8 @@ impl Report {
         let cameras: Vec<Alignment> = (0..cameras).map(|at| alignment(plan, at)).collect();
         let residuals = gather(plan, "capture.residual_s", 1, 0);
         let residual = quantiles(residuals.into_iter().map(|(_, value)| value).collect());
+        let groups = gather(plan, "capture.group", 1, 0);
+        let grouped = groups.iter().filter(|(_, number)| *number >= 0.0).count();
         let mut report = Self {
             episodes: plan.episodes.len(),
             train,
@@ -47,6 +51,7 @@ impl Report {
             seconds: slots as f64 / f64::from(plan.options.fps),
             cameras,
             residual,
+            grouped: grouped as f64 / groups.len().max(1) as f64,
             json: Value::Null,
         };
         report.json = report.make_json(plan);
@@ -111,9 +116,11 @@ impl Report {
             "refused": refused,
             "cameras": cameras,
             "residual_s": {"p50": self.residual[0], "p99": self.residual[1], "max": self.residual[2]},
+            "grouped": self.grouped,
             "columns": {
                 "observation.alignment_error_s": "capture of the shown frame minus the slot's time, per camera",
                 "capture.residual_s": "latest minus earliest capture of the slot's own frames",
+                "capture.group": "number of the recorded group (/capture/groups) that the slot's own frames are of; -1 where they are not of one",
                 "capture.time_ns": "middle of the captures of the slot's own frames; states are interpolated there, actions are the first from then on",
                 "capture.clock_state": "-1 not known, 0 time of arrival, 1 holdover, 2 locked to the camera's reports",
                 "capture.frame_status": "0 the slot's own frame, 1 the frame before once more, 2 own frame, but something it builds upon was lost",

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use swarm_bag::msg::{
-    Float64MultiArray, FrameTiming, GripperCommand, Header, JointState, Message, Time, Vector3, Wrench,
-    WrenchStamped,
+    Float64MultiArray, FrameGroup, FrameTiming, GripperCommand, Header, JointState, Message, Time, Vector3,
+    Wrench, WrenchStamped,
 };
 use swarm_bag::video::{Picture, VideoMessage};
 use swarm_bag::{BagError, BagWriter, Definitions, Qos, Topic, TopicId, WriteOptions};
@@ -110,6 +110,8 @@ pub struct Recording {
     pub silence: Option<(f64, f64)>,
     /// Runs of a skill: name, from, to, s from the start.
     pub runs: Vec<(String, f64, f64)>,
+    /// Whether the recording says that frames with the same number belong together.
+    pub grouped: bool,
 }
 
 impl Recording {
@@ -122,6 +124,7 @@ impl Recording {
             seconds: 10.0,
             silence: None,
             runs: Vec::new(),
+            grouped: false,
         }
     }
 
@@ -162,6 +165,7 @@ enum Event {
     Grip { robot: usize },
     Wrench { robot: usize },
     Status { run: usize, running: bool },
+    Group { number: usize },
 }
 
 impl Recording {
@@ -214,8 +218,26 @@ impl Recording {
                 events.push((moment(*to), status, Event::Status { run, running: false }));
             }
         }
+        if self.grouped {
+            let groups = bag.add_topic(Topic::of::<FrameGroup>("/capture/groups", qos())?)?;
+            let numbers = 0..(self.seconds * 30.0) as usize;
+            let group = |number| {
+                let latest = self.group(number).into_iter().map(|(_, capture)| capture).max()?;
+                Some((latest + LATENCY, groups, Event::Group { number }))
+            };
+            events.extend(numbers.filter_map(group));
+        }
         events.sort_by_key(|(time, topic, _)| (*time, *topic));
         Ok(events)
+    }
+
+    /// The cameras that have the frame of this number, and when they captured it.
+    fn group(&self, number: usize) -> Vec<(&Camera, i64)> {
+        let frame = |camera: &Camera| {
+            let all = camera.captures(self.seconds);
+            all.binary_search_by_key(&number, |(number, _)| *number).ok().map(|at| all[at].1)
+        };
+        self.cameras.iter().filter_map(|camera| Some((camera, frame(camera)?))).collect()
     }
 
     fn message(&self, time: i64, event: Event) -> Vec<u8> {
@@ -277,6 +299,21 @@ impl Recording {
                 encode(&WrenchStamped {
                     header: header(),
                     wrench: Wrench { force: vector(0), torque: vector(3) },
+                })
+            }
+            Event::Group { number } => {
+                let frames = self.group(number);
+                let captures = || frames.iter().map(|(_, capture)| *capture);
+                let (first, last) = (captures().min().unwrap_or(0), captures().max().unwrap_or(0));
+                let middle = first + (last - first) / 2;
+                encode(&FrameGroup {
+                    header: stamp(middle),
+                    sequence: number as u64,
+                    cameras: frames.iter().map(|(camera, _)| camera.name.clone()).collect(),
+                    frames: vec![number as u64; frames.len()],
+                    offsets: captures().map(|capture| (capture - middle) as f64 / 1e9).collect(),
+                    residual: (last - first) as f64 / 1e9,
+                    complete: frames.len() == self.cameras.len(),
                 })
             }
             Event::Status { run, running } => encode(&RuntimeStatus {

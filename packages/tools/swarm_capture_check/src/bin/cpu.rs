@@ -11,17 +11,22 @@
 //! 4. Lost is every frame that the RTP time stamps skip, every packet that sequence numbers miss, every message that the
 //!    recorder dropped, and every interruption: all from the first frame of each camera to its last.
 //!
-//! `PROGRAM` of `--node` is started with the addresses of 4 streams as arguments; it records and publishes them until its
-//! standard input ends. Without it there is no figure with ROS.
+//! `PROGRAM` of `--node` is the capture node. It records and publishes 4 streams for a subscriber in another process (rclpy of
+//! `SWARM_TEST_PYTHON`), in the ROS environment that this program was started in. Without it there is no figure with ROS.
+//!
+//! The short form has small pictures and few streams, and does not mind a computer on which cameras stumble.
 
 use std::cell::Cell;
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use futures::TryStreamExt as _;
+use futures::stream::FuturesUnordered;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Map, Value, json};
@@ -35,8 +40,35 @@ use swarm_rtsp::{Camera, Event, Source};
 /// Streams of a cell: what GStreamer and the node are measured with, and what `pct_core_per_stream` is.
 const CELL: usize = 4;
 const FPS: u32 = 30;
-/// What has piled up while all began is gone after that.
-const SETTLE: Duration = Duration::from_secs(5);
+/// How much is measured.
+struct Extent {
+    /// Of streams.
+    counts: &'static [usize],
+    measured: Duration,
+    /// What has piled up while all began is gone after that.
+    settle: Duration,
+    size: (u32, u32),
+    kbit_per_s: u32,
+    /// How far the number of frames may be from what was to come.
+    tolerance: f64,
+}
+
+const FULL: Extent = Extent {
+    counts: &[1, 4, 16, 64],
+    measured: Duration::from_secs(30),
+    settle: Duration::from_secs(5),
+    size: (1920, 1080),
+    kbit_per_s: 8000,
+    tolerance: 0.1,
+};
+const SHORT: Extent = Extent {
+    counts: &[1, 4],
+    measured: Duration::from_secs(3),
+    settle: Duration::from_secs(1),
+    size: (640, 360),
+    kbit_per_s: 1000,
+    tolerance: 0.9,
+};
 const FRAME_TICKS: u32 = swarm_capture_core::RTP_RATE_HZ / FPS;
 
 fn main() -> ExitCode {
@@ -74,13 +106,12 @@ impl Arguments {
 
 fn run() -> Result<()> {
     let arguments = Arguments::read()?;
-    let (counts, seconds): (&[usize], u64) =
-        if arguments.short { (&[1, 4], 5) } else { (&[1, 4, 16, 64], 30) };
-    let measured = Duration::from_secs(seconds);
+    let extent = if arguments.short { SHORT } else { FULL };
+    let Extent { counts, measured, .. } = extent;
     let most = *counts.last().expect("some counts");
     let folder = tempfile::tempdir().context("cannot make a folder for the clip and the bags")?;
 
-    let cameras = serve(most, folder.path())?;
+    let cameras = serve(&extent, most, folder.path())?;
     let urls: Vec<String> = (0..most).map(|index| cameras.url(index)).collect();
 
     let mut figures = Map::new();
@@ -89,7 +120,7 @@ fn run() -> Result<()> {
     let mut ours = 0.0;
     for &count in counts {
         let bag = folder.path().join(format!("cameras_{count}.mcap"));
-        let load = record(&urls[..count], &bag, measured)?;
+        let load = record(&urls[..count], &bag, &extent)?;
         println!(
             "{count:3} streams: {:.3} % of a core each, {:.1} % in all, {} frames in {:.1} s, {} lost, {:.0} MB resident",
             load.percent_each(),
@@ -116,7 +147,7 @@ fn run() -> Result<()> {
     figures.insert("streams_max".to_owned(), json!(streams_max));
     figures.insert("frames_lost".to_owned(), json!(frames_lost));
     if let Some(node) = &arguments.node {
-        let with_ros = node_load(node, &urls[..CELL], measured)?;
+        let with_ros = node_load(node, &urls[..CELL], measured, &folder.path().join("node.mcap"))?;
         println!("  {CELL} streams recorded and published: {with_ros:.3} % of a core each");
         figures.insert("pct_core_per_stream_ros".to_owned(), json!(with_ros));
     }
@@ -129,12 +160,13 @@ fn run() -> Result<()> {
     fs::write(&arguments.output, text).with_context(|| format!("cannot write {}", arguments.output.display()))
 }
 
-/// `count` cameras of 1080p30.
-fn serve(count: usize, folder: &Path) -> Result<Cameras> {
+/// `count` cameras of 30 Hz.
+fn serve(extent: &Extent, count: usize, folder: &Path) -> Result<Cameras> {
     let clip = folder.join("clip.h264");
     let picture = Picture::Noise; // of anything else an encoder makes less than 8 Mbit/s
-    let size = Stream { width: 1920, height: 1080, ..Stream::live("/") };
-    let stream = Stream { picture, fps: FPS, gop: FPS, kbit_per_s: 8000, ..size };
+    let (width, height) = extent.size;
+    let size = Stream { width, height, ..Stream::live("/") };
+    let stream = Stream { picture, fps: FPS, gop: FPS, kbit_per_s: extent.kbit_per_s, ..size };
     encode(&stream, 4, &clip).context("cannot code the clip")?;
     let camera = |index| Stream { path: format!("/cam{index}"), file: Some(clip.clone()), ..stream.clone() };
     let setup = Setup { streams: (0..count).map(camera).collect(), ..Setup::default() };
@@ -163,7 +195,7 @@ impl Load {
 }
 
 /// Records in threads that may use one core alone.
-fn record(urls: &[String], bag: &Path, measured: Duration) -> Result<Load> {
+fn record(urls: &[String], bag: &Path, extent: &Extent) -> Result<Load> {
     thread::scope(|scope| {
         let recording = scope.spawn(|| {
             let allowed = sched_getaffinity(None).context("cannot ask for the allowed cores")?;
@@ -173,7 +205,7 @@ fn record(urls: &[String], bag: &Path, measured: Duration) -> Result<Load> {
             one.set(core);
             sched_setaffinity(None, &one).context("cannot keep to one core")?; // threads that it starts inherit it
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(record_here(urls, bag, measured))
+            runtime.block_on(record_here(urls, bag, extent))
         });
         recording.join().expect("recording does not panic")
     })
@@ -189,7 +221,8 @@ struct Lane {
     lost: u64,
 }
 
-async fn record_here(urls: &[String], bag: &Path, measured: Duration) -> Result<Load> {
+async fn record_here(urls: &[String], bag: &Path, extent: &Extent) -> Result<Load> {
+    let (measured, settle, tolerance) = (extent.measured, extent.settle, extent.tolerance);
     let recorder = Recorder::start(bag, RecorderOptions::default())?;
     let mut lanes = Vec::new();
     for (index, url) in urls.iter().enumerate() {
@@ -200,35 +233,49 @@ async fn record_here(urls: &[String], bag: &Path, measured: Duration) -> Result<
     }
     // All play before anything is measured, and none is left to wait meanwhile; then every camera is carried to the end.
     let playing = Cell::new(0);
-    let lanes = futures::future::try_join_all(lanes.into_iter().map(|mut lane| {
-        let (playing, recorder) = (&playing, &recorder);
-        async move {
-            let mut settled = None;
-            while settled.is_none_or(|since: Instant| since.elapsed() < SETTLE) {
-                if playing.get() == urls.len() {
-                    settled.get_or_insert_with(Instant::now);
+    // Only the camera that has something is woken, as where each is followed in a task of its own.
+    let lanes: Vec<Lane> = lanes
+        .into_iter()
+        .map(|mut lane| {
+            let (playing, recorder) = (&playing, &recorder);
+            async move {
+                let mut settled = None;
+                while settled.is_none_or(|since: Instant| since.elapsed() < settle) {
+                    if playing.get() == urls.len() {
+                        settled.get_or_insert_with(Instant::now);
+                    }
+                    let before = lane.frames;
+                    lane.step(recorder).await?;
+                    playing.set(playing.get() + usize::from(before == 0 && lane.frames == 1));
                 }
-                let before = lane.frames;
-                lane.step(recorder).await?;
-                playing.set(playing.get() + usize::from(before == 0 && lane.frames == 1));
+                anyhow::Ok(lane)
             }
-            anyhow::Ok(lane)
-        }
-    }))
-    .await?;
+        })
+        .collect::<FuturesUnordered<_>>()
+        .try_collect()
+        .await?;
     let (began, cpu) = (Instant::now(), process_cpu());
     let end = tokio::time::Instant::now() + measured;
-    let lanes = futures::future::try_join_all(lanes.into_iter().map(|mut lane| async {
-        (lane.frames, lane.lost) = (0, 0);
-        loop {
-            tokio::select! {
-                biased;
-                step = lane.step(&recorder) => step?,
-                () = tokio::time::sleep_until(end) => return anyhow::Ok(lane),
+    let lanes: Vec<Lane> = lanes
+        .into_iter()
+        .map(|mut lane| {
+            let recorder = &recorder;
+            async move {
+                (lane.frames, lane.lost) = (0, 0);
+                let steps = async {
+                    loop {
+                        lane.step(recorder).await?;
+                    }
+                };
+                match tokio::time::timeout_at(end, steps).await {
+                    Ok(ended) => ended,
+                    Err(_) => anyhow::Ok(lane),
+                }
             }
-        }
-    }))
-    .await?;
+        })
+        .collect::<FuturesUnordered<_>>()
+        .try_collect()
+        .await?;
     let (wall, cpu) = (began.elapsed(), process_cpu().saturating_sub(cpu));
     let resident_mb = resident_mb()?;
     drop(recorder.stop()?);
@@ -236,7 +283,7 @@ async fn record_here(urls: &[String], bag: &Path, measured: Duration) -> Result<
     let frames: u64 = lanes.iter().map(|lane| lane.frames).sum();
     let expected = urls.len() as f64 * wall.as_secs_f64() * f64::from(FPS);
     ensure!(
-        (frames as f64 - expected).abs() < 0.1 * expected,
+        (frames as f64 - expected).abs() < tolerance * expected,
         "{frames} frames came where {expected:.0} were to be expected: the cameras do not keep up on this computer"
     );
     let lost = dropped + lanes.iter().map(|lane| lane.lost).sum::<u64>();
@@ -303,13 +350,41 @@ fn passthrough(urls: &[String], measured: Duration) -> Result<f64> {
     child.share(urls.len(), measured)
 }
 
-/// The node records and publishes the streams; percent of a core for each.
-fn node_load(node: &Path, urls: &[String], measured: Duration) -> Result<f64> {
+/// Counts what it hears on the topics that it is told, until its input ends.
+const SUBSCRIBER: &str = include_str!("subscriber.py");
+
+/// The node records and publishes the streams, somebody hears them; percent of a core for each.
+fn node_load(node: &Path, urls: &[String], measured: Duration, bag: &Path) -> Result<f64> {
+    let list = urls.iter().map(|url| format!("'{url}'")).collect::<Vec<_>>().join(",");
     let mut command = Command::new(node);
-    command.args(urls).stdin(Stdio::piped());
+    command.arg("--ros-args");
+    for parameter in [
+        &format!("camera_ips:=[{list}]"),
+        &format!("output_bag:={}", bag.display()),
+        "topics:=['/joint_states']",
+        "raw_images:=false",
+        "progress:=false",
+        "reserve_mb:=1",
+    ] {
+        command.arg("-p").arg(parameter);
+    }
+    command.stdin(Stdio::null());
+    let python = std::env::var_os("SWARM_TEST_PYTHON").unwrap_or_else(|| "python3".into());
+    let mut listening = Command::new(&python);
+    listening.args(["-c", SUBSCRIBER]).args((1..=urls.len()).map(|camera| format!("/cam{camera}/video")));
+    listening.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut listening =
+        Running(listening.spawn().with_context(|| format!("cannot start {}", python.display()))?);
     let child = Running(command.spawn().with_context(|| format!("cannot start {}", node.display()))?);
     thread::sleep(Duration::from_secs(10)); // discovery of ROS among it
-    child.share(urls.len(), measured)
+    let share = child.share(urls.len(), measured)?;
+    drop(listening.0.stdin.take());
+    let mut heard = String::new();
+    listening.0.stdout.take().context("no output")?.read_to_string(&mut heard)?;
+    let heard: f64 = heard.trim().parse().with_context(|| format!("the subscriber said '{heard}'"))?;
+    let expected = measured.as_secs_f64() * f64::from(FPS) * urls.len() as f64;
+    ensure!(heard > 0.8 * expected, "{heard} frames were heard of {expected} at least that were to be published");
+    Ok(share)
 }
 
 /// A child that ends with its value.

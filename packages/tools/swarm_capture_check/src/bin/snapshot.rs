@@ -12,6 +12,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context as _, bail, ensure};
@@ -26,6 +29,8 @@ const CAMERAS: usize = 4;
 const STATES: usize = 20;
 const FRAMES_PER_SECOND: i64 = 30;
 const BYTES_PER_SECOND: usize = 1_000_000;
+/// Of a frame; key frames are eight times as long.
+const PART: usize = BYTES_PER_SECOND / (FRAMES_PER_SECOND as usize - 1 + 8);
 const SPAN: Duration = Duration::from_secs(30);
 /// A step of the work: the states' period.
 const STEP: i64 = 10_000_000;
@@ -50,32 +55,31 @@ fn main() -> ExitCode {
 fn measure(speed: f64, triggers: usize, out: &Path) -> anyhow::Result<()> {
     let folder = tempfile::tempdir_in(".")?; // a disk, which /tmp may not be
     let mut work = Work::begin(&folder.path().join("recording.mcap"), speed)?;
-    work.run(SPAN + Duration::from_secs(2));
-    let mut times = Vec::new();
-    for trigger in 0..triggers {
-        let path = folder.path().join(format!("snapshot_{trigger}.mcap"));
-        let pressed = Instant::now();
-        let written = work.ring.cut(Some(SPAN)).write(&path, WriteOptions::default())?;
-        let mut bag = BagReader::open(&path)?;
-        let first = bag.next().context("the snapshot is empty")?;
-        times.push(pressed.elapsed().as_secs_f64() * 1e3);
-        drop(first);
-        let bytes = path.metadata()?.len();
-        let begun = Instant::now();
-        written.make_durable()?;
-        let durable = begun.elapsed().as_secs_f64() * 1e3;
-        compare(&path)?;
-        std::fs::remove_file(&path)?;
-        println!(
-            "{:.1} MB: readable after {:.1} ms, on the disk {durable:.1} ms later",
-            bytes as f64 * 1e-6,
-            times[trigger]
-        );
-        work.run(Duration::from_secs(1));
-    }
-    let status = work.recorder.status();
-    work.recorder.stop()?;
-    let dropped: u64 = work.recorder.losses().iter().map(|loss| loss.received - loss.recorded).sum();
+    let (ring, recorder) = (Arc::clone(&work.ring), Arc::clone(&work.recorder));
+    let over = AtomicBool::new(false);
+    // The cell goes on while a snapshot is written, as it does in the node.
+    let times = thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(Ordering::Relaxed) {
+                work.run(Duration::from_millis(100));
+            }
+        });
+        let between = Duration::from_secs(1).div_f64(speed);
+        while ring.status().span < SPAN {
+            thread::sleep(between);
+        }
+        let times: anyhow::Result<Vec<f64>> = (0..triggers)
+            .map(|trigger| {
+                thread::sleep(between);
+                pull(&ring, &folder.path().join(format!("snapshot_{trigger}.mcap")))
+            })
+            .collect();
+        over.store(true, Ordering::Relaxed);
+        times
+    })?;
+    let status = recorder.status();
+    recorder.stop()?;
+    let dropped: u64 = recorder.losses().iter().map(|loss| loss.received - loss.recorded).sum();
     println!("recorded beside: {} messages, {dropped} dropped", status.span.count);
     ensure!(dropped == 0, "the recording lost {dropped} messages beside the snapshots");
     let worst = times.iter().copied().fold(0.0, f64::max);
@@ -86,6 +90,24 @@ fn measure(speed: f64, triggers: usize, out: &Path) -> anyhow::Result<()> {
     });
     println!("{figures}");
     std::fs::write(out, figures.to_string()).with_context(|| format!("cannot write {}", out.display()))
+}
+
+/// The trigger is pulled; how long it takes until somebody reads, ms.
+fn pull(ring: &Ring, path: &Path) -> anyhow::Result<f64> {
+    let pressed = Instant::now();
+    let written = ring.cut(Some(SPAN)).write(path, WriteOptions::default())?;
+    let mut bag = BagReader::open(path)?;
+    let first = bag.next().context("the snapshot is empty")?;
+    let ready = pressed.elapsed().as_secs_f64() * 1e3;
+    drop((first, bag));
+    let bytes = path.metadata()?.len();
+    let begun = Instant::now();
+    written.make_durable()?;
+    let durable = begun.elapsed().as_secs_f64() * 1e3;
+    compare(path)?;
+    std::fs::remove_file(path)?;
+    println!("{:.1} MB: readable after {ready:.1} ms, on the disk {durable:.1} ms later", bytes as f64 * 1e-6);
+    Ok(ready)
 }
 
 /// Each camera has its 30 s from a key frame on without a gap, and what is latched is there.
@@ -118,8 +140,8 @@ fn compare(path: &Path) -> anyhow::Result<()> {
 
 /// What goes on in the cell.
 struct Work {
-    ring: Ring,
-    recorder: Recorder,
+    ring: Arc<Ring>,
+    recorder: Arc<Recorder>,
     topics: Vec<(TopicId, TopicId)>,
     coded: Vec<u8>,
     speed: f64,
@@ -157,11 +179,11 @@ impl Work {
         }
         add("/robot_description".to_owned(), Text::TYPE, qos.transient_local(), Share::State)?;
         let coded =
-            (0..BYTES_PER_SECOND as u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8 | 1);
+            (0..8 * PART as u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8 | 1);
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
         let mut work = Self {
-            ring,
-            recorder,
+            ring: Arc::new(ring),
+            recorder: Arc::new(recorder),
             topics,
             coded: coded.collect(),
             speed,
@@ -187,7 +209,7 @@ impl Work {
         let end = self.passed + i64::try_from(length.as_nanos()).unwrap_or(i64::MAX);
         while self.passed < end {
             let due = self.begun + Duration::from_nanos(self.passed.unsigned_abs()).div_f64(self.speed);
-            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            thread::sleep(due.saturating_duration_since(Instant::now()));
             if let Err(error) = self.step() {
                 eprintln!("snapshot: {error:#}");
             }
@@ -204,11 +226,10 @@ impl Work {
                 continue;
             }
             self.frames[camera] = number + 1;
-            // Key frames of the cameras do not fall together, and are eight times as long as others.
+            // Key frames of the cameras do not fall together.
             let key_frame =
                 (number + (camera as u64).cast_signed() * 7) % FRAMES_PER_SECOND == 0 || number == 0;
-            let part = BYTES_PER_SECOND / (FRAMES_PER_SECOND as usize - 1 + 8);
-            let size = if key_frame { 8 * part } else { part };
+            let size = if key_frame { 8 * PART } else { PART };
             self.coded[..5].copy_from_slice(&[0, 0, 0, 1, if key_frame { 0x65 } else { 0x41 }]);
             let picture = Picture {
                 captured: self.start + self.passed,

@@ -3,7 +3,8 @@
 //! Flow
 //! 1. The cameras, each from its first key frame on.
 //! 2. The time in which everything is there: frames, joints, commands.
-//! 3. The grid. It begins in the middle of the cameras' first frames, so that none is far off by its phase alone.
+//! 3. The grid. It begins in the middle of the cameras' first frames, so that none is far off by its phase alone. Frames that the
+//!    recording puts into one group are shown in one slot; without groups, each in the slot that is nearest to it.
 //! 4. Each slot's frames, and from them the moment that the slot is of: the middle of their capture times.
 //! 5. At that moment, what was measured (interpolated) and what was commanded (the first from then on).
 
@@ -149,6 +150,8 @@ const REPEATED: i64 = 1;
 const DAMAGED: i64 = 2;
 /// `capture.clock_state` where the recording does not say it.
 const UNKNOWN_CLOCK: i64 = -1;
+/// `capture.group` where a slot's own frames are not all of one group of the recording.
+const NO_GROUP: i64 = -1;
 
 fn columns(
     cameras: &[Track<'_>],
@@ -160,10 +163,11 @@ fn columns(
     let gap = i64::try_from(options.max_silence.as_nanos()).unwrap_or(i64::MAX);
     let mut alignment = Vec::new();
     let (mut moments, mut residuals) = (Vec::new(), Vec::new());
-    let (mut clocks, mut statuses) = (Vec::new(), Vec::new());
+    let (mut clocks, mut statuses, mut groups) = (Vec::new(), Vec::new(), Vec::new());
     for slot in 0..grid.slots {
         let time = grid.time(slot);
         let (mut earliest, mut latest) = (i64::MAX, i64::MIN);
+        let mut group: Option<Option<u64>> = None;
         for (track, plan) in cameras.iter().zip(plans) {
             let shown = plan.shown[slot];
             let frame = &track.frames[plan.skipped + shown.frame()];
@@ -177,8 +181,10 @@ fn columns(
             if shown.is_fresh() {
                 earliest = earliest.min(frame.capture);
                 latest = latest.max(frame.capture);
+                group = Some(frame.group.filter(|own| group.is_none_or(|other| other == Some(*own))));
             }
         }
+        groups.push(group.flatten().map_or(NO_GROUP, u64::cast_signed));
         let (moment, residual) = if earliest > latest {
             (time, 0)
         } else {
@@ -226,6 +232,9 @@ fn columns(
         vec!["latest_minus_earliest".to_owned()],
         Values::Float(residuals),
     );
+    if !plans.is_empty() {
+        add("capture.group", Kind::Integer, vec!["number".to_owned()], Values::Integer(groups));
+    }
     add("capture.time_ns", Kind::Integer, vec!["since_epoch".to_owned()], Values::Integer(moments.clone()));
     add("capture.clock_state", Kind::Integer, cameras.clone(), Values::Integer(clocks));
     add("capture.frame_status", Kind::Integer, cameras, Values::Integer(statuses));

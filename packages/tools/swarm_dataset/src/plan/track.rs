@@ -85,11 +85,11 @@ pub(super) fn cameras<'a>(
 }
 
 /// The middle of one frame of each camera, which lie as close together as they do anywhere within a period around `from`; not more
-/// than half a period before it.
+/// than half a period before it. Frames of one group lie at one moment.
 pub(super) fn start(cameras: &[Track<'_>], from: i64, period: i64) -> Option<i64> {
     let near = |track: &&Track<'_>| {
-        let first = track.frames.partition_point(|frame| frame.capture < from - period);
-        let near = track.frames[first..].iter().map(|frame| frame.capture);
+        let first = track.frames.partition_point(|frame| frame.moment < from - period);
+        let near = track.frames[first..].iter().map(|frame| frame.moment);
         near.take_while(|capture| *capture <= from + period).collect::<Vec<_>>()
     };
     let near: Vec<Vec<i64>> = cameras.iter().map(|track| near(&track)).collect();
@@ -161,7 +161,7 @@ impl Track<'_> {
             Some(picture) if !picture.reference => Needed::Never,
             _ => Needed::InGroup,
         };
-        self.frames.iter().map(|frame| Candidate { capture: frame.capture, needed: needed(frame) }).collect()
+        self.frames.iter().map(|frame| Candidate { moment: frame.moment, needed: needed(frame) }).collect()
     }
 
     fn check_rate(&self, captures: &[i64], grid: &Grid) -> Result<(), String> {

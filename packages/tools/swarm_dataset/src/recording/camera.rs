@@ -1,8 +1,10 @@
 //! One camera's stream in a recording: the heads of its frames.
 
+use std::collections::BTreeMap;
+
 use swarm_bag::video::VideoMessage;
 
-use super::Timings;
+use super::{Group, Timings};
 use crate::grid::rate;
 use crate::h264::{ParameterSets, Picture, PictureError, Stream};
 
@@ -23,6 +25,10 @@ pub(crate) struct Frame {
     pub clock_state: Option<u8>,
     /// Something it builds upon was lost.
     pub damaged: bool,
+    /// Number of the group that the recording puts it in; `None` where it says nothing.
+    pub group: Option<u64>,
+    /// What decides on its slot: the group's stamp, which is the same for all of the group, else its own capture. In order.
+    pub moment: i64,
 }
 
 /// One camera's stream.
@@ -77,6 +83,8 @@ impl Camera {
                     sets: self.sets.len().saturating_sub(1),
                     clock_state: None,
                     damaged: false,
+                    group: None,
+                    moment: video.captured,
                 });
                 problem
             }
@@ -98,6 +106,19 @@ impl Camera {
             }
             Err(PictureError::NoParameterSets) if self.sets.is_empty() => Ok(None),
             Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Groups by the capture of this camera's frame in them.
+    pub(super) fn mark_groups(&mut self, groups: &BTreeMap<i64, Group>) {
+        let mut before = i64::MIN;
+        for frame in &mut self.frames {
+            if let Some(group) = groups.get(&frame.capture) {
+                frame.group = Some(group.number);
+                frame.moment = group.stamp;
+            }
+            frame.moment = frame.moment.max(before);
+            before = frame.moment;
         }
     }
 

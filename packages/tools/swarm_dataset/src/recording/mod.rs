@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use swarm_bag::msg::{
-    Float64MultiArray, FrameTiming, GripperCommand, Header, JointCommand, JointState, Message, WrenchStamped,
+    Float64MultiArray, FrameGroup, FrameTiming, GripperCommand, Header, JointCommand, JointState, Message, WrenchStamped,
 };
 use swarm_bag::video::VideoMessage;
 use swarm_bag::{BagMessage, BagReader, Filter};
@@ -91,7 +91,7 @@ impl Recording {
             topics: bag.topics().iter().map(|topic| topic.name.clone()).collect(),
             ..Self::default()
         };
-        let mut timings = BTreeMap::new();
+        let mut notes = Notes::default();
         let kinds: Vec<Option<Kind>> =
             bag.topics().iter().map(|topic| Kind::of(&topic.name, &topic.type_name)).collect();
         for (kind, topic) in kinds.iter().zip(bag.topics()) {
@@ -110,7 +110,7 @@ impl Recording {
             }
             number += 1;
             if let Some(kind) = &kinds[message.topic] {
-                recording.take(kind, &message, &mut timings, &bag)?;
+                recording.take(kind, &message, &mut notes, &bag)?;
             }
         }
         recording.damage = bag.damage();
@@ -118,7 +118,8 @@ impl Recording {
             recording.runs.push(Run { name, start, end: recording.last });
         }
         for (name, camera) in &mut recording.cameras {
-            camera.mark_damage(timings.get(name).unwrap_or(&BTreeMap::new()));
+            camera.mark_damage(notes.timings.get(name).unwrap_or(&BTreeMap::new()));
+            camera.mark_groups(notes.groups.get(name).unwrap_or(&BTreeMap::new()));
         }
         Ok(recording)
     }
@@ -129,6 +130,7 @@ impl Recording {
 enum Kind {
     Video(String, VideoMessage),
     Timing(String),
+    Groups,
     Joints,
     Wrench(String),
     Gripper(String),
@@ -148,6 +150,7 @@ impl Kind {
         let owner = || owner(topic);
         match type_name {
             FrameTiming::TYPE => Some(Self::Timing(camera_of(topic, "timing"))),
+            FrameGroup::TYPE => Some(Self::Groups),
             JointState::TYPE if topic == "/joint_states" => Some(Self::Joints),
             WrenchStamped::TYPE => Some(Self::Wrench(owner())),
             GripperState::TYPE => Some(Self::Gripper(owner())),
@@ -176,12 +179,41 @@ pub(crate) fn owner(topic: &str) -> String {
 /// What timing messages say of the frame with this time of capture: clock state, and whether something before it was lost.
 type Timings = BTreeMap<i64, (u8, bool)>;
 
+/// Frames that belong together, as capture has decided.
+#[derive(Clone, Copy, Debug)]
+struct Group {
+    /// Counted over the bag: the node's own number begins anew with the node.
+    number: u64,
+    /// Nanoseconds since the epoch.
+    stamp: i64,
+}
+
+/// What other topics say of the cameras' frames, by the camera's name.
+#[derive(Debug, Default)]
+struct Notes {
+    timings: BTreeMap<String, Timings>,
+    /// By the capture of the camera's frame.
+    groups: BTreeMap<String, BTreeMap<i64, Group>>,
+    groups_seen: u64,
+}
+
+impl Notes {
+    fn group(&mut self, said: &FrameGroup) {
+        let group = Group { number: self.groups_seen, stamp: said.header.stamp.nanos() };
+        self.groups_seen += 1;
+        for (camera, offset) in said.cameras.iter().zip(&said.offsets) {
+            let capture = group.stamp + (offset * 1e9).round() as i64;
+            self.groups.entry(camera.clone()).or_default().insert(capture, group);
+        }
+    }
+}
+
 impl Recording {
     fn take(
         &mut self,
         kind: &Kind,
         message: &BagMessage,
-        timings: &mut BTreeMap<String, Timings>,
+        notes: &mut Notes,
         bag: &BagReader,
     ) -> Result<(), ExportError> {
         let received = message.stamp.received;
@@ -194,11 +226,13 @@ impl Recording {
             Kind::Timing(camera) => {
                 let timing: FrameTiming = bag.decode(message)?;
                 let lost = timing.lost_frames > 0 || timing.lost_packets > 0;
-                timings
+                notes
+                    .timings
                     .entry(camera.clone())
                     .or_default()
                     .insert(timing.header.stamp.nanos(), (timing.clock_state, lost));
             }
+            Kind::Groups => notes.group(&bag.decode(message)?),
             Kind::Joints => {
                 let states: JointState = bag.decode(message)?;
                 let time = stamp(&states.header, received);

@@ -21,6 +21,8 @@ pub(super) enum Workload {
     },
     /// As [`Workload::Program`], of `swarm_capture_check`, with cameras around it and the Python of the tests.
     Capture { executable: &'static str, tools: &'static [Need] },
+    /// As [`Workload::Capture`], in a ROS domain of its own; the path of a node follows `--node`.
+    CaptureWithNode { executable: &'static str, node: &'static str, tools: &'static [Need] },
     /// An executable of a node package, run in a ROS domain of its own; its last line is the result.
     RosProgram { executable: &'static str, arguments: &'static [&'static str], tools: &'static [Need] },
     /// The demo's skill, over many seeds.
@@ -196,7 +198,11 @@ pub(super) const EVIDENCES: &[Evidence] = &[
     Evidence {
         name: "capture-cpu",
         about: "what recording a stream costs, GStreamer beside it; 64 streams on one core",
-        workload: Workload::Capture { executable: "cpu", tools: &CAMERA_BED_TOOLS },
+        workload: Workload::CaptureWithNode {
+            executable: "cpu",
+            node: "swarm_capture",
+            tools: &CAMERA_BED_TOOLS,
+        },
     },
     Evidence {
         name: "capture-snapshot",

@@ -28,6 +28,8 @@ use crate::topic::Topic;
 pub(crate) const CHUNK: u64 = 768 << 10;
 /// See [`Landing`].
 const ROOM: u64 = 16 << 20;
+/// More than what stands before each message's bytes.
+const MESSAGE: usize = 64;
 /// zstd's own default.
 const ZSTD_LEVEL: i32 = 3;
 
@@ -87,7 +89,9 @@ impl McapFile {
         let compression = if compressed.is_some() { "zstd" } else { "" };
         let size = stored.len() as u64;
         let (before, behind) = self.records.chunk(contents, Stored { crc, compression, size });
-        for part in [&before, stored, &behind] {
+        let parts = [&before, stored, &behind];
+        self.waiting.reserve_exact(parts.iter().map(|part| part.len()).sum()); // beside a ring, memory is scarce
+        for part in parts {
             self.waiting.extend_from_slice(part);
         }
         lane.body.clear();
@@ -108,6 +112,8 @@ impl StorageFile for McapFile {
     fn write(&mut self, topic: u16, stamp: Stamp, data: &[u8]) -> Result<(), BagError> {
         let chosen = self.lane_of.get(&topic).copied().unwrap_or(0);
         let lane = &mut self.lanes[chosen];
+        // By doubling, a chunk would take nearly twice its size.
+        lane.body.reserve_exact(if lane.body.is_empty() { CHUNK as usize } else { MESSAGE } + data.len());
         lane.body.extend(lane.contents.add(&message_header(topic, stamp), data.len()));
         lane.body.extend_from_slice(data);
         if lane.contents.size >= CHUNK { self.end_chunk(chosen) } else { Ok(()) }

@@ -56,7 +56,7 @@ fn run(Arguments { short, output }: Arguments) -> Result<()> {
     let frames = if short { 100_000 } else { 1_050_000 };
     let told = simulate(frames, &folder.path().join("loss.mcap"))?;
     println!("simulated: {told:?}");
-    let real = real(Duration::from_secs(if short { 15 } else { 120 }), folder.path())?;
+    let real = real(Duration::from_secs(if short { 8 } else { 120 }), folder.path())?;
     println!("real: {real:?}");
     told.balance().context("simulated cameras")?;
     ensure!(

@@ -51,10 +51,10 @@ const FULL: Extent = Extent {
 };
 const SHORT: Extent = Extent {
     sessions: 1,
-    cuts_each: 6,
-    session: Duration::from_secs(6),
-    cpu_rounds: 3,
-    cpu_round: Duration::from_secs(4),
+    cuts_each: 3,
+    session: Duration::from_secs(4),
+    cpu_rounds: 1,
+    cpu_round: Duration::from_secs(2),
 };
 
 fn main() -> ExitCode {

@@ -31,8 +31,9 @@ use swarm_capture_core::ClockState;
 
 use live::Seen;
 
-/// The clocks have so long.
-const SETTLE: Duration = Duration::from_secs(30);
+/// How long a session is, and how long the clocks have of it. The short form shows that all of it runs, not how exact stamps are.
+const FULL: (Duration, Duration) = (Duration::from_secs(330), Duration::from_secs(30));
+const SHORT: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(7));
 const JITTER: Duration = Duration::from_millis(20);
 
 fn main() -> ExitCode {
@@ -40,11 +41,11 @@ fn main() -> ExitCode {
 }
 
 fn run(Arguments { short, output }: Arguments) -> Result<()> {
-    let time = Duration::from_secs(if short { 45 } else { 330 });
+    let (time, settle) = if short { SHORT } else { FULL };
     let folder = tempfile::tempdir().context("cannot make a folder for the truth")?;
-    let bench = Bench::start(folder.path())?;
+    let bench = Bench::start(folder.path(), settle)?;
 
-    let held = bench.session(time, Begins::After(SETTLE))?;
+    let held = bench.session(time, Begins::After(settle))?;
     held.print("held");
     let cold = bench.session(time, Begins::AtOnce)?;
     cold.print("cold");
@@ -79,10 +80,11 @@ enum Begins {
 
 struct Bench {
     cameras: Vec<(Cameras, PathBuf, Clock)>,
+    settle: Duration,
 }
 
 impl Bench {
-    fn start(folder: &Path) -> Result<Self> {
+    fn start(folder: &Path, settle: Duration) -> Result<Self> {
         let clocks = [Clock { offset_s: 2.5, drift_ppm: 100.0 }, Clock { offset_s: -1.7, drift_ppm: -100.0 }];
         let mut cameras = Vec::new();
         for (index, clock) in clocks.into_iter().enumerate() {
@@ -95,7 +97,7 @@ impl Bench {
             };
             cameras.push((Cameras::start(setup).context("cannot serve a camera")?, truth, clock));
         }
-        Ok(Self { cameras })
+        Ok(Self { cameras, settle })
     }
 
     fn session(&self, time: Duration, begins: Begins) -> Result<Session> {
@@ -140,7 +142,7 @@ impl Bench {
             .collect::<Result<_>>()
             .context("cannot read the truth")?;
         let clocks: Vec<Clock> = self.cameras.iter().map(|(_, _, clock)| *clock).collect();
-        Session::judge(&seen, &truths, &clocks)
+        Session::judge(&seen, &truths, &clocks, self.settle)
     }
 }
 
@@ -209,16 +211,21 @@ struct Judged {
 }
 
 impl Session {
-    fn judge(seen: &[Seen], truths: &[HashMap<u32, i64>], clocks: &[Clock]) -> Result<Self> {
+    fn judge(
+        seen: &[Seen],
+        truths: &[HashMap<u32, i64>],
+        clocks: &[Clock],
+        settle: Duration,
+    ) -> Result<Self> {
         let mut judged: Vec<Vec<Judged>> = Vec::new();
         let mut drift_error_ppm = 0.0_f64;
         let mut latencies_ms = Vec::new();
         for (((seen, truth), clock), number) in seen.iter().zip(truths).zip(clocks).zip(1..) {
             let first = seen.frames.first().with_context(|| format!("camera {number} sent no frame"))?;
-            let late = first.capture.0 + SETTLE.as_nanos() as i64;
+            let late = first.capture.0 + settle.as_nanos() as i64;
             let frames: Vec<_> = seen.frames.iter().filter(|frame| frame.capture.0 > late).collect();
             let last =
-                frames.last().with_context(|| format!("camera {number} sent no frame after {SETTLE:?}"))?;
+                frames.last().with_context(|| format!("camera {number} sent no frame after {settle:?}"))?;
             ensure!(
                 frames.iter().all(|frame| frame.timing.state == ClockState::Locked && frame.timing.base == 0),
                 "camera {number} was not locked in one time base: {:?}",
