@@ -12,7 +12,7 @@ fn a_picture_of_the_cell_is_drawn() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..");
     let config = CellConfig::parse(&std::fs::read_to_string(root.join("config/cell.yaml")).unwrap()).unwrap();
     let mut cell = Cell::new(&config, &root, Options::default()).unwrap();
-    let mut renderer = Renderer::new(&cell, 640, 360).unwrap();
+    let mut renderer = Renderer::new(&cell, "overview", 640, 360).unwrap();
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cell.png");
     renderer.save_png(&mut cell, &file).unwrap();
     let bytes = std::fs::read(&file).unwrap();

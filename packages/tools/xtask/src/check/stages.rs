@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::install::{self, Mode, Options};
 use crate::layout::Layout;
 use crate::process::run_logged;
-use crate::ros::{RosEnv, debian};
+use crate::ros::{RosEnv, debian, node};
 use crate::{arrows, process};
 
 /// Crates of the default members with tests against programs that nobody here wrote, behind the feature `peer-tests`.
@@ -203,6 +203,7 @@ fn workspace(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
         }
     }
     ros.apply(&mut command).env("SWARM_TEST_PYTHON", ros.python());
+    command.env(node::VARIABLE, node::modules(run.layout)?);
     follow(&mut command, runner, &run.log("workspace"), counts, Empty::Refused)
 }
 
@@ -243,6 +244,7 @@ fn ros(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
     let ros = run.ros()?;
     debian::ensure(run.layout, &debian::REAL_TIME_TOOLS)?;
     debian::ensure(run.layout, &debian::CAMERA_BED_TOOLS)?;
+    debian::ensure(run.layout, &debian::DRAWN_CAMERA_TOOLS)?;
     compile::executables(run.layout, &ros, Profile::Dev)?;
     pytest(run, "ros", counts)
 }
@@ -250,12 +252,14 @@ fn ros(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
 /// Runs `tests/<folder>` with the Python that has rclpy and our messages.
 fn pytest(run: &mut Run<'_>, folder: &str, counts: &mut Counts) -> Result<()> {
     let ros = run.ros()?;
+    let modules = node::modules(run.layout)?;
     let mut command = Command::new(ros.python());
     command.args(["-m", "pytest", "-ra", "--color=no", "--timeout=600", "-p", "no:cacheprovider"]);
     command.arg(run.layout.root().join("tests").join(folder)).current_dir(run.layout.root());
     ros.apply(&mut command);
     command.env("SWARM_BIN_DIR", run.layout.target().join(Profile::Dev.folder()));
     command.env("SWARM_INSTALL_DIR", run.tree()).env("PYTHONDONTWRITEBYTECODE", "1");
+    command.env(node::VARIABLE, modules);
     follow(&mut command, Runner::Pytest, &run.log(folder), counts, Empty::Refused)
 }
 
