@@ -31,8 +31,8 @@ fn wrist_camera(robot: &RobotLinks) -> String {
     format!("{}_wrist", robot.name)
 }
 
-/// On the gripper's housing, looking to where the fingers point.
-const WRIST_CAMERA: &str = r#"pos="0.07 0 0.01" xyaxes="0 1 0 1 0 0" fovy="62""#;
+/// On the gripper's housing, looking to where the fingers point, and 35 degrees further out.
+const WRIST_CAMERA: &str = r#"pos="0.08 0 0.01" xyaxes="0 1 0 0.819 0 -0.574" fovy="62""#;
 
 /// Writes the model; mesh files are found under `root`.
 pub(crate) fn model_text(scene: &Scene, root: &Path, look: Look) -> String {
@@ -42,11 +42,15 @@ pub(crate) fn model_text(scene: &Scene, root: &Path, look: Look) -> String {
     writer.part_b();
     let world = std::mem::take(&mut writer.out);
 
-    let (quality, reflectance) = match look {
-        Look::Fine => ("shadowsize=\"4096\" offsamples=\"4\"", "0.05"),
-        Look::Plain => ("shadowsize=\"0\" offsamples=\"0\"", "0"),
+    // Where nothing lies in a shadow there is more light: less of it comes from the camera.
+    let (quality, reflectance, headlight) = match look {
+        Look::Fine => ("shadowsize=\"4096\" offsamples=\"4\"", "0.05", "0.35 0.35 0.35"),
+        Look::Plain => ("shadowsize=\"0\" offsamples=\"0\"", "0", "0.05 0.05 0.05"),
     };
-    let mut out = HEAD.replace("TIMESTEP", &TIMESTEP_S.to_string()).replace("QUALITY", quality);
+    let mut out = HEAD
+        .replace("TIMESTEP", &TIMESTEP_S.to_string())
+        .replace("QUALITY", quality)
+        .replace("HEADLIGHT", headlight);
     out.push_str("  <asset>\n");
     for (file, name) in &writer.meshes {
         put(
@@ -85,7 +89,7 @@ const HEAD: &str = r#"<mujoco model="cell">
   <option timestep="TIMESTEP" integrator="implicitfast" cone="elliptic" impratio="20" noslip_iterations="2"/>
   <visual>
     <global offwidth="1280" offheight="720" fovy="42"/>
-    <headlight ambient="0.35 0.35 0.37" diffuse="0.35 0.35 0.35" specular="0.1 0.1 0.1"/>
+    <headlight ambient="0.35 0.35 0.37" diffuse="HEADLIGHT" specular="0.1 0.1 0.1"/>
     <quality QUALITY/>
     <map znear="0.02" zfar="20"/>
   </visual>
