@@ -68,8 +68,7 @@ fn agree(path: &Path) -> (usize, Vec<String>) {
 
 fn compare(path: &Path, command: &[&str]) -> (usize, Vec<String>) {
     let ours = ours(path);
-    let mut readers: BTreeMap<String, Value> =
-        serde_json::from_value(peer(command.iter().copied())).unwrap();
+    let mut readers: BTreeMap<String, Value> = serde_json::from_value(peer(command.iter().copied())).unwrap();
     readers.extend(mcap_core(path).map(|found| ("@mcap/core".to_owned(), found)));
     for (reader, found) in &readers {
         let theirs: Vec<(String, i64, u64)> = serde_json::from_value(found["messages"].clone()).unwrap();
@@ -86,8 +85,11 @@ fn every_reader_finds_every_message_of_every_form() {
         every_type(&path, options).bag.finish().unwrap();
         let (count, readers) = agree(&path);
         assert_eq!(count, 35);
-        let expected: &[&str] =
-            if path.to_str().unwrap().contains("mcap") { &["@mcap/core", "mcap", "rosbags"] } else { &["rosbags"] };
+        let expected: &[&str] = if path.to_str().unwrap().contains("mcap") {
+            &["@mcap/core", "mcap", "rosbags"]
+        } else {
+            &["rosbags"]
+        };
         assert_eq!(readers, expected);
         if let Some(found) = mcap_core(&path) {
             assert_eq!(found["indexed"], true, "a finished bag has an index: {}", path.display());

@@ -9,7 +9,7 @@ use gstreamer::prelude::*;
 use gstreamer::{Bin, Element};
 use gstreamer_app::AppSrc;
 use gstreamer_rtsp_server::prelude::*;
-use gstreamer_rtsp_server::{RTSPFilterResult, RTSPMedia, RTSPMediaFactory, RTSPServer};
+use gstreamer_rtsp_server::{RTSPFilterResult, RTSPMedia, RTSPMediaFactory, RTSPServer, RTSPSuspendMode};
 
 use crate::coding::{ELEMENTS, SOURCE, line};
 use crate::{Feed, Stream};
@@ -150,6 +150,9 @@ fn factory(feed: &Feed) -> RTSPMediaFactory {
     let factory = RTSPMediaFactory::new();
     factory.set_launch(&line(feed.stream()));
     factory.set_shared(true);
+    // The line begins anew when the viewer says PLAY. Else the first frames would be those of DESCRIBE, which have waited since,
+    // and a recorder takes what is seconds old for a clock that jumps.
+    factory.set_suspend_mode(RTSPSuspendMode::Reset);
     let feed = feed.clone();
     factory.connect_media_configure(move |_, media| configure(media, &feed));
     factory

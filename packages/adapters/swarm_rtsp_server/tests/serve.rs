@@ -31,7 +31,8 @@ impl Painter {
             let mut count = 0;
             while !ending.load(Ordering::Relaxed) {
                 let bar = count % stream.width as usize;
-                let pixel = |at: usize| if at % stream.width as usize == bar { [255; 3] } else { [20, 40, 60] };
+                let pixel =
+                    |at: usize| if at % stream.width as usize == bar { [255; 3] } else { [20, 40, 60] };
                 let picture: Vec<u8> =
                     (0..stream.width as usize * stream.height as usize).flat_map(pixel).collect();
                 feed.give(&picture, Instant::now());
@@ -76,8 +77,7 @@ fn ffprobe_decodes_each_stream_from_a_key_frame_with_one_a_second_and_no_b_frame
             (&"h264".into(), &64.into(), &48.into(), &0.into())
         );
         let frames = seen["frames"].as_array().unwrap();
-        let keys: Vec<usize> =
-            (0..frames.len()).filter(|&index| frames[index]["key_frame"] == 1).collect();
+        let keys: Vec<usize> = (0..frames.len()).filter(|&index| frames[index]["key_frame"] == 1).collect();
         assert!(frames.len() >= 15 && keys.len() >= 2, "{} frames, keys {keys:?}", frames.len());
         assert!(keys.windows(2).all(|pair| pair[1] - pair[0] <= 10), "{keys:?}");
         assert!(frames.iter().all(|frame| frame["pict_type"] != "B"));

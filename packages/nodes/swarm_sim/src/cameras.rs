@@ -43,7 +43,8 @@ impl FromStr for CameraSpec {
                 rate_hz: rate.parse().ok()?,
             }))
         };
-        read().ok_or_else(|| format!("'{text}' is no camera with size and rate, as in \"overview 640x480 15\""))
+        read()
+            .ok_or_else(|| format!("'{text}' is no camera with size and rate, as in \"overview 640x480 15\""))
     }
 }
 
@@ -182,9 +183,19 @@ mod tests {
     fn a_camera_is_named_with_its_size_and_rate_or_refused_with_an_example() {
         let spec: CameraSpec = "panda_wrist  640x480 15".parse().unwrap();
         assert_eq!(spec.to_string(), "panda_wrist 640x480 15");
-        for wrong in ["", "overview", "overview 640 15", "overview 640x480", "overview 640x480 15 x", "overview -1x480 15"] {
+        for wrong in [
+            "",
+            "overview",
+            "overview 640 15",
+            "overview 640x480",
+            "overview 640x480 15 x",
+            "overview -1x480 15",
+        ] {
             let why = wrong.parse::<CameraSpec>().unwrap_err();
-            assert_eq!(why, format!("'{wrong}' is no camera with size and rate, as in \"overview 640x480 15\""));
+            assert_eq!(
+                why,
+                format!("'{wrong}' is no camera with size and rate, as in \"overview 640x480 15\"")
+            );
         }
     }
 }

@@ -138,7 +138,8 @@ fn serve_cameras(
     specs: &[String],
 ) -> anyhow::Result<Vec<Canvas>> {
     use swarm_sim::cameras::{CameraSpec, Cameras};
-    let address = address.parse().context("cameras_address is no address with a port, as in 127.0.0.1:8554")?;
+    let address =
+        address.parse().context("cameras_address is no address with a port, as in 127.0.0.1:8554")?;
     let specs: Result<Vec<CameraSpec>, String> = specs.iter().map(|text| text.parse()).collect();
     let specs = specs.map_err(|mistake| anyhow::anyhow!("cameras: {mistake}"))?;
     let cameras = Cameras::start(&cell_file.config, &cell_file.path(""), address, &specs, &shell.shutdown())?;

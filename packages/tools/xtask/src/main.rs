@@ -94,7 +94,13 @@ fn main() -> ExitCode {
 fn carry_out(layout: &Layout, task: &Task) -> anyhow::Result<ExitCode> {
     match task {
         Task::Demo { seed, view, record, profile } => {
-            let options = demo::Options { seed: *seed, profile: *profile, view: *view, record: *record, metrics_port: None };
+            let options = demo::Options {
+                seed: *seed,
+                profile: *profile,
+                view: *view,
+                record: *record,
+                metrics_port: None,
+            };
             if !demo::run(layout, &options)? {
                 return Ok(ExitCode::FAILURE);
             }

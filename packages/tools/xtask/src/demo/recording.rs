@@ -23,10 +23,18 @@ pub const CAPTURE: &str = "capture";
 pub struct Plan {
     /// Where the simulator serves its cameras.
     pub address: SocketAddr,
-    /// Names, which are those of the topics and of the streams.
-    pub cameras: Vec<String>,
+    pub cameras: Vec<Camera>,
     /// A folder, as rosbag2 makes it.
     pub bag: PathBuf,
+}
+
+/// A camera of the simulator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Camera {
+    /// Of its topics and its stream.
+    pub name: String,
+    /// As the declaration has it: frames per second.
+    pub rate_hz: String,
 }
 
 impl Plan {
@@ -41,11 +49,12 @@ impl Plan {
 
     /// The recorder, as a declaration would name it.
     pub fn capture(&self) -> NodeConfig {
+        let names: Vec<&str> = self.cameras.iter().map(|camera| camera.name.as_str()).collect();
         let streams: Vec<String> =
-            self.cameras.iter().map(|name| format!("rtsp://{}/{name}", self.address)).collect();
+            names.iter().map(|name| format!("rtsp://{}/{name}", self.address)).collect();
         let parameters: [(&str, Value); 4] = [
             ("camera_ips", json!(streams)),
-            ("camera_names", json!(self.cameras)),
+            ("camera_names", json!(names)),
             ("output_bag", json!(self.bag.to_string_lossy())),
             ("progress", json!(false)),
         ];
@@ -70,20 +79,24 @@ impl Plan {
 
     /// What the recorder's log has when the recording is under way: the bag is open, and each camera's frames are stamped.
     pub fn signs_of_recording(&self) -> Vec<String> {
-        let cameras =
-            self.cameras.iter().map(|name| format!("{name}: the clock is followed by sender reports"));
+        let followed = |camera: &Camera| format!("{}: the clock is followed by sender reports", camera.name);
+        let cameras = self.cameras.iter().map(followed);
         std::iter::once("recording into ".to_owned()).chain(cameras).collect()
     }
 }
 
-/// Names of the cameras that the simulator's parameter `cameras` lists, each with its size and rate.
-fn cameras_of(cell: &CellConfig) -> Result<Vec<String>> {
+/// What the simulator's parameter `cameras` lists: `overview 640x480 15`.
+fn cameras_of(cell: &CellConfig) -> Result<Vec<Camera>> {
+    let camera = |listed: &Value| {
+        let [name, _size, rate_hz] =
+            listed.as_str()?.split_whitespace().collect::<Vec<_>>().try_into().ok()?;
+        Some(Camera { name: name.to_owned(), rate_hz: rate_hz.to_owned() })
+    };
     let listed = cell.nodes.iter().filter(|node| node.simulation_only).find_map(|node| {
-        let names = node.parameters.get("cameras")?.as_array()?.iter();
-        names.map(|camera| Some(camera.as_str()?.split_whitespace().next()?.to_owned())).collect()
+        node.parameters.get("cameras")?.as_array()?.iter().map(camera).collect::<Option<Vec<_>>>()
     });
     match listed {
-        Some(names) if !Vec::is_empty(&names) => Ok(names),
+        Some(cameras) if !cameras.is_empty() => Ok(cameras),
         _ => Err(Error::Malformed {
             path: "config/cell.yaml".into(),
             problem: "to be recorded, the simulator (simulation_only: true) needs cameras among its parameters, as in cameras: \
@@ -97,7 +110,7 @@ fn cameras_of(cell: &CellConfig) -> Result<Vec<String>> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Summary {
     bag: PathBuf,
-    cameras: Vec<String>,
+    cameras: Vec<Camera>,
     check: Check,
 }
 
@@ -114,6 +127,8 @@ struct Topic {
     /// Nanoseconds since 1970.
     start: Option<i64>,
     end: Option<i64>,
+    /// Median time from one message to the next.
+    interval_s: Option<f64>,
     loss: Option<Loss>,
 }
 
@@ -146,6 +161,7 @@ impl Summary {
         &self.bag
     }
 
+    /// From the first message to the last.
     fn seconds(&self) -> f64 {
         let first = self.check.topics.iter().filter_map(|topic| topic.start).min();
         let last = self.check.topics.iter().filter_map(|topic| topic.end).max();
@@ -172,11 +188,18 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bag = self.bag.display();
         writeln!(f, "recording: {bag}, {:.1} s", self.seconds())?;
-        for camera in &self.cameras {
-            let video = self.topic(&format!("/{camera}/video"));
-            let (frames, lost) =
-                video.map_or((0, 0), |topic| (topic.messages, topic.loss.unwrap_or_default().lost_network));
-            writeln!(f, "  {camera}: {frames} frames, {lost} lost on the way")?;
+        for Camera { name, rate_hz } in &self.cameras {
+            let Some(video) = self.topic(&format!("/{name}/video")) else {
+                writeln!(f, "  {name}: no frames")?;
+                continue;
+            };
+            let (frames, lost) = (video.messages, video.loss.unwrap_or_default().lost_network);
+            let rate =
+                video.interval_s.filter(|interval| *interval > 0.0).map_or(0.0, |interval| 1.0 / interval);
+            writeln!(
+                f,
+                "  {name}: {frames} frames, {lost} lost on the way; {rate:.0} of {rate_hz} Hz were drawn"
+            )?;
         }
         let Loss { received, recorded, dropped_queue, dropped_disk, .. } = self.loss();
         writeln!(
@@ -184,8 +207,17 @@ impl fmt::Display for Summary {
             "  messages: {received} received = {recorded} recorded + {dropped_queue} dropped in the queue + {dropped_disk} \
              dropped by the disk"
         )?;
-        for Problem { kind, subject, expected, actual } in &self.check.problems {
+        let (gaps, others): (Vec<_>, Vec<_>) =
+            self.check.problems.iter().partition(|problem| problem.kind == "gap");
+        for Problem { kind, subject, expected, actual } in others {
             writeln!(f, "  {kind} of {subject}: {actual}, expected {expected}")?;
+        }
+        if !gaps.is_empty() {
+            writeln!(
+                f,
+                "  {} topics have gaps, as on every machine without real time: cell bag check {bag}",
+                gaps.len()
+            )?;
         }
         write!(f, "  to look at it: cell bag info {bag}   or: ros2 bag info {bag}")
     }
@@ -203,7 +235,8 @@ mod tests {
     #[test]
     fn the_recorder_takes_every_camera_that_the_simulator_declares() {
         let plan = plan();
-        assert_eq!(plan.cameras, ["overview", "panda_wrist"]);
+        let names: Vec<&str> = plan.cameras.iter().map(|camera| camera.name.as_str()).collect();
+        assert_eq!(names, ["overview", "panda_wrist"]);
         let parameters = plan.capture().parameters;
         assert_eq!(
             parameters["camera_ips"],
@@ -226,17 +259,24 @@ mod tests {
     #[test]
     fn the_summary_names_frames_losses_and_what_is_wrong() {
         let json = json!({"good": false, "finished": true, "notes": [],
-            "problems": [{"kind": "gap", "subject": "/tf", "expected": "at most 0.1 s", "actual": "0.4 s"}],
+            "problems": [{"kind": "gap", "subject": "/tf", "expected": "no gap over 0.1 s", "actual": "0.4 s"},
+                         {"kind": "count", "subject": "/tf", "expected": "900 messages", "actual": "899"}],
             "topics": [
-                {"name": "/overview/video", "type": "t", "messages": 466, "start": 1_000_000_000_i64, "end": 32_000_000_000_i64,
+                {"name": "/overview/video", "type": "t", "messages": 466, "start": 1_000_000_000_i64, "end": 32_000_000_000_i64, "interval_s": 0.0667,
                  "loss": {"received": 468, "recorded": 466, "dropped_queue": 2, "dropped_disk": 0, "lost_network": 1}},
                 {"name": "/joint_states", "type": "t", "messages": 900, "start": 500_000_000_i64, "end": 31_500_000_000_i64,
                  "loss": {"received": 900, "recorded": 900, "dropped_queue": 0, "dropped_disk": 0, "lost_network": 0}},
                 {"name": "/emergency_stop", "type": "t", "messages": 0, "start": null, "end": null, "loss": null}]});
         let summary = Summary::read(&plan(), &json.to_string()).unwrap().to_string();
-        let expected = "recording: /run/recording, 31.5 s\n  overview: 466 frames, 1 lost on the way\n  panda_wrist: 0 frames, 0 lost \
-             on the way\n  messages: 1368 received = 1366 recorded + 2 dropped in the queue + 0 dropped by the disk\n  gap of /tf: \
-             0.4 s, expected at most 0.1 s\n  to look at it: cell bag info /run/recording   or: ros2 bag info /run/recording";
-        assert_eq!(summary, expected);
+        let expected = [
+            "recording: /run/recording, 31.5 s",
+            "  overview: 466 frames, 1 lost on the way; 15.0 of 15 Hz were drawn",
+            "  panda_wrist: no frames",
+            "  messages: 1368 received = 1366 recorded + 2 dropped in the queue + 0 dropped by the disk",
+            "  count of /tf: 899, expected 900 messages",
+            "  1 topics have gaps, as on every machine without real time: cell bag check /run/recording",
+            "  to look at it: cell bag info /run/recording   or: ros2 bag info /run/recording",
+        ];
+        assert_eq!(summary.lines().collect::<Vec<_>>(), expected);
     }
 }
