@@ -223,7 +223,7 @@ fn an_mcap_whose_writer_was_killed_opens_everywhere_with_all_that_was_synced() {
             let synced = kill_a_writer(test, &path, kill, after);
             let (found, readers) = compare(&path, &["read", path.to_str().unwrap(), "killed"]);
             assert!(found >= synced, "{found} of {synced}");
-            assert_eq!(readers, ["mcap", "rosbags"]);
+            assert_eq!(readers, ["@mcap/core", "mcap", "rosbags"]);
         }
     }
 }

@@ -128,9 +128,9 @@ impl Cameras {
         self.cameras.iter().fold(report, |report, (feed, _, counts)| {
             let name = &feed.stream().name;
             report
-                .with(&format!("{name}_address"), self.server.url(feed.stream()))
-                .with(&format!("{name}_frames"), feed.coded())
-                .with(&format!("{name}_skipped"), counts.skipped.load(Ordering::Relaxed) + feed.dropped())
+                .with(format!("{name}_address"), self.server.url(feed.stream()))
+                .with(format!("{name}_frames"), feed.coded())
+                .with(format!("{name}_skipped"), counts.skipped.load(Ordering::Relaxed) + feed.dropped())
         })
     }
 }

@@ -215,7 +215,7 @@ impl fmt::Display for Summary {
         if !gaps.is_empty() {
             writeln!(
                 f,
-                "  {} topics have gaps, as on every machine without real time: cell bag check {bag}",
+                "  topics with gaps, as on every machine without real time: {}; cell bag check {bag} lists them",
                 gaps.len()
             )?;
         }
@@ -270,11 +270,11 @@ mod tests {
         let summary = Summary::read(&plan(), &json.to_string()).unwrap().to_string();
         let expected = [
             "recording: /run/recording, 31.5 s",
-            "  overview: 466 frames, 1 lost on the way; 15.0 of 15 Hz were drawn",
+            "  overview: 466 frames, 1 lost on the way; 15 of 15 Hz were drawn",
             "  panda_wrist: no frames",
             "  messages: 1368 received = 1366 recorded + 2 dropped in the queue + 0 dropped by the disk",
             "  count of /tf: 899, expected 900 messages",
-            "  1 topics have gaps, as on every machine without real time: cell bag check /run/recording",
+            "  topics with gaps, as on every machine without real time: 1; cell bag check /run/recording lists them",
             "  to look at it: cell bag info /run/recording   or: ros2 bag info /run/recording",
         ];
         assert_eq!(summary.lines().collect::<Vec<_>>(), expected);
