@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::install::{self, Mode, Options};
 use crate::layout::Layout;
 use crate::process::run_logged;
-use crate::ros::{RosEnv, debian};
+use crate::ros::{RosEnv, debian, node};
 use crate::{arrows, process};
 
 /// Whether a stage can run without ROS.
@@ -127,10 +127,11 @@ fn check_arrows(run: &mut Run<'_>, _: &mut Counts) -> Result<()> {
 }
 
 fn tests(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
+    let mut command = cargo(run.layout);
     if !run.fast {
         debian::ensure(run.layout, &debian::CAMERA_BED_TOOLS)?;
+        command.env(node::VARIABLE, node::modules(run.layout)?);
     }
-    let mut command = cargo(run.layout);
     let runner = rust_tests(run.layout, &mut command);
     if runner == Runner::CargoTest {
         command.args(["--lib", "--bins", "--tests"]); // the next stage has the examples
@@ -208,6 +209,7 @@ fn ros(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
     let ros = run.ros()?;
     debian::ensure(run.layout, &debian::REAL_TIME_TOOLS)?;
     debian::ensure(run.layout, &debian::CAMERA_BED_TOOLS)?;
+    debian::ensure(run.layout, &debian::DRAWN_CAMERA_TOOLS)?;
     compile::executables(run.layout, &ros, Profile::Dev)?;
     pytest(run, "ros", counts)
 }
@@ -215,6 +217,7 @@ fn ros(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
 /// Runs `tests/<folder>` with the Python that has rclpy and our messages.
 fn pytest(run: &mut Run<'_>, folder: &str, counts: &mut Counts) -> Result<()> {
     let ros = run.ros()?;
+    let modules = node::modules(run.layout)?;
     let mut command = Command::new(ros.python());
     command.args([
         "-m",
@@ -230,6 +233,7 @@ fn pytest(run: &mut Run<'_>, folder: &str, counts: &mut Counts) -> Result<()> {
     ros.apply(&mut command);
     command.env("SWARM_BIN_DIR", run.layout.target().join(Profile::Dev.folder()));
     command.env("SWARM_INSTALL_DIR", run.tree()).env("PYTHONDONTWRITEBYTECODE", "1");
+    command.env(node::VARIABLE, modules);
     follow(&mut command, Runner::Pytest, &run.log(folder), counts, Empty::Refused)
 }
 
