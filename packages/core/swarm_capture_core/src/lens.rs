@@ -242,7 +242,10 @@ projection_matrix:
     fn each_model_has_its_number_of_coefficients() {
         let with = |model: &str| FILE.replace("plumb_bob", model);
         let rational = told(&with("rational_polynomial"));
-        assert!(rational.contains("has 5 numbers, and rational_polynomial takes 8 or 12 or 14"), "{rational}");
+        assert!(
+            rational.contains("has 5 numbers, and rational_polynomial takes 8 or 12 or 14"),
+            "{rational}"
+        );
         assert!(told(&with("equidistant")).contains("has 5 numbers, and equidistant takes 4"));
         let unknown = told(&with("omnidirectional"));
         let expected = "expected plumb_bob, rational_polynomial or equidistant, found 'omnidirectional'";

@@ -171,8 +171,7 @@ fn measure(
             let ros = RosEnv::ready(layout)?;
             let node = compile::executables(layout, &ros, profile)?.join(node);
             let (package, python) = (CAPTURE_CHECK, Some(ros.python()));
-            let what =
-                Measurement { package, executable, arguments: &[], python, node: Some((&ros, node)) };
+            let what = Measurement { package, executable, arguments: &[], python, node: Some((&ros, node)) };
             program(layout, evidence, folder, what)
         }
         Workload::RosProgram { executable, arguments, tools } => {

@@ -137,7 +137,8 @@ impl Kept {
         let mut topics: Vec<(Topic, Vec<Cut>)> = self.topics.iter().map(cut).collect();
         let lanes = || self.topics.iter().zip(0..);
         let unlatched = lanes().filter(|(lane, _)| !lane.latched);
-        let start = unlatched.filter_map(|(_, topic)| topics[topic].1.first()).map(|(stamp, _)| stamp.received);
+        let start =
+            unlatched.filter_map(|(_, topic)| topics[topic].1.first()).map(|(stamp, _)| stamp.received);
         if let Some(start) = start.min() {
             for (_, topic) in lanes().filter(|(lane, _)| lane.latched) {
                 for (stamp, _) in &mut topics[topic].1 {

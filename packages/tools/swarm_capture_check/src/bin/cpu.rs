@@ -383,7 +383,10 @@ fn node_load(node: &Path, urls: &[String], measured: Duration, bag: &Path) -> Re
     listening.0.stdout.take().context("no output")?.read_to_string(&mut heard)?;
     let heard: f64 = heard.trim().parse().with_context(|| format!("the subscriber said '{heard}'"))?;
     let expected = measured.as_secs_f64() * f64::from(FPS) * urls.len() as f64;
-    ensure!(heard > 0.8 * expected, "{heard} frames were heard of {expected} at least that were to be published");
+    ensure!(
+        heard > 0.8 * expected,
+        "{heard} frames were heard of {expected} at least that were to be published"
+    );
     Ok(share)
 }
 

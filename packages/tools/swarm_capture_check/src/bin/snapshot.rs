@@ -106,7 +106,10 @@ fn pull(ring: &Ring, path: &Path) -> anyhow::Result<f64> {
     let durable = begun.elapsed().as_secs_f64() * 1e3;
     compare(path)?;
     std::fs::remove_file(path)?;
-    println!("{:.1} MB: readable after {ready:.1} ms, on the disk {durable:.1} ms later", bytes as f64 * 1e-6);
+    println!(
+        "{:.1} MB: readable after {ready:.1} ms, on the disk {durable:.1} ms later",
+        bytes as f64 * 1e-6
+    );
     Ok(ready)
 }
 
@@ -178,8 +181,7 @@ impl Work {
             add(format!("/state_{state}"), JointState::TYPE, qos, Share::State)?;
         }
         add("/robot_description".to_owned(), Text::TYPE, qos.transient_local(), Share::State)?;
-        let coded =
-            (0..8 * PART as u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8 | 1);
+        let coded = (0..8 * PART as u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 24) as u8 | 1);
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?;
         let mut work = Self {
             ring: Arc::new(ring),

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use swarm_bag::msg::{
-    Float64MultiArray, FrameGroup, FrameTiming, GripperCommand, Header, JointCommand, JointState, Message, WrenchStamped,
+    Float64MultiArray, FrameGroup, FrameTiming, GripperCommand, Header, JointCommand, JointState, Message,
+    WrenchStamped,
 };
 use swarm_bag::video::VideoMessage;
 use swarm_bag::{BagMessage, BagReader, Filter};
