@@ -72,6 +72,17 @@ def test_every_member_of_the_workspace_is_copied():
     assert folders <= {source for stage, source in copies() if stage is None}
 
 
+def test_the_image_has_what_streams_need():
+    listed = (REPOSITORY / "packages/tools/xtask/src/ros/debian.rs").read_text()
+    [tools] = re.findall(r"const STREAM_TOOLS.*?\n\];", listed, re.S)
+    needed = {name for names in re.findall(r"packages: &\[([^]]+)\]", tools) for name in re.findall(r'"([^"]+)"', names)}
+    text = [arguments for word, arguments in instructions() if word == "RUN"]
+    build = {name for name in needed if name.endswith("-dev") or name == "pkg-config"}
+    assert build and needed > build
+    assert all(name in text[0].split() for name in build), build
+    assert all(name in text[-1].split() for name in needed - build), needed - build
+
+
 def test_base_images_have_a_version():
     for word, arguments in instructions():
         if word == "FROM":

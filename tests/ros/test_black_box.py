@@ -67,7 +67,9 @@ def test_a_stop_is_recorded_and_every_verdict_can_be_derived_again(cell):
     assert replayed["cycles"] > 100 and replayed["exact"] == replayed["cycles"], (verified, replayed)
     incident = json.loads(run("incident", "--json", cell.folder))
     last = incident["all_stops"][-1]
-    assert (last["state"], last["cause"]["code"], last["cycle"]) == ("ESTOP", "emergency_stop", stop.cycle)
+    assert (last["state"], last["cause"]["code"]) == ("ESTOP", "emergency_stop")
+    # The status that was waited for may be a later one of the same stop.
+    assert last["cycle"] <= stop.cycle, (last, stop)
     command = next(i for i in incident["inputs"] if (i["robot"], i["input"]) == (ARM, "command"))
     assert command["samples"] > 0
 

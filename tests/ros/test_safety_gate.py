@@ -63,7 +63,7 @@ class Cell:
         return self
 
     def move_when_followed(self):
-        """As `move`, after a restart of the drivers: until one hears the gate's commands, its arm is stopped for not following."""
+        """As `move`, after a start of the drivers: until one hears the gate's commands, its arm is stopped for not following."""
 
         def fast():
             if self.safety.state == "STOP1":
@@ -73,9 +73,10 @@ class Cell:
             return self.reports.driver(ARM).reference_speed > 0.18
 
         self.probe.wait_for(fast, lambda: f"the arm moves; {self.safety.state}: {self.safety.newest().detail}; {self.reports.driver(ARM)}")
+        return self
 
     def running(self):
-        return self.ready().move()
+        return self.ready().move_when_followed()
 
     def wait_standing(self, meanwhile=lambda: None):
         after = self.reports.newest().cycle

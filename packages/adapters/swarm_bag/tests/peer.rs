@@ -1,7 +1,8 @@
 //! Bags and messages against readers and a writer that nobody here wrote; see `peer.py`.
 //!
 //! Needs the feature `peer-tests`, and Python with `rosbags`, `mcap`, `mcap-ros2-support`, rclpy and our messages;
-//! `SWARM_TEST_PYTHON` names the interpreter.
+//! `SWARM_TEST_PYTHON` names the interpreter. And Node.js with the packages of `tests/mcap_js`, whose `node_modules`
+//! `SWARM_TEST_NODE_MODULES` names.
 
 mod common;
 
@@ -27,6 +28,25 @@ fn peer<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
+/// What npm's `@mcap/core` finds in a bag that is made of `.mcap` files.
+fn mcap_core(path: &Path) -> Option<Value> {
+    let holds_mcap = |folder: std::fs::ReadDir| {
+        folder.flatten().any(|entry| entry.path().extension().is_some_and(|end| end == "mcap"))
+    };
+    let is_mcap = path.extension().is_some_and(|end| end == "mcap");
+    if !is_mcap && !std::fs::read_dir(path).is_ok_and(holds_mcap) {
+        return None;
+    }
+    let modules = std::env::var_os("SWARM_TEST_NODE_MODULES")
+        .expect("SWARM_TEST_NODE_MODULES names the packages of tests/mcap_js, as `npm ci` installs them");
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../tests/mcap_js/read.cjs");
+    let mut command = Command::new("node");
+    command.env("NODE_PATH", modules).arg(program).arg(path);
+    let output = command.output().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+    assert!(output.status.success(), "{command:?}:\n{}", String::from_utf8_lossy(&output.stderr));
+    Some(serde_json::from_slice(&output.stdout).unwrap())
+}
+
 fn digest(data: &[u8]) -> u64 {
     Sha256::digest(data).iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte))
 }
@@ -48,7 +68,8 @@ fn agree(path: &Path) -> (usize, Vec<String>) {
 
 fn compare(path: &Path, command: &[&str]) -> (usize, Vec<String>) {
     let ours = ours(path);
-    let readers: BTreeMap<String, Value> = serde_json::from_value(peer(command.iter().copied())).unwrap();
+    let mut readers: BTreeMap<String, Value> = serde_json::from_value(peer(command.iter().copied())).unwrap();
+    readers.extend(mcap_core(path).map(|found| ("@mcap/core".to_owned(), found)));
     for (reader, found) in &readers {
         let theirs: Vec<(String, i64, u64)> = serde_json::from_value(found["messages"].clone()).unwrap();
         assert_eq!(theirs.len(), ours.len(), "{reader} on {}", path.display());
@@ -64,9 +85,15 @@ fn every_reader_finds_every_message_of_every_form() {
         every_type(&path, options).bag.finish().unwrap();
         let (count, readers) = agree(&path);
         assert_eq!(count, 35);
-        let expected: &[&str] =
-            if path.to_str().unwrap().contains("mcap") { &["mcap", "rosbags"] } else { &["rosbags"] };
+        let expected: &[&str] = if path.to_str().unwrap().contains("mcap") {
+            &["@mcap/core", "mcap", "rosbags"]
+        } else {
+            &["rosbags"]
+        };
         assert_eq!(readers, expected);
+        if let Some(found) = mcap_core(&path) {
+            assert_eq!(found["indexed"], true, "a finished bag has an index: {}", path.display());
+        }
         let read = peer(["read", path.to_str().unwrap()]);
         assert_eq!(read["rosbags"]["topics"]["/safety_monitor"], "swarm_msgs/msg/SafetyStatus");
         let never = 9_223_372_036u64;
@@ -196,7 +223,7 @@ fn an_mcap_whose_writer_was_killed_opens_everywhere_with_all_that_was_synced() {
             let synced = kill_a_writer(test, &path, kill, after);
             let (found, readers) = compare(&path, &["read", path.to_str().unwrap(), "killed"]);
             assert!(found >= synced, "{found} of {synced}");
-            assert_eq!(readers, ["mcap", "rosbags"]);
+            assert_eq!(readers, ["@mcap/core", "mcap", "rosbags"]);
         }
     }
 }

@@ -43,7 +43,8 @@ struct Shared {
 }
 
 impl Health {
-    pub(crate) fn new(policy: OnDiskFailure, slow_after: Duration) -> Self {
+    /// Of a recorder that has done nothing yet.
+    pub fn new(policy: OnDiskFailure, slow_after: Duration) -> Self {
         Self(Arc::new(Shared {
             policy,
             slow_after,

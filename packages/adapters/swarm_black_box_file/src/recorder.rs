@@ -234,6 +234,17 @@ impl Recorder {
             }
         };
         let Out::Open(file) = &mut self.out else { return };
+        // The cycle that this entry stands after: a gap is noted before a state that comes right behind it, so that this counts.
+        let after = match entry {
+            Entry::Snapshot(state) => Some(state.cycle()),
+            Entry::Cycle { cycle, .. } => cycle.verdict.cycle.checked_sub(1),
+        };
+        if let (Some(last), Some(after)) = (self.last_written, after)
+            && let missing @ 1.. = after.saturating_sub(last)
+        {
+            append(file, &Record::Lost(missing));
+            self.last_written = Some(after);
+        }
         match entry {
             Entry::Snapshot(state) => append(file, &Record::Snapshot(*state)),
             Entry::Cycle { generation, cycle } => {
@@ -241,13 +252,8 @@ impl Recorder {
                     file.generation = *generation;
                     append(file, &Record::Limits(self.announce.get(*generation)));
                 }
-                let number = cycle.verdict.cycle;
-                let missing = self.last_written.and_then(|last| number.checked_sub(last + 1));
-                if let Some(missing) = missing.filter(|missing| *missing > 0) {
-                    append(file, &Record::Lost(missing));
-                }
                 append(file, &Record::Cycle(*cycle));
-                self.last_written = Some(number);
+                self.last_written = Some(cycle.verdict.cycle);
             }
         }
         if sealed == Sealed::Yes || file.pending.len() > MOST_PENDING {

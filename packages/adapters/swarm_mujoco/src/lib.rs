@@ -34,7 +34,7 @@ mod render;
 mod servo;
 
 pub use cell::{
-    CONTROL_PERIOD, Cell, Commands, GripperCommand, Mating, Observation, Options, Parts, RobotInbox,
+    CONTROL_PERIOD, Cell, Commands, GripperCommand, Look, Mating, Observation, Options, Parts, RobotInbox,
     RobotState,
 };
 pub use error::SimError;

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use nalgebra::Isometry3;
 
+use crate::Look;
 use crate::parts::{self, part_a_blocks};
 use crate::urdf::{Geometry, JointKind, Link, RobotLinks, Scene, Shape};
 
@@ -25,15 +26,31 @@ pub(crate) fn wrench_site(robot: &RobotLinks) -> String {
     format!("{}_wrench", robot.name)
 }
 
+/// Name of the camera beside a robot's gripper.
+fn wrist_camera(robot: &RobotLinks) -> String {
+    format!("{}_wrist", robot.name)
+}
+
+/// On the gripper's housing, looking to where the fingers point, and 35 degrees further out.
+const WRIST_CAMERA: &str = r#"pos="0.08 0 0.01" xyaxes="0 1 0 0.819 0 -0.574" fovy="62""#;
+
 /// Writes the model; mesh files are found under `root`.
-pub(crate) fn model_text(scene: &Scene, root: &Path) -> String {
+pub(crate) fn model_text(scene: &Scene, root: &Path, look: Look) -> String {
     let mut writer = Writer { scene, out: String::new(), meshes: BTreeMap::new() };
     writer.body_of("world", 2);
     writer.part_a();
     writer.part_b();
     let world = std::mem::take(&mut writer.out);
 
-    let mut out = HEAD.replace("TIMESTEP", &TIMESTEP_S.to_string());
+    // Where nothing lies in a shadow there is more light: less of it comes from the camera.
+    let (quality, reflectance, headlight) = match look {
+        Look::Fine => ("shadowsize=\"4096\" offsamples=\"4\"", "0.05", "0.35 0.35 0.35"),
+        Look::Plain => ("shadowsize=\"0\" offsamples=\"0\"", "0", "0.05 0.05 0.05"),
+    };
+    let mut out = HEAD
+        .replace("TIMESTEP", &TIMESTEP_S.to_string())
+        .replace("QUALITY", quality)
+        .replace("HEADLIGHT", headlight);
     out.push_str("  <asset>\n");
     for (file, name) in &writer.meshes {
         put(
@@ -44,7 +61,7 @@ pub(crate) fn model_text(scene: &Scene, root: &Path) -> String {
             ),
         );
     }
-    out.push_str(SURROUNDINGS);
+    out.push_str(&SURROUNDINGS.replace("REFLECTANCE", reflectance));
     out.push_str(&world);
     out.push_str("  </worldbody>\n  <equality>\n");
     for robot in &scene.robots {
@@ -72,8 +89,8 @@ const HEAD: &str = r#"<mujoco model="cell">
   <option timestep="TIMESTEP" integrator="implicitfast" cone="elliptic" impratio="20" noslip_iterations="2"/>
   <visual>
     <global offwidth="1280" offheight="720" fovy="42"/>
-    <headlight ambient="0.35 0.35 0.37" diffuse="0.35 0.35 0.35" specular="0.1 0.1 0.1"/>
-    <quality shadowsize="4096" offsamples="4"/>
+    <headlight ambient="0.35 0.35 0.37" diffuse="HEADLIGHT" specular="0.1 0.1 0.1"/>
+    <quality QUALITY/>
     <map znear="0.02" zfar="20"/>
   </visual>
 "#;
@@ -81,7 +98,7 @@ const HEAD: &str = r#"<mujoco model="cell">
 /// Colours, light, floor and table. The table's top is the plane z = 0. Contact bit 64 is the table's.
 const SURROUNDINGS: &str = r#"    <texture name="sky" type="skybox" builtin="gradient" rgb1="0.93 0.95 0.98" rgb2="0.62 0.68 0.76" width="256" height="1536"/>
     <texture name="tiles" type="2d" builtin="checker" rgb1="0.52 0.54 0.57" rgb2="0.57 0.59 0.62" width="512" height="512"/>
-    <material name="floor" texture="tiles" texrepeat="8 8" reflectance="0.05"/>
+    <material name="floor" texture="tiles" texrepeat="8 8" reflectance="REFLECTANCE"/>
     <material name="table" rgba="0.86 0.84 0.79 1" specular="0.2" shininess="0.3"/>
     <material name="steel" rgba="0.45 0.47 0.5 1" specular="0.4" shininess="0.5"/>
     <material name="part_a" rgba="0.16 0.42 0.72 1" specular="0.3" shininess="0.4"/>
@@ -128,6 +145,10 @@ impl Writer<'_> {
                         wrench_site(robot),
                         placed(&joint.origin.inverse())
                     ),
+                );
+                put(
+                    &mut self.out,
+                    format_args!("{indent}  <camera name=\"{}\" {WRIST_CAMERA}/>\n", wrist_camera(robot)),
                 );
             }
             self.body_of(&link.name, depth + 1);

@@ -176,7 +176,7 @@ impl Declared {
                 "group_tolerance_ms",
                 0.0,
                 0.0..=1000.0,
-                "Frames further apart than this do not make a group, ms; 0: half of the slowest camera's frame time",
+                "Frames further apart than this do not make a group, ms; 0: 20 ms, for cameras of 25 Hz and more",
             ),
             compress: flag("compress", false, "Compress all but video in .mcap bags with zstd"),
             max_file_mb: number(

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use swarm_base::{Clock as _, Duration, Shutdown, Time};
+use swarm_black_box::Entry;
 use swarm_black_box_file::Health;
 use swarm_rt::cells::queue::{Receiver, Sender};
 use swarm_rt::periodic::{Occasion, Periodic};
@@ -24,10 +25,9 @@ const RESIDENT_STACK_BYTES: usize = 256 << 10;
 
 /// What the deciding thread says.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are cycles, and boxing them would allocate")]
 pub enum Said {
     Cycle(Cycle),
-    /// The state before the next cycle, for the black box.
-    Snapshot(State),
     /// The node became inactive: nothing is permitted any more.
     Silence {
         epoch: u64,
@@ -36,6 +36,35 @@ pub enum Said {
 
 /// Cycles from one snapshot to the next: how much of a recording can be lost with its begin.
 const SNAPSHOT_CYCLES: u64 = 100;
+
+/// The deciding thread's side of the black box.
+#[derive(Debug)]
+pub struct BlackBox {
+    pub entries: Sender<Entry>,
+    pub health: Health,
+    /// An entry found the queue full: what follows can be derived again only from a recorded state.
+    torn: bool,
+}
+
+impl BlackBox {
+    pub fn new(entries: Sender<Entry>, health: Health) -> Self {
+        Self { entries, health, torn: false }
+    }
+
+    /// Before a step on `state`.
+    fn before(&mut self, state: &State) {
+        if self.torn || state.cycle().is_multiple_of(SNAPSHOT_CYCLES) {
+            self.torn = !self.entries.send_copy(&Entry::Snapshot(*state));
+        }
+    }
+
+    /// The recorder sees a gap by the cycles' numbers, counts it and records it.
+    fn after(&mut self, cycle: &Cycle) {
+        let Cycle { now, inputs, verdict, generation, occasion: _ } = *cycle;
+        let cycle = swarm_black_box::Cycle { now, inputs, verdict };
+        self.torn |= !self.entries.send_copy(&Entry::Cycle { generation, cycle });
+    }
+}
 
 /// One step: its arguments and its answer.
 #[derive(Clone, Copy, Debug)]
@@ -55,8 +84,8 @@ pub struct Decider {
     pub first_epoch: u64,
     pub period: Duration,
     pub ears: Ears,
-    /// How the black box does; `None` where there is none.
-    pub recorder: Option<Health>,
+    /// `None` where there is none.
+    pub black_box: Option<BlackBox>,
     pub sleeper: Sleeper,
     /// New limits; they come while the cell is at rest, the core sees to that.
     pub limits: Receiver<Arc<Config>>,
@@ -140,10 +169,13 @@ impl Decider {
 
     /// One whole turn: a step on what has been heard, told to the publishing thread.
     pub fn turn(&mut self, state: &mut State, occasion: Occasion) -> Cycle {
-        if state.cycle().is_multiple_of(SNAPSHOT_CYCLES) {
-            self.hand_over(&Said::Snapshot(*state));
+        if let Some(black_box) = &mut self.black_box {
+            black_box.before(state);
         }
         let cycle = self.cycle(state, occasion);
+        if let Some(black_box) = &mut self.black_box {
+            black_box.after(&cycle);
+        }
         self.hand_over(&Said::Cycle(cycle));
         self.listener.wake();
         cycle
@@ -159,7 +191,8 @@ impl Decider {
         }
         let mut inputs = self.ears.take();
         let now = KernelClock.now();
-        inputs.not_recorded = self.recorder.as_ref().is_some_and(|recorder| recorder.must_stop(now));
+        inputs.not_recorded =
+            self.black_box.as_ref().is_some_and(|black_box| black_box.health.must_stop(now));
         let (next, verdict) = step(&self.config, state, &inputs, now);
         *state = next;
         Cycle { now, occasion, generation: self.config.generation(), inputs, verdict }

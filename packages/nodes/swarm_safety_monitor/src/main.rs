@@ -17,7 +17,7 @@ use swarm_rt::cells::queue;
 use swarm_rt::purity::allocation::TrapAllocator;
 use swarm_rt::{Kernel, Lack, keep_cpus_awake, prepare_process, wake};
 use swarm_safety_core::{Config, Tolerances};
-use swarm_safety_monitor::deciding::{self, Decider, Terms};
+use swarm_safety_monitor::deciding::{self, BlackBox, Decider, Terms};
 use swarm_safety_monitor::envelopes::Envelopes;
 use swarm_safety_monitor::exchange::Exchange;
 use swarm_safety_monitor::intake::Intake;
@@ -79,9 +79,9 @@ fn run() -> anyhow::Result<()> {
         tracing::warn!("no black box: the parameter black_box.folder is empty, stops leave no recording");
         None
     };
-    let (entries, announce, health, recording) = match recording {
-        Some(Recording { entries, announce, health, thread }) => {
-            (Some(entries), Some(announce), Some(health), Some(thread))
+    let (black_box, announce, health, ending) = match recording {
+        Some(Recording { entries, announce, health, ending }) => {
+            (Some(BlackBox::new(entries, health.clone())), Some(announce), Some(health), Some(ending))
         }
         None => (None, None, None, None),
     };
@@ -96,7 +96,7 @@ fn run() -> anyhow::Result<()> {
         first_epoch,
         period,
         ears,
-        recorder: health.clone(),
+        black_box,
         sleeper,
         limits: new_limits,
         retired,
@@ -125,7 +125,6 @@ fn run() -> anyhow::Result<()> {
         intake: Arc::clone(&intake),
         said: heard_cycles,
         retired: old_limits,
-        recorder: entries,
         sleeper: publisher_sleeper,
         priority: terms.priority.map(|priority| priority.saturating_sub(PUBLISHER_BELOW).max(1)),
     };
@@ -158,9 +157,8 @@ fn run() -> anyhow::Result<()> {
     // The threads end within one period of the shutdown request; a panic in them has been printed where it happened.
     let _ = deciding.join();
     let _ = publishing.join();
-    // It ends when the publishing thread has, and what is pending has been written.
-    if let Some(recording) = recording {
-        let _ = recording.join();
+    if let Some(ending) = ending {
+        ending.finish();
     }
     Ok(result?)
 }

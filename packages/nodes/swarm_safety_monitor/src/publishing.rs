@@ -7,8 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use swarm_base::{Clock as _, Duration, Shutdown, Time};
-use swarm_black_box::Entry;
-use swarm_rt::cells::queue::{Receiver, Sender};
+use swarm_rt::cells::queue::Receiver;
 use swarm_rt::periodic::Occasion;
 use swarm_rt::wake::Sleeper;
 use swarm_rt::{KernelClock, ThreadWish, prepare_thread};
@@ -133,8 +132,6 @@ pub struct Publisher {
     pub intake: Arc<Intake>,
     pub said: Receiver<Said>,
     pub retired: Receiver<Arc<Config>>,
-    /// To the black box; `None` where there is none.
-    pub recorder: Option<Sender<Entry>>,
     pub sleeper: Sleeper,
     /// Priority of `SCHED_FIFO`; `None` = the system's fair time sharing.
     pub priority: Option<u8>,
@@ -171,13 +168,11 @@ impl Worker {
         while !(shutdown.is_requested() && silenced) {
             self.publisher.sleeper.sleep_until(KernelClock.now() + LONGEST_SLEEP);
             while let Some(said) = self.publisher.said.receive() {
-                self.record(&said);
                 match said {
                     Said::Cycle(cycle) => {
                         silenced = false;
                         self.tell(&cycle);
                     }
-                    Said::Snapshot(_) => {}
                     Said::Silence { epoch } => {
                         silenced = true;
                         self.last = None;
@@ -188,21 +183,6 @@ impl Worker {
             // Old limits are freed here.
             while self.publisher.retired.receive().is_some() {}
         }
-    }
-
-    /// Before anything is published: what stops the publishing must not be what is missing in the recording.
-    fn record(&mut self, said: &Said) {
-        let Some(recorder) = &mut self.publisher.recorder else { return };
-        let entry = match said {
-            Said::Cycle(Cycle { now, inputs, verdict, generation, occasion: _ }) => {
-                let cycle = swarm_black_box::Cycle { now: *now, inputs: *inputs, verdict: *verdict };
-                Entry::Cycle { generation: *generation, cycle }
-            }
-            Said::Snapshot(state) => Entry::Snapshot(*state),
-            Said::Silence { .. } => return,
-        };
-        // The recorder sees a gap by the cycles' numbers, counts it and records it.
-        recorder.send_copy(&entry);
     }
 
     fn tell(&mut self, cycle: &Cycle) {

@@ -1,9 +1,12 @@
 //! The recording thread: what the deciding thread has decided, into the black box.
 //!
-//! The publishing thread hands it each cycle; only this thread waits for the disk. A disk that is slow or dead fills the queue, and
-//! what does not fit is counted and said in the recording. Whether the cell may go on then, [`Health`] tells the deciding thread.
+//! The deciding thread hands it each cycle itself, so that a publishing thread held up by the middleware leaves no hole in what is
+//! recorded; only this thread waits for the disk. A disk that is slow or dead fills the queue, and what does not fit is counted and
+//! said in the recording. Whether the cell may go on then, [`Health`] tells the deciding thread.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -44,7 +47,23 @@ pub struct Recording {
     pub entries: Sender<Entry>,
     pub announce: Announce,
     pub health: Health,
-    pub thread: JoinHandle<()>,
+    pub ending: Ending,
+}
+
+/// Ends the recording thread.
+#[derive(Debug)]
+pub struct Ending {
+    decided: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+impl Ending {
+    /// After the last cycle was handed over: waits until all of them are written.
+    pub fn finish(self) {
+        self.decided.store(true, Ordering::Release);
+        // A panic in it has been printed where it happened.
+        let _ = self.thread.join();
+    }
 }
 
 /// The key in the file `path`; an empty one means none: seals then show damage, but nobody's hand.
@@ -76,24 +95,28 @@ pub fn session(sources: Sources, timing: Timing, tolerances: Tolerances, first_e
 }
 
 impl Recording {
-    /// Starts the thread, which writes into `folder`. It ends when the publishing thread has let go of the queue.
+    /// Starts the thread, which writes into `folder`.
     pub fn start(folder: PathBuf, options: Options, session: Header) -> Result<Self, RecordingError> {
         let recorder = Recorder::new(options, session, Box::new(Folder(folder)), Box::new(KernelClock))?;
         let (entries, handed_over) = queue::queue(ENTRIES_WAITING);
         let (announce, health) = (recorder.announce(), recorder.health());
+        let decided = Arc::new(AtomicBool::new(false));
         let thread = std::thread::Builder::new()
             .name("record".to_owned())
-            .spawn(move || record(recorder, handed_over))
+            .spawn({
+                let decided = Arc::clone(&decided);
+                move || record(recorder, handed_over, &decided)
+            })
             .map_err(RecordingError::Thread)?;
-        Ok(Self { entries, announce, health, thread })
+        Ok(Self { entries, announce, health, ending: Ending { decided, thread } })
     }
 }
 
-fn record(mut recorder: Recorder, mut entries: Receiver<Entry>) {
+fn record(mut recorder: Recorder, mut entries: Receiver<Entry>, decided: &AtomicBool) {
     let mut quiet = 0;
     loop {
         // Looked at first: what was handed over before it is still in the queue.
-        let ended = entries.is_abandoned();
+        let ended = decided.load(Ordering::Acquire);
         quiet += 1;
         while let Some(entry) = entries.receive() {
             recorder.take(entry);

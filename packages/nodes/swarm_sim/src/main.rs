@@ -8,9 +8,10 @@ use std::time::Duration as StdDuration;
 use anyhow::Context as _;
 use r2r::swarm_msgs::srv::ResetSim;
 use swarm_base::Duration;
-use swarm_mujoco::{Cell, Options};
+use swarm_mujoco::{Cell, Look, Options};
 use swarm_ros::diagnostics::{Level, Report};
 use swarm_ros::{CellFile, Managed, NodeShell, ParameterSpec, TransitionError};
+use swarm_sim::canvas::Canvas;
 use swarm_sim::inbox::Inbox;
 use swarm_sim::physics::{Order, Physics, Status};
 use swarm_sim::stamping::Stamping;
@@ -77,6 +78,16 @@ fn run() -> anyhow::Result<()> {
             .describe("Folder for pictures of the run (PNG, 10 per simulated second); empty = none")
             .read_only(),
     );
+    let cameras = shell.declare(
+        ParameterSpec::<Vec<String>>::new("cameras", Vec::new())
+            .describe("Cameras that can be served, each with its size and its frames per simulated second: \"overview 640x480 15\"; besides overview each robot has one at its gripper, <robot>_wrist")
+            .read_only(),
+    );
+    let cameras_address = shell.declare(
+        ParameterSpec::<String>::new("cameras_address", String::new())
+            .describe("Where the cameras are served over RTSP, as in 127.0.0.1:8554; port 0: a free one; empty: nowhere")
+            .read_only(),
+    );
     shell.check_parameters()?;
 
     let robots: Vec<String> = cell_file.config.robots.iter().map(|robot| robot.name.clone()).collect();
@@ -86,19 +97,19 @@ fn run() -> anyhow::Result<()> {
     let topics = Topics::create(&mut shell, &robots, stamps, extras)?;
     let inbox = Arc::new(Inbox::new(robots.clone()));
     topics::subscribe(&mut shell, &robots, &inbox)?;
-    let canvas = match view_dir.get() {
-        folder if folder.is_empty() => None,
-        folder => Some(
-            view::start(
-                cell_file.config.clone(),
-                cell_file.path(""),
-                folder.clone().into(),
-                shell.shutdown(),
-            )
-            .with_context(|| format!("cannot draw into {folder}"))?,
-        ),
-    };
-    let physics = Physics::start(topics, inbox, realtime_factor.get(), canvas)
+    let mut canvases = Vec::new();
+    let folder = view_dir.get();
+    if !folder.is_empty() {
+        let (config, root) = (cell_file.config.clone(), cell_file.path(""));
+        let canvas = view::start(config, root, folder.clone().into(), shell.shutdown());
+        canvases.push(canvas.with_context(|| format!("cannot draw into {folder}"))?);
+    }
+    let address = cameras_address.get();
+    if !address.is_empty() {
+        let served = serve_cameras(&shell, &cell_file, &address, &cameras.get());
+        canvases.extend(served.with_context(|| format!("cannot serve cameras at {address}"))?);
+    }
+    let physics = Physics::start(topics, inbox, realtime_factor.get(), canvases)
         .context("cannot start the physics thread")?;
     serve_reset(&mut shell, physics.orders())?;
     let status = physics.status();
@@ -109,12 +120,37 @@ fn run() -> anyhow::Result<()> {
         options: Options {
             permit_timeout: micros(permit_timeout_us.get()),
             command_timeout: micros(command_timeout_us.get()),
+            look: Look::default(),
         },
         seed: seed.get().unsigned_abs(),
         orders: physics.orders(),
     };
     shell.spin_managed(simulator)?;
     Ok(())
+}
+
+/// Serves the cameras for as long as the node is there; gives what to show them on.
+#[cfg(feature = "cameras")]
+fn serve_cameras(
+    shell: &NodeShell,
+    cell_file: &CellFile,
+    address: &str,
+    specs: &[String],
+) -> anyhow::Result<Vec<Canvas>> {
+    use swarm_sim::cameras::{CameraSpec, Cameras};
+    let address =
+        address.parse().context("cameras_address is no address with a port, as in 127.0.0.1:8554")?;
+    let specs: Result<Vec<CameraSpec>, String> = specs.iter().map(|text| text.parse()).collect();
+    let specs = specs.map_err(|mistake| anyhow::anyhow!("cameras: {mistake}"))?;
+    let cameras = Cameras::start(&cell_file.config, &cell_file.path(""), address, &specs, &shell.shutdown())?;
+    let canvases = cameras.canvases().collect();
+    shell.diagnostics().add("cameras", move || cameras.report());
+    Ok(canvases)
+}
+
+#[cfg(not(feature = "cameras"))]
+fn serve_cameras(_: &NodeShell, _: &CellFile, _: &str, _: &[String]) -> anyhow::Result<Vec<Canvas>> {
+    anyhow::bail!("this node was built without its feature `cameras`")
 }
 
 /// What the life cycle does with the physics thread.

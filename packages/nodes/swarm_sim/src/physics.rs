@@ -7,11 +7,11 @@ use std::thread::JoinHandle;
 use swarm_base::{Clock, Duration, MonotonicClock, Time};
 use swarm_mujoco::{CONTROL_PERIOD, Cell, SimError};
 
+use crate::canvas::Canvas;
 use crate::inbox::Inbox;
 use crate::pace::{Due, Pace};
 use crate::report::Watch;
 use crate::topics::Topics;
-use crate::view::Canvas;
 
 /// What the physics thread is told to do.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ impl Physics {
         topics: Topics,
         inbox: Arc<Inbox>,
         realtime_factor: f64,
-        canvas: Option<Canvas>,
+        canvases: Vec<Canvas>,
     ) -> std::io::Result<Self> {
         let (orders, received) = mpsc::channel();
         let status = Arc::new(Mutex::new(Status::default()));
@@ -63,7 +63,7 @@ impl Physics {
         let worker = Worker {
             topics,
             inbox,
-            canvas,
+            canvases,
             pace: Pace::new(CONTROL_PERIOD, realtime_factor, clock.now()),
             clock,
             status: Arc::clone(&status),
@@ -116,8 +116,8 @@ struct Loaded {
 struct Worker {
     topics: Topics,
     inbox: Arc<Inbox>,
-    /// Where pictures of the run are drawn, if they are wanted.
-    canvas: Option<Canvas>,
+    /// Where pictures of the run are drawn.
+    canvases: Vec<Canvas>,
     pace: Pace,
     clock: MonotonicClock,
     status: Arc<Mutex<Status>>,
@@ -211,7 +211,7 @@ impl Worker {
             }
         };
         self.topics.publish(cell, &observation);
-        if let Some(canvas) = &self.canvas {
+        for canvas in &self.canvases {
             canvas.show(&observation);
         }
         if watch.cycle(self.inbox.take_emergency_stop(), &commands, &observation.robots) {

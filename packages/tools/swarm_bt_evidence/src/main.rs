@@ -140,6 +140,7 @@ fn run(what: &What) -> anyhow::Result<bool> {
                     "load_ms": load_ms.ours, "allocations_per_tick": speed.allocations_per_tick,
                     "allocations_per_logged_tick": speed.allocations_per_logged_tick,
                     "p999_to_p50": speed.p999_to_p50,
+                    "undisturbed_p999_to_p50": speed.undisturbed_p999_to_p50,
                 },
                 "reference": {
                     "tick_ns": tick.theirs, "tick_seq_ns": tick_seq.theirs, "logged_ns": logged.theirs,

@@ -62,6 +62,9 @@ pub struct Speed {
     /// Of single ticks of the deep tree, and of fixed work as long as one: p99.9 over p50.
     pub p999_to_p50: f64,
     pub fixed_p999_to_p50: f64,
+    /// The same of the least that each tick took in any turn: how evenly the engine works, without what the machine puts between. Every
+    /// turn does the same ticks in the same order.
+    pub undisturbed_p999_to_p50: f64,
 }
 
 /// Here, and on the original.
@@ -224,7 +227,7 @@ pub fn measure(size: Size, folder: &Path) -> anyhow::Result<Speed> {
 
     let few = size.ticks * 5;
     let (mut call, mut port_ns) = (Vec::new(), Vec::new());
-    let (mut spreads, mut fixed_spreads) = (Vec::new(), Vec::new());
+    let (mut turns, mut fixed_turns) = (Vec::new(), Vec::new());
     let mut pairs: [[Vec<f64>; 2]; 6] = Default::default();
     let deep_path = folder.join("deep.xml");
     for _ in 0..size.rounds {
@@ -252,9 +255,9 @@ pub fn measure(size: Size, folder: &Path) -> anyhow::Result<Speed> {
         let role = RoleTree { role: "T", tree: &loaded.tree };
         std::hint::black_box(check_tree(role, &LeafTable::new(), &Given::default()));
         note(5, (clock(ClockId::ThreadCPUTime) - begin) as f64 / 1e6, theirs / 1e6);
-        let (ticks, fixed) = spreads_of(&mut deep, size.distribution)?;
-        spreads.push(ticks);
-        fixed_spreads.push(fixed);
+        let (of_ticks, of_fixed) = times_of(&mut deep, size.distribution)?;
+        turns.push(of_ticks);
+        fixed_turns.push(of_fixed);
     }
 
     let [tick, logged_pair, tick_seq, script, skip_if, load_ms] =
@@ -275,8 +278,9 @@ pub fn measure(size: Size, folder: &Path) -> anyhow::Result<Speed> {
         python_call_ns: median(&call),
         allocations_per_tick,
         allocations_per_logged_tick,
-        p999_to_p50: median(&spreads),
-        fixed_p999_to_p50: median(&fixed_spreads),
+        p999_to_p50: median(&spreads(&turns)),
+        fixed_p999_to_p50: median(&spreads(&fixed_turns)),
+        undisturbed_p999_to_p50: spread(&least(&turns)),
     })
 }
 
@@ -297,8 +301,8 @@ fn clock(id: ClockId) -> u64 {
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
-/// p99.9 over p50 of so many ticks, and of fixed work as long as one.
-fn spreads_of(bench: &mut Bench, count: usize) -> anyhow::Result<(f64, f64)> {
+/// What each of so many ticks took, and fixed work as long as one beside each.
+fn times_of(bench: &mut Bench, count: usize) -> anyhow::Result<(Vec<u64>, Vec<u64>)> {
     const WARM_UP: usize = 100;
     let took = |work: &mut dyn FnMut() -> anyhow::Result<()>| {
         let begin = clock(ClockId::ThreadCPUTime);
@@ -307,7 +311,7 @@ fn spreads_of(bench: &mut Bench, count: usize) -> anyhow::Result<(f64, f64)> {
     };
     let mut tick = || bench.tick().map(drop);
     let warm = (0..WARM_UP).map(|_| took(&mut tick)).collect::<anyhow::Result<Vec<_>>>()?;
-    let fixed = FixedWork::lasting(Duration(quantile(warm, 0.5)));
+    let fixed = FixedWork::lasting(Duration(quantile(&warm, 0.5)));
     let (mut ticks, mut fixes) = (Vec::with_capacity(count), Vec::with_capacity(count));
     for _ in 0..count {
         ticks.push(took(&mut tick)?);
@@ -316,13 +320,28 @@ fn spreads_of(bench: &mut Bench, count: usize) -> anyhow::Result<(f64, f64)> {
             Ok(())
         })?);
     }
-    let spread = |times: Vec<u64>| quantile(times.clone(), 0.999) as f64 / quantile(times, 0.5).max(1) as f64;
-    Ok((spread(ticks), spread(fixes)))
+    Ok((ticks, fixes))
 }
 
-fn quantile(mut times: Vec<u64>, share: f64) -> u64 {
-    times.sort_unstable();
-    times.get((share * times.len() as f64) as usize).copied().unwrap_or_default()
+/// The least of each place, over all turns.
+fn least(turns: &[Vec<u64>]) -> Vec<u64> {
+    let places = turns.iter().map(Vec::len).min().unwrap_or_default();
+    (0..places).filter_map(|place| turns.iter().map(|turn| turn[place]).min()).collect()
+}
+
+fn spreads(turns: &[Vec<u64>]) -> Vec<f64> {
+    turns.iter().map(|turn| spread(turn)).collect()
+}
+
+/// p99.9 over p50.
+fn spread(times: &[u64]) -> f64 {
+    quantile(times, 0.999) as f64 / quantile(times, 0.5).max(1) as f64
+}
+
+fn quantile(times: &[u64], share: f64) -> u64 {
+    let mut sorted = times.to_vec();
+    sorted.sort_unstable();
+    sorted.get((share * sorted.len() as f64) as usize).copied().unwrap_or_default()
 }
 
 fn median(values: &[f64]) -> f64 {

@@ -16,6 +16,9 @@ struct Arguments {
     /// Page to write; by default beside the log, with the extension html.
     #[arg(long)]
     out: Option<PathBuf>,
+    /// Bag of the run, by its path from the page, for a link.
+    #[arg(long, value_name = "BAG")]
+    recording: Option<String>,
 }
 
 fn main() -> ExitCode {
@@ -32,7 +35,8 @@ fn report(arguments: &Arguments) -> anyhow::Result<()> {
     let log = &arguments.log;
     let text = std::fs::read_to_string(log)
         .with_context(|| format!("cannot read the run's log {}", log.display()))?;
-    let run = Run::from_log(&swarm_run_log::read(&text));
+    let mut run = Run::from_log(&swarm_run_log::read(&text));
+    run.recording.clone_from(&arguments.recording);
     let out = arguments.out.clone().unwrap_or_else(|| log.with_extension("html"));
     std::fs::write(&out, swarm_report::page(&run))
         .with_context(|| format!("cannot write the report {}", out.display()))?;

@@ -29,6 +29,9 @@ pub fn page(run: &Run) -> String {
                     (events(run))
                     (conditions(run))
                     footer {
+                        @if let Some(bag) = &run.recording {
+                            p { "Cameras and arms of this run are in the bag " a href=(bag) { (bag) } "." }
+                        }
                         p {
                             "Limits shown are those in force: the cell's ceiling tightened by the skill's envelope. "
                             "Figures are those of the statuses that were heard; what lies between two of them is not seen. "

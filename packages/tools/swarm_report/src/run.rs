@@ -30,6 +30,8 @@ pub struct Run {
     pub stops: Vec<Stop>,
     pub events: Vec<(f64, Event)>,
     pub notices: Vec<Notice>,
+    /// A bag of the run's cameras and arms beside the page, by its path from there; not in the log.
+    pub recording: Option<String>,
 }
 
 /// What one role did.

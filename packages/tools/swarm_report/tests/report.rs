@@ -76,6 +76,14 @@ fn a_peak_of_one_sample_is_the_strongest_contact() {
 }
 
 #[test]
+fn a_recording_is_linked_where_there_is_one() {
+    let run = run_of(&run_with_one_stop());
+    assert!(!page(&run).contains("in the bag"));
+    let recorded = page(&Run { recording: Some("recording".to_owned()), ..run });
+    assert!(recorded.contains(r#"in the bag <a href="recording">recording</a>"#));
+}
+
+#[test]
 fn the_page_shows_the_run_and_stands_alone() {
     let page = page(&run_of(&run_with_one_stop()));
     assert_whole_and_self_contained(&page);

@@ -14,6 +14,20 @@ use crate::process::{self, run_logged};
 use crate::ros::RosEnv;
 use crate::ui::Task;
 
+/// What the tests are compiled with beside the defaults: those against programs that nobody here wrote, and both back ends of the
+/// streams. The executables that ROS tests start are compiled with it too, or everything would be compiled twice.
+pub const TEST_FEATURES: [&str; 9] = [
+    "swarm_bag/peer-tests",
+    "swarm_bt_evidence/peer-tests",
+    "swarm_camera_bed/gstreamer",
+    "swarm_camera_bed/peer-tests",
+    "swarm_cli/peer-tests",
+    "swarm_dataset/peer-tests",
+    "swarm_groot/peer-tests",
+    "swarm_metrics/peer-tests",
+    "swarm_tuf/peer-tests",
+];
+
 /// How much of cargo's words an error repeats: a few compiler errors.
 const ERROR_LINES: usize = 60;
 
@@ -61,6 +75,9 @@ pub fn executables(layout: &Layout, ros: &RosEnv, profile: Profile) -> Result<Pa
     let mut command = cargo(layout);
     command.args(["build", "--workspace", "--bins", "--examples", "--locked"]);
     command.args(["--profile", profile.name(), "--message-format", "json-render-diagnostics"]);
+    if profile == Profile::Dev {
+        command.args(["--features", &TEST_FEATURES.join(",")]);
+    }
     ros.apply(&mut command);
     let title = format!("compile the workspace ({})", profile.name());
     follow(layout, &title, &mut command, &layout.log(&format!("cargo-build-{}", profile.name())))?;
@@ -90,18 +107,6 @@ pub fn node_executables(layout: &Layout) -> Result<Vec<Executable>> {
     }
     found.sort();
     Ok(found)
-}
-
-/// Names of `default-members`.
-pub fn default_members(layout: &Layout) -> Result<Vec<String>> {
-    let metadata = metadata(layout, Dependencies::Left)?;
-    let is_default = |package: &Package| metadata.workspace_default_members.contains(&package.id);
-    Ok(metadata
-        .packages
-        .iter()
-        .filter(|package| is_default(package))
-        .map(|package| package.name.clone())
-        .collect())
 }
 
 /// Runs cargo and shows which crate is done.
@@ -149,12 +154,10 @@ struct Message {
 #[derive(Debug, Deserialize)]
 struct Metadata {
     packages: Vec<Package>,
-    workspace_default_members: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
 struct Package {
-    id: String,
     name: String,
     manifest_path: PathBuf,
     targets: Vec<Target>,

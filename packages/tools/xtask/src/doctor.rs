@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use crate::error::Result;
 use crate::layout::Layout;
 use crate::process::{find_program, output};
-use crate::ros::debian::{NEEDS, STREAM_TOOLS, install_line};
+use crate::ros::debian::{DRAWN_CAMERA_TOOLS, NEEDS, STREAM_TOOLS, install_line};
 use crate::ros::native::LIBRARIES;
 use crate::ros::underlay::{Underlay, process_variables};
 use crate::ros::{RosEnv, State};
@@ -49,6 +49,13 @@ pub fn run(layout: &Layout) -> Result<bool> {
     findings.extend(NEEDS.iter().chain(&STREAM_TOOLS).map(|need| match need.look() {
         Some(found) => Finding::Good(format!("{}: {found}", need.what)),
         None => Finding::Bad(need.what.to_owned(), install_line(need.packages.iter().copied())),
+    }));
+    findings.extend(DRAWN_CAMERA_TOOLS.iter().map(|need| match need.look() {
+        Some(found) => Finding::Good(format!("{}: {found}", need.what)),
+        None => Finding::Note(
+            format!("{}: missing, for cargo xtask demo --record", need.what),
+            install_line(need.packages.iter().copied()),
+        ),
     }));
     let state = RosEnv::look(layout)?;
     findings.extend(ros(layout, &state));

@@ -5,6 +5,7 @@
 //! .ros/tools/            the Python virtual environment beside a sourced Jazzy
 //! .ros/native/           libmujoco.so, libonnxruntime.so: links into the wheels
 //! .ros/overlay/<hash>/   swarm_msgs; the hash is that of its sources
+//! .ros/node/             npm packages that tests use
 //! .ros/stamps/           which steps are done, with the hash of their inputs
 //! .ros/logs/             output of the steps
 //! install/ build/ log/   colcon's folders

@@ -30,6 +30,9 @@ enum Task {
         /// Write pictures of the run into its folder
         #[arg(long)]
         view: bool,
+        /// Record two cameras, the arms and the safety monitor into a rosbag2 bag in the run's folder
+        #[arg(long)]
+        record: bool,
         #[arg(long, value_enum, default_value = "release")]
         profile: Profile,
     },
@@ -90,8 +93,14 @@ fn main() -> ExitCode {
 
 fn carry_out(layout: &Layout, task: &Task) -> anyhow::Result<ExitCode> {
     match task {
-        Task::Demo { seed, view, profile } => {
-            let options = demo::Options { seed: *seed, profile: *profile, view: *view, metrics_port: None };
+        Task::Demo { seed, view, record, profile } => {
+            let options = demo::Options {
+                seed: *seed,
+                profile: *profile,
+                view: *view,
+                record: *record,
+                metrics_port: None,
+            };
             if !demo::run(layout, &options)? {
                 return Ok(ExitCode::FAILURE);
             }

@@ -2,10 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use swarm_onvif::discover_command::{Arguments, run};
-
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    run(&Arguments::parse(), &mut std::io::stdout(), &mut std::io::stderr()).await
+fn main() -> ExitCode {
+    swarm_onvif::discover_command::main()
 }

@@ -108,10 +108,18 @@ impl Bench {
         Ok(explorer.map(|explorer| Built { explorer, tests }).ok_or("cargo named no executable".to_owned()))
     }
 
-    /// Invariants broken and tests failed.
+    /// Invariants broken and tests failed; both are looked for at the same time.
     fn judge(&self, built: &Built) -> Result<(Vec<String>, Vec<String>)> {
-        let (passed, said) =
-            self.run(Command::new(&built.explorer).args(["explore", "--length", "short"]))?;
+        thread::scope(|scope| {
+            let invariants = scope.spawn(|| self.invariants_broken(&built.explorer));
+            let tests = self.tests_failed(&built.tests)?;
+            let invariants = invariants.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            Ok((invariants, tests))
+        })
+    }
+
+    fn invariants_broken(&self, explorer: &Path) -> Result<Vec<String>> {
+        let (passed, said) = self.run(Command::new(explorer).args(["explore", "--length", "short"]))?;
         let mut invariants: Vec<String> = Vec::new();
         for line in said.lines() {
             let ids = line.strip_prefix("BROKEN ").and_then(|line| line.split_once(':'));
@@ -122,8 +130,12 @@ impl Bench {
         }
         invariants.sort();
         invariants.dedup();
+        Ok(invariants)
+    }
+
+    fn tests_failed(&self, programs: &[PathBuf]) -> Result<Vec<String>> {
         let mut tests = Vec::new();
-        for test in &built.tests {
+        for test in programs {
             // The manual, which is not copied, is no matter of what the core decides.
             let (passed, said) = self.run(Command::new(test).args(["--skip", "requirements::"]))?;
             let failed =
@@ -134,7 +146,7 @@ impl Bench {
                 tests.push("the tests ended badly".to_owned());
             }
         }
-        Ok((invariants, tests))
+        Ok(tests)
     }
 
     /// Whether the program succeeded in time, and what it said.

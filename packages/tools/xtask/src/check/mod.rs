@@ -5,14 +5,15 @@
 //! |---|---|---|
 //! | `format` | rustfmt | |
 //! | `arrows` | dependencies between crates, see [`crate::arrows`] | |
-//! | `unit` | tests of `default-members` | |
-//! | `docs` | examples in their documentation | |
+//! | `tests` | tests of the crates, those against other people's programs among them | partly |
+//! | `docs` | examples in their documentation | partly |
 //! | `loom` | every order of the threads that share a cell | |
-//! | `lints` | clippy without a warning; of `default-members` alone when `--fast` | yes |
-//! | `workspace` | tests of all other crates, and our verdicts and kinematics against others' in Python | yes |
+//! | `lints` | clippy without a warning | partly |
 //! | `install` | the install tree in colcon's two layouts | yes |
 //! | `launch` | the launch files against that tree | yes |
 //! | `ros` | the nodes driven from rclpy | yes |
+//!
+//! Partly: with `--fast` only `default-members` are looked at, without ROS and without the tests against other programs.
 
 mod counts;
 mod stages;
@@ -142,14 +143,14 @@ mod tests {
         let text = select(Selection::One("lint")).unwrap_err().to_string();
         assert_eq!(
             text,
-            "no stage is called `lint`; there are: format, arrows, unit, docs, loom, lints, workspace, install, launch, ros"
+            "no stage is called `lint`; there are: format, arrows, tests, docs, loom, lints, install, launch, ros"
         );
     }
 
     #[test]
     fn the_fast_selection_needs_no_ros() {
         let names: Vec<&str> = select(Selection::Fast).unwrap().iter().map(|stage| stage.name).collect();
-        assert_eq!(names, ["format", "arrows", "unit", "docs", "loom", "lints"]);
+        assert_eq!(names, ["format", "arrows", "tests", "docs", "loom", "lints"]);
     }
 
     #[test]

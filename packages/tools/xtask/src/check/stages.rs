@@ -9,26 +9,8 @@ use crate::error::{Error, Result};
 use crate::install::{self, Mode, Options};
 use crate::layout::Layout;
 use crate::process::run_logged;
-use crate::ros::{RosEnv, debian};
+use crate::ros::{RosEnv, debian, node};
 use crate::{arrows, process};
-
-/// Crates of the default members with tests against programs that nobody here wrote, behind the feature `peer-tests`.
-const WITH_PEER_TESTS: [&str; 8] = [
-    "swarm_bag",
-    "swarm_bt_evidence",
-    "swarm_camera_bed",
-    "swarm_cli",
-    "swarm_dataset",
-    "swarm_groot",
-    "swarm_metrics",
-    "swarm_tuf",
-];
-/// And the names of these tests.
-const PEER_TESTS: &str = "binary(=peer) + binary(=streams)";
-
-fn peer_tests() -> String {
-    WITH_PEER_TESTS.map(|name| format!("{name}/peer-tests")).join(",")
-}
 
 /// Whether a stage can run without ROS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +40,7 @@ impl Stage {
     }
 }
 
-pub const STAGES: [Stage; 10] = [
+pub const STAGES: [Stage; 9] = [
     Stage { name: "format", about: "cargo fmt --check", needs_ros: NeedsRos::No, perform: format },
     Stage {
         name: "arrows",
@@ -66,8 +48,13 @@ pub const STAGES: [Stage; 10] = [
         needs_ros: NeedsRos::No,
         perform: check_arrows,
     },
-    Stage { name: "unit", about: "tests of default-members", needs_ros: NeedsRos::No, perform: unit },
-    Stage { name: "docs", about: "examples in the documentation", needs_ros: NeedsRos::No, perform: docs },
+    Stage { name: "tests", about: "tests of the crates", needs_ros: NeedsRos::Partly, perform: tests },
+    Stage {
+        name: "docs",
+        about: "examples in the documentation",
+        needs_ros: NeedsRos::Partly,
+        perform: docs,
+    },
     Stage {
         name: "loom",
         about: "every order of threads that share a cell",
@@ -75,12 +62,6 @@ pub const STAGES: [Stage; 10] = [
         perform: loom,
     },
     Stage { name: "lints", about: "cargo clippy", needs_ros: NeedsRos::Partly, perform: lints },
-    Stage {
-        name: "workspace",
-        about: "tests of all other crates",
-        needs_ros: NeedsRos::Yes,
-        perform: workspace,
-    },
     Stage {
         name: "install",
         about: "the install tree, merged and isolated",
@@ -112,6 +93,18 @@ impl<'a> Run<'a> {
         self.ros.clone().ok_or_else(|| Error::Failed("ROS is not ready".to_owned()))
     }
 
+    /// What a command of cargo works on: `default-members`, without ROS, when it has to be fast; else the whole workspace with all
+    /// its tests, always with the same features, so that the stages share what is compiled.
+    fn select_crates(&mut self, command: &mut Command) -> Result<()> {
+        if self.fast {
+            return Ok(());
+        }
+        let ros = self.ros()?;
+        command.args(["--workspace", "--features", &compile::TEST_FEATURES.join(",")]);
+        ros.apply(command).env("SWARM_TEST_PYTHON", ros.python());
+        Ok(())
+    }
+
     fn log(&self, stage: &str) -> PathBuf {
         self.layout.root().join("target/xtask-test").join(format!("{stage}.log"))
     }
@@ -133,18 +126,24 @@ fn check_arrows(run: &mut Run<'_>, _: &mut Counts) -> Result<()> {
     if wrong.is_empty() { Ok(()) } else { Err(Error::Failed(format!("\n  {}", wrong.join("\n  ")))) }
 }
 
-fn unit(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
+fn tests(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
     let mut command = cargo(run.layout);
+    if !run.fast {
+        debian::ensure(run.layout, &debian::CAMERA_BED_TOOLS)?;
+        command.env(node::VARIABLE, node::modules(run.layout)?);
+    }
     let runner = rust_tests(run.layout, &mut command);
     if runner == Runner::CargoTest {
         command.args(["--lib", "--bins", "--tests"]); // the next stage has the examples
     }
-    follow(&mut command, runner, &run.log("unit"), counts, Empty::Refused)
+    run.select_crates(&mut command)?;
+    follow(&mut command, runner, &run.log("tests"), counts, Empty::Refused)
 }
 
 fn docs(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
     let mut command = cargo(run.layout);
     command.args(["test", "--doc", "--locked", "--no-fail-fast"]);
+    run.select_crates(&mut command)?;
     follow(&mut command, Runner::CargoTest, &run.log("docs"), counts, Empty::Allowed)
 }
 
@@ -168,42 +167,9 @@ fn loom(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
 fn lints(run: &mut Run<'_>, _: &mut Counts) -> Result<()> {
     let mut command = cargo(run.layout);
     command.args(["clippy", "--all-targets", "--locked"]);
-    if !run.fast {
-        command.args(["--workspace", "--features", &peer_tests()]);
-        run.ros()?.apply(&mut command);
-    }
+    run.select_crates(&mut command)?;
     command.args(["--", "-D", "warnings"]);
     run_logged("cargo clippy", &mut command, &run.log("lints"), echo_problems())
-}
-
-fn workspace(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
-    let ros = run.ros()?;
-    debian::ensure(run.layout, &debian::CAMERA_BED_TOOLS)?;
-    let done_before = compile::default_members(run.layout)?;
-    let mut command = cargo(run.layout);
-    let runner = rust_tests(run.layout, &mut command);
-    // The whole workspace is selected, so that features are unified as in every other build; those that the stage `unit`
-    // ran are left out when running.
-    command.args(["--workspace", "--features", &peer_tests()]);
-    // The peer tests run only here.
-    let done_before = done_before.iter().filter(|name| !WITH_PEER_TESTS.contains(&name.as_str()));
-    match runner {
-        Runner::Nextest => {
-            let any = |names: Vec<&str>| {
-                names.iter().map(|name| format!("package(={name})")).collect::<Vec<_>>().join(" + ")
-            };
-            let done = any(done_before.map(String::as_str).collect());
-            let in_part = any(WITH_PEER_TESTS.to_vec());
-            command.args(["-E", &format!("not ({done}) and not (({in_part}) and not ({PEER_TESTS}))")]);
-        }
-        _ => {
-            for name in done_before {
-                command.args(["--exclude", name]);
-            }
-        }
-    }
-    ros.apply(&mut command).env("SWARM_TEST_PYTHON", ros.python());
-    follow(&mut command, runner, &run.log("workspace"), counts, Empty::Refused)
 }
 
 fn install(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
@@ -243,6 +209,7 @@ fn ros(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
     let ros = run.ros()?;
     debian::ensure(run.layout, &debian::REAL_TIME_TOOLS)?;
     debian::ensure(run.layout, &debian::CAMERA_BED_TOOLS)?;
+    debian::ensure(run.layout, &debian::DRAWN_CAMERA_TOOLS)?;
     compile::executables(run.layout, &ros, Profile::Dev)?;
     pytest(run, "ros", counts)
 }
@@ -250,12 +217,23 @@ fn ros(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
 /// Runs `tests/<folder>` with the Python that has rclpy and our messages.
 fn pytest(run: &mut Run<'_>, folder: &str, counts: &mut Counts) -> Result<()> {
     let ros = run.ros()?;
+    let modules = node::modules(run.layout)?;
     let mut command = Command::new(ros.python());
-    command.args(["-m", "pytest", "-ra", "--color=no", "--timeout=600", "-p", "no:cacheprovider"]);
+    command.args([
+        "-m",
+        "pytest",
+        "-ra",
+        "--color=no",
+        "--durations=20",
+        "--timeout=600",
+        "-p",
+        "no:cacheprovider",
+    ]);
     command.arg(run.layout.root().join("tests").join(folder)).current_dir(run.layout.root());
     ros.apply(&mut command);
     command.env("SWARM_BIN_DIR", run.layout.target().join(Profile::Dev.folder()));
     command.env("SWARM_INSTALL_DIR", run.tree()).env("PYTHONDONTWRITEBYTECODE", "1");
+    command.env(node::VARIABLE, modules);
     follow(&mut command, Runner::Pytest, &run.log(folder), counts, Empty::Refused)
 }
 

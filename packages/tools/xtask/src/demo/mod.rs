@@ -6,7 +6,7 @@
 //! 3. Start the nodes that the declaration lists: [`programs`] turns it into command lines, as data; [`supervisor`] starts
 //!    them, notices when one ends, kills, restarts and stops them; [`interrupt`] lets Ctrl-C end a run in order.
 //! 4. Do what an operator does, with the same commands ([`operator`]): deploy, reset, execute; record it.
-//! 5. Stop the nodes, write the report.
+//! 5. Stop the nodes, write the report; with `--record`, say what is in the bag ([`recording`]).
 //!
 //! Everything of a run is in `target/demo/<run>/`.
 
@@ -14,6 +14,7 @@ pub mod interrupt;
 pub mod machine;
 pub mod operator;
 pub mod programs;
+pub mod recording;
 pub mod run_folder;
 pub mod session;
 pub mod skill;
@@ -28,11 +29,12 @@ use crate::compile::{self, Profile};
 use crate::error::{IoContext, Result};
 use crate::layout::Layout;
 use crate::process;
-use crate::ros::RosEnv;
+use crate::ros::{RosEnv, debian};
 use crate::ui::Task;
 
 use interrupt::Interrupt;
 use operator::Execution;
+use recording::Summary;
 use session::Session;
 
 /// What the user chose.
@@ -43,6 +45,8 @@ pub struct Options {
     pub profile: Profile,
     /// Write pictures of the run.
     pub view: bool,
+    /// Record cameras, arms and safety state into a bag.
+    pub record: bool,
     /// Where the skill runtime serves its metrics, if not where the declaration says.
     pub metrics_port: Option<u16>,
 }
@@ -50,6 +54,9 @@ pub struct Options {
 /// Runs the demo; true if the parts were assembled.
 pub fn run(layout: &Layout, options: &Options) -> Result<bool> {
     let interrupt = Interrupt::install().doing("listen for Ctrl-C in", layout.root())?;
+    if options.record {
+        debian::ensure(layout, &debian::DRAWN_CAMERA_TOOLS)?;
+    }
     let ros = RosEnv::ready(layout)?;
     let executables = compile::executables(layout, &ros, options.profile)?;
     let mut session = Session::start(layout, &ros, &executables, interrupt, options)?;
@@ -66,6 +73,12 @@ pub fn run(layout: &Layout, options: &Options) -> Result<bool> {
     session.reset()?;
     task.done();
 
+    if options.record {
+        let task = Task::start("wait until the cameras are recorded");
+        session.await_capture()?;
+        task.done();
+    }
+
     let task = Task::start(format!("assemble two parts (seed {})", options.seed));
     task.set_length(100);
     let execution = session.execute(|progress| {
@@ -78,15 +91,22 @@ pub fn run(layout: &Layout, options: &Options) -> Result<bool> {
         drop(task);
     }
     session.finish_recording(&recording)?;
+    let bag = session.finish_capture()?;
     session.stop()?;
-    report(&executables, session.folder(), &execution)?;
+    report(&executables, session.folder(), &execution, bag.as_ref())?;
+    if let Some(bag) = bag {
+        println!("{bag}");
+    }
     Ok(execution.succeeded())
 }
 
 /// Prints the summary and writes the page.
-fn report(executables: &Path, folder: &Path, execution: &Execution) -> Result<()> {
+fn report(executables: &Path, folder: &Path, execution: &Execution, bag: Option<&Summary>) -> Result<()> {
     let mut command = Command::new(executables.join("swarm_report"));
     command.arg(folder.join("run.jsonl")).arg("--out").arg(folder.join("report.html"));
+    if let Some(bag) = bag.and_then(|bag| bag.path().strip_prefix(folder).ok()) {
+        command.arg("--recording").arg(bag);
+    }
     print!("{}", process::output("writing the report", &mut command)?);
     println!("{execution}");
     Ok(())

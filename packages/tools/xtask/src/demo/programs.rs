@@ -46,7 +46,8 @@ pub fn of_simulated_cell(cell: &CellConfig, places: Places<'_>, overrides: &Over
     cell.nodes.iter().map(|node| of_node(node, places, overrides.get(&node.name))).collect()
 }
 
-fn of_node(
+/// One node.
+pub fn of_node(
     node: &NodeConfig,
     places: Places<'_>,
     overrides: Option<&BTreeMap<String, Value>>,

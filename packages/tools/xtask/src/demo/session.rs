@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -13,7 +14,8 @@ use super::Options;
 use super::interrupt::Interrupt;
 use super::machine::PermitTimeout;
 use super::operator::{Execution, Progress, Reader};
-use super::programs::{NodeProgram, Overrides, Places, Program, of_simulated_cell};
+use super::programs::{NodeProgram, Overrides, Places, Program, of_node, of_simulated_cell};
+use super::recording::{CAPTURE, Plan, Summary};
 use super::run_folder::RunFolder;
 use super::skill::{Materials, SKILL};
 use super::supervisor::{Supervisor, WaitError};
@@ -35,6 +37,8 @@ pub struct Session {
     supervisor: Supervisor,
     executables: PathBuf,
     permit: PermitTimeout,
+    /// What is recorded beside the run's log.
+    plan: Option<Plan>,
     /// By the names of their processes.
     nodes: Vec<String>,
     robots: Vec<String>,
@@ -62,12 +66,14 @@ impl Session {
         let cell = CellConfig::parse(&text)
             .map_err(|error| Error::Malformed { path: config.clone(), problem: error.to_string() })?;
         let variables = ros.variables().iter().map(|(name, value)| (name.clone(), value.clone()));
+        let plan = options.record.then(|| Plan::of(&cell, run.path())).transpose()?;
         let mut session = Self {
             supervisor: Supervisor::new(run.clone(), variables, interrupt),
             executables: executables.to_path_buf(),
             run,
             materials,
             permit,
+            plan,
             nodes: cell.nodes.iter().map(|node| node.name.clone()).collect(),
             robots: cell.robots.iter().map(|robot| robot.name.clone()).collect(),
             commands: 0,
@@ -75,8 +81,9 @@ impl Session {
         let parameters = session.run.path().join("parameters");
         let places = Places { executables, cell_config: &config, parameters: &parameters };
         let overrides = session.overrides(&cell, options);
+        let recorder = session.plan.as_ref().map(|plan| of_node(&plan.capture(), places, None));
         for NodeProgram { program, parameters_path, parameters_text } in
-            of_simulated_cell(&cell, places, &overrides)
+            of_simulated_cell(&cell, places, &overrides).into_iter().chain(recorder)
         {
             fs::write(&parameters_path, parameters_text).doing("write", &parameters_path)?;
             session.supervisor.start(program)?;
@@ -146,6 +153,39 @@ impl Session {
     /// Ends the recording; what was written is complete.
     pub fn finish_recording(&mut self, recording: &Recording) -> Result<()> {
         self.supervisor.stop(&recording.0)
+    }
+
+    /// Waits until every camera is in the bag.
+    pub fn await_capture(&mut self) -> Result<()> {
+        let Some(plan) = &self.plan else { return Ok(()) };
+        let signs = plan.signs_of_recording();
+        let what = "the recording of every camera, as the log of capture tells it";
+        let recorded = self.supervisor.wait_for(what, COMMAND_LIMIT, |supervisor| {
+            for sign in &signs {
+                if !supervisor.has_logged(CAPTURE, sign)? {
+                    return Ok(None);
+                }
+            }
+            Ok(Some(()))
+        });
+        recorded.map_err(into_error)
+    }
+
+    /// Ends what [`Options::record`] began; gives what is in the bag.
+    pub fn finish_capture(&mut self) -> Result<Option<Summary>> {
+        let Some(plan) = &self.plan else { return Ok(None) };
+        self.supervisor.stop(CAPTURE)?;
+        let mut command = Command::new(self.executables.join("cell"));
+        command.args(["bag", "check", "--json"]).arg(&plan.bag);
+        // It ends with 1 where something is wrong, and says what.
+        let output = command
+            .output()
+            .map_err(|source| Error::Spawn { command: crate::process::shown(&command), source })?;
+        if output.stdout.is_empty() {
+            let why = String::from_utf8_lossy(&output.stderr);
+            return Err(Error::Failed(format!("{} cannot be read: {}", plan.bag.display(), why.trim())));
+        }
+        Summary::read(plan, &String::from_utf8_lossy(&output.stdout)).map(Some)
     }
 
     pub fn deploy(&mut self, artifact: &Path) -> Result<()> {
@@ -255,6 +295,9 @@ impl Session {
                 parameters.insert("command_timeout_us".to_owned(), microseconds.into());
                 if options.view {
                     parameters.insert("view_dir".to_owned(), text(self.folder().join("view")));
+                }
+                if let Some(plan) = &self.plan {
+                    parameters.insert("cameras_address".to_owned(), plan.address.to_string().into());
                 }
             } else {
                 parameters.insert("artifact_store".to_owned(), text(self.materials.store()));

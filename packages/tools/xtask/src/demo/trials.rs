@@ -31,7 +31,8 @@ pub fn measure(
     interrupt: Interrupt,
     task: &Task,
 ) -> Result<BTreeMap<String, f64>> {
-    let options = Options { seed: 1, profile: Profile::Release, view: false, metrics_port: None };
+    let options =
+        Options { seed: 1, profile: Profile::Release, view: false, record: false, metrics_port: None };
     let mut cell = Session::start(layout, ros, executables, interrupt, &options)?;
     let artifact = cell.package("1.0.0")?;
 

@@ -1,6 +1,6 @@
 //! What can be measured, and by whom.
 
-use crate::ros::debian::{CAMERA_BED_TOOLS, Need, REAL_TIME_TOOLS};
+use crate::ros::debian::{CAMERA_BED_TOOLS, Need, POWER_CUT_TOOLS, REAL_TIME_TOOLS};
 
 /// Something that can be measured.
 #[derive(Debug)]
@@ -188,7 +188,7 @@ pub(super) const EVIDENCES: &[Evidence] = &[
     Evidence {
         name: "capture-powercut",
         about: "the power cut at random moments of a recording; rosbag2's default settings beside it",
-        workload: Workload::Capture { executable: "powercut", tools: &CAMERA_BED_TOOLS },
+        workload: Workload::Capture { executable: "powercut", tools: &POWER_CUT_TOOLS },
     },
     Evidence {
         name: "capture-loss",
@@ -207,7 +207,7 @@ pub(super) const EVIDENCES: &[Evidence] = &[
     Evidence {
         name: "capture-snapshot",
         about: "from the trigger to a readable bag of the last 30 s of four cameras",
-        workload: Workload::Capture { executable: "snapshot", tools: &CAMERA_BED_TOOLS },
+        workload: Workload::Capture { executable: "snapshot", tools: &[] },
     },
     Evidence {
         name: "export",

@@ -51,13 +51,19 @@ pub const REAL_TIME_TOOLS: [Need; 2] = [
     Need { what: "stress-ng", packages: &["stress-ng"], present: |path| program("stress-ng", path) },
 ];
 
-/// What the GStreamer back end of `swarm_rtsp` (feature `gstreamer`) is built with, and what it loads when it runs.
-pub const STREAM_TOOLS: [Need; 6] = [
+/// What the GStreamer back end of `swarm_rtsp` (feature `gstreamer`) and `swarm_rtsp_server` are built with, and what the former
+/// loads when it runs.
+pub const STREAM_TOOLS: [Need; 7] = [
     Need { what: "pkg-config", packages: &["pkg-config"], present: |path| program("pkg-config", path) },
     Need {
         what: "GStreamer's headers",
         packages: &["libgstreamer1.0-dev", "libgstreamer-plugins-base1.0-dev"],
         present: |_| library("pkgconfig/gstreamer-app-1.0.pc"),
+    },
+    Need {
+        what: "headers of GStreamer's RTSP server",
+        packages: &["libgstrtspserver-1.0-dev"],
+        present: |_| library("pkgconfig/gstreamer-rtsp-server-1.0.pc"),
     },
     Need {
         what: "GStreamer's converter of pictures",
@@ -81,6 +87,28 @@ pub const STREAM_TOOLS: [Need; 6] = [
     },
 ];
 
+/// What `.mcap` files are read with by their inventors' own reader, in tests. Both come together where Node.js is not Debian's.
+pub const NODE_TOOLS: [Need; 2] = [
+    Need { what: "Node.js", packages: &["nodejs"], present: |path| program("node", path) },
+    Need { what: "npm", packages: &["npm"], present: |path| program("npm", path) },
+];
+
+/// What the simulator draws its cameras with, and codes them with, beside [`STREAM_TOOLS`]: `cargo xtask demo --record`.
+pub const DRAWN_CAMERA_TOOLS: [Need; 2] = [
+    Need {
+        what: "drawing without a display",
+        packages: &["libegl1", "libgl1-mesa-dri"],
+        present: |_| library("libEGL.so.1"),
+    },
+    H264_ENCODER,
+];
+
+const H264_ENCODER: Need = Need {
+    what: "an H.264 encoder for GStreamer",
+    packages: &["gstreamer1.0-plugins-ugly"],
+    present: |_| library("gstreamer-1.0/libgstx264.so"),
+};
+
 /// What cameras are made of where there are none (`swarm_camera_bed`), beside [`STREAM_TOOLS`].
 pub const CAMERA_BED_TOOLS: [Need; 7] = [
     Need {
@@ -88,11 +116,7 @@ pub const CAMERA_BED_TOOLS: [Need; 7] = [
         packages: &["gstreamer1.0-tools"],
         present: |path| program("gst-launch-1.0", path),
     },
-    Need {
-        what: "an H.264 encoder for GStreamer",
-        packages: &["gstreamer1.0-plugins-ugly"],
-        present: |_| library("gstreamer-1.0/libgstx264.so"),
-    },
+    H264_ENCODER,
     Need {
         what: "GStreamer's RTSP server for Python",
         packages: &["gir1.2-gst-rtsp-server-1.0", "gir1.2-gst-plugins-base-1.0"],
@@ -110,6 +134,12 @@ pub const CAMERA_BED_TOOLS: [Need; 7] = [
     },
     Need { what: "ffmpeg", packages: &["ffmpeg"], present: |path| program("ffmpeg", path) },
     Need { what: "ip", packages: &["iproute2"], present: |path| program("ip", path) },
+];
+
+/// What a power cut is made with: file systems on loop devices.
+pub const POWER_CUT_TOOLS: [Need; 2] = [
+    Need { what: "mkfs.ext4", packages: &["e2fsprogs"], present: |path| program("mkfs.ext4", path) },
+    Need { what: "mkfs.xfs", packages: &["xfsprogs"], present: |path| program("mkfs.xfs", path) },
 ];
 
 /// The line that installs `packages`, as a person types it.

@@ -15,6 +15,7 @@ pub mod debian;
 pub mod environment;
 pub mod message_package;
 pub mod native;
+pub mod node;
 pub mod overlay;
 pub mod python;
 pub mod repairs;

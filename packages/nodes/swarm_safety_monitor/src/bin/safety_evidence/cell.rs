@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use swarm_base::{Clock as _, Duration};
+use swarm_black_box::Entry;
+use swarm_black_box_file::{Health, OnDiskFailure, Options};
 use swarm_kinematics::JointVector;
 use swarm_ros::CellFile;
 use swarm_rt::KernelClock;
@@ -13,7 +15,7 @@ use swarm_rt::wake::{self, Sleeper, Waker};
 use swarm_safety_core::{
     CommandSample, Config, Inputs, JointSample, SafetyState, Timing, Tolerances, WrenchSample,
 };
-use swarm_safety_monitor::deciding::{Cycle, Decider, Said};
+use swarm_safety_monitor::deciding::{BlackBox, Cycle, Decider, Said};
 use swarm_safety_monitor::heard::{self, Mouth};
 use swarm_safety_monitor::setup;
 
@@ -34,7 +36,8 @@ const FIRST_EPOCH: u64 = 1;
 pub(crate) struct Bench {
     pub decider: Option<Decider>,
     pub mouth: Mouth,
-    pub said: Receiver<Said>,
+    said: Receiver<Said>,
+    recorded: Receiver<Entry>,
     pub listening: Sleeper,
     pub config: Arc<Config>,
     home: Vec<JointVector>,
@@ -59,13 +62,15 @@ impl Bench {
         let (limits, new_limits) = queue::queue(4);
         let (retired, old_limits) = queue::queue(4);
         let (tell, said) = queue::queue(waiting);
+        let (entries, recorded) = queue::queue(waiting);
+        let health = Health::new(OnDiskFailure::Continue, Options::default().slow_after);
         let (listening, listener) = wake::pair();
         let decider = Decider {
             config: Arc::clone(&config),
             first_epoch: FIRST_EPOCH,
             period,
             ears,
-            recorder: None,
+            black_box: Some(BlackBox::new(entries, health)),
             sleeper,
             limits: new_limits,
             retired,
@@ -76,6 +81,7 @@ impl Bench {
             decider: Some(decider),
             mouth,
             said,
+            recorded,
             listening,
             config,
             home,
@@ -115,10 +121,16 @@ impl Bench {
         });
     }
 
+    /// The next thing said. What is for the black box is taken too, as its thread does, and dropped: the disk has its own figures.
+    pub(crate) fn hear(&mut self) -> Option<Said> {
+        while self.recorded.receive().is_some() {}
+        self.said.receive()
+    }
+
     /// The newest cycle that was said, if any.
     pub(crate) fn newest(&mut self) -> Option<Cycle> {
         let mut newest = None;
-        while let Some(said) = self.said.receive() {
+        while let Some(said) = self.hear() {
             if let Said::Cycle(cycle) = said {
                 newest = Some(cycle);
             }

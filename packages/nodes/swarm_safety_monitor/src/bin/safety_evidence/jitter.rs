@@ -93,7 +93,7 @@ fn one(seconds: u64, place: Place) -> anyhow::Result<Run> {
     while KernelClock.now() < end {
         bench.feed(Some(epoch));
         bench.listening.sleep_until(KernelClock.now() + SAMPLE_PERIOD);
-        while let Some(said) = bench.said.receive() {
+        while let Some(said) = bench.hear() {
             if let Said::Cycle(cycle) = said
                 && let Occasion::Tick(tick) = cycle.occasion
             {

@@ -19,7 +19,7 @@
 mod live;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,6 +38,7 @@ use swarm_bag::{
 };
 use swarm_camera_bed::proxy::{Proxy, Weather};
 use swarm_camera_bed::rtsp::{Cameras, Setup, Stream as Served, read_truth};
+use swarm_capture_check::Arguments;
 use swarm_capture_core::{Codec, FrameHead, HostTime, Stream, Track, TrackOutput, TrackSettings};
 
 const CAMERAS: usize = 4;
@@ -47,30 +48,10 @@ const FULL_HD: Stream = Stream { codec: Codec::H264, width: 1920, height: 1080 }
 const QUEUE_BYTES: usize = 1 << 20;
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("loss: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    swarm_capture_check::main("loss", run)
 }
 
-fn arguments() -> Result<(bool, PathBuf)> {
-    let usage = "expected: loss [--short] OUTPUT.json";
-    let (mut short, mut output) = (false, None);
-    for word in std::env::args().skip(1) {
-        match word.as_str() {
-            "--short" => short = true,
-            _ if word.starts_with('-') || output.is_some() => bail!("{word} is not known; {usage}"),
-            _ => output = Some(word.into()),
-        }
-    }
-    Ok((short, output.context(usage)?))
-}
-
-fn run() -> Result<()> {
-    let (short, output) = arguments()?;
+fn run(Arguments { short, output }: Arguments) -> Result<()> {
     let folder = tempfile::tempdir().context("cannot make a folder for the bag")?;
     let frames = if short { 100_000 } else { 1_050_000 };
     let told = simulate(frames, &folder.path().join("loss.mcap"))?;

@@ -26,6 +26,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::json;
 use swarm_camera_bed::proxy::{Proxy, Weather};
 use swarm_camera_bed::rtsp::{Cameras, Clock, Setup, Stream, Truth, read_truth};
+use swarm_capture_check::Arguments;
 use swarm_capture_core::ClockState;
 
 use live::Seen;
@@ -36,30 +37,10 @@ const SHORT: (Duration, Duration) = (Duration::from_secs(10), Duration::from_sec
 const JITTER: Duration = Duration::from_millis(20);
 
 fn main() -> ExitCode {
-    match run() {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("sync: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    swarm_capture_check::main("sync", run)
 }
 
-fn arguments() -> Result<(bool, PathBuf)> {
-    let usage = "expected: sync [--short] OUTPUT.json";
-    let (mut short, mut output) = (false, None);
-    for word in std::env::args().skip(1) {
-        match word.as_str() {
-            "--short" => short = true,
-            _ if word.starts_with('-') || output.is_some() => bail!("{word} is not known; {usage}"),
-            _ => output = Some(word.into()),
-        }
-    }
-    Ok((short, output.context(usage)?))
-}
-
-fn run() -> Result<()> {
-    let (short, output) = arguments()?;
+fn run(Arguments { short, output }: Arguments) -> Result<()> {
     let (time, settle) = if short { SHORT } else { FULL };
     let folder = tempfile::tempdir().context("cannot make a folder for the truth")?;
     let bench = Bench::start(folder.path(), settle)?;

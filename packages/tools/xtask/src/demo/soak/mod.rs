@@ -56,7 +56,8 @@ pub fn measure(
     time: Duration,
 ) -> Result<Soaked> {
     let port = counters::free_port().doing("find a free port for metrics on", "127.0.0.1")?;
-    let options = Options { seed: 1, profile: Profile::Release, view: false, metrics_port: Some(port) };
+    let options =
+        Options { seed: 1, profile: Profile::Release, view: false, record: false, metrics_port: Some(port) };
     let mut cell = Session::start(layout, ros, executables, interrupt, &options)?;
     let artifact = cell.package("1.0.0")?;
     cell.deploy(&artifact)?;
