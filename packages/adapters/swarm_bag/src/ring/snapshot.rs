@@ -132,3 +132,46 @@ impl Written {
 fn sync(path: &Path) -> Result<(), BagError> {
     File::open(path).and_then(|file| file.sync_all()).at("write", path)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::item::{Item, Kind};
+    use crate::msg::Bool;
+    use crate::qos::Qos;
+    use crate::ring::{Ring, RingOptions};
+    use crate::topic::Topic;
+
+    #[test]
+    fn messages_of_all_topics_are_in_the_order_of_their_times() {
+        let ring = Ring::new(RingOptions::default());
+        let topics = ["/a", "/b", "/c"].map(|name| {
+            ring.add_topic(Topic::of::<Bool>(name, Qos::reliable(1)).expect("a known type"))
+                .expect("a new topic")
+        });
+        // The third topic's clock is set back a little on the way.
+        for (topic, times) in topics.into_iter().zip([[1, 4, 7, 10], [2, 4, 8, 9], [3, 6, 5, 11]]) {
+            for time in times {
+                let bytes = vec![time as u8].into();
+                ring.push(topic, Item { stamp: time.into(), bytes, kind: Kind::Message });
+            }
+        }
+        let snapshot = ring.cut(None);
+        let order: Vec<(i64, usize, u8)> =
+            snapshot.in_order().map(|(topic, (stamp, bytes))| (stamp.received, topic, bytes[0])).collect();
+        let expected = [
+            (1, 0),
+            (2, 1),
+            (3, 2),
+            (4, 0),
+            (4, 1),
+            (5, 2),
+            (6, 2),
+            (7, 0),
+            (8, 1),
+            (9, 1),
+            (10, 0),
+            (11, 2),
+        ];
+        assert_eq!(order, expected.map(|(time, topic)| (time, topic, time as u8)));
+    }
+}
