@@ -3,6 +3,7 @@
 use std::io::Read as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -71,6 +72,8 @@ struct Ours {
     recorder: Recorder,
     ring: Ring,
     ids: Vec<(TopicId, TopicId)>,
+    /// Time of reception of the newest message, ns.
+    newest: Mutex<i64>,
 }
 
 impl Ours {
@@ -84,13 +87,17 @@ impl Ours {
             let share = if index < CAMERAS { Share::Bulk } else { Share::State };
             ids.push((recorder.add_topic(topic.clone(), share)?, ring.add_topic(topic)?));
         }
-        Ok(Self { recorder, ring, ids })
+        Ok(Self { recorder, ring, ids, newest: Mutex::new(0) })
     }
 }
 
 impl Sink for Ours {
-    fn offer(&self, topic: usize, item: Item) {
+    /// As the node does it: messages are received in the order in which they go into the bag, whichever thread brings them.
+    fn offer(&self, topic: usize, mut item: Item) {
         let (recorded, kept) = self.ids[topic];
+        let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        *newest = now().max(*newest);
+        item.stamp.received = *newest;
         self.ring.push(kept, item.clone());
         self.recorder.offer(recorded, item);
     }
