@@ -263,7 +263,7 @@ impl BagWriter {
         }
         let most = match self.options.survives {
             Survives::PowerCut => MAX_UNSYNCED,
-            Survives::ProcessEnd => MAX_UNSYNCED / 32, // a sync costs nothing, memory does
+            Survives::ProcessEnd => MAX_UNSYNCED / 8, // a sync costs nothing, memory does
         };
         if self.file.as_ref().is_some_and(|file| file.unsynced() >= most) {
             return self.sync_file().map(|_| ());
