@@ -4,9 +4,9 @@ use std::net::SocketAddr;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
+use gstreamer::Bin;
 use gstreamer::glib::{MainContext, MainLoop};
 use gstreamer::prelude::*;
-use gstreamer::{Bin, Element};
 use gstreamer_app::AppSrc;
 use gstreamer_rtsp_server::prelude::*;
 use gstreamer_rtsp_server::{RTSPFilterResult, RTSPMedia, RTSPMediaFactory, RTSPServer, RTSPSuspendMode};
@@ -165,18 +165,7 @@ fn configure(media: &RTSPMedia, feed: &Feed) {
         tracing::error!("the stream {} has no inlet", feed.stream().name);
         return;
     };
-    if let Some(pipeline) = line.parent().and_then(|parent| parent.downcast::<Bin>().ok()) {
-        pipeline.connect_element_added(|_, element| tell_when_taken(element));
-    }
     feed.connect(Some(source.clone()));
     let feed = feed.clone();
     media.connect_unprepared(move |_| feed.disconnect(&source));
-}
-
-/// Sender reports tell when a picture was taken; without this, when it was sent, which is later by drawing and coding it.
-fn tell_when_taken(element: &Element) {
-    let is_bin = element.factory().is_some_and(|factory| factory.name() == "rtpbin");
-    if is_bin && element.has_property("rtcp-sync-send-time") {
-        element.set_property("rtcp-sync-send-time", false);
-    }
 }

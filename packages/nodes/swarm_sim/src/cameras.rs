@@ -21,7 +21,7 @@ use swarm_rtsp_server::{Feed, ServeError, Server, Stream};
 use crate::canvas::Canvas;
 
 /// How much the threads yield to others, as `nice` counts: the physics goes first where processors are few.
-const NICENESS: i32 = 10;
+const NICENESS: i32 = 15;
 
 /// A camera as the parameter names it: `overview 640x480 15`, which is camera, size, frames per simulated second.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,7 +87,13 @@ impl Cameras {
         shutdown: &Shutdown,
     ) -> Result<Self, CamerasError> {
         let streams: Vec<Stream> = specs.iter().map(|CameraSpec(stream)| stream.clone()).collect();
-        let (server, feeds) = Server::start(address, &streams)?;
+        // What codes and sends inherits how much this thread yields.
+        let serve = || {
+            yield_to_physics();
+            Server::start(address, &streams)
+        };
+        let served = std::thread::scope(|scope| scope.spawn(serve).join());
+        let (server, feeds) = served.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         let mut cameras = Vec::new();
         for feed in feeds {
             let camera = Camera {
@@ -147,9 +153,7 @@ struct Camera {
 
 impl Camera {
     fn work(self) {
-        if let Err(error) = rustix::process::nice(NICENESS) {
-            tracing::warn!("the camera {} does not yield to the physics: {error}", self.feed.stream().name);
-        }
+        yield_to_physics();
         if let Err(error) = self.draw() {
             self.counts.broken.store(true, Ordering::Relaxed);
             tracing::error!("no pictures of {}: {}", self.feed.stream().name, ErrorChain(&error));
@@ -172,6 +176,13 @@ impl Camera {
             }
         }
         Ok(())
+    }
+}
+
+/// For this thread and those that it starts.
+fn yield_to_physics() {
+    if let Err(error) = rustix::process::nice(NICENESS) {
+        tracing::warn!("the cameras do not yield to the physics: {error}");
     }
 }
 

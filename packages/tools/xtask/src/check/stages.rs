@@ -202,7 +202,7 @@ fn launch(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
     if !run.tree().is_dir() {
         install(run, &mut Counts::default())?;
     }
-    pytest(run, "launch", counts)
+    pytest(run, "launch", &[], counts)
 }
 
 fn ros(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
@@ -210,14 +210,14 @@ fn ros(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
     debian::ensure(run.layout, &debian::REAL_TIME_TOOLS)?;
     debian::ensure(run.layout, &debian::CAMERA_BED_TOOLS)?;
     debian::ensure(run.layout, &debian::DRAWN_CAMERA_TOOLS)?;
+    let modules = node::modules(run.layout)?;
     compile::executables(run.layout, &ros, Profile::Dev)?;
-    pytest(run, "ros", counts)
+    pytest(run, "ros", &[(node::VARIABLE, &modules)], counts)
 }
 
 /// Runs `tests/<folder>` with the Python that has rclpy and our messages.
-fn pytest(run: &mut Run<'_>, folder: &str, counts: &mut Counts) -> Result<()> {
+fn pytest(run: &mut Run<'_>, folder: &str, variables: &[(&str, &Path)], counts: &mut Counts) -> Result<()> {
     let ros = run.ros()?;
-    let modules = node::modules(run.layout)?;
     let mut command = Command::new(ros.python());
     command.args([
         "-m",
@@ -233,7 +233,7 @@ fn pytest(run: &mut Run<'_>, folder: &str, counts: &mut Counts) -> Result<()> {
     ros.apply(&mut command);
     command.env("SWARM_BIN_DIR", run.layout.target().join(Profile::Dev.folder()));
     command.env("SWARM_INSTALL_DIR", run.tree()).env("PYTHONDONTWRITEBYTECODE", "1");
-    command.env(node::VARIABLE, modules);
+    command.envs(variables.iter().copied());
     follow(&mut command, Runner::Pytest, &run.log(folder), counts, Empty::Refused)
 }
 

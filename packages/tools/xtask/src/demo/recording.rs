@@ -127,8 +127,6 @@ struct Topic {
     /// Nanoseconds since 1970.
     start: Option<i64>,
     end: Option<i64>,
-    /// Median time from one message to the next.
-    interval_s: Option<f64>,
     loss: Option<Loss>,
 }
 
@@ -194,12 +192,9 @@ impl fmt::Display for Summary {
                 continue;
             };
             let (frames, lost) = (video.messages, video.loss.unwrap_or_default().lost_network);
-            let rate =
-                video.interval_s.filter(|interval| *interval > 0.0).map_or(0.0, |interval| 1.0 / interval);
-            writeln!(
-                f,
-                "  {name}: {frames} frames, {lost} lost on the way; {rate:.0} of {rate_hz} Hz were drawn"
-            )?;
+            // Over the whole recording: the first frames come together, as they wait for the first sender report.
+            let rate = frames as f64 / self.seconds().max(1.0);
+            writeln!(f, "  {name}: {frames} frames, {lost} lost on the way; {rate:.1} Hz of {rate_hz} Hz")?;
         }
         let Loss { received, recorded, dropped_queue, dropped_disk, .. } = self.loss();
         writeln!(
@@ -262,7 +257,7 @@ mod tests {
             "problems": [{"kind": "gap", "subject": "/tf", "expected": "no gap over 0.1 s", "actual": "0.4 s"},
                          {"kind": "count", "subject": "/tf", "expected": "900 messages", "actual": "899"}],
             "topics": [
-                {"name": "/overview/video", "type": "t", "messages": 466, "start": 1_000_000_000_i64, "end": 32_000_000_000_i64, "interval_s": 0.0667,
+                {"name": "/overview/video", "type": "t", "messages": 466, "start": 1_000_000_000_i64, "end": 32_000_000_000_i64,
                  "loss": {"received": 468, "recorded": 466, "dropped_queue": 2, "dropped_disk": 0, "lost_network": 1}},
                 {"name": "/joint_states", "type": "t", "messages": 900, "start": 500_000_000_i64, "end": 31_500_000_000_i64,
                  "loss": {"received": 900, "recorded": 900, "dropped_queue": 0, "dropped_disk": 0, "lost_network": 0}},
@@ -270,7 +265,7 @@ mod tests {
         let summary = Summary::read(&plan(), &json.to_string()).unwrap().to_string();
         let expected = [
             "recording: /run/recording, 31.5 s",
-            "  overview: 466 frames, 1 lost on the way; 15 of 15 Hz were drawn",
+            "  overview: 466 frames, 1 lost on the way; 14.8 Hz of 15 Hz",
             "  panda_wrist: no frames",
             "  messages: 1368 received = 1366 recorded + 2 dropped in the queue + 0 dropped by the disk",
             "  count of /tf: 899, expected 900 messages",
