@@ -129,6 +129,7 @@ fn check_arrows(run: &mut Run<'_>, _: &mut Counts) -> Result<()> {
 fn tests(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
     if !run.fast {
         debian::ensure(run.layout, &debian::CAMERA_BED_TOOLS)?;
+        debian::ensure(run.layout, &debian::REGISTRY_TOOLS)?;
     }
     let mut command = cargo(run.layout);
     let runner = rust_tests(run.layout, &mut command);
