@@ -158,15 +158,21 @@ pub(crate) async fn the_limits_of_an_upload_are_held(registry: Registry) {
     assert_eq!(field.refusal(), (413, "field_too_large".to_owned()));
     let announced = registry.post("/api/v1/csa/uploads", &json!({"length": MAX_BYTES + 1})).await;
     assert_eq!(announced.refusal(), (413, "too_large".to_owned()));
+    // Whether the archive or the form around it ends first is a matter of how much was buffered.
+    let broken = |answer: &super::Answer| {
+        let (status, code) = answer.refusal();
+        status == 400 && ["cut_off", "bad_form"].contains(&code.as_str())
+    };
     // A connection that is cut: the body ends in the middle of the archive.
     let whole = good.form(&[]);
     let half = Bytes::copy_from_slice(&whole[..whole.len() / 2]);
     let cut = futures::stream::iter([Ok(half), Err(std::io::Error::other("reset by peer"))]);
     let kind = [("content-type", super::artifacts::FORM_TYPE)];
     let answer = registry.call("POST", "/api/v1/csa/upload", &kind, Body::from_stream(cut)).await;
-    assert_eq!(answer.refusal(), (400, "cut_off".to_owned()));
+    assert!(broken(&answer), "{:?}", answer.json());
     let half = whole[..whole.len() / 2].to_vec();
-    assert_eq!(registry.upload_form(&half).await.refusal(), (400, "cut_off".to_owned()));
+    let answer = registry.upload_form(&half).await;
+    assert!(broken(&answer), "{:?}", answer.json());
     assert!(registry.listed().await.is_empty());
     // Nothing is left of any of them.
     assert_eq!(std::fs::read_dir(&registry.app.staging.folder).unwrap().count(), 0);
