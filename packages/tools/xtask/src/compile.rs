@@ -16,7 +16,7 @@ use crate::ui::Task;
 
 /// What the tests are compiled with beside the defaults: those against programs that nobody here wrote, and both back ends of the
 /// streams. The executables that ROS tests start are compiled with it too, or everything would be compiled twice.
-pub const TEST_FEATURES: [&str; 9] = [
+pub const TEST_FEATURES: [&str; 10] = [
     "swarm_bag/peer-tests",
     "swarm_bt_evidence/peer-tests",
     "swarm_camera_bed/gstreamer",
@@ -25,6 +25,7 @@ pub const TEST_FEATURES: [&str; 9] = [
     "swarm_dataset/peer-tests",
     "swarm_groot/peer-tests",
     "swarm_metrics/peer-tests",
+    "swarm_registry/peer-tests",
     "swarm_tuf/peer-tests",
 ];
 

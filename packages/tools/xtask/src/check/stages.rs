@@ -130,6 +130,7 @@ fn tests(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
     let mut command = cargo(run.layout);
     if !run.fast {
         debian::ensure(run.layout, &debian::CAMERA_BED_TOOLS)?;
+        debian::ensure(run.layout, &debian::REGISTRY_TOOLS)?;
         command.env(node::VARIABLE, node::modules(run.layout)?);
     }
     let runner = rust_tests(run.layout, &mut command);

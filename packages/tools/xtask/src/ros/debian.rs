@@ -142,6 +142,10 @@ pub const POWER_CUT_TOOLS: [Need; 2] = [
     Need { what: "mkfs.xfs", packages: &["xfsprogs"], present: |path| program("mkfs.xfs", path) },
 ];
 
+/// The other database that the registry is tested on.
+pub const REGISTRY_TOOLS: [Need; 1] =
+    [Need { what: "the PostgreSQL server", packages: &["postgresql"], present: |_| postgresql() }];
+
 /// The line that installs `packages`, as a person types it.
 pub fn install_line<'a>(packages: impl IntoIterator<Item = &'a str>) -> String {
     let names: Vec<&str> = packages.into_iter().collect();
@@ -200,6 +204,11 @@ fn library(file: &str) -> Option<String> {
 fn existing(file: impl AsRef<Path>) -> Option<String> {
     let file = file.as_ref();
     file.exists().then(|| file.display().to_string())
+}
+
+/// Debian keeps the server's programs in a folder for each version, not in the search path.
+fn postgresql() -> Option<String> {
+    entries(Path::new("/usr/lib/postgresql")).find_map(|version| existing(version.join("bin/postgres")))
 }
 
 /// Looks where `clang-sys` does: `LIBCLANG_PATH`, then the distribution's folders. The library alone is no use: bindgen

@@ -1,0 +1,185 @@
+//! Connections: plain or TLS, with bounds on how many, on how long a header may take, and a drain at the end.
+//!
+//! 1. Take a connection, if there is room.
+//! 2. With TLS: shake hands. A site shows its certificate; its name goes with every request of the connection.
+//! 3. Serve requests until the client leaves, or until the drain.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::Request;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::RootCertStore;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt;
+use x509_parser::extensions::GeneralName;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::http::Site;
+
+/// Connections at a time; further ones wait in the kernel's queue.
+const MAX_CONNECTIONS: usize = 4096;
+/// Longest time for a handshake, and for the header of a request: who is slower is cut off.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+const HEADER: Duration = Duration::from_secs(15);
+/// Longest time that requests get to end when the program is told to.
+const DRAIN: Duration = Duration::from_secs(25);
+
+/// The registry's certificate, and who may certify sites.
+#[derive(Clone)]
+pub struct Tls {
+    acceptor: TlsAcceptor,
+}
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tls")
+    }
+}
+
+impl Tls {
+    /// Reads PEM files.
+    pub fn read(certificate: &Path, key: &Path, site_ca: Option<&Path>) -> Result<Self, String> {
+        let chain = certificates(certificate)?;
+        let key = PrivateKeyDer::from_pem_file(key)
+            .map_err(|error| format!("'{}' holds no private key in PEM: {error}", key.display()))?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .map_err(|error| error.to_string())?;
+        let builder = match site_ca {
+            None => builder.with_no_client_auth(),
+            Some(path) => {
+                let mut roots = RootCertStore::empty();
+                for root in certificates(path)? {
+                    roots
+                        .add(root)
+                        .map_err(|error| format!("'{}' holds no usable root: {error}", path.display()))?;
+                }
+                // People come without a certificate, and with a token.
+                let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+                    .allow_unauthenticated()
+                    .build();
+                builder.with_client_cert_verifier(verifier.map_err(|error| error.to_string())?)
+            }
+        };
+        let mut server = builder
+            .with_single_cert(chain, key)
+            .map_err(|error| format!("'{}' and its key cannot be used: {error}", certificate.display()))?;
+        server.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(server)) })
+    }
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let read = CertificateDer::pem_file_iter(path).and_then(|found| found.collect::<Result<Vec<_>, _>>());
+    let read =
+        read.map_err(|error| format!("cannot read certificates from '{}': {error}", path.display()))?;
+    if read.is_empty() { Err(format!("'{}' holds no certificate in PEM", path.display())) } else { Ok(read) }
+}
+
+/// Serves until `end` is ready, then lets the requests that are under way end.
+pub async fn serve(listener: TcpListener, tls: Option<Tls>, router: Router, end: impl Future<Output = ()>) {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let (ending, told) = watch::channel(());
+    let mut connections = JoinSet::new();
+    let mut end = std::pin::pin!(end);
+    loop {
+        // 1. The semaphore is never closed.
+        let place = tokio::select! {
+            () = &mut end => break,
+            Ok(place) = Arc::clone(&places).acquire_owned() => place,
+        };
+        let (stream, from) = tokio::select! {
+            () = &mut end => break,
+            accepted = listener.accept() => match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    // Out of descriptors, mostly; that passes.
+                    tracing::warn!("cannot take a connection: {error}");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    continue;
+                }
+            },
+        };
+        let (tls, router, told) = (tls.clone(), router.clone(), told.clone());
+        while connections.try_join_next().is_some() {}
+        connections.spawn(async move {
+            if let Err(problem) = connection(stream, tls, router, told).await {
+                // A client's mistake or its silence.
+                tracing::debug!("connection of {from}: {problem}");
+            }
+            drop(place);
+        });
+    }
+    drop(listener);
+    drop(ending);
+    let drained = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(DRAIN, drained).await.is_err() {
+        tracing::warn!("requests were cut off that did not end within {} s", DRAIN.as_secs());
+    }
+}
+
+type Problem = Box<dyn std::error::Error + Send + Sync>;
+
+async fn connection(
+    stream: TcpStream,
+    tls: Option<Tls>,
+    router: Router,
+    told: watch::Receiver<()>,
+) -> Result<(), Problem> {
+    stream.set_nodelay(true)?;
+    let Some(tls) = tls else { return speak(stream, router, None, told).await };
+    // 2.
+    let stream = tokio::time::timeout(HANDSHAKE, tls.acceptor.accept(stream)).await??;
+    let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+    let site = certificate.map(site_name).transpose()?;
+    speak(stream, router, site, told).await
+}
+
+/// 3.
+async fn speak(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    router: Router,
+    site: Option<Site>,
+    mut told: watch::Receiver<()>,
+) -> Result<(), Problem> {
+    let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
+        // Only the connection says which site it is.
+        request.extensions_mut().remove::<Site>();
+        if let Some(site) = &site {
+            request.extensions_mut().insert(site.clone());
+        }
+        router.clone().oneshot(request.map(axum::body::Body::new))
+    });
+    let mut http = hyper::server::conn::http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEADER).max_buf_size(64 * 1024);
+    let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service));
+    tokio::select! {
+        served = &mut connection => return Ok(served?),
+        _ = told.changed() => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    Ok(connection.await?)
+}
+
+/// The site is the first DNS name of its certificate.
+fn site_name(certificate: &CertificateDer<'_>) -> Result<Site, Problem> {
+    let (_, certificate) = X509Certificate::from_der(certificate)?;
+    let names = certificate.subject_alternative_name()?;
+    let name = names.into_iter().flat_map(|names| &names.value.general_names).find_map(|name| match name {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        _ => None,
+    });
+    name.map(Site).ok_or_else(|| "the certificate names no site (a DNS name as subjectAltName)".into())
+}

@@ -1,0 +1,284 @@
+//! What the operator decides, on the command line or in the environment, and whether it holds together.
+//!
+//! All mistakes are said at once. What would let strangers in is refused, unless the development profile on loopback is asked for.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+use swarm_artifact::Trust;
+
+use crate::access::{Audience, TokenKeys};
+use crate::blobs::Location;
+use crate::database::Kind;
+use crate::http::Access;
+use crate::serve::Tls;
+
+/// The central registry of signed skill artifacts.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "swarm_registry", version)]
+pub struct Arguments {
+    /// Address and port to listen on
+    #[arg(long, env = "REGISTRY_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: String,
+    /// Folder for the database, the artifacts and uploads that are under way, where no other place is said
+    #[arg(long, env = "REGISTRY_DATA_PATH", default_value = "swarm_registry_data")]
+    pub data: PathBuf,
+    /// sqlite:FILE or postgresql://USER@HOST/NAME [default: a SQLite file in the data folder]
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
+    pub database_url: Option<String>,
+    /// A folder, or s3://BUCKET/PREFIX [default: a folder in the data folder]
+    #[arg(long, env = "ARTIFACT_STORAGE_PATH")]
+    pub artifacts: Option<String>,
+    /// The trust file: whose signatures make an artifact believed; without it, uploads are refused
+    #[arg(long, env = "TRUST_PATH")]
+    pub trust: Option<PathBuf>,
+    /// Largest artifact, in bytes
+    #[arg(long, env = "MAX_ARTIFACT_BYTES", default_value = "4294967296")]
+    pub max_artifact_bytes: String,
+    /// Connections to the database
+    #[arg(long, env = "DATABASE_CONNECTIONS", default_value = "8")]
+    pub database_connections: String,
+    /// `development` lets everybody who reaches the address do everything; on loopback only
+    #[arg(long, env = "REGISTRY_PROFILE", value_enum, default_value = "production")]
+    pub profile: Profile,
+    /// File with the keys that may sign people's tokens
+    #[arg(long, env = "TOKEN_KEYS_PATH")]
+    pub token_keys: Option<PathBuf>,
+    /// The audience that tokens have to name
+    #[arg(long, env = "TOKEN_AUDIENCE", default_value = "swarm_registry")]
+    pub token_audience: String,
+    /// The registry's certificate chain (PEM)
+    #[arg(long, env = "TLS_CERTIFICATE_PATH")]
+    pub tls_certificate: Option<PathBuf>,
+    /// The key of the certificate (PEM)
+    #[arg(long, env = "TLS_KEY_PATH")]
+    pub tls_key: Option<PathBuf>,
+    /// Certificates (PEM) of those who may certify sites; a site's bridge then signs in with its certificate
+    #[arg(long, env = "TLS_SITE_CA_PATH")]
+    pub tls_site_ca: Option<PathBuf>,
+    /// Serve plain HTTP beyond this machine, because a proxy in front of it does TLS
+    #[arg(long, env = "PLAIN_HTTP_BEHIND_A_TLS_PROXY")]
+    pub plain_http_behind_a_tls_proxy: bool,
+    /// Only check the settings
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// How callers are told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Profile {
+    Production,
+    Development,
+}
+
+/// Settings that hold together.
+#[derive(Debug)]
+pub struct Settings {
+    pub listen: SocketAddr,
+    pub data: PathBuf,
+    pub database_url: String,
+    pub database_connections: u32,
+    pub artifacts: Location,
+    pub trust: Option<Trust>,
+    pub max_artifact_bytes: u64,
+    pub max_silence: Duration,
+    pub access: Access,
+    pub tls: Option<Tls>,
+}
+
+/// All mistakes of the settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingsError(pub Vec<String>);
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the settings cannot be used:")?;
+        self.0.iter().try_for_each(|mistake| write!(f, "\n- {mistake}"))
+    }
+}
+
+impl std::error::Error for SettingsError {}
+
+/// A sender that is silent for longer is cut off.
+const MAX_SILENCE: Duration = Duration::from_secs(30);
+
+struct Mistakes(Vec<String>);
+
+impl Mistakes {
+    fn keep<T, E: fmt::Display>(&mut self, setting: &str, result: Result<T, E>) -> Option<T> {
+        result.map_err(|error| self.0.push(format!("{setting}: {error}"))).ok()
+    }
+}
+
+impl Settings {
+    /// Reads the files that the arguments name, and holds everything against everything.
+    pub fn read(arguments: Arguments) -> Result<Self, SettingsError> {
+        let mut mistakes = Mistakes(Vec::new());
+        let listen = mistakes.keep(
+            "REGISTRY_LISTEN (--listen)",
+            arguments.listen.parse::<SocketAddr>().map_err(|_| {
+                format!("expected an address and a port such as 127.0.0.1:8080, found '{}'", arguments.listen)
+            }),
+        );
+        let number = |text: &str, range: std::ops::RangeInclusive<u64>| {
+            let found = text.parse().ok().filter(|number| range.contains(number));
+            found.ok_or_else(|| format!("expected {} to {}, found '{text}'", range.start(), range.end()))
+        };
+        let max_artifact_bytes = mistakes.keep(
+            "MAX_ARTIFACT_BYTES (--max-artifact-bytes)",
+            number(&arguments.max_artifact_bytes, 1..=4 << 30),
+        );
+        let connections = mistakes.keep(
+            "DATABASE_CONNECTIONS (--database-connections)",
+            number(&arguments.database_connections, 1..=1000),
+        );
+        let database_url = arguments
+            .database_url
+            .unwrap_or_else(|| format!("sqlite:{}", arguments.data.join("registry.db").display()));
+        if Kind::of(&database_url).is_none() {
+            // The address may hold a password: it is not repeated.
+            let expected = "expected an address that begins with sqlite: or postgresql:, found another";
+            mistakes.0.push(format!("DATABASE_URL (--database-url): {expected}"));
+        }
+        let artifacts =
+            arguments.artifacts.unwrap_or_else(|| arguments.data.join("artifacts").display().to_string());
+        let artifacts = mistakes.keep("ARTIFACT_STORAGE_PATH (--artifacts)", Location::parse(&artifacts));
+        let trust = arguments.trust.map(|path| swarm_store::read_trust(&path));
+        let trust = trust.map(|read| mistakes.keep("TRUST_PATH (--trust)", read));
+        let keys = arguments.token_keys.map(|path| {
+            let text = std::fs::read_to_string(&path)
+                .map_err(|error| format!("cannot read '{}': {error}", path.display()))?;
+            TokenKeys::parse(&text).map_err(|error| format!("in '{}': {error}", path.display()))
+        });
+        let keys = keys.map(|read| mistakes.keep("TOKEN_KEYS_PATH (--token-keys)", read));
+        let tls = match (&arguments.tls_certificate, &arguments.tls_key) {
+            (Some(certificate), Some(key)) => {
+                let read = Tls::read(certificate, key, arguments.tls_site_ca.as_deref());
+                mistakes.keep("TLS_CERTIFICATE_PATH, TLS_KEY_PATH, TLS_SITE_CA_PATH", read)
+            }
+            (None, None) => {
+                if arguments.tls_site_ca.is_some() {
+                    mistakes
+                        .0
+                        .push("TLS_SITE_CA_PATH needs TLS_CERTIFICATE_PATH and TLS_KEY_PATH".to_owned());
+                }
+                None
+            }
+            _ => {
+                mistakes
+                    .0
+                    .push("TLS_CERTIFICATE_PATH and TLS_KEY_PATH need each other; one is missing".to_owned());
+                None
+            }
+        };
+        let loopback = listen.is_none_or(|address| address.ip().is_loopback());
+        let encrypted = arguments.tls_certificate.is_some() || arguments.plain_http_behind_a_tls_proxy;
+        match arguments.profile {
+            Profile::Development if !loopback => mistakes.0.push(
+                "REGISTRY_PROFILE (--profile): development lets everybody do everything, so that it listens on a \
+                 loopback address only; listen on 127.0.0.1:8080, or leave the profile out and give TOKEN_KEYS_PATH"
+                    .to_owned(),
+            ),
+            Profile::Production if keys.is_none() && arguments.tls_site_ca.is_none() => mistakes.0.push(
+                "nobody could sign in: give TOKEN_KEYS_PATH (--token-keys) for people or TLS_SITE_CA_PATH \
+                 (--tls-site-ca) for sites; to try the registry out on this machine: --profile development"
+                    .to_owned(),
+            ),
+            Profile::Production if !loopback && !encrypted => mistakes.0.push(
+                "tokens would travel unencrypted beyond this machine: give TLS_CERTIFICATE_PATH and TLS_KEY_PATH, or \
+                 --plain-http-behind-a-tls-proxy where a proxy does TLS"
+                    .to_owned(),
+            ),
+            _ => {}
+        }
+        let access = match arguments.profile {
+            Profile::Development => Access::Development,
+            Profile::Production => {
+                Access::Required { keys: keys.flatten(), audience: Audience(arguments.token_audience) }
+            }
+        };
+        match (listen, max_artifact_bytes, connections, artifacts) {
+            (Some(listen), Some(max_artifact_bytes), Some(connections), Some(artifacts))
+                if mistakes.0.is_empty() =>
+            {
+                Ok(Self {
+                    listen,
+                    data: arguments.data,
+                    database_url,
+                    database_connections: connections as u32,
+                    artifacts,
+                    trust: trust.flatten(),
+                    max_artifact_bytes,
+                    max_silence: MAX_SILENCE,
+                    access,
+                    tls,
+                })
+            }
+            _ => Err(SettingsError(mistakes.0)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(arguments: &[&str]) -> Result<Settings, SettingsError> {
+        let arguments = ["swarm_registry"].iter().chain(arguments);
+        Settings::read(Arguments::try_parse_from(arguments).unwrap())
+    }
+
+    #[test]
+    fn development_on_this_machine_needs_no_set_up() {
+        let settings = read(&["--profile", "development"]).unwrap();
+        assert_eq!(settings.listen.to_string(), "127.0.0.1:8080");
+        assert_eq!(settings.database_url, "sqlite:swarm_registry_data/registry.db");
+        assert_eq!(settings.artifacts, Location::Folder("swarm_registry_data/artifacts".into()));
+    }
+
+    #[test]
+    fn what_would_let_strangers_in_is_refused() {
+        let mistakes = |arguments: &[&str]| read(arguments).unwrap_err().0.join("\n");
+        assert!(mistakes(&[]).contains("nobody could sign in"));
+        let open = ["--profile", "development", "--listen", "0.0.0.0:8080"];
+        assert!(mistakes(&open).contains("loopback address only"));
+        let folder = tempfile::tempdir().unwrap();
+        let keys = folder.path().join("keys.yaml");
+        let pem = "-----BEGIN PUBLIC KEY-----\\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\\n-----END PUBLIC KEY-----\\n";
+        std::fs::write(&keys, format!("keys:\n- {{id: a, public_key: \"{pem}\", roles: [admin]}}\n"))
+            .unwrap();
+        let keys = keys.to_str().unwrap();
+        assert!(mistakes(&["--token-keys", keys, "--listen", "0.0.0.0:8080"]).contains("unencrypted"));
+        assert!(read(&["--token-keys", keys]).is_ok());
+        let proxied = ["--token-keys", keys, "--listen", "0.0.0.0:8080", "--plain-http-behind-a-tls-proxy"];
+        assert!(read(&proxied).is_ok());
+    }
+
+    #[test]
+    fn all_mistakes_are_said_at_once_and_no_password_is() {
+        let wrong = [
+            "--listen",
+            "8080",
+            "--max-artifact-bytes",
+            "4G",
+            "--database-connections",
+            "0",
+            "--database-url",
+            "mysql://root:hunter2@host/x",
+            "--artifacts",
+            "ftp://x",
+            "--trust",
+            "/nowhere/trust.yaml",
+            "--token-keys",
+            "/nowhere/keys.yaml",
+            "--tls-key",
+            "/nowhere/key.pem",
+        ];
+        let SettingsError(mistakes) = read(&wrong).unwrap_err();
+        assert_eq!(mistakes.len(), 8, "{mistakes:#?}");
+        assert!(!mistakes.join("").contains("hunter2"));
+    }
+}

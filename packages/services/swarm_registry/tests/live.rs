@@ -1,0 +1,173 @@
+//! The program as it is started by hand: no set-up, a real port, connections that break, and the end by a signal.
+
+mod common;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use common::artifacts::{FORM_TYPE, Signed, trust};
+use serde_json::{Value, json};
+
+struct Running {
+    child: Child,
+    address: String,
+}
+
+impl Running {
+    fn start(folder: &Path) -> Self {
+        let trust_file = folder.join("trust.yaml");
+        std::fs::write(&trust_file, trust().to_yaml()).unwrap();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_swarm_registry"))
+            .args(["--profile", "development", "--listen", "127.0.0.1:0", "--trust"])
+            .arg(&trust_file)
+            .current_dir(folder)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let address = line.trim().strip_prefix("swarm_registry listens on ").unwrap().to_owned();
+        Self { child, address }
+    }
+
+    fn send(&self, head: &str, body: &[u8]) -> TcpStream {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        write!(stream, "{head}\r\nHost: registry\r\nConnection: close\r\n").unwrap();
+        // A server that refuses early may have closed already.
+        let _ = stream.write_all(body);
+        stream
+    }
+
+    fn ask(&self, head: &str, body: &str) -> (u16, Value) {
+        let length = body.len();
+        let kind = "Content-Type: application/json";
+        let mut stream =
+            self.send(head, format!("{kind}\r\nContent-Length: {length}\r\n\r\n{body}").as_bytes());
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+        (status, serde_json::from_str(body).unwrap_or(Value::Null))
+    }
+
+    fn upload(&self, signed: &Signed) -> (u16, Value) {
+        let form = signed.form(&[]);
+        let head = format!("Content-Type: {FORM_TYPE}\r\nContent-Length: {}\r\n\r\n", form.len());
+        let mut stream = self.send("POST /api/v1/csa/upload HTTP/1.1", &[head.as_bytes(), &form].concat());
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), serde_json::from_str(body).unwrap())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "{what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn files(folder: &Path) -> usize {
+    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
+    entries.map(|entry| entry.unwrap().path()).map(|path| if path.is_dir() { files(&path) } else { 1 }).sum()
+}
+
+#[test]
+fn it_starts_without_set_up_and_keeps_what_it_has_when_it_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let signed = Signed::version("1.0.0");
+    let mut running = Running::start(folder.path());
+    let (status, accepted) = running.upload(&signed);
+    assert_eq!(status, 201, "{accepted}");
+    running.child.kill().unwrap();
+    running.child.wait().unwrap();
+    let running = Running::start(folder.path());
+    let (status, list) = running.ask("GET /api/v1/csa/list HTTP/1.1", "");
+    assert_eq!((status, &list["items"][0]), (200, &accepted));
+}
+
+#[test]
+fn a_connection_that_breaks_leaves_nothing_behind_but_the_parts_of_an_upload_in_parts() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::start(folder.path());
+    let signed = Signed::version("1.0.0");
+    let form = signed.form(&[]);
+    let head = format!("Content-Type: {FORM_TYPE}\r\nContent-Length: {}\r\n\r\n", form.len());
+    let half = &form[..form.len() / 2];
+    drop(running.send("POST /api/v1/csa/upload HTTP/1.1", &[head.as_bytes(), half].concat()));
+
+    let length = signed.archive.len();
+    let (status, begun) =
+        running.ask("POST /api/v1/csa/uploads HTTP/1.1", &json!({"length": length}).to_string());
+    assert_eq!(status, 201, "{begun}");
+    let place = format!("/api/v1/csa/uploads/{}", begun["upload_id"].as_str().unwrap());
+    let head = format!(
+        "Content-Type: application/offset+octet-stream\r\nUpload-Offset: 0\r\nContent-Length: {length}\r\n\r\n"
+    );
+    let sent = [head.as_bytes(), &signed.archive[..1000]].concat();
+    drop(running.send(&format!("PATCH {place} HTTP/1.1"), &sent));
+    until("what arrived before the cut counts", || {
+        running.ask(&format!("GET {place} HTTP/1.1"), "").1["received"] == 1000
+    });
+    assert_eq!(running.ask(&format!("DELETE {place} HTTP/1.1"), "").0, 204);
+
+    assert_eq!(running.ask("GET /api/v1/csa/list HTTP/1.1", "").1["items"], json!([]));
+    let data = folder.path().join("swarm_registry_data");
+    assert_eq!((files(&data.join("staging")), files(&data.join("artifacts"))), (0, 0));
+    assert_eq!(running.upload(&signed).0, 201);
+}
+
+#[test]
+fn it_ends_by_sigterm_and_lets_a_request_end_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut running = Running::start(folder.path());
+    let signed = Signed::version("1.0.0");
+    let form = signed.form(&[]);
+    let head = format!("Content-Type: {FORM_TYPE}\r\nContent-Length: {}\r\n\r\n", form.len());
+    let (first, second) = form.split_at(form.len() / 2);
+    let mut stream = running.send("POST /api/v1/csa/upload HTTP/1.1", &[head.as_bytes(), first].concat());
+    // Counted where the request is being served.
+    until("the request has begun", || {
+        let descriptors = std::fs::read_dir(format!("/proc/{}/fd", running.child.id())).unwrap();
+        descriptors.flatten().any(|it| {
+            std::fs::read_link(it.path()).is_ok_and(|it| it.to_string_lossy().contains("/staging/"))
+        })
+    });
+    let killed = Command::new("kill").args(["-TERM", &running.child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    until("it takes no new connection", || TcpStream::connect(&running.address).is_err());
+    stream.write_all(second).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 201"), "{answer}");
+    assert!(running.child.wait().unwrap().success());
+}
+
+#[test]
+fn settings_that_cannot_be_used_are_refused_before_anything_is_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_swarm_registry"))
+        .args(["--listen", "8080", "--max-artifact-bytes", "many"])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let text = String::from_utf8(output.stderr).unwrap();
+    for part in ["REGISTRY_LISTEN", "MAX_ARTIFACT_BYTES", "nobody could sign in"] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    assert_eq!(files(folder.path()), 0);
+}
