@@ -250,7 +250,7 @@ pub struct Totals {
 /// Adds an entry. The update of the head comes first: it is the lock under which numbers and hashes follow one another.
 async fn append(transaction: &mut Transaction<'static, Any>, event: Event) -> Result<(), DatabaseError> {
     let failed = || DatabaseError::query("write the audit log");
-    let head = sqlx::query("UPDATE audit_head SET seq = seq + 1 WHERE only = 1 RETURNING seq, hash")
+    let head = sqlx::query("UPDATE audit_head SET seq = seq + 1 WHERE one = 1 RETURNING seq, hash")
         .fetch_one(&mut **transaction)
         .await
         .map_err(failed())?;
@@ -271,7 +271,7 @@ async fn append(transaction: &mut Transaction<'static, Any>, event: Event) -> Re
     .execute(&mut **transaction)
     .await
     .map_err(failed())?;
-    sqlx::query("UPDATE audit_head SET hash = $1 WHERE only = 1")
+    sqlx::query("UPDATE audit_head SET hash = $1 WHERE one = 1")
         .bind(entry.hash.to_string())
         .execute(&mut **transaction)
         .await

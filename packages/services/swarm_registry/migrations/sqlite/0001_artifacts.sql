@@ -51,9 +51,9 @@ CREATE TABLE audit_log (
     hash     TEXT   NOT NULL
 );
 CREATE TABLE audit_head (
-    only BIGINT PRIMARY KEY CHECK (only = 1),
+    one  BIGINT PRIMARY KEY CHECK (one = 1),
     seq  BIGINT NOT NULL,
     hash TEXT   NOT NULL
 );
-INSERT INTO audit_head (only, seq, hash)
+INSERT INTO audit_head (one, seq, hash)
 VALUES (1, 0, '0000000000000000000000000000000000000000000000000000000000000000');
