@@ -38,6 +38,11 @@ pub struct Catalogue {
     database: Database,
 }
 
+/// Rows to ask for, so that a page knows whether another follows.
+fn one_more(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)
+}
+
 impl Catalogue {
     pub const fn new(database: Database) -> Self {
         Self { database }
@@ -146,7 +151,7 @@ impl Catalogue {
                 "WHERE id < $1 AND skill_name = $3 AND status = $4 ORDER BY id DESC LIMIT $2"
             )),
         };
-        let mut query = query.bind(after.unwrap_or(i64::MAX)).bind(limit as i64 + 1);
+        let mut query = query.bind(after.unwrap_or(i64::MAX)).bind(one_more(limit));
         for value in [&filter.skill_name, &filter.status].into_iter().flatten() {
             query = query.bind(value.as_str());
         }
@@ -208,7 +213,7 @@ impl Catalogue {
              WHERE seq > $1 ORDER BY seq LIMIT $2",
         )
         .bind(after)
-        .bind(limit as i64 + 1)
+        .bind(one_more(limit))
         .fetch_all(self.database.pool())
         .await
         .map_err(DatabaseError::query("read the audit log"))?;

@@ -82,7 +82,8 @@ impl Tls {
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let read = CertificateDer::pem_file_iter(path).and_then(|found| found.collect::<Result<Vec<_>, _>>());
+    let read =
+        CertificateDer::pem_file_iter(path).and_then(std::iter::Iterator::collect::<Result<Vec<_>, _>>);
     let read =
         read.map_err(|error| format!("cannot read certificates from '{}': {error}", path.display()))?;
     if read.is_empty() { Err(format!("'{}' holds no certificate in PEM", path.display())) } else { Ok(read) }

@@ -25,7 +25,7 @@ pub(super) struct Problem {
     code: &'static str,
     detail: String,
     action: &'static str,
-    header: Option<(header::HeaderName, HeaderValue)>,
+    header: Option<Box<(header::HeaderName, HeaderValue)>>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -57,7 +57,7 @@ impl Problem {
     }
 
     pub(super) fn with(mut self, name: header::HeaderName, value: &str) -> Self {
-        self.header = HeaderValue::from_str(value).ok().map(|value| (name, value));
+        self.header = HeaderValue::from_str(value).ok().map(|value| Box::new((name, value)));
         self
     }
 
@@ -136,7 +136,8 @@ impl IntoResponse for Problem {
         let body = serde_json::to_vec(&body).expect("texts and a number are JSON");
         let mut response =
             (self.status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
-        if let Some((name, value)) = self.header {
+        if let Some(pair) = self.header {
+            let (name, value) = *pair;
             response.headers_mut().insert(name, value);
         }
         response

@@ -76,7 +76,7 @@ pub(super) async fn health_alias() -> Response {
     responses((status = 200, body = Health), (status = 503, body = Health)))]
 pub(super) async fn database(State(app): State<App>) -> Response {
     let result = app.database.ping().await;
-    answer("database", result.as_ref().map(|()| ()).map_err(|error| error as &dyn std::error::Error))
+    answer("database", result.as_ref().map_err(|error| error as &dyn std::error::Error).copied())
 }
 
 /// Whether the artifact store answers.
@@ -84,7 +84,7 @@ pub(super) async fn database(State(app): State<App>) -> Response {
     responses((status = 200, body = Health), (status = 503, body = Health)))]
 pub(super) async fn models(State(app): State<App>) -> Response {
     let result = app.intake.blobs.ping().await;
-    answer("artifact store", result.as_ref().map(|()| ()).map_err(|error| error as &dyn std::error::Error))
+    answer("artifact store", result.as_ref().map_err(|error| error as &dyn std::error::Error).copied())
 }
 
 /// Which program answers.

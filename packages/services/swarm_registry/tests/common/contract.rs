@@ -76,7 +76,7 @@ pub(crate) async fn an_upload_is_listed_shown_and_handed_out(registry: Registry)
         "/api/v1/skills/cooperative_assembly/versions/1.1.0".to_owned(),
     ] {
         assert_eq!(registry.get(&path).await.expect(200).json(), accepted, "{path}");
-        let sent = registry.get(&format!("{}/download", path)).await.expect(200);
+        let sent = registry.get(&format!("{path}/download")).await.expect(200);
         assert!(sent.body == second.archive, "{path}");
         assert_eq!(sent.header("etag"), format!("\"{digest}\""));
         assert_eq!(sent.header("content-length"), second.archive.len().to_string());

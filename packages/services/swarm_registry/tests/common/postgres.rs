@@ -90,7 +90,7 @@ impl Server {
             }
             let log = || std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
             assert!(self.child.try_wait().unwrap().is_none(), "PostgreSQL ended: {}", log());
-            assert!(begun.elapsed() < Duration::from_secs(60), "PostgreSQL does not answer: {}", log());
+            assert!(begun.elapsed() < Duration::from_mins(1), "PostgreSQL does not answer: {}", log());
             std::thread::sleep(Duration::from_millis(50));
         }
     }
