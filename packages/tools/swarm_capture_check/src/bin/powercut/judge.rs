@@ -14,11 +14,24 @@ use crate::disk::{Bench, Clone};
 const READERS: &str = include_str!("readers.py");
 
 pub(crate) struct Judged {
-    /// Empty where every reader opens every bag and they agree.
+    /// What readers say that look at SQLite's log, where there is one. Empty where each opens every bag and they agree.
     pub(crate) problems: Vec<String>,
+    /// What `rosbags` says of a `.db3`: it takes the file as immutable and ignores the log.
+    pub(crate) without_log: Vec<String>,
     /// What is lost, s; of the bags the most.
     pub(crate) tail: f64,
+    /// The same without those that ignore the log.
+    pub(crate) tail_with_log: f64,
     pub(crate) reference_tail: f64,
+}
+
+/// What was found of one bag after another.
+#[derive(Default)]
+struct Found {
+    problems: Vec<String>,
+    without_log: Vec<String>,
+    tail: f64,
+    tail_with_log: f64,
 }
 
 /// Whether there is a Python with what is needed.
@@ -29,67 +42,71 @@ pub(crate) fn can_judge() -> anyhow::Result<()> {
 }
 
 pub(crate) fn judge(bench: &Bench, clone: &Clone) -> anyhow::Result<Judged> {
-    let mut problems = Vec::new();
     let up = bench.power_up(&clone.ours)?;
-    let tail = worst(&up.0, &clone.bags, clone.at, clone.begun, |problem| problems.push(problem))?;
+    let Found { problems, without_log, tail, tail_with_log } =
+        look(&up.0, &clone.bags, clone.at, clone.begun)?;
     drop(up);
     let up = bench.power_up(&clone.theirs)?;
-    let reference_tail = worst(&up.0, &clone.references, clone.reference_at, clone.begun, |_| ())?;
+    let reference_tail = look(&up.0, &clone.references, clone.reference_at, clone.begun)?.tail;
     drop(up);
     std::fs::remove_file(&clone.ours)?;
     std::fs::remove_file(&clone.theirs)?;
-    Ok(Judged { problems, tail, reference_tail })
+    Ok(Judged { problems, without_log, tail, tail_with_log, reference_tail })
 }
 
-/// The longest time from what was found of a bag to the cut, s; of a bag that cannot be read all that was recorded.
-fn worst(
-    folder: &Path,
-    bags: &[OsString],
-    cut: i64,
-    begun: i64,
-    mut problem: impl FnMut(String),
-) -> anyhow::Result<f64> {
+/// Tails are the longest time from what was found of a bag to the cut, s; of a bag that cannot be read all that was recorded.
+fn look(folder: &Path, bags: &[OsString], cut: i64, begun: i64) -> anyhow::Result<Found> {
     let paths: Vec<_> = bags.iter().map(|name| folder.join(name)).collect();
-    let found = read_all(&paths)?;
-    let mut tail = 0.0_f64;
-    for (path, found) in paths.iter().zip(&found) {
-        let mut newest = cut;
-        let mut counts = Vec::new();
+    let read = read_all(&paths)?;
+    let mut found = Found::default();
+    for (path, read) in paths.iter().zip(&read) {
         let ours = match BagReader::open(path) {
             Ok(mut bag) => {
                 let count = bag.by_ref().count();
-                bag.damage().into_iter().for_each(|damage| problem(format!("{}: {damage}", path.display())));
+                let damage = bag.damage().into_iter();
+                found.problems.extend(damage.map(|damage| format!("{}: {damage}", path.display())));
                 Ok((count as u64, bag.metadata().span().last))
             }
             Err(error) => Err(error.to_string()),
         };
         let theirs =
-            found.as_object().context("the readers said something else")?.iter().map(|(name, found)| {
-                let read = (found["count"].as_u64(), found["newest"].as_i64());
+            read.as_object().context("the readers said something else")?.iter().map(|(name, said)| {
+                let read = (said["count"].as_u64(), said["newest"].as_i64());
                 let read = match read {
                     (Some(count), Some(newest)) => Ok((count, newest)),
-                    _ => Err(found["error"].to_string()),
+                    _ => Err(said["error"].to_string()),
                 };
                 (name.as_str(), read)
             });
+        let is_sqlite = path.extension().is_some_and(|extension| extension == "db3");
+        let mut counts = Vec::new();
         for (reader, read) in theirs.chain([("swarm_bag", ours)]) {
-            match read {
+            let ignores_log = is_sqlite && reader == "rosbags";
+            let problems = if ignores_log { &mut found.without_log } else { &mut found.problems };
+            let newest = match read {
+                Ok((0, _)) => begun,
                 Ok((count, last)) => {
-                    newest = newest.min(if count == 0 { begun } else { last });
-                    counts.push(count);
+                    if !ignores_log {
+                        counts.push(count);
+                    }
+                    last
                 }
                 Err(error) => {
-                    newest = begun;
-                    problem(format!("{reader} on {}: {error}", path.display()));
+                    problems.push(format!("{reader} on {}: {error}", path.display()));
+                    begun
                 }
+            };
+            let tail = (cut - newest) as f64 * 1e-9;
+            found.tail = found.tail.max(tail);
+            if !ignores_log {
+                found.tail_with_log = found.tail_with_log.max(tail);
             }
         }
         if counts.windows(2).any(|pair| pair[0] != pair[1]) {
-            problem(format!("{}: readers find {counts:?} messages", path.display()));
+            found.problems.push(format!("{}: readers find {counts:?} messages", path.display()));
         }
-        tail = tail.max((cut - newest) as f64 * 1e-9);
     }
-    Ok(tail)
+    Ok(found)
 }
 
 fn read_all(paths: &[std::path::PathBuf]) -> anyhow::Result<Vec<Value>> {

@@ -1,7 +1,9 @@
 """Reads bags with readers that nobody here wrote, each as it is, with no repair before: [{reader: {"count", "newest"} or {"error"}}]."""
 
+import contextlib
 import json
 import pathlib
+import sqlite3
 import sys
 
 from mcap.reader import NonSeekingReader, make_reader
@@ -18,6 +20,12 @@ def by_rosbags(path):
         return found(time for _, time, _ in bag.messages())
 
 
+def by_sqlite(path):
+    # As rosbag2 opens it: read-only, and SQLite looks at the log beside it.
+    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as bag:
+        return found(time for (time,) in bag.execute("SELECT timestamp FROM messages ORDER BY timestamp"))
+
+
 def by_mcap(path):
     with path.open("rb") as stream:
         return found(message.log_time for _, _, message in make_reader(stream, validate_crcs=True).iter_messages())
@@ -32,6 +40,8 @@ def read(path):
     readers = {"rosbags": by_rosbags}
     if path.suffix == ".mcap":
         readers |= {"mcap": by_mcap, "mcap forward": by_mcap_forward}
+    else:
+        readers |= {"sqlite": by_sqlite}
     said = {}
     for name, reader in readers.items():
         try:
