@@ -43,9 +43,13 @@ class Execution:
         return self._result.result().status
 
     def cancel(self):
+        assert self.cancel_if_running()
+
+    def cancel_if_running(self) -> bool:
+        """False where the goal had ended before."""
         answer = self.goal.cancel_goal_async()
         self.probe.wait_for(answer.done, "the cancel is answered")
-        assert len(answer.result().goals_canceling) == 1
+        return len(answer.result().goals_canceling) == 1
 
 
 class SkillCell:

@@ -55,15 +55,25 @@ def test_a_skill_that_breaks_its_envelope_is_refused_with_the_place(cell, worksh
 
 def test_a_preview_is_canceled_and_keeps_others_out(cell, workshop):
     cell.deployed(workshop.make("1.0.0", LONG))
-    preview = cell.execute(preview=True)
-    cell.probe.wait_for(lambda: preview.feedback, "the preview says how far it is")
-    assert {state.role for state in preview.feedback[-1].roles} == set(ROLES)
-    second = cell.execute(preview=True).result()
-    assert (second.outcome, second.message) == (ABORTED, "another preview is being computed; cancel it or wait for its end")
-    preview.cancel()
-    result = preview.result()
-    assert (result.outcome, result.message, preview.status) == (CANCELED, "canceled by the operator", GoalStatus.STATUS_CANCELED)
-    assert result.duration < 170.0
+    refused = canceled = False
+    # Minutes are computed in parts of a second: a preview may end before what is asked of it arrives. Then once more.
+    for _ in range(20):
+        preview = cell.execute(preview=True)
+        second = cell.execute(preview=True).result()
+        if second.outcome != SUCCEEDED:
+            assert (second.outcome, second.message) == (ABORTED, "another preview is being computed; cancel it or wait for its end")
+            refused = True
+        cell.probe.wait_for(lambda: preview.feedback, "the preview says how far it is")
+        assert {state.role for state in preview.feedback[-1].roles} == set(ROLES)
+        was_running = preview.cancel_if_running()
+        result = preview.result()
+        if was_running and result.outcome != SUCCEEDED:
+            assert (result.outcome, result.message, preview.status) == (CANCELED, "canceled by the operator", GoalStatus.STATUS_CANCELED)
+            assert result.duration < 170.0
+            canceled = True
+        if refused and canceled:
+            return
+    raise AssertionError(f"of 20 previews: a second one refused: {refused}, canceled: {canceled}")
 
 
 def test_a_preview_of_what_is_not_deployed_or_during_a_run_is_refused(cell, workshop):

@@ -223,9 +223,12 @@ fn pytest(run: &mut Run<'_>, folder: &str, variables: &[(&str, &Path)], counts: 
     command.args([
         "-m",
         "pytest",
-        "-ra",
+        "-raR",
         "--color=no",
         "--durations=20",
+        // A shared machine now and then stops a process for longer than the gate's time-outs, and the gate then rightly stops the cell.
+        // A test that fails is run once more by itself; those that needed it are listed.
+        "--reruns=1",
         "--timeout=600",
         "-p",
         "no:cacheprovider",
