@@ -1,8 +1,11 @@
 //! The audit log as a chain: each entry's hash covers the entry and the hash before it, so that none can be changed, taken out
 //! or put in between without every later hash changing. Whoever keeps the last hash elsewhere also notices a log cut short.
+//!
+//! The registry writes the chain; the registry, the command line and a restore follow it with the same [`Verifier`].
 
 use sha2::{Digest, Sha256};
-use swarm_artifact::Sha256Sum;
+use swarm_api::audit::AuditEntry;
+use swarm_artifact::{ParseSumError, Sha256Sum};
 
 /// The hash before the first entry.
 pub const BEGINNING: Sha256Sum = Sha256Sum([0; 32]);
@@ -37,6 +40,44 @@ impl Entry {
     pub fn after(previous: Sha256Sum, seq: i64, event: Event) -> Self {
         let hash = hash(previous, seq, &event);
         Self { seq, event, previous, hash }
+    }
+}
+
+/// As it goes over HTTP.
+impl From<Entry> for AuditEntry {
+    fn from(entry: Entry) -> Self {
+        let event = entry.event;
+        Self {
+            seq: entry.seq,
+            at: swarm_yaml::moment(event.at_unix),
+            at_unix: event.at_unix,
+            who: event.who,
+            action: event.action,
+            subject: event.subject,
+            detail: event.detail,
+            previous: entry.previous.to_string(),
+            hash: entry.hash.to_string(),
+        }
+    }
+}
+
+impl TryFrom<AuditEntry> for Entry {
+    type Error = ParseSumError;
+
+    /// Reads what came over HTTP; the text of the moment is for people, the number is what was hashed.
+    fn try_from(entry: AuditEntry) -> Result<Self, ParseSumError> {
+        Ok(Self {
+            seq: entry.seq,
+            previous: entry.previous.parse()?,
+            hash: entry.hash.parse()?,
+            event: Event {
+                at_unix: entry.at_unix,
+                who: entry.who,
+                action: entry.action,
+                subject: entry.subject,
+                detail: entry.detail,
+            },
+        })
     }
 }
 
@@ -84,6 +125,11 @@ impl Verifier {
         }
         (self.seq, self.hash) = (entry.seq, entry.hash);
         Ok(())
+    }
+
+    /// The last entry that was followed, and its hash.
+    pub const fn head(&self) -> (i64, Sha256Sum) {
+        (self.seq, self.hash)
     }
 
     /// The log has no further entry, and its head says so; gives the number of entries and the last hash.
@@ -146,6 +192,15 @@ mod tests {
         let log = chain(5);
         assert_eq!(verify(&log, &log[4]), Ok((5, log[4].hash)));
         assert_eq!(Verifier::default().finish(0, BEGINNING), Ok((0, BEGINNING)));
+    }
+
+    #[test]
+    fn an_entry_is_the_same_after_it_went_over_http() {
+        for entry in chain(3) {
+            let sent = AuditEntry::from(entry.clone());
+            assert_eq!(Entry::try_from(sent.clone()), Ok(entry));
+            Entry::try_from(AuditEntry { hash: "no hash".to_owned(), ..sent }).unwrap_err();
+        }
     }
 
     #[test]
