@@ -5,6 +5,7 @@
 //! - [`package`] makes the archive from a folder: same folder, same bytes.
 //! - [`verify_archive`] hashes an archive once, in chunks, and checks its signatures. Nothing is unpacked.
 //! - [`check_contents`] reads a verified archive through, against its manifest, without writing anything.
+//! - [`make_delta`] and [`apply_delta`]: what a cell needs to turn an archive that it has into one that it wants.
 //! - [`Store`] keeps verified artifacts by their SHA-256, and one pointer to the deployed one.
 //!
 //! Deliberately absent: behaviour trees, ONNX models, envelopes. Their checks belong to the caller, who makes them on
@@ -12,6 +13,7 @@
 
 mod archive;
 mod compare;
+mod delta;
 mod durable;
 mod error;
 mod package;
@@ -20,6 +22,7 @@ mod store;
 mod unpack;
 mod verify;
 
+pub use delta::{DeltaError, apply_delta, make_delta};
 pub use durable::{Fault, Step};
 pub use error::{ArchiveError, PackageError, StoreError};
 pub use package::{PackageOptions, Packaged, package};

@@ -9,6 +9,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
+use flate2::write::GzEncoder;
 use flate2::{Compression, GzBuilder};
 use semver::Version;
 use sha2::{Digest, Sha256};
@@ -144,10 +145,8 @@ fn write_archive(
 ) -> Result<ArchiveDigest, PackageError> {
     let target = PathBuf::from("the archive");
     let written = |result: io::Result<()>| result.map_err(io_error("write", &target));
-    let mut hashed = Hashed { inner: BufWriter::new(output), hasher: ArchiveHasher::default() };
-    // Operating system 255 is "unknown" (RFC 1952). Said here, so that the bytes do not hang on the library's defaults.
-    let mut gzip =
-        GzBuilder::new().mtime(0).operating_system(255).write(&mut hashed, Compression::new(level));
+    let mut hashed = Hashed::new(BufWriter::new(output));
+    let mut gzip = gzip(&mut hashed, level);
     let text = manifest.to_yaml();
     written(write_entry(&mut gzip, MANIFEST_NAME, text.len() as u64, text.as_bytes()))?;
     for file in &manifest.files {
@@ -157,8 +156,13 @@ fn write_archive(
     }
     written(gzip.write_all(&[0; 1024]))?;
     written(gzip.finish().map(|_| ()))?;
-    written(hashed.flush())?;
-    Ok(hashed.hasher.finish())
+    hashed.finish().map_err(io_error("write", &target))
+}
+
+/// Compresses as an archive is compressed.
+pub(crate) fn gzip<W: Write>(output: W, level: u32) -> GzEncoder<W> {
+    // Operating system 255 is "unknown" (RFC 1952). Said here, so that the bytes do not hang on the library's defaults.
+    GzBuilder::new().mtime(0).operating_system(255).write(output, Compression::new(level))
 }
 
 /// Writes one ustar entry with fixed metadata.
@@ -195,9 +199,22 @@ impl Write for HashTo<'_> {
     }
 }
 
-struct Hashed<W> {
+/// Hashes what is written through it.
+pub(crate) struct Hashed<W> {
     inner: W,
     hasher: ArchiveHasher,
+}
+
+impl<W: Write> Hashed<W> {
+    pub(crate) fn new(inner: W) -> Self {
+        Self { inner, hasher: ArchiveHasher::default() }
+    }
+
+    /// Writes the rest; gives the digest of all.
+    pub(crate) fn finish(mut self) -> io::Result<ArchiveDigest> {
+        self.inner.flush()?;
+        Ok(self.hasher.finish())
+    }
 }
 
 impl<W: Write> Write for Hashed<W> {
