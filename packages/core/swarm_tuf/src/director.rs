@@ -44,6 +44,13 @@ pub fn unassign(director: &mut Repository, cell: &str, path: &TargetPath) -> Res
     }
 }
 
+/// The targets that the director sends a cell to.
+pub fn targets_of(director: &Repository, cell: &str) -> Result<Vec<TargetPath>, PublishError> {
+    let targets = &director.role(TARGETS)?.targets;
+    let mine = targets.iter().filter(|(_, file)| cells_of(file).contains(cell));
+    Ok(mine.filter_map(|(path, _)| path.parse().ok()).collect())
+}
+
 /// What the director's metadata, believed by a [`crate::Client`] of its own, has for this cell.
 pub fn assigned(director: &Targets, cell: &str) -> Result<BTreeMap<TargetPath, TargetFile>, Refusal> {
     let refused = |path: &str, problem: &str| Refusal::Disagreement {

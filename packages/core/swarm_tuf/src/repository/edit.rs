@@ -83,6 +83,32 @@ impl Repository {
             delegations.roles.iter_mut().for_each(|roles| roles.retain(|role| role.name != name));
             forget_unused(delegations);
         }
+        self.forget_unreachable();
+        Ok(())
+    }
+
+    /// A targets role has other delegations than `before`: those whom they lead to have to sign, and those to whom nothing
+    /// leads any more are gone.
+    pub(super) fn follow_delegations(&mut self, role: &str, before: Option<&Delegations>) {
+        let Some(delegations) = self.roles.get(role).and_then(|targets| targets.delegations.clone()) else {
+            self.forget_unreachable();
+            return;
+        };
+        for next in delegations.roles.iter().flatten() {
+            let known = self.roles.contains_key(&next.name);
+            let signers = |delegations: &Delegations| {
+                let authority = delegations.authority(&next.name)?;
+                Some((authority.keyids.to_vec(), authority.threshold))
+            };
+            if !known || before.and_then(signers) != signers(&delegations) {
+                self.roles.entry(next.name.clone()).or_insert_with(no_targets);
+                self.changed.insert(next.name.clone());
+            }
+        }
+        self.forget_unreachable();
+    }
+
+    fn forget_unreachable(&mut self) {
         let mut reachable = BTreeSet::from([TARGETS.to_owned()]);
         let mut next = vec![TARGETS.to_owned()];
         while let Some(role) = next.pop() {
@@ -94,8 +120,8 @@ impl Repository {
         }
         self.roles.retain(|role, _| reachable.contains(role));
         let roles = &self.roles;
-        self.changed.retain(|role| matches!(role.as_str(), ROOT | SNAPSHOT) || roles.contains_key(role));
-        Ok(())
+        self.changed
+            .retain(|role| matches!(role.as_str(), ROOT | SNAPSHOT | TIMESTAMP) || roles.contains_key(role));
     }
 
     /// Gives a role other keys. Its metadata is signed anew with them, and so is the metadata that names its keys.
@@ -147,6 +173,28 @@ impl Repository {
     /// All targets roles, by name.
     pub fn roles(&self) -> &BTreeMap<String, Targets> {
         &self.roles
+    }
+
+    /// A target as a client finds it (5.6.7), and the role that provides it.
+    pub fn find(&self, path: &TargetPath) -> Option<(&str, &TargetFile)> {
+        let mut visited = BTreeSet::new();
+        let mut stack = vec![TARGETS.to_owned()];
+        while let Some(role) = stack.pop() {
+            let Some((name, targets)) = self.roles.get_key_value(&role) else { continue };
+            if !visited.insert(role) {
+                continue;
+            }
+            if let Some(file) = targets.targets.get(path.as_str()) {
+                return Some((name, file));
+            }
+            let delegations = targets.delegations.as_ref();
+            let next = delegations.map(|delegations| delegations.for_path(path.as_str())).unwrap_or_default();
+            if next.last().is_some_and(|last| last.terminating) {
+                stack.clear();
+            }
+            stack.extend(next.into_iter().rev().map(|next| next.role));
+        }
+        None
     }
 
     /// The root as it will be published.

@@ -188,6 +188,29 @@ impl Repository {
         repository
     }
 
+    /// A repository whose first root was signed by people elsewhere. Nothing else is signed before [`Repository::publish`].
+    pub fn begin(root: &[u8], lifetimes: Lifetimes) -> Result<Self, PublishError> {
+        let first = rules::first_root(root)?;
+        if first.version() != 1 {
+            // Whoever pinned an older root needs every one in between.
+            let offered = first.version();
+            return Err(Refusal::Version { role: ROOT.to_owned(), expected: 1, offered }.into());
+        }
+        let mut repository = Self {
+            lifetimes,
+            root: first.body,
+            roles: BTreeMap::from([(TARGETS.to_owned(), edit::no_targets())]),
+            changed: BTreeSet::new(),
+            published_root: None,
+            snapshot: None,
+            timestamp: None,
+            meta: BTreeMap::new(),
+            pending: Vec::new(),
+        };
+        repository.adopt_root(root)?;
+        Ok(repository)
+    }
+
     /// Goes on where the last [`Repository::publish`] ended. The files pass the same rules as on a client, but for the time:
     /// whoever can change the storage must not get a signature for it.
     pub fn open(stored: &Stored, lifetimes: Lifetimes) -> Result<Self, Refusal> {
@@ -290,7 +313,8 @@ impl Repository {
         Ok(Draft::new(targets))
     }
 
-    /// Takes a targets role that enough of its keys have signed.
+    /// Takes a targets role that enough of its keys have signed. Roles that it delegates to for the first time, or with other
+    /// keys than before, have to be adopted too, or be signed by the keyring, before [`Repository::publish`] succeeds.
     pub fn adopt_role(&mut self, role: &str, bytes: &[u8]) -> Result<(), PublishError> {
         self.role(role)?;
         let file = format!("{role}.json");
@@ -301,9 +325,10 @@ impl Repository {
         let targets = rules::next_targets(role, self.authority(role), &expected, bytes, clock)?;
         self.pending.push(File { name: remote_file(role, Some(version.get())), bytes: bytes.to_vec() });
         self.meta.insert(file, describe(version, bytes));
-        self.roles.insert(role.to_owned(), targets.body);
+        let before = self.roles.insert(role.to_owned(), targets.body);
         self.changed.remove(role);
         self.changed.insert(SNAPSHOT.to_owned());
+        self.follow_delegations(role, before.and_then(|targets| targets.delegations).as_ref());
         Ok(())
     }
 
