@@ -58,6 +58,8 @@ pub enum Order {
         signature: PathBuf,
         /// Empty: whatever the manifest says.
         skill_id: String,
+        /// Whether an older version may follow the deployed one.
+        intent: Intent,
     },
     Reload,
     /// To the last good version, or to the one named.
@@ -72,6 +74,23 @@ impl Order {
             Self::Rollback(_) => Request::Rollback,
         }
     }
+
+    fn intent(&self) -> Intent {
+        match self {
+            Self::Deploy { intent, .. } => *intent,
+            Self::Reload => Intent::Upgrade,
+            Self::Rollback(_) => Intent::Rollback,
+        }
+    }
+}
+
+/// Why an order was not carried out, and what is still deployed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct NotDeployed {
+    pub message: String,
+    /// The artifact itself is refused: asking again would not help.
+    pub unacceptable: bool,
 }
 
 /// Files and libraries that a deployment reads.
@@ -102,6 +121,8 @@ struct Progress {
     object: Option<Object>,
     candidate: Option<ActiveSkill>,
     generation: u64,
+    /// What the artifact is stands in the way.
+    unacceptable: bool,
 }
 
 impl Deployer {
@@ -152,19 +173,34 @@ impl Deployer {
     }
 
     /// Carries an order out. The error says why it was refused and what is still deployed.
-    pub fn carry_out(&self, order: &Order, around: &dyn Surroundings) -> Result<Arc<ActiveSkill>, String> {
-        let mut next =
-            self.begin(order.request()).map(Next::Do).map_err(|busy| self.refused(&busy.to_string()))?;
+    pub fn carry_out(
+        &self,
+        order: &Order,
+        around: &dyn Surroundings,
+    ) -> Result<Arc<ActiveSkill>, NotDeployed> {
         let mut progress = Progress::default();
+        self.carry_out_steps(order, around, &mut progress).map_err(|reason| NotDeployed {
+            message: self.refused(&reason),
+            unacceptable: progress.unacceptable,
+        })
+    }
+
+    fn carry_out_steps(
+        &self,
+        order: &Order,
+        around: &dyn Surroundings,
+        progress: &mut Progress,
+    ) -> Result<Arc<ActiveSkill>, String> {
+        let mut next = self.begin(order.request()).map(Next::Do).map_err(|busy| busy.to_string())?;
         loop {
             next = match next {
                 Next::Do(step) => {
                     tracing::info!("{}", step.as_str());
-                    let outcome = self.step(step, order, &mut progress, around);
+                    let outcome = self.step(step, order, progress, around);
                     self.deployment.lock().unwrap_or_else(PoisonError::into_inner).report(outcome)
                 }
                 Next::Done => return self.active().ok_or_else(|| "nothing was activated".to_owned()),
-                Next::Refused(reason) => return Err(self.refused(&reason)),
+                Next::Refused(reason) => return Err(reason),
             };
         }
     }
@@ -189,8 +225,13 @@ impl Deployer {
     ) -> Result<(), String> {
         let object = || progress.object.as_ref().ok_or("no artifact was verified");
         match step {
-            Step::Verify => progress.object = Some(self.verify(order)?),
-            Step::Check => progress.candidate = Some(self.check(object()?)?),
+            Step::Verify => progress.object = Some(self.verify(order, &mut progress.unacceptable)?),
+            Step::Check => {
+                let checked = self.check(object()?);
+                // Trees, policies and envelope are the artifact's, and robots and ceiling do not change while this process runs.
+                progress.unacceptable = checked.is_err();
+                progress.candidate = Some(checked?);
+            }
             Step::RequireRest => {
                 let candidate = progress.candidate.as_mut().ok_or("nothing was checked")?;
                 candidate.beside = around.await_rest(&candidate.skill)?;
@@ -203,15 +244,15 @@ impl Deployer {
         Ok(())
     }
 
-    fn verify(&self, order: &Order) -> Result<Object, String> {
+    fn verify(&self, order: &Order, unacceptable: &mut bool) -> Result<Object, String> {
         let (store, trust) = (self.store()?, self.trust()?);
         let object = match order {
-            Order::Deploy { archive, signature, .. } => {
+            Order::Deploy { archive, signature, intent, .. } => {
                 let beside = swarm_store::signature_path(archive);
                 let signature: &Path = if signature.as_os_str().is_empty() { &beside } else { signature };
                 let object = store.ingest(archive, signature, &trust, swarm_store::unix_now());
                 object.and_then(|object| {
-                    store.check_deploy(&object, Intent::Upgrade, swarm_store::unix_now())?;
+                    store.check_deploy(&object, *intent, swarm_store::unix_now())?;
                     Ok(object)
                 })
             }
@@ -225,12 +266,16 @@ impl Deployer {
                 store.rollback_target_of(version).and_then(|target| store.object(target.artifact, &trust))
             }
         }
-        .map_err(|error| ErrorChain(&error).to_string())?;
+        .map_err(|error| {
+            *unacceptable = error.refusal_code().is_some();
+            ErrorChain(&error).to_string()
+        })?;
         if let Order::Deploy { skill_id, .. } = order
             && !skill_id.is_empty()
             && object.manifest().skill.skill_id.as_str() != skill_id
         {
             let found = &object.manifest().skill.skill_id;
+            *unacceptable = true;
             return Err(format!("the artifact holds the skill '{found}', not '{skill_id}'"));
         }
         Ok(object)
@@ -279,11 +324,7 @@ impl Deployer {
     }
 
     fn flip(&self, order: &Order, object: &Object) -> Result<u64, String> {
-        let intent = match order {
-            Order::Rollback(_) => Intent::Rollback,
-            Order::Deploy { .. } | Order::Reload => Intent::Upgrade,
-        };
-        let deployed = self.store()?.deploy(object, intent, swarm_store::unix_now());
+        let deployed = self.store()?.deploy(object, order.intent(), swarm_store::unix_now());
         deployed.map(|deployed| deployed.generation).map_err(|error| ErrorChain(&error).to_string())
     }
 

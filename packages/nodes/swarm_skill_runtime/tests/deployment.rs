@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 use common::{Around, Bench, REPOSITORY, SkillFolder};
 use semver::Version;
-use swarm_skill_runtime::deployer::{Deployer, Order, warnings};
+use swarm_artifact::Intent;
+use swarm_skill_runtime::deployer::{Deployer, NotDeployed, Order, warnings};
 
 /// A runtime in which version 1.0.0 is in force.
 fn deployed(bench: &Bench) -> Deployer {
@@ -80,7 +81,9 @@ fn a_bad_skill_is_refused_and_the_deployed_one_stays() {
     ];
     for (number, (files, message)) in cases.iter().enumerate() {
         let around = Around::default();
-        let refusal = deployer.carry_out(&bench.order(&format!("2.0.{number}"), files), &around).unwrap_err();
+        let refused = deployer.carry_out(&bench.order(&format!("2.0.{number}"), files), &around).unwrap_err();
+        assert!(refused.unacceptable, "{refused}");
+        let refusal = refused.message;
         assert!(refusal.starts_with(message), "\n{refusal}\nexpected\n{message}");
         assert!(refusal.ends_with("; assembly 1.0.0 stays deployed"), "{refusal}");
         assert_eq!(version_in_force(&deployer), "1.0.0");
@@ -101,7 +104,8 @@ fn a_cycle_of_subtrees_is_named() {
             .into(),
         ..SkillFolder::default()
     };
-    let refusal = bench.deployer().carry_out(&bench.order("1.0.0", &files), &Around::default()).unwrap_err();
+    let refusal =
+        bench.deployer().carry_out(&bench.order("1.0.0", &files), &Around::default()).unwrap_err().message;
     assert!(
         refusal.contains("Leader") && refusal.contains("Other") && refusal.contains("itself"),
         "{refusal}"
@@ -138,7 +142,7 @@ fn an_include_that_leaves_the_artifact_is_refused() {
     let outside = bench.path("home.xml").display().to_string();
     for (number, path) in ["../../home.xml", "../../../../home.xml", &outside].into_iter().enumerate() {
         let order = bench.order(&format!("2.0.{number}"), &including(path));
-        let refusal = deployer.carry_out(&order, &Around::default()).unwrap_err();
+        let refusal = deployer.carry_out(&order, &Around::default()).unwrap_err().message;
         let expected = format!(
             "the tree of role leader: trees/leader.xml:1:24: <include path=\"{path}\">: the path leaves the place that holds the \
              tree; only relative paths below it are read; assembly 1.0.0 stays deployed"
@@ -191,7 +195,8 @@ fn a_bad_policy_is_refused() {
         let files = SkillFolder { policy: Some((onnx, golden.into())), ..SkillFolder::default() };
         let refusal = deployer
             .carry_out(&bench.order(&format!("3.0.{number}"), &files), &Around::default())
-            .unwrap_err();
+            .unwrap_err()
+            .message;
         assert!(refusal.starts_with(message), "\n{refusal}\nexpected\n{message}");
         assert_eq!(version_in_force(&deployer), "1.0.0");
     }
@@ -217,7 +222,8 @@ fn nothing_is_deployed_while_anything_moves_or_the_monitor_refuses() {
         ),
     ];
     for (around, message) in cases {
-        assert_eq!(deployer.carry_out(&order, &around).unwrap_err(), message);
+        let refused = deployer.carry_out(&order, &around).unwrap_err();
+        assert_eq!((refused.message.as_str(), refused.unacceptable), (message, false));
         assert_eq!(version_in_force(&deployer), "1.0.0");
     }
     deployer.carry_out(&order, &Around::default()).unwrap();
@@ -229,18 +235,25 @@ fn a_wrong_signature_and_a_wrong_skill_are_refused() {
     let bench = Bench::new();
     let deployer = deployed(&bench);
     let archive = bench.artifact("1.2.0", &SkillFolder::default());
-    let other =
-        Order::Deploy { archive: archive.clone(), signature: PathBuf::new(), skill_id: "painting".into() };
+    let order = |skill_id: &str| Order::Deploy {
+        archive: archive.clone(),
+        signature: PathBuf::new(),
+        skill_id: skill_id.to_owned(),
+        intent: Intent::Upgrade,
+    };
     assert_eq!(
-        deployer.carry_out(&other, &Around::default()).unwrap_err(),
+        deployer.carry_out(&order("painting"), &Around::default()).unwrap_err().message,
         "the artifact holds the skill 'assembly', not 'painting'; assembly 1.0.0 stays deployed"
     );
     let mut bytes = fs::read(&archive).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     fs::write(&archive, bytes).unwrap();
-    let order = Order::Deploy { archive, signature: PathBuf::new(), skill_id: String::new() };
-    let refusal = deployer.carry_out(&order, &Around::default()).unwrap_err();
-    assert!(refusal.contains("signature") && refusal.ends_with("assembly 1.0.0 stays deployed"), "{refusal}");
+    let NotDeployed { message: refusal, unacceptable } =
+        deployer.carry_out(&order(""), &Around::default()).unwrap_err();
+    assert!(
+        unacceptable && refusal.contains("signature") && refusal.ends_with("assembly 1.0.0 stays deployed"),
+        "{refusal}"
+    );
     assert_eq!(version_in_force(&deployer), "1.0.0");
 }
 
@@ -265,16 +278,35 @@ fn a_rollback_goes_to_the_last_good_version_and_survives_a_restart() {
 
     restarted.carry_out(&Order::Rollback(Some(Version::new(1, 1, 0))), &Around::default()).unwrap();
     assert_eq!(version_in_force(&restarted), "1.1.0", "a named version may be one that was rolled back from");
-    let refusal =
+    let refused =
         restarted.carry_out(&Order::Rollback(Some(Version::new(9, 0, 0))), &Around::default()).unwrap_err();
+    let refusal = refused.message;
     assert!(refusal.contains("9.0.0") && refusal.ends_with("; assembly 1.1.0 stays deployed"), "{refusal}");
+}
+
+#[test]
+fn an_older_version_that_was_never_here_is_deployed_only_if_older_is_allowed() {
+    let bench = Bench::new();
+    let deployer = deployed(&bench);
+    let older = bench.artifact("0.9.0", &SkillFolder::default());
+    let order = |intent| Order::Deploy {
+        archive: older.clone(),
+        signature: PathBuf::new(),
+        skill_id: String::new(),
+        intent,
+    };
+    let refused = deployer.carry_out(&order(Intent::Upgrade), &Around::default()).unwrap_err();
+    assert!(refused.unacceptable && refused.message.contains("ask for a rollback"), "{refused}");
+    deployer.carry_out(&order(Intent::Rollback), &Around::default()).unwrap();
+    assert_eq!(version_in_force(&deployer), "0.9.0");
+    assert_eq!(deployer.last_good(), "", "what was left for something older is not gone back to");
 }
 
 #[test]
 fn there_is_nothing_to_reload_before_the_first_deployment() {
     let bench = Bench::new();
     assert_eq!(
-        bench.deployer().carry_out(&Order::Reload, &Around::default()).unwrap_err(),
+        bench.deployer().carry_out(&Order::Reload, &Around::default()).unwrap_err().message,
         "no skill has been deployed yet; use /skill_runtime/deploy; nothing is deployed"
     );
 }

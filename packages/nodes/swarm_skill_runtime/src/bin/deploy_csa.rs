@@ -23,6 +23,9 @@ struct Options {
     /// Its signatures; beside the artifact, with `.sig` added, if left out.
     #[arg(long)]
     signature_path: Option<PathBuf>,
+    /// Deploy it also if it is older than what is deployed: a rollback to an artifact that this cell may never have had.
+    #[arg(long)]
+    allow_older: bool,
     /// Print the answer as JSON.
     #[arg(long)]
     json: bool,
@@ -37,7 +40,7 @@ fn main() -> ExitCode {
         Ok(answer) => {
             if options.json {
                 let text = serde_json::json!({"success": answer.success, "skill": answer.skill, "version": answer.version,
-                    "artifact": answer.artifact, "message": answer.message});
+                    "artifact": answer.artifact, "unacceptable": answer.unacceptable, "message": answer.message});
                 println!("{text}");
             } else if answer.success {
                 println!("{} ({})", answer.message, answer.artifact);
@@ -60,6 +63,7 @@ fn deploy(options: &Options) -> anyhow::Result<Deploy::Response> {
         csa_path: absolute(&options.csa_path)?,
         signature_path: options.signature_path.as_ref().map(absolute).transpose()?.unwrap_or_default(),
         skill_id: options.skill_id.clone(),
+        allow_older: options.allow_older,
     };
     let mut node = CommandNode::create("deploy_csa")?;
     let wait = Duration::try_from_secs_f64(options.timeout)?;

@@ -139,9 +139,9 @@ pub(super) fn keep(shared: &Shared, recordings: Option<&Health>, shutdown: &Shut
                             shared.deployer.last_good();
                     }
                     // The same reason is told once, not twice a second; at the end of the process nothing answers any more.
-                    Err(reason) if reason != last_error && !shutdown.is_requested() => {
-                        tracing::warn!("what is deployed is not in force yet: {reason}");
-                        last_error = reason;
+                    Err(refused) if refused.message != last_error && !shutdown.is_requested() => {
+                        tracing::warn!("what is deployed is not in force yet: {refused}");
+                        last_error = refused.message;
                     }
                     Err(_) => {}
                 }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use r2r::std_srvs::srv::Trigger;
 use r2r::swarm_msgs::srv::{Deploy, RollbackTo};
+use swarm_artifact::Intent;
 use swarm_ros::{Level, NodeShell, Report};
 
 use super::shared::Shared;
-use crate::deployer::{ActiveSkill, MOST_WARNINGS, Order, warnings};
+use crate::deployer::{ActiveSkill, MOST_WARNINGS, NotDeployed, Order, warnings};
 
 /// The four services of a deployment.
 pub(super) fn serve(shell: &mut NodeShell, shared: &Arc<Shared>) -> anyhow::Result<()> {
@@ -18,6 +19,7 @@ pub(super) fn serve(shell: &mut NodeShell, shared: &Arc<Shared>) -> anyhow::Resu
             archive: PathBuf::from(request.csa_path),
             signature: PathBuf::from(request.signature_path),
             skill_id: request.skill_id,
+            intent: if request.allow_older { Intent::Rollback } else { Intent::Upgrade },
         };
         match order.carry_out(&wish) {
             Ok(active) => Deploy::Response {
@@ -25,9 +27,12 @@ pub(super) fn serve(shell: &mut NodeShell, shared: &Arc<Shared>) -> anyhow::Resu
                 skill: active.skill_id.clone(),
                 version: active.version.to_string(),
                 artifact: active.artifact.to_string(),
+                unacceptable: false,
                 message: deployed(&active),
             },
-            Err(message) => Deploy::Response { message, ..Deploy::Response::default() },
+            Err(NotDeployed { message, unacceptable }) => {
+                Deploy::Response { unacceptable, message, ..Deploy::Response::default() }
+            }
         }
     })?;
     for (service, wish) in [("reload", Order::Reload), ("rollback", Order::Rollback(None))] {
@@ -36,7 +41,7 @@ pub(super) fn serve(shell: &mut NodeShell, shared: &Arc<Shared>) -> anyhow::Resu
             &format!("/skill_runtime/{service}"),
             move |_| match order.carry_out(&wish) {
                 Ok(active) => Trigger::Response { success: true, message: deployed(&active) },
-                Err(message) => Trigger::Response { success: false, message },
+                Err(refused) => Trigger::Response { success: false, message: refused.message },
             },
         )?;
     }
@@ -44,7 +49,9 @@ pub(super) fn serve(shell: &mut NodeShell, shared: &Arc<Shared>) -> anyhow::Resu
     shell.serve_on_thread::<RollbackTo::Service>("/skill_runtime/rollback_to", move |request| {
         let result = semver::Version::parse(&request.version)
             .map_err(|error| format!("'{}' is no version such as 1.0.0: {error}", request.version))
-            .and_then(|version| order.carry_out(&Order::Rollback(Some(version))));
+            .and_then(|version| {
+                order.carry_out(&Order::Rollback(Some(version))).map_err(|refused| refused.message)
+            });
         let (success, message) = match result {
             Ok(active) => (true, deployed(&active)),
             Err(message) => (false, message),

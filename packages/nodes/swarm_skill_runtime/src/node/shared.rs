@@ -12,7 +12,7 @@ use swarm_ros::{LifecycleState, Parameter};
 use swarm_skill_core::{ArmAtRest, Goal, Skill};
 
 use crate::beside::{self, Telling};
-use crate::deployer::{ActiveSkill, Deployer, Order, Surroundings};
+use crate::deployer::{ActiveSkill, Deployer, NotDeployed, Order, Surroundings};
 use crate::engine::{Engine, GoalSink, NOTHING_DEPLOYED};
 use crate::rehearsal::{Rehearsals, Rehearsed};
 use crate::robots::Robots;
@@ -109,9 +109,9 @@ impl Shared {
         }
     }
 
-    pub(super) fn carry_out(&self, order: &Order) -> Result<Arc<ActiveSkill>, String> {
+    pub(super) fn carry_out(&self, order: &Order) -> Result<Arc<ActiveSkill>, NotDeployed> {
         if !self.lifecycle.is_active() {
-            return Err("the runtime is not active".into());
+            return Err(NotDeployed { message: "the runtime is not active".into(), unacceptable: false });
         }
         let started = Instant::now();
         let result = self.deployer.carry_out(order, self);

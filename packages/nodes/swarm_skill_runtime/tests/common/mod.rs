@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use ed25519_dalek::SigningKey;
-use swarm_artifact::{ArchiveDigest, ArtifactId, KeyRole, SignatureFile, Trust, TrustedKey};
+use swarm_artifact::{ArchiveDigest, ArtifactId, Intent, KeyRole, SignatureFile, Trust, TrustedKey};
 use swarm_base::Duration;
 use swarm_cell::CellConfig;
 use swarm_skill_core::{ArmAtRest, Skill, check_rest};
@@ -103,6 +103,7 @@ impl Bench {
             archive: self.artifact(version, files),
             signature: PathBuf::new(),
             skill_id: "assembly".into(),
+            intent: Intent::Upgrade,
         }
     }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use ed25519_dalek::SigningKey;
 use semver::Version;
-use swarm_artifact::{ArchiveDigest, KeyRole, SignatureFile, Trust, TrustedKey};
+use swarm_artifact::{ArchiveDigest, Intent, KeyRole, SignatureFile, Trust, TrustedKey};
 use swarm_skill_runtime::deployer::{Order, Places};
 use swarm_store::{PackageOptions, package, signature_path};
 
@@ -31,6 +31,7 @@ pub(crate) fn order(folder: &Path, version: &Version) -> Order {
         archive: archive(folder, version),
         signature: PathBuf::new(),
         skill_id: "evidence".to_owned(),
+        intent: Intent::Upgrade,
     }
 }
 
