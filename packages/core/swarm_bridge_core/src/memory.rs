@@ -1,0 +1,244 @@
+//! What a bridge keeps over its own end, beside metadata and cache.
+
+use serde::{Deserialize, Serialize};
+use swarm_artifact::ArtifactId;
+
+use crate::values::{Deployed, Want};
+
+/// Entries of the history; the last good one is among the newest few.
+const HISTORY: usize = 32;
+
+/// Something that ran on this cell.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ran {
+    pub deployed: Deployed,
+    /// The image repository had it at some time.
+    pub believed: bool,
+}
+
+/// Kept as one small file. Losing it loses a hold by hand, and deploys nothing that was not agreed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Memory {
+    /// When metadata was last fetched and believed; seconds since 1970-01-01 UTC.
+    pub last_believed_unix_s: Option<i64>,
+    /// When the registry last answered anything; seconds since 1970-01-01 UTC.
+    pub last_contact_unix_s: Option<i64>,
+    /// The runtime was told to begin no runs, by this bridge.
+    pub runs_refused: bool,
+    /// When this bridge began, as its reports say; seconds since 1970-01-01 UTC.
+    started_unix_s: i64,
+    /// The assignment that was carried out last.
+    adopted: Option<ArtifactId>,
+    /// An assignment that was left by hand.
+    left: Option<ArtifactId>,
+    /// An assignment that this cell does not take, and why.
+    refused: Option<(ArtifactId, String)>,
+    /// What ran here, newest first.
+    history: Vec<Ran>,
+}
+
+impl Memory {
+    /// Begins a run of the bridge; gives the moment that its reports are known by. It is later than every one before, also where the
+    /// clock was put back: the registry takes no report that seems to be an old one.
+    pub fn begin(&mut self, now_unix_s: i64) -> i64 {
+        self.started_unix_s = now_unix_s.max(self.started_unix_s.saturating_add(1));
+        self.started_unix_s
+    }
+
+    pub fn history(&self) -> &[Ran] {
+        &self.history
+    }
+
+    pub fn believed_once(&self, artifact: ArtifactId) -> bool {
+        self.history.iter().any(|ran| ran.deployed.artifact == artifact && ran.believed)
+    }
+
+    pub fn left(&self) -> Option<ArtifactId> {
+        self.left
+    }
+
+    /// Why an artifact is not taken for good.
+    pub fn refusal(&self, artifact: ArtifactId) -> Option<&str> {
+        self.refused.as_ref().filter(|(refused, _)| *refused == artifact).map(|(_, why)| why.as_str())
+    }
+
+    /// The runtime, or a signature, says that this artifact will never do here.
+    pub fn refuse(&mut self, artifact: ArtifactId, why: &str) {
+        self.refused = Some((artifact, why.to_owned()));
+    }
+
+    /// Somebody asks to try everything again: what was refused, too.
+    pub fn try_again(&mut self) {
+        self.refused = None;
+    }
+
+    /// Somebody on the cell goes away from what is assigned.
+    pub fn leave(&mut self, want: &Want) {
+        self.left = want.artifact();
+    }
+
+    /// Nothing came of it: what was held before still is, and nothing else.
+    pub fn hold_as(&mut self, before: &Self) {
+        self.left = before.left;
+    }
+
+    /// The director was heard. Assigning something else ends a hold by hand, and so does assigning nothing.
+    pub fn hear_want(&mut self, want: &Want) {
+        let wanted = match want {
+            // Nobody said anything else.
+            Want::Unknown | Want::Disagreed { .. } => return,
+            Want::Nothing => None,
+            Want::Artifact(wanted) => Some(wanted.artifact),
+        };
+        if self.left != wanted {
+            self.left = None;
+        }
+        if self.adopted != wanted {
+            self.adopted = None;
+        }
+    }
+
+    /// The runtime was heard; `asked` is what this bridge has asked it for. Gives whether something else is deployed now.
+    ///
+    /// An assignment that was in force and is not any more, without this bridge, was left by hand. It is compared with what was
+    /// adopted and not with what was seen last, so that a change while the bridge was down is noticed too.
+    pub fn hear_running(&mut self, running: &Deployed, want: &Want, asked: Option<ArtifactId>) -> bool {
+        let wanted = want.artifact();
+        let same = self.history.first().is_some_and(|newest| newest.deployed.artifact == running.artifact);
+        if wanted == Some(running.artifact) {
+            self.adopted = wanted;
+            // Somebody went back to it. While it still runs, it may be about to be left.
+            if !same {
+                self.left = None;
+            }
+        } else if wanted.is_some() && self.adopted == wanted && asked != Some(running.artifact) {
+            self.left = wanted;
+        }
+        if same {
+            // What is assigned is agreed, and so the image repository has it.
+            self.history[0].believed |= wanted == Some(running.artifact);
+            return false;
+        }
+        let known = self.history.iter().position(|ran| ran.deployed.artifact == running.artifact);
+        let before = known.map(|index| self.history.remove(index)).is_some_and(|ran| ran.believed);
+        let believed = before || wanted == Some(running.artifact);
+        self.history.insert(0, Ran { deployed: running.clone(), believed });
+        self.history.truncate(HISTORY);
+        true
+    }
+
+    /// The image repository has this artifact.
+    pub fn hear_believed(&mut self, artifact: ArtifactId) {
+        for ran in self.history.iter_mut().filter(|ran| ran.deployed.artifact == artifact) {
+            ran.believed = true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use semver::Version;
+    use swarm_artifact::Sha256Sum;
+
+    use super::*;
+    use crate::values::Wanted;
+
+    fn deployed(n: u8) -> Deployed {
+        Deployed {
+            artifact: ArtifactId(Sha256Sum([n; 32])),
+            skill: "pick".to_owned(),
+            version: Version::new(1, u64::from(n), 0),
+        }
+    }
+
+    fn want(n: u8) -> Want {
+        let Deployed { artifact, skill, version } = deployed(n);
+        Want::Artifact(Wanted { artifact, bytes: 1, skill, version })
+    }
+
+    fn in_step(n: u8) -> Memory {
+        let mut memory = Memory::default();
+        memory.hear_want(&want(n));
+        memory.hear_running(&deployed(n), &want(n), None);
+        memory
+    }
+
+    #[test]
+    fn what_an_operator_leaves_is_not_brought_back_until_something_else_is_assigned() {
+        let mut memory = in_step(2);
+        memory.hear_running(&deployed(1), &want(2), None);
+        assert_eq!(memory.left(), want(2).artifact());
+        memory.hear_want(&want(2));
+        assert_eq!(memory.left(), want(2).artifact(), "the same again says nothing new");
+        memory.hear_want(&want(3));
+        assert_eq!(memory.left(), None);
+        memory.hear_want(&want(2));
+        assert_eq!(memory.left(), None, "assigned anew");
+    }
+
+    #[test]
+    fn a_change_while_the_bridge_was_down_counts_as_by_hand_and_one_that_it_asked_for_does_not() {
+        let text = serde_json::to_string(&in_step(2)).unwrap();
+        let mut back: Memory = serde_json::from_str(&text).unwrap();
+        back.hear_running(&deployed(1), &want(2), None);
+        assert_eq!(back.left(), want(2).artifact());
+        let mut asked = in_step(2);
+        asked.hear_running(&deployed(1), &want(2), Some(deployed(1).artifact));
+        assert_eq!(asked.left(), None);
+    }
+
+    #[test]
+    fn what_is_about_to_be_left_is_held_while_it_still_runs_and_let_go_if_somebody_comes_back_to_it() {
+        let mut memory = in_step(2);
+        let before = memory.clone();
+        memory.leave(&want(2));
+        memory.hear_running(&deployed(2), &want(2), None);
+        assert_eq!(memory.left(), want(2).artifact(), "it has not been left yet");
+        let mut failed = memory.clone();
+        failed.hold_as(&before);
+        assert_eq!(failed.left(), None);
+        memory.hear_running(&deployed(1), &want(2), None);
+        memory.hear_running(&deployed(2), &want(2), None);
+        assert_eq!(memory.left(), None);
+    }
+
+    #[test]
+    fn what_was_assigned_and_ran_was_believed_once() {
+        let memory = in_step(2);
+        assert!(memory.believed_once(deployed(2).artifact));
+        let mut by_hand = Memory::default();
+        by_hand.hear_running(&deployed(1), &Want::Nothing, None);
+        assert!(!by_hand.believed_once(deployed(1).artifact));
+        by_hand.hear_believed(deployed(1).artifact);
+        assert!(by_hand.believed_once(deployed(1).artifact));
+    }
+
+    #[test]
+    fn a_cell_that_has_not_been_in_step_yet_has_left_nothing() {
+        let mut memory = Memory::default();
+        memory.hear_want(&want(2));
+        memory.hear_running(&deployed(1), &want(2), None);
+        assert_eq!(memory.left(), None);
+    }
+
+    #[test]
+    fn every_run_of_the_bridge_begins_later_than_the_one_before() {
+        let mut memory = Memory::default();
+        assert_eq!([1_000, 1_000, 10, 2_000].map(|now| memory.begin(now)), [1_000, 1_001, 1_002, 2_000]);
+    }
+
+    #[test]
+    fn the_history_is_bounded_and_has_each_artifact_once() {
+        let mut memory = Memory::default();
+        for n in 0..100 {
+            assert!(memory.hear_running(&deployed(n), &Want::Unknown, None));
+            assert!(!memory.hear_running(&deployed(n), &Want::Unknown, None));
+        }
+        memory.hear_running(&deployed(98), &Want::Unknown, None);
+        assert_eq!(memory.history().len(), HISTORY);
+        assert_eq!(memory.history()[0].deployed, deployed(98));
+        assert_eq!(memory.history().iter().filter(|ran| ran.deployed == deployed(98)).count(), 1);
+    }
+}
