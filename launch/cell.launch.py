@@ -25,6 +25,7 @@ from launch_ros.actions import LifecycleNode, Node
 
 SAFETY_MONITOR = 'swarm_safety_monitor'
 DRIVER_SHELL = 'swarm_driver'
+REGISTRY_BRIDGE = 'swarm_registry_bridge'
 READERS_OF_ARTIFACTS = (SAFETY_MONITOR, 'swarm_skill_runtime')
 RESPAWN_DELAY_S = 2.0
 # A node that has ended this often has a reason that another start does not mend.
@@ -76,6 +77,8 @@ def start_cell(context):
     declared = [node for node in cell['nodes'] if simulation or not node.get('simulation_only', False)]
     if not simulation:
         declared += [driver_shell(robot) for robot in cell['robots'] if 'driver' in robot]
+    if 'registry' in cell:
+        declared.append(registry_bridge(cell['registry']))
     unknown = sorted(set(overrides) - {node['name'] for node in declared})
     if unknown:
         raise RuntimeError(f"overrides: no node of this launch is named {', '.join(unknown)}")
@@ -134,11 +137,19 @@ def driver_shell(robot):
             'parameters': {'robot': robot['name']}}
 
 
+def registry_bridge(registry):
+    """The node that keeps the cell in step with a central registry, where the cell declares one; it reads the rest itself."""
+    return {'name': 'registry_bridge', 'package': REGISTRY_BRIDGE, 'executable': 'swarm_registry_bridge', 'lifecycle': 'managed',
+            'schedule': {'policy': 'other', 'priority': 0, 'cpu': 'any'}, 'parameters': dict(registry.get('parameters', {}))}
+
+
 def places_of_artifacts(node, argument):
     """Store and trust file, where the operator names others than the declaration's."""
-    if node['package'] not in READERS_OF_ARTIFACTS:
+    named = {'trust_file': argument['trust_file']}
+    if node['package'] in READERS_OF_ARTIFACTS:
+        named['artifact_store'] = argument['store']
+    elif node['package'] != REGISTRY_BRIDGE:
         return {}
-    named = {'artifact_store': argument['store'], 'trust_file': argument['trust_file']}
     return {name: os.path.abspath(path) for name, path in named.items() if path}
 
 

@@ -202,6 +202,20 @@ def test_a_simulated_robot_needs_no_shell(source, with_driver):
     assert set(nodes_of(run(source, "sim.launch.py", cell_config=with_driver))) == set(NODES)
 
 
+def test_a_cell_that_declares_a_registry_gets_a_bridge_to_it(source, tmp_path):
+    cell = yaml.safe_load((REPOSITORY / "config/cell.yaml").read_text())
+    assert "registry" not in cell, "the demo's cell has none"
+    cell["registry"] = {"url": "http://127.0.0.1:8080", "site_id": "cell_1", "parameters": {"utc_offset": "+01:00"}}
+    config = tmp_path / "cell.yaml"
+    config.write_text(yaml.safe_dump(cell))
+    nodes = nodes_of(run(source, "cell.launch.py", cell_config=str(config), trust_file="/etc/trust.yaml", store="/store"))
+    assert set(nodes) - set(NODES) == {"registry_bridge"}
+    bridge = nodes["registry_bridge"]
+    assert (bridge.kind, bridge.package, bridge.executable) == ("LifecycleNode", "swarm_registry_bridge", "swarm_registry_bridge")
+    [parameters] = bridge.parameters
+    assert parameters == {"cell_config": str(config), "utc_offset": "+01:00", "autostart": True, "trust_file": "/etc/trust.yaml"}
+
+
 def test_without_drivers_the_operator_is_told(source):
     notes = [action.msg for action in kinds(run(source, "cell.launch.py"), "LogInfo")]
     assert any(note.startswith("No robot drivers are started here") for note in notes)

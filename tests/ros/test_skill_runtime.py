@@ -177,6 +177,23 @@ def test_deploy_rollback_reload_and_a_named_version(cell, workshop, probe):
     cell.succeeds()
 
 
+def test_an_older_version_that_was_never_here_is_deployed_only_if_older_is_allowed(cell, workshop, domain):
+    older = workshop.make("0.9.0")
+    cell.deployed(workshop.make("1.0.0"))
+    answer = cell.deploy(older)
+    assert (answer.success, answer.unacceptable) == (False, True)
+    assert "to go back on purpose, ask for a rollback" in answer.message and f"{SKILL} 1.0.0 stays deployed" in answer.message
+    answer = cell.deploy(older, allow_older=True)
+    assert (answer.success, answer.version, answer.unacceptable) == (True, "0.9.0", False), answer.message
+    cell.wait_in_force("0.9.0")
+    newer, oldest = workshop.make("1.1.0"), workshop.make("0.8.0")
+    assert cell.deploy(newer).success
+    done = command(domain, "deploy_csa", "--csa-path", oldest)
+    assert done.returncode == 1 and "ask for a rollback" in done.stderr, done
+    done = command(domain, "deploy_csa", "--csa-path", oldest, "--allow-older")
+    assert done.returncode == 0 and f"{SKILL} 0.8.0 is deployed" in done.stdout, done
+
+
 def test_nothing_is_deployed_while_a_run_is_in_progress(cell, workshop):
     cell.ready(workshop.make("1.0.0", SLOW))
     cell.running(trace_id="busy")
@@ -184,6 +201,7 @@ def test_nothing_is_deployed_while_a_run_is_in_progress(cell, workshop):
     for answer in (cell.deploy(better), cell.reload()):
         assert not answer.success
         assert answer.message == f"run busy is in progress; cancel it or wait for its end; {SKILL} 1.0.0 stays deployed"
+    assert not cell.deploy(better).unacceptable, "it is only a bad moment"
     cell.wait_moving()
 
 

@@ -23,7 +23,27 @@ pub struct CellConfig {
     pub peripherals: Vec<PeripheralConfig>,
     pub artifacts: ArtifactPaths,
     pub safety: SafetyFile,
+    /// The central registry that the cell keeps in step with; absent: a person deploys.
+    pub registry: Option<RegistryConfig>,
     pub nodes: Vec<NodeConfig>,
+}
+
+/// Where the central registry is, and by what the cell knows it. Paths are absolute, or relative to the node's working directory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RegistryConfig {
+    pub url: String,
+    /// Name of the cell in the registry: its certificate's.
+    pub site_id: String,
+    /// First roots of the two update repositories, which came here by a way that is trusted.
+    pub image_root: String,
+    pub director_root: String,
+    /// The site's certificate chain and key (PEM); absent: a registry on this machine, without TLS.
+    pub certificate: Option<String>,
+    pub key: Option<String>,
+    /// Who may certify the registry (PEM); absent: the authorities that are built in.
+    pub ca: Option<String>,
+    /// Further ROS parameters of `swarm_registry_bridge`.
+    pub parameters: BTreeMap<String, serde_json::Value>,
 }
 
 /// A device or program of the cell that skills may call through ROS 2.

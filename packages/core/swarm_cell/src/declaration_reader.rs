@@ -18,6 +18,7 @@ use crate::driver_reader::read_driver;
 use crate::mistake::ConfigError;
 use crate::model::Model;
 use crate::peripheral_reader::read_peripherals;
+use crate::registry_reader::read_registry;
 
 /// Form of the declaration that this version reads.
 const SCHEMA: u64 = 1;
@@ -36,8 +37,17 @@ pub(crate) fn read(text: &str) -> Result<CellConfig, ConfigError> {
 
 fn read_cell(at: &Cursor<'_>) -> Option<CellConfig> {
     let mut names = Names::default();
-    let [schema, cell, robots, roles, peripherals, artifacts, safety, nodes] =
-        at.fields(["schema", "cell", "robots", "roles", "peripherals", "artifacts", "safety", "nodes"])?;
+    let [schema, cell, robots, roles, peripherals, artifacts, safety, registry, nodes] = at.fields([
+        "schema",
+        "cell",
+        "robots",
+        "roles",
+        "peripherals",
+        "artifacts",
+        "safety",
+        "registry",
+        "nodes",
+    ])?;
     let schema = schema.required("1", |at| at.schema(SCHEMA));
     let cell = cell.required("the cell's name", lower_case_name);
     let robots = robots.required("the cell's robots", |at| read_robots(at, &mut names));
@@ -46,6 +56,7 @@ fn read_cell(at: &Cursor<'_>) -> Option<CellConfig> {
     let peripherals = peripherals.optional(Vec::new(), |at| read_peripherals(at, known));
     let artifacts = artifacts.required("where artifacts are kept", read_artifacts);
     let safety = safety.required("the file of the safety ceiling", read_safety);
+    let registry = registry.optional(None, |at| read_registry(at).map(Some));
     let nodes = nodes.required("the cell's nodes", read_nodes);
     Some(CellConfig {
         schema: schema? as u32,
@@ -55,6 +66,7 @@ fn read_cell(at: &Cursor<'_>) -> Option<CellConfig> {
         peripherals: peripherals?,
         artifacts: artifacts?,
         safety: safety?,
+        registry: registry?,
         nodes: nodes?,
     })
 }
@@ -316,7 +328,7 @@ fn read_remappings(at: &Cursor<'_>) -> Option<BTreeMap<String, String>> {
 }
 
 /// ROS parameters: single values, or lists of one type.
-fn read_parameters(at: &Cursor<'_>) -> Option<BTreeMap<String, Json>> {
+pub(crate) fn read_parameters(at: &Cursor<'_>) -> Option<BTreeMap<String, Json>> {
     at.mapping("a mapping of ROS parameters", |_, at| read_parameter(at))
 }
 
@@ -365,7 +377,7 @@ pub(crate) fn unique(at: &Cursor<'_>, name: String, lines: &mut BTreeMap<String,
     Some(name)
 }
 
-fn non_empty(at: &Cursor<'_>, expected: &str) -> Option<String> {
+pub(crate) fn non_empty(at: &Cursor<'_>, expected: &str) -> Option<String> {
     at.text_that(|text| !text.is_empty(), expected)
 }
 

@@ -18,14 +18,15 @@ mod driver_reader;
 mod mistake;
 mod model;
 mod peripheral_reader;
+mod registry_reader;
 
 use std::path::{Path, PathBuf};
 
 pub use arms::{ArmError, arm_models};
 pub use declaration::{
     ArtifactPaths, CellConfig, ControllerKind, Cpu, DriverConfig, GripperConfig, Lifecycle, NodeConfig,
-    PayloadConfig, PeripheralConfig, PeripheralKind, PoseConfig, RobotConfig, RoleMap, SafetyFile, Schedule,
-    SchedulePolicy, SpeedSlider,
+    PayloadConfig, PeripheralConfig, PeripheralKind, PoseConfig, RegistryConfig, RobotConfig, RoleMap,
+    SafetyFile, Schedule, SchedulePolicy, SpeedSlider,
 };
 pub use mistake::ConfigError;
 pub use model::Model;

@@ -91,7 +91,7 @@ fn a_declaration_that_is_no_mapping() {
     assert_eq!(
         CellConfig::parse("- robots\n").unwrap_err().to_string(),
         "the cell's declaration cannot be used: line 1, column 1: expected a mapping with schema, cell, robots, \
-         roles, peripherals, artifacts, safety, nodes, found a list of 1"
+         roles, peripherals, artifacts, safety, registry, nodes, found a list of 1"
     );
 }
 

@@ -1,0 +1,365 @@
+//! What the bridge knows, and what follows from it. Everything here happens under one lock, and nothing here waits.
+
+use std::collections::BTreeMap;
+
+use swarm_api::cell::{Health, Motion};
+use swarm_artifact::ArtifactId;
+use swarm_base::{Duration, Time};
+use swarm_bridge_core::{
+    Backoff, Belief, Cached, Deployed, Have, HealthWatch, Memory, Now, Plan, RegistryView, RunSeen, Runtime,
+    SILENT_AFTER, Said, Schedule, Standing, Trouble, Want, plan,
+};
+use swarm_registry_client::{ClientError, Look, SpoolState};
+
+use crate::settings::Settings;
+
+/// Metadata is refreshed this often without any news.
+const REFRESH_EVERY: Duration = Duration::from_millis(60_000);
+const REFRESH_BACKOFF: Backoff =
+    Backoff { first: Duration::from_millis(1_000), longest: Duration::from_millis(60_000) };
+const DOWNLOAD_BACKOFF: Backoff =
+    Backoff { first: Duration::from_millis(1_000), longest: Duration::from_millis(120_000) };
+const DEPLOY_BACKOFF: Backoff =
+    Backoff { first: Duration::from_millis(500), longest: Duration::from_millis(60_000) };
+/// A node that reports an error does so once a second.
+const ERRORS_LAST: Duration = Duration::from_millis(5_000);
+
+/// A status of the runtime, as values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuntimeHeard {
+    pub deployed: Option<Deployed>,
+    pub last_good: Option<semver::Version>,
+    pub run: RunSeen,
+}
+
+/// A status of the safety monitor, as values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SafetyHeard {
+    /// It lets commands through.
+    pub passes_motion: bool,
+    /// Why it stops the cell; empty in no stop.
+    pub stopped_by: String,
+    pub artifact: Option<ArtifactId>,
+}
+
+/// An attempt that is made again, and why the last one failed.
+#[derive(Clone, Debug, Default)]
+struct Attempts {
+    schedule: Schedule,
+    why: String,
+}
+
+#[derive(Debug)]
+pub struct View {
+    settings: Settings,
+    runtime: Option<(Time, RuntimeHeard)>,
+    safety: Option<(Time, SafetyHeard)>,
+    errors: BTreeMap<String, (Time, String)>,
+    health: HealthWatch,
+    pub memory: Memory,
+    look: Option<Look>,
+    registry: RegistryView,
+    download: Attempts,
+    deploy: Attempts,
+    attempts_for: Option<ArtifactId>,
+    asked: Option<ArtifactId>,
+    /// Refreshes that ended, well or not.
+    pub refreshes: u64,
+    pub cache: Vec<Cached>,
+    pub cache_bytes: u64,
+    /// Of the download under way, 0 to 1.
+    pub progress: Option<f64>,
+    pub spool: SpoolState,
+    pub spool_trouble: Option<String>,
+}
+
+/// The plan and what is said of it.
+#[derive(Clone, Debug)]
+pub struct Decision {
+    pub plan: Plan,
+    pub standing: Standing,
+    pub motion: Motion,
+    pub want: Want,
+    pub running: Option<Deployed>,
+}
+
+impl View {
+    pub fn new(settings: Settings, memory: Memory) -> Self {
+        Self {
+            settings,
+            health: HealthWatch::default(),
+            memory,
+            runtime: None,
+            safety: None,
+            errors: BTreeMap::new(),
+            look: None,
+            registry: RegistryView::default(),
+            download: Attempts::default(),
+            deploy: Attempts::default(),
+            attempts_for: None,
+            asked: None,
+            refreshes: 0,
+            cache: Vec::new(),
+            cache_bytes: 0,
+            progress: None,
+            spool: SpoolState::default(),
+            spool_trouble: None,
+        }
+    }
+
+    // --- what is heard
+
+    /// Gives whether somebody should look at once.
+    pub fn hear_runtime(&mut self, now: Time, heard: RuntimeHeard) -> bool {
+        let counted = self.health.hear_runtime(now, heard.run.clone());
+        if let Some(running) = &heard.deployed {
+            let want = self.want();
+            if self.memory.hear_running(running, &want, self.asked) && self.asked != Some(running.artifact) {
+                tracing::info!("{} {} is deployed, not by this bridge", running.skill, running.version);
+            }
+            if self.belief(Some(running.artifact)) == Belief::Has {
+                self.memory.hear_believed(running.artifact);
+            }
+        }
+        let news = self.runtime.as_ref().is_none_or(|(at, last)| {
+            last.deployed != heard.deployed
+                || last.run.running != heard.run.running
+                || now.since(*at) > SILENT_AFTER
+        });
+        self.runtime = Some((now, heard));
+        news || counted
+    }
+
+    pub fn hear_safety(&mut self, now: Time, heard: SafetyHeard) -> bool {
+        self.health.hear_safety(&heard.stopped_by, heard.artifact);
+        let news = self.safety.as_ref().is_none_or(|(_, last)| last.passes_motion != heard.passes_motion);
+        self.safety = Some((now, heard));
+        news
+    }
+
+    pub fn hear_lifecycle(&mut self, ending: bool) {
+        self.health.hear_lifecycle(ending);
+    }
+
+    /// A part of some node reports an error in `/diagnostics`; or does no longer.
+    pub fn hear_diagnostics(&mut self, now: Time, part: String, error: Option<String>) {
+        match error {
+            Some(error) => {
+                self.errors.insert(part, (now, error));
+            }
+            None => {
+                self.errors.remove(&part);
+            }
+        }
+    }
+
+    // --- the registry
+
+    /// The registry answered something.
+    pub fn contact(&mut self, unix_s: i64) {
+        self.memory.last_contact_unix_s = Some(unix_s);
+    }
+
+    /// The director has news, or the registry is back, or somebody asks.
+    pub fn hurry(&mut self, now: Time) {
+        self.registry.refresh.hurry(now);
+        self.download.schedule.hurry(now);
+    }
+
+    /// Somebody on the cell asks to try everything again.
+    pub fn try_again(&mut self, now: Time) {
+        self.memory.try_again();
+        self.hurry(now);
+        self.deploy.schedule.hurry(now);
+    }
+
+    /// Metadata was fetched and believed.
+    pub fn refreshed(&mut self, look: Look, now: Now) {
+        self.registry.refresh.succeeded(now.monotonic, REFRESH_EVERY);
+        self.registry.trouble = None;
+        self.memory.last_believed_unix_s = Some(now.unix_s);
+        self.contact(now.unix_s);
+        self.see(Some(look));
+        self.refreshes += 1;
+    }
+
+    /// It could not be; `offline` is what the metadata on the disk still says, if it says anything.
+    pub fn refresh_failed(&mut self, error: &ClientError, offline: Option<Look>, now: Now) {
+        self.registry.refresh.failed(now.monotonic, REFRESH_BACKOFF, rand::random());
+        let why = error.to_string();
+        if self.registry.trouble.as_ref().map(Trouble::why) != Some(why.as_str()) {
+            tracing::warn!("the metadata is not refreshed: {why}");
+        }
+        self.registry.trouble =
+            Some(if error.is_refusal() { Trouble::NotBelieved(why) } else { Trouble::Away(why) });
+        self.see(offline);
+        self.refreshes += 1;
+    }
+
+    /// What the metadata says now; none if none is believed.
+    pub fn see(&mut self, look: Option<Look>) {
+        self.look = look;
+        self.registry.expires_unix_s = self.look.as_ref().and_then(|look| look.expires_unix_s);
+        let want = self.want();
+        self.memory.hear_want(&want);
+        for (artifact, belief) in self.look.iter().flat_map(|look| &look.believed) {
+            if *belief == Belief::Has {
+                self.memory.hear_believed(*artifact);
+            }
+        }
+        if want.artifact() != self.attempts_for {
+            self.attempts_for = want.artifact();
+            (self.download, self.deploy) = (Attempts::default(), Attempts::default());
+        }
+    }
+
+    pub fn look(&self) -> Option<&Look> {
+        self.look.as_ref()
+    }
+
+    pub fn want(&self) -> Want {
+        self.look.as_ref().map_or(Want::Unknown, |look| look.want.clone())
+    }
+
+    /// Artifacts of which the image repository is asked whether it has them.
+    pub fn of_interest(&self, now: Now) -> Vec<Deployed> {
+        let runtime = self.runtime(now);
+        self.with_have(&runtime, now, |have| {
+            runtime.deployed().into_iter().chain(have.last_good()).cloned().collect()
+        })
+    }
+
+    // --- what was tried
+
+    pub fn asked_for(&mut self, artifact: ArtifactId) {
+        self.asked = Some(artifact);
+    }
+
+    pub fn downloaded(&mut self, result: Result<(), String>, now: Time) {
+        note(&mut self.download, result, DOWNLOAD_BACKOFF, now);
+    }
+
+    pub fn deployed(&mut self, result: Result<(), String>, now: Time) {
+        note(&mut self.deploy, result, DEPLOY_BACKOFF, now);
+    }
+
+    // --- what follows
+
+    pub fn motion(&self, now: Time) -> Motion {
+        let fresh = |at: &Time| now.since(*at) <= SILENT_AFTER;
+        match (&self.runtime, &self.safety) {
+            (Some((at, _)), Some((safety_at, _))) if !fresh(at) || !fresh(safety_at) => Motion::Unknown,
+            (Some((_, runtime)), Some((_, safety))) if runtime.run.running || safety.passes_motion => {
+                Motion::Moving
+            }
+            (Some(_), Some(_)) => Motion::AtRest,
+            _ => Motion::Unknown,
+        }
+    }
+
+    fn runtime(&self, now: Now) -> Runtime {
+        match &self.runtime {
+            Some((at, heard)) if now.monotonic.since(*at) <= SILENT_AFTER => {
+                Runtime::Says { deployed: heard.deployed.clone(), last_good: heard.last_good.clone() }
+            }
+            _ => Runtime::Silent,
+        }
+    }
+
+    fn belief(&self, artifact: Option<ArtifactId>) -> Belief {
+        let look = self.look.as_ref();
+        look.zip(artifact)
+            .and_then(|(look, artifact)| look.believed.get(&artifact).copied())
+            .unwrap_or_default()
+    }
+
+    fn with_have<T>(&self, runtime: &Runtime, now: Now, then: impl FnOnce(&Have<'_>) -> T) -> T {
+        let mut have = Have {
+            runtime,
+            motion: self.motion(now.monotonic),
+            running_believed: self.belief(runtime.deployed().map(|running| running.artifact)),
+            last_good_believed: Belief::NotAsked,
+            cache: &self.cache,
+            cache_limit_bytes: self.settings.cache_limit_bytes,
+            registry: &self.registry,
+            download: (&self.download.schedule, &self.download.why),
+            deploy: (&self.deploy.schedule, &self.deploy.why),
+            memory: &self.memory,
+        };
+        have.last_good_believed = self.belief(have.last_good().map(|good| good.artifact));
+        then(&have)
+    }
+
+    pub fn decide(&self, now: Now) -> Decision {
+        let (runtime, want) = (self.runtime(now), self.want());
+        self.with_have(&runtime, now, |have| {
+            let plan = plan(have, &want, &self.settings.windows, &self.settings.offline, now);
+            let standing = Standing::of(have, &want, &plan, now);
+            Decision {
+                standing,
+                motion: have.motion,
+                want: want.clone(),
+                running: runtime.deployed().cloned(),
+                plan,
+            }
+        })
+    }
+
+    /// The report to the registry, unnumbered.
+    pub fn draft(&self, reporter: &swarm_bridge_core::Reporter, now: Now) -> swarm_api::cell::Report {
+        let (runtime, decision) = (self.runtime(now), self.decide(now));
+        let said = Said {
+            image: self.look.as_ref().map_or(0, |look| look.image),
+            director: self.look.as_ref().map_or(0, |look| look.director),
+            window_open: self.settings.windows.is_open(now.unix_s),
+            health: self.health.health(),
+        };
+        let troubles = self.troubles(now.monotonic);
+        self.with_have(&runtime, now, |have| reporter.draft(have, &decision.standing, said, &troubles, now))
+    }
+
+    /// What is wrong besides the assignment: what the cell's nodes report, and what cannot be handed in.
+    pub fn troubles(&self, now: Time) -> Vec<String> {
+        let errors = self.errors.iter().filter(|(_, (at, _))| now.since(*at) <= ERRORS_LAST);
+        let mut troubles: Vec<_> = errors.map(|(part, (_, error))| format!("{part}: {error}")).collect();
+        troubles.extend(self.spool_trouble.clone());
+        if self.spool.refused > 0 {
+            troubles.push(format!("{} artifacts of the spool were not taken", self.spool.refused));
+        }
+        if self.spool.bags > 0 {
+            troubles.push(format!(
+                "{} bags wait in the spool: the registry has no place for bags",
+                self.spool.bags
+            ));
+        }
+        troubles
+    }
+
+    pub fn health(&self) -> Health {
+        self.health.health()
+    }
+
+    pub fn trouble(&self) -> Option<&Trouble> {
+        self.registry.trouble.as_ref()
+    }
+
+    pub fn expires_unix_s(&self) -> Option<i64> {
+        self.registry.expires_unix_s
+    }
+}
+
+fn note(attempts: &mut Attempts, result: Result<(), String>, backoff: Backoff, now: Time) {
+    match result {
+        Ok(()) => {
+            attempts.schedule.succeeded(now, Duration::ZERO);
+            attempts.why.clear();
+        }
+        Err(why) => {
+            if attempts.why != why {
+                tracing::warn!("{why}");
+            }
+            attempts.schedule.failed(now, backoff, rand::random());
+            attempts.why = why;
+        }
+    }
+}
