@@ -2,12 +2,14 @@
 
 use futures::TryStreamExt;
 use sqlx::any::AnyRow;
-use sqlx::{Any, Row, Transaction};
+use sqlx::{Any, Executor, Row, Transaction};
+use swarm_api::update::Which;
 use swarm_artifact::{ArtifactId, Sha256Sum};
 
-use crate::audit::{ChainError, Entry, Event, Verifier};
 use crate::database::{Database, DatabaseError};
 use crate::record::{Filter, Page, Provenance, Record, Reference, Status};
+use crate::update::lock;
+use swarm_audit::{ChainError, Entry, Event, Verifier};
 
 /// What was accepted, or was there already.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +41,7 @@ pub struct Catalogue {
 }
 
 /// Rows to ask for, so that a page knows whether another follows.
-fn one_more(limit: usize) -> i64 {
+pub(crate) fn one_more(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)
 }
 
@@ -71,7 +73,7 @@ impl Catalogue {
         .bind(record.provenance.uploaded_by.as_str())
         .bind(record.provenance.uploader.as_str())
         .bind(record.uploaded_unix)
-        .fetch_optional(&mut *transaction)
+        .fetch_optional(&mut **transaction)
         .await
         .map_err(failed())?;
         let Some(row) = inserted else {
@@ -111,12 +113,7 @@ impl Catalogue {
     }
 
     pub async fn find(&self, reference: Reference) -> Result<Option<Record>, DatabaseError> {
-        let query = match reference {
-            Reference::Number(id) => sqlx::query(select!("WHERE id = $1")).bind(id),
-            Reference::Digest(digest) => sqlx::query(select!("WHERE digest = $1")).bind(digest.to_string()),
-        };
-        let row = query.fetch_optional(self.database.pool()).await;
-        row.map_err(DatabaseError::query("find an artifact"))?.as_ref().map(read).transpose()
+        find_in(self.database.pool(), reference).await
     }
 
     pub async fn find_version(
@@ -161,6 +158,16 @@ impl Catalogue {
         Ok(Page::cut(records, limit, |record| record.id))
     }
 
+    /// What was made from an artifact directly, oldest first; at most `limit`.
+    pub async fn children(&self, parent: ArtifactId, limit: usize) -> Result<Vec<Record>, DatabaseError> {
+        let rows = sqlx::query(select!("WHERE parent = $1 ORDER BY id LIMIT $2"))
+            .bind(parent.to_string())
+            .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+            .fetch_all(self.database.pool())
+            .await;
+        rows.map_err(DatabaseError::query("list what was made from an artifact"))?.iter().map(read).collect()
+    }
+
     /// Quarantines an artifact, or lifts its quarantine; `false` where that is its status already.
     pub async fn set_status(&self, id: i64, status: &Status, event: Event) -> Result<bool, DatabaseError> {
         const WHAT: &str = "change the status of an artifact";
@@ -172,6 +179,8 @@ impl Catalogue {
             }
         };
         let mut transaction = self.database.begin().await?;
+        // An artifact is never assigned after its quarantine: who assigns holds this lock.
+        lock(&mut transaction, Which::Director).await?;
         let changed = sqlx::query(
             "UPDATE csa_artifacts SET status = $1, status_reason = $2, status_by = $3, status_unix = $4 \
              WHERE id = $5 AND status <> $1",
@@ -181,7 +190,7 @@ impl Catalogue {
         .bind(by)
         .bind(since)
         .bind(id)
-        .execute(&mut *transaction)
+        .execute(&mut **transaction)
         .await
         .map_err(failed())?;
         if changed.rows_affected() == 0 {
@@ -244,6 +253,51 @@ impl Catalogue {
     }
 }
 
+/// Quarantines an artifact that is active, as a part of something larger; the caller holds the director's lock.
+pub(crate) async fn quarantine_in(
+    transaction: &mut Transaction<'static, Any>,
+    artifact: ArtifactId,
+    reason: &str,
+    by: &str,
+    now_unix: i64,
+) -> Result<(), DatabaseError> {
+    let changed = sqlx::query(
+        "UPDATE csa_artifacts SET status = 'quarantined', status_reason = $1, status_by = $2, status_unix = $3 \
+         WHERE digest = $4 AND status = 'active'",
+    )
+    .bind(reason)
+    .bind(by)
+    .bind(now_unix)
+    .bind(artifact.to_string())
+    .execute(&mut **transaction)
+    .await
+    .map_err(DatabaseError::query("quarantine an artifact"))?;
+    if changed.rows_affected() == 0 {
+        return Ok(());
+    }
+    let event = Event {
+        at_unix: now_unix,
+        who: by.to_owned(),
+        action: "quarantine".to_owned(),
+        subject: artifact.to_string(),
+        detail: reason.to_owned(),
+    };
+    append(transaction, event).await
+}
+
+/// An artifact, as a transaction or a connection sees it.
+pub(crate) async fn find_in(
+    executor: impl Executor<'_, Database = Any>,
+    reference: Reference,
+) -> Result<Option<Record>, DatabaseError> {
+    let query = match reference {
+        Reference::Number(id) => sqlx::query(select!("WHERE id = $1")).bind(id),
+        Reference::Digest(digest) => sqlx::query(select!("WHERE digest = $1")).bind(digest.to_string()),
+    };
+    let row = query.fetch_optional(executor).await;
+    row.map_err(DatabaseError::query("find an artifact"))?.as_ref().map(read).transpose()
+}
+
 /// Of all artifacts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Totals {
@@ -253,7 +307,10 @@ pub struct Totals {
 }
 
 /// Adds an entry. The update of the head comes first: it is the lock under which numbers and hashes follow one another.
-async fn append(transaction: &mut Transaction<'static, Any>, event: Event) -> Result<(), DatabaseError> {
+pub(crate) async fn append(
+    transaction: &mut Transaction<'static, Any>,
+    event: Event,
+) -> Result<(), DatabaseError> {
     let failed = || DatabaseError::query("write the audit log");
     let head = sqlx::query("UPDATE audit_head SET seq = seq + 1 WHERE one = 1 RETURNING seq, hash")
         .fetch_one(&mut **transaction)

@@ -4,23 +4,63 @@
 //! Rule for SQLite: the first statement of a transaction writes. A transaction that reads first and writes later is refused by
 //! SQLite ("database is locked") when another one wrote in between, however long it would wait.
 
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::Migrator;
 use sqlx::{Any, AnyPool, Transaction};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
 static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
 
-/// A request that waits longer for a connection is refused.
-const ACQUIRE: Duration = Duration::from_secs(5);
+/// A request that waits longer for a connection, or for its turn to write, is refused.
+const ACQUIRE: Duration = Duration::from_secs(15);
 
 /// Connections to the database, migrated.
 #[derive(Clone, Debug)]
 pub struct Database {
     pool: AnyPool,
     kind: Kind,
+    /// SQLite has one writer at a time. Its own waiting is a lottery that somebody loses under load; here they queue.
+    turns: Option<Arc<Mutex<()>>>,
+    /// Transactions that were committed through this replica.
+    commits: Arc<AtomicU64>,
+}
+
+/// A transaction. What is not committed is undone.
+#[derive(Debug)]
+pub(crate) struct Writing {
+    // Before its turn: fields are dropped in their order.
+    transaction: Transaction<'static, Any>,
+    _turn: Option<OwnedMutexGuard<()>>,
+    commits: Arc<AtomicU64>,
+}
+
+impl Writing {
+    pub(crate) async fn commit(self) -> Result<(), sqlx::Error> {
+        let done = self.transaction.commit().await;
+        // Also after an error: what became of the transaction is not known then.
+        self.commits.fetch_add(1, Ordering::AcqRel);
+        done
+    }
+}
+
+impl Deref for Writing {
+    type Target = Transaction<'static, Any>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.transaction
+    }
+}
+
+impl DerefMut for Writing {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.transaction
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +141,7 @@ impl Database {
                     for pragma in [
                         "PRAGMA journal_mode = WAL",
                         "PRAGMA synchronous = FULL",
-                        "PRAGMA busy_timeout = 5000",
+                        "PRAGMA busy_timeout = 15000",
                     ] {
                         sqlx::raw_sql(pragma).execute(&mut *connection).await?;
                     }
@@ -118,7 +158,8 @@ impl Database {
             .run(&pool)
             .await
             .map_err(|source| DatabaseError::Migrate { kind: kind.as_str(), source })?;
-        Ok(Self { pool, kind })
+        let turns = (kind == Kind::Sqlite).then(Arc::default);
+        Ok(Self { pool, kind, turns, commits: Arc::default() })
     }
 
     pub const fn kind(&self) -> Kind {
@@ -131,6 +172,11 @@ impl Database {
         Ok(())
     }
 
+    /// Counts what was committed through this replica: what was read before it rose may be old.
+    pub(crate) fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Acquire)
+    }
+
     pub async fn close(&self) {
         self.pool.close().await;
     }
@@ -139,7 +185,17 @@ impl Database {
         &self.pool
     }
 
-    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Any>, DatabaseError> {
-        self.pool.begin().await.map_err(DatabaseError::query("begin a transaction"))
+    pub(crate) async fn begin(&self) -> Result<Writing, DatabaseError> {
+        const WHAT: &str = "begin a transaction";
+        let turn = match &self.turns {
+            None => None,
+            Some(turns) => {
+                let turn = tokio::time::timeout(ACQUIRE, Arc::clone(turns).lock_owned()).await;
+                let late = |_| DatabaseError::Query { what: WHAT, source: sqlx::Error::PoolTimedOut };
+                Some(turn.map_err(late)?)
+            }
+        };
+        let transaction = self.pool.begin().await.map_err(DatabaseError::query(WHAT))?;
+        Ok(Writing { transaction, _turn: turn, commits: Arc::clone(&self.commits) })
     }
 }

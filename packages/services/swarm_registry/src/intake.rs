@@ -12,7 +12,6 @@
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -26,6 +25,7 @@ use tokio::io::AsyncWriteExt;
 
 use crate::blobs::{BlobError, Blobs};
 use crate::catalogue::{Added, Catalogue};
+use crate::current::Current;
 use crate::database::DatabaseError;
 use crate::record::{Provenance, Record, Reference, Status};
 
@@ -140,7 +140,7 @@ impl Staging {
 /// What decides about artifacts, and where they go.
 #[derive(Clone, Debug)]
 pub struct Intake {
-    pub trust: Option<Arc<Trust>>,
+    pub trust: Current<Option<Trust>>,
     pub limits: Limits,
     pub catalogue: Catalogue,
     pub blobs: Blobs,
@@ -162,7 +162,8 @@ impl Intake {
             return Err(IntakeError::OtherDigest { expected, actual: artifact });
         }
         // 2.
-        let trust = self.trust.as_ref().ok_or(IntakeError::NoTrust)?;
+        let trust = self.trust.get();
+        let trust = trust.as_ref().as_ref().ok_or(IntakeError::NoTrust)?;
         let signatures = SignatureFile::parse(&submission.signature)?;
         let verified = verify(&staged.digest, &signatures, trust, now_unix)?;
         // 3.

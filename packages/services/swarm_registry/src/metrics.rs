@@ -6,15 +6,22 @@
 //! | `csa_download_total` | | downloads begun, whole or in part |
 //! | `signature_verification_total` | `result` (`valid`, or why not) | artifacts whose signatures were checked |
 //! | `csa_validation_duration_seconds` | | from the last byte of an upload to the answer |
+//! | `deployment_total` | `status` (`assigned`, `downloading`, `waiting`, `deployed`, `refused`, `failed`) | deployments that came that far |
+//! | `cells` | `state` (`online`, `offline`) | cells that are known |
+//! | `update_metadata_version` | `repository` | version of the newest timestamp metadata |
 //! | `registry_http_requests_total` | `route`, `method`, `status` | answered requests |
 //! | `registry_http_request_duration_seconds` | `route` | from a request's header to its answer's |
 //! | `csa_artifacts`, `csa_quarantined`, `csa_storage_bytes` | | what the catalogue holds |
 
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 
+use swarm_api::update::Versions;
+
 use crate::catalogue::Totals;
+use crate::fleet::Census;
 
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 
@@ -27,6 +34,9 @@ pub struct Metrics {
     pub validation: Histogram,
     pub requests: IntCounterVec,
     pub durations: HistogramVec,
+    pub deployments: IntCounterVec,
+    cells: IntGaugeVec,
+    metadata: IntGaugeVec,
     artifacts: IntGauge,
     quarantined: IntGauge,
     bytes: IntGauge,
@@ -39,6 +49,9 @@ impl Default for Metrics {
         let gauge = |name: &str, help: &str| IntGauge::new(name, help).expect("a constant name");
         let vector = |name: &str, help: &str, labels: &[&str]| {
             IntCounterVec::new(Opts::new(name, help), labels).expect("constant names")
+        };
+        let gauges = |name: &str, help: &str, labels: &[&str]| {
+            IntGaugeVec::new(Opts::new(name, help), labels).expect("constant names")
         };
         let buckets = vec![0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0];
         let histogram = |name: &str, help: &str| HistogramOpts::new(name, help).buckets(buckets.clone());
@@ -68,12 +81,22 @@ impl Default for Metrics {
                 &["route"],
             )
             .expect("constant names"),
+            deployments: vector("deployment_total", "Deployments that came to a state.", &["status"]),
+            cells: gauges("cells", "Cells that are known.", &["state"]),
+            metadata: gauges(
+                "update_metadata_version",
+                "Version of the newest timestamp metadata.",
+                &["repository"],
+            ),
             artifacts: gauge("csa_artifacts", "Artifacts in the catalogue."),
             quarantined: gauge("csa_quarantined", "Artifacts that are quarantined."),
             bytes: gauge("csa_storage_bytes", "Bytes of all artifacts in the catalogue."),
             registry,
         };
-        let collectors: [Box<dyn prometheus::core::Collector>; 9] = [
+        let collectors: [Box<dyn prometheus::core::Collector>; 12] = [
+            Box::new(metrics.deployments.clone()),
+            Box::new(metrics.cells.clone()),
+            Box::new(metrics.metadata.clone()),
             Box::new(metrics.uploads.clone()),
             Box::new(metrics.downloads.clone()),
             Box::new(metrics.verifications.clone()),
@@ -93,11 +116,17 @@ impl Default for Metrics {
 
 impl Metrics {
     /// The page.
-    pub fn text(&self, totals: Totals) -> String {
+    pub fn text(&self, totals: Totals, census: Census, [image, director]: [Versions; 2]) -> String {
         let set = |gauge: &IntGauge, value: u64| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         set(&self.artifacts, totals.artifacts);
         set(&self.quarantined, totals.quarantined);
         set(&self.bytes, totals.bytes);
+        let label =
+            |gauges: &IntGaugeVec, label: &str, value| set(&gauges.with_label_values(&[label]), value);
+        label(&self.cells, "online", census.online);
+        label(&self.cells, "offline", census.offline);
+        label(&self.metadata, "image", image.timestamp);
+        label(&self.metadata, "director", director.timestamp);
         TextEncoder::new().encode_to_string(&self.registry.gather()).expect("texts without line breaks")
     }
 }

@@ -97,7 +97,7 @@ impl fmt::Display for Reference {
 }
 
 /// What a list is narrowed to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Filter {
     pub skill_name: Option<String>,
     /// [`Status::ACTIVE`] or [`Status::QUARANTINED`].

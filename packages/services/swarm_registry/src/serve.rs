@@ -25,6 +25,7 @@ use tower::ServiceExt;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use crate::current::Current;
 use crate::http::Site;
 
 /// Connections at a time; further ones wait in the kernel's queue.
@@ -38,7 +39,7 @@ const DRAIN: Duration = Duration::from_secs(25);
 /// The registry's certificate, and who may certify sites.
 #[derive(Clone)]
 pub struct Tls {
-    acceptor: TlsAcceptor,
+    acceptor: Current<TlsAcceptor>,
 }
 
 impl std::fmt::Debug for Tls {
@@ -77,7 +78,12 @@ impl Tls {
             .with_single_cert(chain, key)
             .map_err(|error| format!("'{}' and its key cannot be used: {error}", certificate.display()))?;
         server.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(server)) })
+        Ok(Self { acceptor: Current::new(TlsAcceptor::from(Arc::new(server))) })
+    }
+
+    /// New connections use the other one's certificate and authorities; those that stand go on.
+    pub fn exchange(&self, other: &Self) {
+        self.acceptor.set((*other.acceptor.get()).clone());
     }
 }
 
@@ -142,7 +148,7 @@ async fn connection(
     stream.set_nodelay(true)?;
     let Some(tls) = tls else { return speak(stream, router, None, told).await };
     // 2.
-    let stream = tokio::time::timeout(HANDSHAKE, tls.acceptor.accept(stream)).await??;
+    let stream = tokio::time::timeout(HANDSHAKE, tls.acceptor.get().accept(stream)).await??;
     let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
     let site = certificate.map(site_name).transpose()?;
     speak(stream, router, site, told).await

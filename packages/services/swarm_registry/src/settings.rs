@@ -4,17 +4,22 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use swarm_artifact::Trust;
 
 use crate::access::{Audience, TokenKeys};
+use crate::approval::TwoPerson;
 use crate::blobs::Location;
+use crate::current::Current;
 use crate::database::Kind;
 use crate::http::Access;
 use crate::serve::Tls;
+use crate::update::UpdateKeys;
 
 /// The central registry of signed skill artifacts.
 #[derive(Clone, Debug, Parser)]
@@ -29,6 +34,18 @@ pub struct Arguments {
     /// sqlite:FILE or postgresql://USER@HOST/NAME [default: a SQLite file in the data folder]
     #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
+    /// Host of a PostgreSQL server, with DATABASE_NAME, DATABASE_USER and DATABASE_PASSWORD in place of DATABASE_URL
+    #[arg(long, env = "DATABASE_HOST")]
+    pub database_host: Option<String>,
+    #[arg(long, env = "DATABASE_PORT", default_value = "5432")]
+    pub database_port: String,
+    #[arg(long, env = "DATABASE_NAME")]
+    pub database_name: Option<String>,
+    #[arg(long, env = "DATABASE_USER")]
+    pub database_user: Option<String>,
+    /// From the environment only: a command line can be seen by every program of the machine
+    #[arg(skip = std::env::var("DATABASE_PASSWORD").ok())]
+    pub database_password: Option<String>,
     /// A folder, or s3://BUCKET/PREFIX [default: a folder in the data folder]
     #[arg(long, env = "ARTIFACT_STORAGE_PATH")]
     pub artifacts: Option<String>,
@@ -59,6 +76,16 @@ pub struct Arguments {
     /// Certificates (PEM) of those who may certify sites; a site's bridge then signs in with its certificate
     #[arg(long, env = "TLS_SITE_CA_PATH")]
     pub tls_site_ca: Option<PathBuf>,
+    /// The private key (PEM, Ed25519, mode 600) that signs snapshot and timestamp of the update repositories and the director's
+    /// targets; without it nothing can be published or deployed
+    #[arg(long, env = "UPDATE_KEY_PATH")]
+    pub update_key: Option<PathBuf>,
+    /// A rollback of all cells, and a new root, wait for a second person
+    #[arg(long, env = "TWO_PERSON_APPROVAL")]
+    pub two_person_approval: bool,
+    /// Requests per second of one caller, 0 = without a limit [default: 500; with the development profile 0]
+    #[arg(long, env = "RATE_LIMIT_PER_S")]
+    pub rate_limit_per_s: Option<String>,
     /// Serve plain HTTP beyond this machine, because a proxy in front of it does TLS
     #[arg(long, env = "PLAIN_HTTP_BEHIND_A_TLS_PROXY")]
     pub plain_http_behind_a_tls_proxy: bool,
@@ -87,6 +114,10 @@ pub struct Settings {
     pub max_silence: Duration,
     pub access: Access,
     pub tls: Option<Tls>,
+    pub update_keys: Option<UpdateKeys>,
+    pub two_person: TwoPerson,
+    /// Requests per second of one caller.
+    pub rate_limit: Option<NonZeroU32>,
 }
 
 /// All mistakes of the settings.
@@ -135,9 +166,9 @@ impl Settings {
             "DATABASE_CONNECTIONS (--database-connections)",
             number(&arguments.database_connections, 1..=1000),
         );
-        let database_url = arguments
-            .database_url
-            .unwrap_or_else(|| format!("sqlite:{}", arguments.data.join("registry.db").display()));
+        let database_url = mistakes
+            .keep("DATABASE_URL (--database-url)", database_url(&arguments))
+            .unwrap_or_else(|| "sqlite:".to_owned());
         if Kind::of(&database_url).is_none() {
             // The address may hold a password: it is not repeated.
             let expected = "expected an address that begins with sqlite: or postgresql:, found another";
@@ -174,6 +205,16 @@ impl Settings {
                 None
             }
         };
+        let update_keys = arguments.update_key.as_deref().map(UpdateKeys::read);
+        let update_keys = update_keys.map(|read| mistakes.keep("UPDATE_KEY_PATH (--update-key)", read));
+        let usual_limit = match arguments.profile {
+            Profile::Production => "500",
+            Profile::Development => "0",
+        };
+        let rate_limit = mistakes.keep(
+            "RATE_LIMIT_PER_S (--rate-limit-per-s)",
+            number(arguments.rate_limit_per_s.as_deref().unwrap_or(usual_limit), 0..=1_000_000),
+        );
         let loopback = listen.is_none_or(|address| address.ip().is_loopback());
         let encrypted = arguments.tls_certificate.is_some() || arguments.plain_http_behind_a_tls_proxy;
         match arguments.profile {
@@ -197,7 +238,8 @@ impl Settings {
         let access = match arguments.profile {
             Profile::Development => Access::Development,
             Profile::Production => {
-                Access::Required { keys: keys.flatten(), audience: Audience(arguments.token_audience) }
+                let keys = Current::new(keys.flatten());
+                Access::Required { keys, audience: Audience(arguments.token_audience) }
             }
         };
         match (listen, max_artifact_bytes, connections, artifacts) {
@@ -215,9 +257,41 @@ impl Settings {
                     max_silence: MAX_SILENCE,
                     access,
                     tls,
+                    update_keys: update_keys.flatten(),
+                    two_person: if arguments.two_person_approval {
+                        TwoPerson::Required
+                    } else {
+                        TwoPerson::Off
+                    },
+                    rate_limit: rate_limit.and_then(|limit| NonZeroU32::new(limit as u32)),
                 })
             }
             _ => Err(SettingsError(mistakes.0)),
+        }
+    }
+}
+
+/// The address as it is given, put together from its parts, or that of a SQLite file. What is wrong is said without the password.
+fn database_url(arguments: &Arguments) -> Result<String, String> {
+    let parts = [&arguments.database_host, &arguments.database_name, &arguments.database_user];
+    match (&arguments.database_url, parts) {
+        (Some(url), [None, None, None]) => Ok(url.clone()),
+        (None, [None, None, None]) => Ok(format!("sqlite:{}", arguments.data.join("registry.db").display())),
+        (None, [Some(host), Some(name), Some(user)]) => {
+            let port = &arguments.database_port;
+            if port.parse::<u16>().is_err() {
+                return Err(format!("DATABASE_PORT: expected 1 to 65535, found '{port}'"));
+            }
+            let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+            let password = arguments.database_password.as_deref().map(encoded);
+            let password = password.map(|password| format!(":{password}")).unwrap_or_default();
+            Ok(format!("postgresql://{}{password}@{host}:{port}/{}", encoded(user), encoded(name)))
+        }
+        (Some(_), _) => {
+            Err("give either this or DATABASE_HOST, DATABASE_NAME and DATABASE_USER, not both".to_owned())
+        }
+        (None, _) => {
+            Err("DATABASE_HOST, DATABASE_NAME and DATABASE_USER need each other; one is missing".to_owned())
         }
     }
 }
@@ -276,9 +350,43 @@ mod tests {
             "/nowhere/keys.yaml",
             "--tls-key",
             "/nowhere/key.pem",
+            "--update-key",
+            "/nowhere/online.pem",
+            "--rate-limit-per-s",
+            "many",
         ];
         let SettingsError(mistakes) = read(&wrong).unwrap_err();
-        assert_eq!(mistakes.len(), 8, "{mistakes:#?}");
+        assert_eq!(mistakes.len(), 10, "{mistakes:#?}");
         assert!(!mistakes.join("").contains("hunter2"));
+    }
+
+    #[test]
+    fn the_database_is_named_by_an_address_or_by_its_parts() {
+        let mut arguments = Arguments::try_parse_from([
+            "swarm_registry",
+            "--profile",
+            "development",
+            "--database-host",
+            "db.example",
+            "--database-name",
+            "csa_registry",
+            "--database-user",
+            "registry",
+        ])
+        .unwrap();
+        arguments.database_password = Some("p@ss:w/rd".to_owned());
+        let settings = Settings::read(arguments.clone()).unwrap();
+        let expected = "postgresql://registry:p%40ss%3Aw%2Frd@db.example:5432/csa%5Fregistry";
+        assert_eq!(settings.database_url, expected);
+        let refused = |arguments: Arguments| {
+            let SettingsError(mistakes) = Settings::read(arguments).unwrap_err();
+            assert!(!mistakes.join("").contains("w/rd"), "{mistakes:?}");
+            mistakes.join("")
+        };
+        let both = Arguments { database_url: Some("sqlite:x".to_owned()), ..arguments.clone() };
+        assert!(refused(both).contains("not both"));
+        let less = Arguments { database_user: None, ..arguments.clone() };
+        assert!(refused(less).contains("need each other"));
+        assert!(refused(Arguments { database_port: "x".to_owned(), ..arguments }).contains("DATABASE_PORT"));
     }
 }

@@ -153,7 +153,7 @@ impl Uploads {
         .bind(now_unix)
         .bind(upload.id.as_str())
         .bind(signed(start))
-        .execute(&mut *transaction)
+        .execute(&mut **transaction)
         .await
         .map_err(failed())?;
         if moved.rows_affected() == 0 {
@@ -164,7 +164,7 @@ impl Uploads {
             .bind(signed(start))
             .bind(signed(length))
             .bind(object)
-            .execute(&mut *transaction)
+            .execute(&mut **transaction)
             .await
             .map_err(failed())?;
         transaction.commit().await.map_err(failed())?;
@@ -218,7 +218,7 @@ impl Uploads {
         for statement in
             ["DELETE FROM upload_parts WHERE upload_id = $1", "DELETE FROM uploads WHERE id = $1"]
         {
-            sqlx::query(statement).bind(id).execute(&mut *transaction).await.map_err(failed())?;
+            sqlx::query(statement).bind(id).execute(&mut **transaction).await.map_err(failed())?;
         }
         transaction.commit().await.map_err(failed())?;
         Ok(())

@@ -13,7 +13,9 @@ use ed25519_dalek::{Signer, SigningKey};
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use serde_json::{Value, json};
 use swarm_artifact::public_key_to_pem;
-use swarm_registry::access::{Audience, TokenKeys};
+use swarm_registry::access::{Audience, RateLimit, TokenKeys};
+use swarm_registry::approval::{Approvals, TwoPerson};
+use swarm_registry::current::Current;
 use swarm_registry::http::Access;
 use swarm_registry::serve::{Tls, serve};
 
@@ -44,7 +46,7 @@ fn access() -> Access {
     let roles = ["admin", "engineer", "operator", "auditor"];
     let keys = json!({"keys": [{"id": "ops", "public_key": pem, "roles": roles}]});
     let keys = TokenKeys::parse(&keys.to_string()).unwrap();
-    Access::Required { keys: Some(keys), audience: Audience("swarm_registry".to_owned()) }
+    Access::Required { keys: Current::new(Some(keys)), audience: Audience("swarm_registry".to_owned()) }
 }
 
 async fn registry() -> Registry {
@@ -56,7 +58,12 @@ async fn nobody_gets_anything_but_health_without_saying_who_asks() {
     let registry = registry().await;
     for (method, template) in registry.description().operations() {
         let path = template.replace("{csa}", "1").replace("{skill_id}", "a").replace("{version}", "1.0.0");
-        let path = path.replace("{upload_id}", &"0".repeat(32));
+        let path = path.replace("{upload_id}", &"0".repeat(32)).replace("{site_id}", "a");
+        let path = path
+            .replace("{repository}", "image")
+            .replace("{file}", "x")
+            .replace("{approval_id}", "1")
+            .replace("{rollout_id}", "1");
         let answer = registry.call(&method, &path, &[], Body::empty()).await;
         if path.starts_with("/api/v1") || path == "/api/model/versions" {
             assert_eq!(answer.refusal(), (401, "not_signed_in".to_owned()), "{method} {path}");
@@ -149,6 +156,139 @@ async fn each_role_may_what_it_is_for_and_the_log_says_who_it_was() {
 }
 
 #[tokio::test]
+async fn who_may_deploy_and_who_may_only_watch() {
+    let registry = registry().await;
+    let ask = async |role: &str, method: &str, path: &str, body: &Value| {
+        let headers = [("authorization", as_role(role)), ("content-type", "application/json".to_owned())];
+        let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+        registry.call(method, path, &headers, body.to_string()).await.status.as_u16()
+    };
+    let root = json!({"files": [{"role": "root", "text": "{}"}]});
+    let targets = json!({"files": [{"role": "targets", "text": "{}"}]});
+    let deploy = json!({"site_id": "a", "csa_id": 1, "reason": "x"});
+    let back = json!({"site_id": "ALL", "target_csa_id": 1, "reason": "x"});
+    let nothing = json!(null);
+    let may = async |role: &str| {
+        [
+            ask(role, "GET", "/api/v1/cells", &nothing).await,
+            ask(role, "GET", "/api/v1/deployments", &nothing).await,
+            ask(role, "GET", "/api/v1/approvals", &nothing).await,
+            ask(role, "GET", "/api/v1/update/image/versions", &nothing).await,
+            ask(role, "POST", "/api/v1/deployments", &deploy).await,
+            ask(role, "POST", "/api/v1/deployment/rollback", &back).await,
+            ask(role, "POST", "/api/v1/update/image/publish", &root).await,
+            ask(role, "POST", "/api/v1/update/image/publish", &targets).await,
+            ask(role, "DELETE", "/api/v1/cells/a", &nothing).await,
+            ask(role, "POST", "/api/v1/cells/a/report", &common::fleet::report(1)).await,
+        ]
+    };
+    // 404: there is no such artifact or cell; 409 and 422: there is no root yet, and this is none.
+    assert_eq!(may("engineer").await, [200, 200, 200, 200, 404, 404, 403, 409, 403, 403]);
+    assert_eq!(may("operator").await, [200, 200, 403, 200, 403, 403, 403, 403, 403, 403]);
+    assert_eq!(may("auditor").await, [403, 403, 200, 403, 403, 403, 403, 403, 403, 403]);
+    assert_eq!(may("admin").await, [200, 200, 200, 200, 404, 404, 422, 409, 404, 200]);
+}
+
+#[tokio::test]
+async fn a_second_person_confirms_what_concerns_everybody() {
+    let place = Arc::new(Place::local());
+    let mut app = place.app(Access::Development).await;
+    let prepared = Registry::of(Arc::clone(&place), app.clone());
+    let mut people = prepared.begin_updates().await;
+    let ids = prepared.release(&mut people, &["1.0.0", "1.1.0"]).await;
+    let deploy = json!({"site_id": "cell-1", "csa_id": ids[1], "reason": "x"});
+    prepared.post("/api/v1/deployments", &deploy).await.expect(200);
+    app.access = access();
+    app.approvals = Approvals::new(app.database.clone(), TwoPerson::Required);
+    let registry = Registry::of(place, app.clone());
+    let named = |name: &str, role: &str| {
+        let mut claims = claims(role);
+        // Longer than an approval lives.
+        (claims["sub"], claims["exp"]) = (json!(name), json!(NOW + 7200));
+        token(&header(), &claims, &key(1))
+    };
+    let post = async |registry: &Registry, who: &str, path: &str, body: &Value| {
+        let headers = [("authorization", who), ("content-type", "application/json")];
+        registry.call("POST", path, &headers, body.to_string()).await
+    };
+    let (ann, bob, eve) = (named("ann", "engineer"), named("bob", "engineer"), named("eve", "operator"));
+    let (root_1, root_2) = (named("ann", "admin"), named("carol", "admin"));
+    let nothing = json!(null);
+
+    let back = json!({"site_id": "ALL", "target_csa_id": ids[0], "reason": "it drops parts"});
+    let asked = post(&registry, &ann, "/api/v1/deployment/rollback", &back).await.expect(202).json();
+    assert_eq!((&asked["action"], &asked["state"]), (&json!("rollback_all"), &json!("waiting")));
+    assert!(asked["detail"].as_str().unwrap().contains("it drops parts"), "{asked}");
+    let confirm = format!("/api/v1/approvals/{}/confirm", asked["id"]);
+    assert_eq!(post(&registry, &ann, &confirm, &nothing).await.refusal(), (403, "same_person".to_owned()));
+    assert_eq!(post(&registry, &eve, &confirm, &nothing).await.refusal(), (403, "not_permitted".to_owned()));
+    let cell = async || prepared_assigned(&registry, &ann).await;
+    assert_eq!(cell().await, Signed::version("1.1.0").digest());
+    let done = post(&registry, &bob, &confirm, &nothing).await.expect(200).json();
+    assert_eq!(done["assigned"]["deployments"][0]["site_id"], "cell-1");
+    assert_eq!(done["assigned"]["deployments"][0]["requested_by"], "ann");
+    assert_eq!(
+        (&done["approval"]["confirmed_by"], &done["approval"]["state"]),
+        (&json!("bob"), &json!("confirmed"))
+    );
+    assert_eq!(cell().await, Signed::version("1.0.0").digest());
+    let again = post(&registry, &bob, &confirm, &nothing).await;
+    assert_eq!(again.refusal(), (409, "already_confirmed".to_owned()));
+    // One cell needs one person.
+    let one = json!({"site_id": "cell-1", "target_csa_id": ids[1], "reason": "x"});
+    post(&registry, &ann, "/api/v1/deployment/rollback", &one).await.expect(200);
+
+    // Other keys: an engineer may not confirm them. What fails stays waiting.
+    people.repository.touch("root").unwrap();
+    let root = people.sign();
+    let path = people.path();
+    let asked = post(&registry, &root_1, &path, &root).await.expect(202).json();
+    let confirm = format!("/api/v1/approvals/{}/confirm", asked["id"]);
+    assert_eq!(post(&registry, &bob, &confirm, &nothing).await.refusal(), (403, "not_permitted".to_owned()));
+    let done = post(&registry, &root_2, &confirm, &nothing).await.expect(200).json();
+    assert_eq!(done["versions"]["root"], 2);
+    let stale = post(&registry, &root_1, &path, &root).await.expect(202).json();
+    let confirm = format!("/api/v1/approvals/{}/confirm", stale["id"]);
+    let refused = post(&registry, &root_2, &confirm, &nothing).await;
+    assert_eq!(refused.refusal(), (409, "not_the_next_version".to_owned()));
+    let listed = async |registry: &Registry| {
+        let list = registry.call("GET", "/api/v1/approvals", &[("authorization", &ann)], Body::empty()).await;
+        let list = list.expect(200).json();
+        let states = list["items"].as_array().unwrap().iter().map(|it| it["state"].clone());
+        states.collect::<Vec<_>>()
+    };
+    assert_eq!(listed(&registry).await, ["waiting", "confirmed", "confirmed"]);
+    app.now_unix = || NOW + 3600;
+    let later = Registry::of(Arc::clone(&registry.place), app);
+    assert_eq!(listed(&later).await, ["expired", "confirmed", "confirmed"]);
+    let late = post(&later, &root_2, &confirm, &nothing).await;
+    assert_eq!(late.refusal(), (409, "approval_expired".to_owned()));
+}
+
+async fn prepared_assigned(registry: &Registry, who: &str) -> Value {
+    let cell = registry.call("GET", "/api/v1/cells/cell-1", &[("authorization", who)], Body::empty()).await;
+    cell.expect(200).json()["assigned"].clone()
+}
+
+#[tokio::test]
+async fn who_asks_too_often_waits_and_nobody_else_does() {
+    let place = Arc::new(Place::local());
+    let mut app = place.app(access()).await;
+    app.limit = Some(Arc::new(RateLimit::per_second(std::num::NonZeroU32::MIN)));
+    let registry = Registry::of(place, app);
+    let ask = async |role: &str| {
+        registry.call("GET", "/api/v1/csa/list", &[("authorization", &as_role(role))], Body::empty()).await
+    };
+    let answers = futures::future::join_all((0..40).map(|_| ask("engineer"))).await;
+    let (allowed, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(|it| it.status == 200);
+    assert!(allowed.len() >= 2 && !refused.is_empty(), "{} of 40", allowed.len());
+    assert_eq!(refused[0].refusal(), (429, "too_many_requests".to_owned()));
+    assert_eq!(refused[0].header("retry-after"), "1");
+    ask("operator").await.expect(200);
+    registry.get("/health").await.expect(200);
+}
+
+#[tokio::test]
 async fn an_upload_in_parts_belongs_to_whoever_began_it() {
     let registry = registry().await;
     let admin = as_role("admin");
@@ -233,6 +373,14 @@ async fn a_site_signs_in_with_its_certificate_and_no_stranger_does() {
         assert_eq!(body.send().await.unwrap().status(), 403, "{forbidden}");
     }
     assert_eq!(site.get(at("/api/v1/audit")).send().await.unwrap().status(), 403);
+    // It reports for itself, and for nobody else.
+    for (name, status) in [("cell-7.example", 200), ("cell-8.example", 403)] {
+        let report = site.post(at(&format!("/api/v1/cells/{name}/report")));
+        let report = report.header("content-type", "application/json");
+        let report = report.body(common::fleet::report(1).to_string());
+        assert_eq!(report.send().await.unwrap().status(), status, "{name}");
+    }
+    assert_eq!(site.get(at("/api/v1/update/director/versions")).send().await.unwrap().status(), 200);
 
     // Without a certificate the connection stands, but nobody is signed in; a token does.
     let nobody = client(None);

@@ -131,6 +131,33 @@ fn a_connection_that_breaks_leaves_nothing_behind_but_the_parts_of_an_upload_in_
 }
 
 #[test]
+fn files_are_read_again_by_sighup_and_kept_where_they_cannot_be_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::start(folder.path());
+    let trust_file = folder.path().join("trust.yaml");
+    let hang_up = || {
+        let told = Command::new("kill").args(["-HUP", &running.child.id().to_string()]).status().unwrap();
+        assert!(told.success());
+    };
+    // One that cannot be used changes nothing; the next one is used, so that both were read in their order.
+    std::fs::write(&trust_file, "no trust").unwrap();
+    hang_up();
+    assert_eq!(running.upload(&Signed::version("1.0.0")).0, 201);
+    let mut other = trust();
+    other.keys[0].key = ed25519_dalek::SigningKey::from_bytes(&[8; 32]).verifying_key();
+    std::fs::write(&trust_file, other.to_yaml()).unwrap();
+    hang_up();
+    let mut version = 0;
+    until("the other trust file is used", || {
+        version += 1;
+        running.upload(&Signed::version(&format!("2.0.{version}"))).0 == 422
+    });
+    std::fs::write(&trust_file, trust().to_yaml()).unwrap();
+    hang_up();
+    until("the first trust file is used again", || running.upload(&Signed::version("3.0.0")).0 == 201);
+}
+
+#[test]
 fn it_ends_by_sigterm_and_lets_a_request_end_first() {
     let folder = tempfile::tempdir().unwrap();
     let mut running = Running::start(folder.path());

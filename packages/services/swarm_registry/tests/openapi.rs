@@ -16,7 +16,12 @@ async fn every_described_operation_is_a_route() {
             .replace("{csa}", "1")
             .replace("{skill_id}", "a")
             .replace("{version}", "1.0.0")
-            .replace("{upload_id}", &"0".repeat(32));
+            .replace("{upload_id}", &"0".repeat(32))
+            .replace("{site_id}", "a")
+            .replace("{repository}", "image")
+            .replace("{file}", "timestamp.json")
+            .replace("{approval_id}", "1")
+            .replace("{rollout_id}", "1");
         assert!(!path.contains('{'), "{path}");
         let answer = registry.call(&method, &path, &[], Body::empty()).await;
         assert_ne!(answer.status, 405, "{method} {template}");

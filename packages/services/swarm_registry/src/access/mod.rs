@@ -1,8 +1,10 @@
-//! Who may do what: roles, and the two ways of proving who one is (a token for people, a certificate for sites).
+//! Who may do what, and how often: roles, and the two ways of proving who one is (a token for people, a certificate for sites).
 
+mod limit;
 mod role;
 mod token;
 
+pub use limit::RateLimit;
 pub use role::{Permission, Role};
 pub use token::{Audience, KeyFileError, TokenError, TokenKeys};
 

@@ -29,6 +29,12 @@ pub enum Permission {
     ComplianceRead,
     /// Begin, change and end experiments.
     Experiments,
+    /// Say which cell runs what: deployments, rollbacks, roll-outs.
+    DeploymentsWrite,
+    /// Hand in other keys of an update repository, and take cells out of the fleet.
+    KeysWrite,
+    /// Report what a cell runs and how it does.
+    CellsReport,
 }
 
 impl Permission {
@@ -41,6 +47,9 @@ impl Permission {
             Self::LogsRead => "logs:read",
             Self::ComplianceRead => "compliance:read",
             Self::Experiments => "experiments:*",
+            Self::DeploymentsWrite => "deployments:write",
+            Self::KeysWrite => "keys:write",
+            Self::CellsReport => "cells:report",
         }
     }
 }
@@ -60,15 +69,18 @@ impl Role {
 
     pub fn may(self, permission: Permission) -> bool {
         use Permission::{
-            ComplianceRead, Experiments, LogsRead, ModelsRead, ModelsSubmit, ModelsWrite, MonitoringRead,
+            CellsReport, ComplianceRead, DeploymentsWrite, Experiments, LogsRead, ModelsRead, ModelsSubmit,
+            ModelsWrite, MonitoringRead,
         };
         match self {
             Self::Admin => true,
-            Self::Engineer => matches!(permission, ModelsRead | ModelsSubmit | ModelsWrite | Experiments),
+            Self::Engineer => {
+                matches!(permission, ModelsRead | ModelsSubmit | ModelsWrite | Experiments | DeploymentsWrite)
+            }
             Self::Operator => matches!(permission, ModelsRead | MonitoringRead),
             Self::Auditor => matches!(permission, LogsRead | ComplianceRead),
             // A site hands in what its cell trained; it never says what other cells may run.
-            Self::Site => matches!(permission, ModelsRead | ModelsSubmit),
+            Self::Site => matches!(permission, ModelsRead | ModelsSubmit | CellsReport),
         }
     }
 }
@@ -105,17 +117,20 @@ mod tests {
                 Permission::LogsRead,
                 Permission::ComplianceRead,
                 Permission::Experiments,
+                Permission::DeploymentsWrite,
+                Permission::KeysWrite,
+                Permission::CellsReport,
             ];
             all.into_iter().filter(|it| role.may(*it)).map(Permission::as_str).collect::<Vec<_>>().join(" ")
         };
         assert_eq!(
             Role::ALL.map(given),
             [
-                "models:read models:submit models:write monitoring:read logs:read compliance:read experiments:*",
-                "models:read models:submit models:write experiments:*",
+                "models:read models:submit models:write monitoring:read logs:read compliance:read experiments:* deployments:write keys:write cells:report",
+                "models:read models:submit models:write experiments:* deployments:write",
                 "models:read monitoring:read",
                 "logs:read compliance:read",
-                "models:read models:submit",
+                "models:read models:submit cells:report",
             ]
         );
     }

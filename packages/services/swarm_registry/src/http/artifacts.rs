@@ -7,28 +7,31 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use swarm_api::artifact::{Artifact, ArtifactPage, Reason};
 
 use super::App;
-use super::body::{ArtifactBody, ArtifactPageBody, DownloadQuery, ListQuery, Reason};
+use super::body::{DownloadQuery, ListQuery};
+use super::lists::Page;
 use super::problem::Problem;
 use super::request::{Asked, Asker, Body, Named, number, reference, skill, text};
 use super::service::Problems;
 use crate::access::{Caller, Permission};
-use crate::audit::Event;
 use crate::record::{Filter, Record, Status};
 use crate::transfer::{Wanted, names, wanted};
+use swarm_audit::Event;
 
 const MAX_PAGE: i64 = 1000;
 const MAX_NUMBER: i64 = 999_999_999_999_999_999;
 
-/// Artifacts, newest first, page by page.
+/// Artifacts, newest first, page by page. Another replica's changes are seen a tenth of a second later at most.
 #[utoipa::path(get, path = "/api/v1/csa/list", operation_id = "list", tag = "artifacts", params(ListQuery), security(("bearer" = [])),
-    responses((status = 200, body = ArtifactPageBody), Problems))]
+    responses((status = 200, body = ArtifactPage), Problems))]
 pub(super) async fn list(
     State(app): State<App>,
     asker: Asker,
     Asked(query): Asked<ListQuery>,
-) -> Result<Json<ArtifactPageBody>, Problem> {
+) -> Result<Response, Problem> {
     asker.needs(Permission::ModelsRead)?;
     let limit = number("limit", query.limit, 20, 1..=MAX_PAGE)?;
     let after = query.after.map(|after| number("after", Some(after), 0, 1..=MAX_NUMBER)).transpose()?;
@@ -42,22 +45,31 @@ pub(super) async fn list(
         );
         return Err(Problem::bad_request("bad_status", detail));
     }
-    let filter = Filter { skill_name, status: query.status };
-    Ok(Json(app.catalogue.list(&filter, after, limit as usize).await?.into()))
+    let asked = Page { filter: Filter { skill_name, status: query.status }, after, limit: limit as usize };
+    let commits = app.database.commits();
+    let body = if let Some(body) = app.lists.get(&asked, commits) {
+        body
+    } else {
+        let page: ArtifactPage = app.catalogue.list(&asked.filter, after, asked.limit).await?.into();
+        let body = Bytes::from(serde_json::to_vec(&page).expect("a page of artifacts is JSON"));
+        app.lists.keep(asked, commits, body.clone());
+        body
+    };
+    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
 }
 
 /// The same list under the path of the older manual.
 #[utoipa::path(get, path = "/api/model/versions", operation_id = "list_alias", tag = "artifacts", params(ListQuery), security(("bearer" = [])),
-    responses((status = 200, body = ArtifactPageBody), Problems))]
+    responses((status = 200, body = ArtifactPage), Problems))]
 pub(super) async fn list_alias(
     state: State<App>,
     asker: Asker,
     query: Asked<ListQuery>,
-) -> Result<Json<ArtifactPageBody>, Problem> {
+) -> Result<Response, Problem> {
     list(state, asker, query).await
 }
 
-async fn find(app: &App, csa: &str) -> Result<Record, Problem> {
+pub(super) async fn find(app: &App, csa: &str) -> Result<Record, Problem> {
     let reference = reference(csa)?;
     app.catalogue.find(reference).await?.ok_or_else(|| Problem::no_artifact(reference))
 }
@@ -78,12 +90,12 @@ async fn find_version(app: &App, skill_id: &str, version: &str) -> Result<Record
 /// One artifact, by number or digest.
 #[utoipa::path(get, path = "/api/v1/csa/{csa}", operation_id = "show", tag = "artifacts", security(("bearer" = [])),
     params(("csa" = String, Path, description = "Number or digest of the artifact.", pattern = "^([0-9]{1,18}|[0-9a-f]{64})$")),
-    responses((status = 200, body = ArtifactBody), Problems))]
+    responses((status = 200, body = Artifact), Problems))]
 pub(super) async fn show(
     State(app): State<App>,
     asker: Asker,
     Named(csa): Named<String>,
-) -> Result<Json<ArtifactBody>, Problem> {
+) -> Result<Json<Artifact>, Problem> {
     asker.needs(Permission::ModelsRead)?;
     Ok(Json(find(&app, &csa).await?.into()))
 }
@@ -91,12 +103,12 @@ pub(super) async fn show(
 /// One artifact, by skill and version.
 #[utoipa::path(get, path = "/api/v1/skills/{skill_id}/versions/{version}", operation_id = "show_version", tag = "artifacts", security(("bearer" = [])),
     params(("skill_id" = String, Path, pattern = "^[a-z][a-z0-9_]{0,63}$"), ("version" = String, Path, pattern = "^(0|[1-9][0-9]{0,8})\\.(0|[1-9][0-9]{0,8})\\.(0|[1-9][0-9]{0,8})$")),
-    responses((status = 200, body = ArtifactBody), Problems))]
+    responses((status = 200, body = Artifact), Problems))]
 pub(super) async fn show_version(
     State(app): State<App>,
     asker: Asker,
     Named((skill_id, version)): Named<(String, String)>,
-) -> Result<Json<ArtifactBody>, Problem> {
+) -> Result<Json<Artifact>, Problem> {
     asker.needs(Permission::ModelsRead)?;
     Ok(Json(find_version(&app, &skill_id, &version).await?.into()))
 }
@@ -137,7 +149,7 @@ pub(super) async fn download_version(
     send(&app, &caller, record, &query, &headers).await
 }
 
-async fn send(
+pub(super) async fn send(
     app: &App,
     caller: &Caller,
     record: Record,
@@ -203,7 +215,7 @@ async fn send(
 /// The signature file of an artifact.
 #[utoipa::path(get, path = "/api/v1/csa/{csa}/signature", operation_id = "signature", tag = "artifacts", security(("bearer" = [])),
     params(("csa" = String, Path, description = "Number or digest of the artifact.", pattern = "^([0-9]{1,18}|[0-9a-f]{64})$")),
-    responses((status = 200, description = "The .sig file.", body = String, content_type = "application/yaml"), Problems))]
+    responses((status = 200, description = "The .sig file.", body = Object, content_type = "application/yaml"), Problems))]
 pub(super) async fn signature(
     State(app): State<App>,
     asker: Asker,
@@ -217,13 +229,13 @@ pub(super) async fn signature(
 /// Withdraws an artifact: it is listed with its reason, but no longer handed out.
 #[utoipa::path(post, path = "/api/v1/csa/{csa}/quarantine", operation_id = "quarantine", tag = "artifacts", security(("bearer" = [])),
     params(("csa" = String, Path, description = "Number or digest of the artifact.", pattern = "^([0-9]{1,18}|[0-9a-f]{64})$")),
-    request_body = Reason, responses((status = 200, body = ArtifactBody), Problems))]
+    request_body = Reason, responses((status = 200, body = Artifact), Problems))]
 pub(super) async fn quarantine(
     State(app): State<App>,
     asker: Asker,
     Named(csa): Named<String>,
     Body(body): Body<Reason>,
-) -> Result<Json<ArtifactBody>, Problem> {
+) -> Result<Json<Artifact>, Problem> {
     let caller = asker.needs(Permission::ModelsWrite)?;
     let reason = text("reason", body.reason, 1..=1000)?;
     let since_unix = (app.now_unix)();
@@ -234,13 +246,13 @@ pub(super) async fn quarantine(
 /// Lifts a quarantine.
 #[utoipa::path(post, path = "/api/v1/csa/{csa}/release", operation_id = "release", tag = "artifacts", security(("bearer" = [])),
     params(("csa" = String, Path, description = "Number or digest of the artifact.", pattern = "^([0-9]{1,18}|[0-9a-f]{64})$")),
-    request_body = Reason, responses((status = 200, body = ArtifactBody), Problems))]
+    request_body = Reason, responses((status = 200, body = Artifact), Problems))]
 pub(super) async fn release(
     State(app): State<App>,
     asker: Asker,
     Named(csa): Named<String>,
     Body(body): Body<Reason>,
-) -> Result<Json<ArtifactBody>, Problem> {
+) -> Result<Json<Artifact>, Problem> {
     let caller = asker.needs(Permission::ModelsWrite)?;
     let reason = text("reason", body.reason, 1..=1000)?;
     change(&app, &csa, caller, "release", reason, Status::Active).await
@@ -253,7 +265,7 @@ async fn change(
     action: &str,
     reason: String,
     status: Status,
-) -> Result<Json<ArtifactBody>, Problem> {
+) -> Result<Json<Artifact>, Problem> {
     let record = find(app, csa).await?;
     let event = Event {
         at_unix: (app.now_unix)(),
@@ -265,5 +277,6 @@ async fn change(
     if !app.catalogue.set_status(record.id, &status, event).await? {
         return Err(Problem::same_status(&record, &status));
     }
+    app.rollouts.nudge();
     Ok(Json(Record { status, ..record }.into()))
 }

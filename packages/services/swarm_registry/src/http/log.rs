@@ -2,9 +2,10 @@
 
 use axum::Json;
 use axum::extract::State;
+use swarm_api::audit::{AuditPage, AuditVerdict};
 
 use super::App;
-use super::body::{AuditPageBody, AuditQuery, AuditVerdict};
+use super::body::AuditQuery;
 use super::problem::Problem;
 use super::request::{Asked, Asker, number};
 use super::service::Problems;
@@ -12,17 +13,17 @@ use crate::access::Permission;
 
 /// Entries of the audit log, oldest first, page by page.
 #[utoipa::path(get, path = "/api/v1/audit", operation_id = "audit", tag = "audit", params(AuditQuery), security(("bearer" = [])),
-    responses((status = 200, body = AuditPageBody), Problems))]
+    responses((status = 200, body = AuditPage), Problems))]
 pub(super) async fn entries(
     State(app): State<App>,
     asker: Asker,
     Asked(query): Asked<AuditQuery>,
-) -> Result<Json<AuditPageBody>, Problem> {
+) -> Result<Json<AuditPage>, Problem> {
     asker.needs(Permission::LogsRead)?;
     let after = number("after", query.after, 0, 0..=999_999_999_999_999_999)?;
     let limit = number("limit", query.limit, 100, 1..=1000)?;
     let page = app.catalogue.audit(after, limit as usize).await?;
-    Ok(Json(AuditPageBody {
+    Ok(Json(AuditPage {
         items: page.items.into_iter().map(Into::into).collect(),
         next_after: page.next_after,
     }))

@@ -2,14 +2,21 @@
 //!
 //! Every route is added with its description ([`OpenApiRouter`]), so that `/openapi.json` cannot leave one out.
 
+mod approvals;
 mod artifacts;
 mod body;
+mod cells;
+mod deployments;
+mod lists;
 mod log;
 mod parts;
 mod problem;
+mod provenance;
 mod request;
+mod rollouts;
 mod service;
 mod submit;
+mod update;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,13 +30,19 @@ use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::access::{Audience, TokenKeys};
+use crate::access::{Audience, RateLimit, TokenKeys};
+use crate::approval::Approvals;
 use crate::catalogue::Catalogue;
+use crate::current::Current;
 use crate::database::Database;
+use crate::fleet::Fleet;
 use crate::intake::{Intake, Staging};
 use crate::metrics::Metrics;
+use crate::rollout::Rollouts;
+use crate::update::Updates;
 use crate::uploads::Uploads;
 
+pub use lists::Lists;
 pub use problem::PROBLEM_TYPE;
 pub use request::Site;
 
@@ -39,7 +52,7 @@ pub enum Access {
     /// Whoever reaches the address may do everything. Settings allow it on loopback only.
     Development,
     /// A token or a certificate is needed.
-    Required { keys: Option<TokenKeys>, audience: Audience },
+    Required { keys: Current<Option<TokenKeys>>, audience: Audience },
 }
 
 /// Everything that a request needs.
@@ -49,9 +62,16 @@ pub struct App {
     pub staging: Staging,
     pub uploads: Uploads,
     pub catalogue: Catalogue,
+    pub updates: Updates,
+    pub fleet: Fleet,
+    pub rollouts: Rollouts,
+    pub approvals: Approvals,
     pub database: Database,
+    pub lists: Lists,
     pub metrics: Arc<Metrics>,
     pub access: Access,
+    /// How often one caller may ask.
+    pub limit: Option<Arc<RateLimit>>,
     /// Seconds since 1970-01-01 UTC.
     pub now_unix: fn() -> i64,
 }
@@ -59,10 +79,14 @@ pub struct App {
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Swarm registry", description = "Signed skill artifacts for robot cells."),
-    components(schemas(problem::ProblemBody)),
+    components(schemas(swarm_api::problem::Problem)),
     tags(
         (name = "artifacts", description = "Take in, list, hand out, withdraw."),
         (name = "uploads", description = "Uploads in parts, which go on after a cut."),
+        (name = "updates", description = "Signed metadata: what exists, and which cell runs what."),
+        (name = "fleet", description = "Cells, what they are assigned, and what became of it."),
+        (name = "roll-outs", description = "An artifact for many cells, in stages and behind gates."),
+        (name = "approvals", description = "What a second person has to confirm."),
         (name = "audit", description = "Who did what, in a chain of hashes."),
         (name = "service", description = "Health and counters.")
     )
@@ -86,6 +110,23 @@ pub fn router(app: App) -> (Router, utoipa::openapi::OpenApi) {
         .routes(routes!(parts::begin))
         .routes(routes!(parts::status, parts::append, parts::abandon))
         .routes(routes!(parts::complete))
+        .routes(routes!(provenance::graph))
+        .routes(routes!(update::metadata))
+        .routes(routes!(update::versions))
+        .routes(routes!(update::target))
+        .routes(routes!(update::publish))
+        .routes(routes!(cells::report))
+        .routes(routes!(cells::list))
+        .routes(routes!(cells::show, cells::decommission))
+        .routes(routes!(deployments::deploy, deployments::list))
+        .routes(routes!(deployments::rollback))
+        .routes(routes!(rollouts::begin, rollouts::list))
+        .routes(routes!(rollouts::show))
+        .routes(routes!(rollouts::pause))
+        .routes(routes!(rollouts::resume))
+        .routes(routes!(rollouts::abort))
+        .routes(routes!(approvals::list))
+        .routes(routes!(approvals::confirm))
         .routes(routes!(log::entries))
         .routes(routes!(log::verify))
         .routes(routes!(service::health))
@@ -110,7 +151,7 @@ pub fn router(app: App) -> (Router, utoipa::openapi::OpenApi) {
         })
         .layer(axum::Extension(service::DocumentText(text)))
         .layer(from_fn_with_state(metrics, count));
-    (router, document)
+    (crate::page::over(router), document)
 }
 
 async fn count(State(metrics): State<Arc<Metrics>>, request: Request, next: Next) -> Response {

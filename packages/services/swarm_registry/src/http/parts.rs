@@ -6,9 +6,10 @@ use axum::extract::State;
 use axum::http::header::HeaderName;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use swarm_api::artifact::{Artifact, BeginUpload, CompleteUpload, UploadStatus};
 
 use super::App;
-use super::body::{ArtifactBody, BeginUpload, CompleteUpload, UploadStatus};
+use super::body::PartBody;
 use super::problem::Problem;
 use super::request::{Asker, Body, Named, digest, text};
 use super::service::Problems;
@@ -75,7 +76,7 @@ pub(super) async fn status(
 #[utoipa::path(patch, path = "/api/v1/csa/uploads/{upload_id}", operation_id = "append_part", tag = "uploads", security(("bearer" = [])),
     params(("upload_id" = String, Path, pattern = "^[0-9a-f]{32}$"),
         ("upload-offset" = u64, Header, description = "The byte at which the part begins.", minimum = 0, maximum = 4_294_967_296_i64)),
-    request_body(content = Vec<u8>, content_type = "application/offset+octet-stream"),
+    request_body(content = PartBody, content_type = "application/offset+octet-stream"),
     responses((status = 204, description = "Stored.", headers(("upload-offset" = u64, description = "Go on at this byte."))), Problems))]
 pub(super) async fn append(
     State(app): State<App>,
@@ -145,13 +146,13 @@ pub(super) async fn abandon(
 /// Ends an upload: its parts become an artifact, on the same way as an upload in one piece.
 #[utoipa::path(post, path = "/api/v1/csa/uploads/{upload_id}/complete", operation_id = "complete_upload", tag = "uploads", security(("bearer" = [])),
     params(("upload_id" = String, Path, pattern = "^[0-9a-f]{32}$")), request_body = CompleteUpload,
-    responses((status = 201, description = "Accepted.", body = ArtifactBody), (status = 200, description = "It was here already.", body = ArtifactBody), Problems))]
+    responses((status = 201, description = "Accepted.", body = Artifact), (status = 200, description = "It was here already.", body = Artifact), Problems))]
 pub(super) async fn complete(
     State(app): State<App>,
     asker: Asker,
     Named(id): Named<String>,
     Body(body): Body<CompleteUpload>,
-) -> Result<(StatusCode, Json<ArtifactBody>), Problem> {
+) -> Result<(StatusCode, Json<Artifact>), Problem> {
     let upload = find(&app, asker, &id).await?;
     let submission = Submission {
         signature: body.signature,

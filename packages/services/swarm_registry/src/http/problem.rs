@@ -2,11 +2,12 @@
 //!
 //! What went wrong inside (a database's or a store's own words) goes to the log under a number; the client gets the number.
 
+use std::time::Duration;
+
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
+use swarm_api::problem::{self, Problem as Body};
 use swarm_base::ErrorChain;
-use utoipa::ToSchema;
 
 use crate::access::{Permission, TokenError};
 use crate::blobs::BlobError;
@@ -26,24 +27,6 @@ pub(super) struct Problem {
     detail: String,
     action: &'static str,
     header: Option<Box<(header::HeaderName, HeaderValue)>>,
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Problem)]
-pub(super) struct ProblemBody<'a> {
-    /// `urn:swarm-registry:problem:` and the code.
-    #[serde(rename = "type")]
-    kind: String,
-    /// What the status means.
-    title: &'a str,
-    #[schema(minimum = 400, maximum = 599)]
-    status: u16,
-    /// Short and stable; for scripts.
-    code: &'a str,
-    /// What was tried, on which thing, what was expected and what was found.
-    detail: &'a str,
-    /// What to do.
-    action: &'a str,
 }
 
 impl Problem {
@@ -112,7 +95,15 @@ impl Problem {
         )
     }
 
-    fn inside(what: &'static str, error: &dyn std::error::Error) -> Self {
+    pub(super) fn too_many(who: &str, wait: Duration) -> Self {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        let detail = format!("'{who}' asks more often than RATE_LIMIT_PER_S allows.");
+        let action = "Wait as many seconds as the header Retry-After says.";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail, action)
+            .with(header::RETRY_AFTER, &seconds.max(1).to_string())
+    }
+
+    pub(super) fn inside(what: &'static str, error: &dyn std::error::Error) -> Self {
         let number = format!("{:08x}", rand::random::<u32>());
         tracing::error!(incident = number, "{what}: {}", ErrorChain(error));
         let detail = format!("The registry could not {what}; its log says why under incident {number}.");
@@ -125,17 +116,16 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let body = ProblemBody {
+        let body = Body {
             kind: format!("{PROBLEM_TYPE}{}", self.code),
-            title: self.status.canonical_reason().unwrap_or("Refused"),
+            title: self.status.canonical_reason().unwrap_or("Refused").to_owned(),
             status: self.status.as_u16(),
-            code: self.code,
-            detail: &self.detail,
-            action: self.action,
+            code: self.code.to_owned(),
+            detail: self.detail,
+            action: self.action.to_owned(),
         };
         let body = serde_json::to_vec(&body).expect("texts and a number are JSON");
-        let mut response =
-            (self.status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+        let mut response = (self.status, [(header::CONTENT_TYPE, problem::MEDIA_TYPE)], body).into_response();
         if let Some(pair) = self.header {
             let (name, value) = *pair;
             response.headers_mut().insert(name, value);
@@ -298,7 +288,7 @@ impl From<UploadError> for Problem {
 }
 
 /// An error's text as a sentence of its own.
-fn sentence(error: &dyn std::fmt::Display) -> String {
+pub(super) fn sentence(error: &dyn std::fmt::Display) -> String {
     let text = error.to_string();
     let mut letters = text.chars();
     let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();

@@ -21,6 +21,20 @@ pub struct Site(pub String);
 pub(super) struct Asker(Caller);
 
 impl Asker {
+    /// The caller, whatever it may do; the handler asks for permissions when it knows which.
+    pub(super) fn knows(self) -> Caller {
+        self.0
+    }
+
+    /// The caller, where it has one of the permissions.
+    pub(super) fn needs_one(self, permissions: &[Permission]) -> Result<Caller, Problem> {
+        if permissions.iter().any(|permission| self.0.may(*permission)) {
+            Ok(self.0)
+        } else {
+            Err(Problem::not_permitted(&self.0.name, permissions[0]))
+        }
+    }
+
     /// The caller, where it has the permission.
     pub(super) fn needs(self, permission: Permission) -> Result<Caller, Problem> {
         if self.0.may(permission) {
@@ -35,19 +49,28 @@ impl FromRequestParts<App> for Asker {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let Access::Required { keys, audience } = &app.access else { return Ok(Self(Caller::developer())) };
-        // A token says more than the certificate of the connection: a person at a site's machine is that person.
-        if let Some(value) = parts.headers.get(header::AUTHORIZATION) {
-            let bearer = value.to_str().ok().and_then(|text| text.split_once(' '));
-            let token =
-                bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token);
-            let (Some(token), Some(keys)) = (token, keys) else { return Err(Problem::nobody()) };
-            return Ok(Self(keys.check(token.trim(), audience, (app.now_unix)())?));
+        let caller = identify(parts, app)?;
+        if let Some(limit) = &app.limit {
+            limit.take(&caller.name).map_err(|wait| Problem::too_many(&caller.name, wait))?;
         }
-        match parts.extensions.get::<Site>() {
-            Some(Site(name)) => Ok(Self(Caller::site(name.clone()))),
-            None => Err(Problem::nobody()),
-        }
+        Ok(Self(caller))
+    }
+}
+
+fn identify(parts: &Parts, app: &App) -> Result<Caller, Problem> {
+    let Access::Required { keys, audience } = &app.access else { return Ok(Caller::developer()) };
+    // A token says more than the certificate of the connection: a person at a site's machine is that person.
+    if let Some(value) = parts.headers.get(header::AUTHORIZATION) {
+        let bearer = value.to_str().ok().and_then(|text| text.split_once(' '));
+        let token =
+            bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token);
+        let keys = keys.get();
+        let (Some(token), Some(keys)) = (token, keys.as_ref()) else { return Err(Problem::nobody()) };
+        return Ok(keys.check(token.trim(), audience, (app.now_unix)())?);
+    }
+    match parts.extensions.get::<Site>() {
+        Some(Site(name)) => Ok(Caller::site(name.clone())),
+        None => Err(Problem::nobody()),
     }
 }
 

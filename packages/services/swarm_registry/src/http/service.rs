@@ -7,12 +7,12 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use swarm_api::service::{Health, Version};
 use swarm_base::ErrorChain;
 use utoipa::IntoResponses;
 use utoipa::openapi::{Content, Ref, RefOr, response};
 
 use super::App;
-use super::body::{Health, VersionBody};
 use super::problem::Problem;
 use crate::metrics;
 
@@ -34,7 +34,10 @@ impl IntoResponses for Problems {
             ("416", "The artifact does not have these bytes."),
             ("422", "The artifact is not believed, or a field is not what it has to be."),
             ("429", "Too much at once."),
-            ("503", "Database or artifact store do not answer."),
+            (
+                "503",
+                "Database or artifact store do not answer, or the registry lacks a file that it needs for this.",
+            ),
         ];
         let problem = |text: &str| {
             let body = Content::new(Some(Ref::from_schema_name("Problem")));
@@ -56,7 +59,7 @@ fn answer(checked: &'static str, result: Result<(), &dyn std::error::Error>) -> 
             (StatusCode::SERVICE_UNAVAILABLE, "failed")
         }
     };
-    (status, Json(Health { status: word, checked })).into_response()
+    (status, Json(Health { status: word.to_owned(), checked: checked.to_owned() })).into_response()
 }
 
 /// Whether the program answers.
@@ -88,12 +91,12 @@ pub(super) async fn models(State(app): State<App>) -> Response {
 }
 
 /// Which program answers.
-#[utoipa::path(get, path = "/version", operation_id = "version", tag = "service", responses((status = 200, body = VersionBody)))]
-pub(super) async fn version(State(app): State<App>) -> Json<VersionBody> {
-    Json(VersionBody {
-        name: env!("CARGO_PKG_NAME"),
-        version: env!("CARGO_PKG_VERSION"),
-        database: app.database.kind().as_str(),
+#[utoipa::path(get, path = "/version", operation_id = "version", tag = "service", responses((status = 200, body = Version)))]
+pub(super) async fn version(State(app): State<App>) -> Json<Version> {
+    Json(Version {
+        name: env!("CARGO_PKG_NAME").to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        database: app.database.kind().as_str().to_owned(),
     })
 }
 
@@ -102,7 +105,10 @@ pub(super) async fn version(State(app): State<App>) -> Json<VersionBody> {
     responses((status = 200, description = "Prometheus text.", body = String, content_type = "text/plain"), Problems))]
 pub(super) async fn metrics(State(app): State<App>) -> Result<Response, Problem> {
     let totals = app.catalogue.totals().await?;
-    Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], app.metrics.text(totals)).into_response())
+    let census = app.fleet.census((app.now_unix)()).await?;
+    let (image, director) = app.updates.heads().await?;
+    let text = app.metrics.text(totals, census, [image, director]);
+    Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
 }
 
 /// The text of `/openapi.json`.

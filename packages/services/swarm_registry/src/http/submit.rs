@@ -4,10 +4,11 @@ use axum::Json;
 use axum::extract::multipart::{Field, MultipartError};
 use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Request, State};
 use axum::http::StatusCode;
+use swarm_api::artifact::Artifact;
 use swarm_artifact::SignatureFile;
 
 use super::App;
-use super::body::{ArtifactBody, UploadForm};
+use super::body::UploadForm;
 use super::problem::Problem;
 use super::request::{Asker, digest, text};
 use super::service::Problems;
@@ -18,12 +19,12 @@ use crate::intake::{IntakeError, Staged, Submission};
 /// Takes in an artifact. The same bytes again answer 200 with what is there; other bytes under a version that is taken, 409.
 #[utoipa::path(post, path = "/api/v1/csa/upload", operation_id = "upload", tag = "artifacts", security(("bearer" = [])),
     request_body(content = UploadForm, content_type = "multipart/form-data"),
-    responses((status = 201, description = "Accepted.", body = ArtifactBody), (status = 200, description = "It was here already.", body = ArtifactBody), Problems))]
+    responses((status = 201, description = "Accepted.", body = Artifact), (status = 200, description = "It was here already.", body = Artifact), Problems))]
 pub(super) async fn upload(
     State(app): State<App>,
     asker: Asker,
     mut request: Request,
-) -> Result<(StatusCode, Json<ArtifactBody>), Problem> {
+) -> Result<(StatusCode, Json<Artifact>), Problem> {
     let caller = asker.needs(Permission::ModelsSubmit)?;
     // The archive has a limit of its own, which is held while it flows; the other fields have theirs.
     DefaultBodyLimit::disable().apply(&mut request);
@@ -54,7 +55,7 @@ pub(super) async fn decide(
     app: &App,
     staged: Staged,
     submission: Submission,
-) -> Result<(StatusCode, Json<ArtifactBody>), Problem> {
+) -> Result<(StatusCode, Json<Artifact>), Problem> {
     let timer = app.metrics.validation.start_timer();
     let added = app.intake.accept(staged, submission, (app.now_unix)()).await;
     timer.observe_duration();

@@ -11,7 +11,7 @@ use super::{MAX_BYTES, Registry};
 #[macro_export]
 macro_rules! contract {
     ($registry:path) => {
-        $crate::contract! { $registry:
+        $crate::contract! { $registry, contract:
             an_upload_is_listed_shown_and_handed_out
             the_same_bytes_again_are_no_second_artifact
             what_does_not_verify_is_never_listed
@@ -27,12 +27,36 @@ macro_rules! contract {
             health_version_and_counters_answer
             what_cannot_be_meant_is_refused_with_the_reason
         }
+        $crate::contract! { $registry, updates:
+            what_people_signed_is_served_to_the_byte_and_taken_by_a_client
+            only_what_is_next_and_believed_is_published_all_or_nothing
+            of_two_that_publish_at_once_one_is_first
+            who_waits_hears_of_what_any_replica_publishes
+            what_would_expire_is_signed_anew_once
+            without_its_key_nothing_is_published
+        }
+        $crate::contract! { $registry, fleet:
+            a_cell_is_sent_to_an_artifact_and_says_how_far_it_is
+            every_cell_of_a_skill_goes_back_at_once
+            what_a_cell_would_refuse_is_never_assigned
+            reports_count_in_their_order
+            assignments_at_once_on_two_replicas_lose_nothing
+            a_cell_that_is_taken_out_is_named_no_more
+            the_family_of_an_artifact_says_where_each_ran
+            what_cannot_be_meant_of_a_cell_is_refused
+        }
+        $crate::contract! { $registry, rollouts:
+            a_good_artifact_goes_from_the_canary_to_all
+            a_bad_artifact_is_taken_back_and_quarantined_in_one_step
+            who_withdraws_an_artifact_ends_its_roll_out
+            people_pause_resume_abort_and_supersede
+        }
     };
-    ($registry:path: $($promise:ident)*) => {
+    ($registry:path, $module:ident: $($promise:ident)*) => {
         $(
             #[tokio::test]
             async fn $promise() {
-                $crate::common::contract::$promise($registry().await).await;
+                $crate::common::$module::$promise($registry().await).await;
             }
         )*
     };
@@ -143,7 +167,7 @@ pub(crate) async fn what_does_not_verify_is_never_listed(registry: Registry) {
     assert!(audit(&registry).await.is_empty());
 
     let mut app = registry.app.clone();
-    app.intake.trust = None;
+    app.intake.trust = swarm_registry::current::Current::new(None);
     let without = Registry::of(std::sync::Arc::clone(&registry.place), app);
     assert_eq!(without.upload(&good).await.refusal(), (503, "no_trust_file".to_owned()));
     registry.upload(&good).await.expect(201);

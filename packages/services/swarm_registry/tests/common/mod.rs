@@ -3,8 +3,12 @@
 #![allow(dead_code, reason = "each test program uses its part")]
 
 pub(crate) mod artifacts;
+pub(crate) mod ceremony;
 pub(crate) mod contract;
 pub(crate) mod description;
+pub(crate) mod fleet;
+pub(crate) mod rollouts;
+pub(crate) mod updates;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -16,12 +20,17 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use bytes::Bytes;
 use serde_json::Value;
 use swarm_artifact::Limits;
+use swarm_registry::approval::{Approvals, TwoPerson};
 use swarm_registry::blobs::{Blobs, Location};
 use swarm_registry::catalogue::Catalogue;
+use swarm_registry::current::Current;
 use swarm_registry::database::Database;
-use swarm_registry::http::{Access, App, router};
+use swarm_registry::fleet::Fleet;
+use swarm_registry::http::{Access, App, Lists, router};
 use swarm_registry::intake::{Intake, Staging};
 use swarm_registry::metrics::Metrics;
+use swarm_registry::rollout::Rollouts;
+use swarm_registry::update::Updates;
 use swarm_registry::uploads::Uploads;
 use tempfile::TempDir;
 use tower::ServiceExt;
@@ -57,9 +66,12 @@ impl Place {
         let staging = self.folder.path().join("staging");
         std::fs::create_dir_all(&staging).unwrap();
         let catalogue = Catalogue::new(database.clone());
+        let updates = Updates::new(database.clone(), Current::new(Some(ceremony::update_keys())));
+        let metrics = Arc::new(Metrics::default());
+        let fleet = Fleet::new(database.clone(), updates.clone(), Arc::clone(&metrics));
         App {
             intake: Intake {
-                trust: Some(Arc::new(artifacts::trust())),
+                trust: Current::new(Some(artifacts::trust())),
                 limits: Limits::default(),
                 catalogue: catalogue.clone(),
                 blobs: self.blobs.clone(),
@@ -67,9 +79,15 @@ impl Place {
             staging: Staging { folder: staging, max_bytes: MAX_BYTES, max_silence: Duration::from_secs(20) },
             uploads: Uploads::new(database.clone(), self.blobs.clone()),
             catalogue,
+            rollouts: Rollouts::new(database.clone(), fleet.clone()),
+            fleet,
+            updates,
+            approvals: Approvals::new(database.clone(), TwoPerson::Off),
             database,
-            metrics: Arc::new(Metrics::default()),
+            lists: Lists::default(),
+            metrics,
             access,
+            limit: None,
             now_unix: || NOW,
         }
     }

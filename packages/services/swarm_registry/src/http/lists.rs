@@ -1,0 +1,93 @@
+//! Pages of the list of artifacts, as they were answered last: many cells and pages ask for the same one again and again.
+//!
+//! A page is answered again only while nothing was committed through this replica since it was read, and no longer than
+//! [`FRESH`], because another replica may have changed something. Whether an artifact may be handed out is never taken from here.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::record::Filter;
+
+/// How old an answer may be.
+const FRESH: Duration = Duration::from_millis(100);
+
+/// Pages that are kept at most; when there are more, all are forgotten.
+const PAGES: usize = 256;
+
+/// Which page.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Page {
+    pub(super) filter: Filter,
+    pub(super) after: Option<i64>,
+    pub(super) limit: usize,
+}
+
+#[derive(Debug)]
+struct Kept {
+    body: Bytes,
+    commits: u64,
+    read: Instant,
+}
+
+/// What was answered last; shared by all clones.
+#[derive(Clone, Debug, Default)]
+pub struct Lists(Arc<RwLock<HashMap<Page, Kept>>>);
+
+impl Lists {
+    /// The page, if it is still what the database would answer; `commits` is the count of now.
+    pub(super) fn get(&self, page: &Page, commits: u64) -> Option<Bytes> {
+        let pages = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let kept = pages.get(page)?;
+        (kept.commits == commits && kept.read.elapsed() < FRESH).then(|| kept.body.clone())
+    }
+
+    /// Keeps a page; `commits` is the count from before it was read.
+    pub(super) fn keep(&self, page: Page, commits: u64, body: Bytes) {
+        let mut pages = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if pages.len() >= PAGES && !pages.contains_key(&page) {
+            pages.clear();
+        }
+        pages.insert(page, Kept { body, commits, read: Instant::now() });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(after: i64) -> Page {
+        Page { filter: Filter::default(), after: Some(after), limit: 20 }
+    }
+
+    #[test]
+    fn a_page_is_answered_again_only_while_nothing_was_committed() {
+        let lists = Lists::default();
+        lists.keep(page(1), 7, Bytes::from_static(b"[]"));
+        assert_eq!(lists.get(&page(1), 8), None);
+        assert_eq!(lists.get(&page(2), 7), None);
+        // Where the machine stood still in between, the page is too old; everything else is a mistake.
+        let again = lists.get(&page(1), 7);
+        assert!(again.is_none() || again == Some(Bytes::from_static(b"[]")));
+    }
+
+    #[test]
+    fn a_page_gets_old() {
+        let lists = Lists::default();
+        let read = Instant::now().checked_sub(FRESH).unwrap();
+        let kept = Kept { body: Bytes::new(), commits: 7, read };
+        lists.0.write().unwrap().insert(page(1), kept);
+        assert_eq!(lists.get(&page(1), 7), None);
+    }
+
+    #[test]
+    fn clients_cannot_fill_the_memory() {
+        let lists = Lists::default();
+        for after in 0..10_000 {
+            lists.keep(page(after), 0, Bytes::new());
+        }
+        assert!(lists.0.read().unwrap().len() <= PAGES);
+    }
+}
