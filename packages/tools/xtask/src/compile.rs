@@ -16,7 +16,8 @@ use crate::ui::Task;
 
 /// What the tests are compiled with beside the defaults: those against programs that nobody here wrote, and both back ends of the
 /// streams. The executables that ROS tests start are compiled with it too, or everything would be compiled twice.
-pub const TEST_FEATURES: [&str; 10] = [
+pub const TEST_FEATURES: [&str; 11] = [
+    "csactl/peer-tests",
     "swarm_bag/peer-tests",
     "swarm_bt_evidence/peer-tests",
     "swarm_camera_bed/gstreamer",
@@ -85,10 +86,18 @@ pub fn executables(layout: &Layout, ros: &RosEnv, profile: Profile) -> Result<Pa
     Ok(layout.target().join(profile.folder()))
 }
 
-/// Compiles what one executable without ROS needs; gives its path.
-pub fn executable(layout: &Layout, package: &str, name: &str, profile: Profile) -> Result<PathBuf> {
+/// Compiles one executable without ROS, and what it may start: those beside it in its package, and those of other packages; gives
+/// its path.
+pub fn executable(
+    layout: &Layout,
+    package: &str,
+    name: &str,
+    starts: &[&str],
+    profile: Profile,
+) -> Result<PathBuf> {
     let mut command = cargo(layout);
-    command.args(["build", "--package", package, "--bin", name, "--locked"]);
+    command.args(["build", "--bins", "--locked", "--package", package]);
+    command.args(starts.iter().flat_map(|package| ["--package", package]));
     command.args(["--profile", profile.name(), "--message-format", "json-render-diagnostics"]);
     let title = format!("compile {name} ({})", profile.name());
     follow(layout, &title, &mut command, &layout.log(&format!("cargo-build-{name}")))?;

@@ -112,6 +112,7 @@ struct Measurement<'a> {
     package: &'a str,
     executable: &'a str,
     arguments: &'a [&'a str],
+    starts: &'a [&'a str],
     python: Option<PathBuf>,
     /// A node that the program starts.
     node: Option<(&'a RosEnv, PathBuf)>,
@@ -120,7 +121,7 @@ struct Measurement<'a> {
 /// Runs an executable that is not itself in ROS and writes its result into a file.
 fn program(layout: &Layout, evidence: &Evidence, folder: &Path, what: Measurement<'_>) -> Result<Measured> {
     let (name, about) = (evidence.name, evidence.about);
-    let program = compile::executable(layout, what.package, what.executable, Profile::Release)?;
+    let program = compile::executable(layout, what.package, what.executable, what.starts, Profile::Release)?;
     let raw = folder.join(format!("{name}.raw.json"));
     let task = Task::start(format!("measure {name}: {about}"));
     let mut command = Command::new(program);
@@ -147,7 +148,8 @@ fn measure(
     let (name, about) = (evidence.name, evidence.about);
     let log = folder.join(format!("{name}.log"));
     match evidence.workload {
-        Workload::Program { package, executable, arguments, oracle } => {
+        Workload::Program { package, executable, arguments, oracle, starts, tools } => {
+            debian::ensure(layout, tools)?;
             let python = match oracle {
                 Oracle::Itself => None,
                 Oracle::Python => Some(RosEnv::ready(layout)?.python()),
@@ -156,14 +158,14 @@ fn measure(
                 layout,
                 evidence,
                 folder,
-                Measurement { package, executable, arguments, python, node: None },
+                Measurement { package, executable, arguments, starts, python, node: None },
             )
         }
         Workload::Capture { executable, tools } => {
             let python = Some(RosEnv::ready(layout)?.python());
             debian::ensure(layout, tools)?;
             let package = CAPTURE_CHECK;
-            let what = Measurement { package, executable, arguments: &[], python, node: None };
+            let what = Measurement { package, executable, arguments: &[], starts: &[], python, node: None };
             program(layout, evidence, folder, what)
         }
         Workload::CaptureWithNode { executable, node, tools } => {
@@ -171,7 +173,8 @@ fn measure(
             let ros = RosEnv::ready(layout)?;
             let node = compile::executables(layout, &ros, profile)?.join(node);
             let (package, python) = (CAPTURE_CHECK, Some(ros.python()));
-            let what = Measurement { package, executable, arguments: &[], python, node: Some((&ros, node)) };
+            let node = Some((&ros, node));
+            let what = Measurement { package, executable, arguments: &[], starts: &[], python, node };
             program(layout, evidence, folder, what)
         }
         Workload::RosProgram { executable, arguments, tools } => {
@@ -277,7 +280,7 @@ mod tests {
         let error = with_minutes("speed", 2.0);
         assert_eq!(
             error.to_string(),
-            "no evidence is called `speed`; there are: demo, soak, artifact, gate, swap, safety-jitter, safety-estop, safety-purity, safety-cost, safety-proof, safety-faults, safety-availability, black-box, bt-oracle, bt-speed, bt-replay, roles, capture-discovery, capture-sync, capture-powercut, capture-loss, capture-cpu, capture-snapshot, export, tuf"
+            "no evidence is called `speed`; there are: demo, soak, artifact, gate, swap, safety-jitter, safety-estop, safety-purity, safety-cost, safety-proof, safety-faults, safety-availability, black-box, bt-oracle, bt-speed, bt-replay, roles, capture-discovery, capture-sync, capture-powercut, capture-loss, capture-cpu, capture-snapshot, export, tuf, registry-load, deltas, restore-drill"
         );
     }
 

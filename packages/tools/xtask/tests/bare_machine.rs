@@ -42,6 +42,6 @@ fn an_unknown_evidence_lists_the_names() {
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(
         text,
-        "error: no evidence is called `speed`; there are: demo, soak, artifact, gate, swap, safety-jitter, safety-estop, safety-purity, safety-cost, safety-proof, safety-faults, safety-availability, black-box, bt-oracle, bt-speed, bt-replay, roles, capture-discovery, capture-sync, capture-powercut, capture-loss, capture-cpu, capture-snapshot, export, tuf\n"
+        "error: no evidence is called `speed`; there are: demo, soak, artifact, gate, swap, safety-jitter, safety-estop, safety-purity, safety-cost, safety-proof, safety-faults, safety-availability, black-box, bt-oracle, bt-speed, bt-replay, roles, capture-discovery, capture-sync, capture-powercut, capture-loss, capture-cpu, capture-snapshot, export, tuf, registry-load, deltas, restore-drill\n"
     );
 }

@@ -143,7 +143,7 @@ mod tests {
         let text = select(Selection::One("lint")).unwrap_err().to_string();
         assert_eq!(
             text,
-            "no stage is called `lint`; there are: format, arrows, tests, docs, loom, lints, install, launch, ros"
+            "no stage is called `lint`; there are: format, arrows, tests, docs, loom, lints, install, launch, deployment, ros"
         );
     }
 

@@ -40,7 +40,7 @@ impl Stage {
     }
 }
 
-pub const STAGES: [Stage; 9] = [
+pub const STAGES: [Stage; 10] = [
     Stage { name: "format", about: "cargo fmt --check", needs_ros: NeedsRos::No, perform: format },
     Stage {
         name: "arrows",
@@ -69,6 +69,12 @@ pub const STAGES: [Stage; 9] = [
         perform: install,
     },
     Stage { name: "launch", about: "the launch files", needs_ros: NeedsRos::Yes, perform: launch },
+    Stage {
+        name: "deployment",
+        about: "images, compose files, chart, units, alerts and dashboards",
+        needs_ros: NeedsRos::Yes,
+        perform: deployment,
+    },
     Stage { name: "ros", about: "the nodes, driven from rclpy", needs_ros: NeedsRos::Yes, perform: ros },
 ];
 
@@ -131,6 +137,7 @@ fn tests(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
     if !run.fast {
         debian::ensure(run.layout, &debian::CAMERA_BED_TOOLS)?;
         debian::ensure(run.layout, &debian::REGISTRY_TOOLS)?;
+        debian::ensure(run.layout, &debian::PAGE_TOOLS)?;
         command.env(node::VARIABLE, node::modules(run.layout)?);
     }
     let runner = rust_tests(run.layout, &mut command);
@@ -204,6 +211,11 @@ fn launch(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
         install(run, &mut Counts::default())?;
     }
     pytest(run, "launch", &[], counts)
+}
+
+fn deployment(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
+    debian::ensure(run.layout, &debian::MONITORING_TOOLS)?;
+    pytest(run, "deployment", &[], counts)
 }
 
 fn ros(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {

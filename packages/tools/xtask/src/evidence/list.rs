@@ -1,6 +1,6 @@
 //! What can be measured, and by whom.
 
-use crate::ros::debian::{CAMERA_BED_TOOLS, Need, POWER_CUT_TOOLS, REAL_TIME_TOOLS};
+use crate::ros::debian::{CAMERA_BED_TOOLS, HTTP_LOAD_TOOLS, Need, POWER_CUT_TOOLS, REAL_TIME_TOOLS};
 
 /// Something that can be measured.
 #[derive(Debug)]
@@ -18,6 +18,9 @@ pub(super) enum Workload {
         executable: &'static str,
         arguments: &'static [&'static str],
         oracle: Oracle,
+        /// Packages of other programs that it starts.
+        starts: &'static [&'static str],
+        tools: &'static [Need],
     },
     /// As [`Workload::Program`], of `swarm_capture_check`, with cameras around it and the Python of the tests.
     Capture { executable: &'static str, tools: &'static [Need] },
@@ -59,6 +62,8 @@ pub(super) const EVIDENCES: &[Evidence] = &[
             executable: "cell",
             arguments: &["evidence-artifact", "--out"],
             oracle: Oracle::Itself,
+            starts: &[],
+            tools: &[],
         },
     },
     Evidence {
@@ -98,6 +103,8 @@ pub(super) const EVIDENCES: &[Evidence] = &[
             executable: "cell",
             arguments: &["evidence-kinematics", "--out"],
             oracle: Oracle::Python,
+            starts: &[],
+            tools: &[],
         },
     },
     Evidence {
@@ -108,6 +115,8 @@ pub(super) const EVIDENCES: &[Evidence] = &[
             executable: "safety_check",
             arguments: &["proof", "--out"],
             oracle: Oracle::Itself,
+            starts: &[],
+            tools: &[],
         },
     },
     Evidence {
@@ -118,6 +127,8 @@ pub(super) const EVIDENCES: &[Evidence] = &[
             executable: "safety_check",
             arguments: &["faults", "--out"],
             oracle: Oracle::Itself,
+            starts: &[],
+            tools: &[],
         },
     },
     Evidence {
@@ -133,6 +144,8 @@ pub(super) const EVIDENCES: &[Evidence] = &[
             executable: "cell",
             arguments: &["evidence-black-box", "--out"],
             oracle: Oracle::Itself,
+            starts: &[],
+            tools: &[],
         },
     },
     Evidence {
@@ -143,6 +156,8 @@ pub(super) const EVIDENCES: &[Evidence] = &[
             executable: "bt_evidence",
             arguments: &["oracle", "--out"],
             oracle: Oracle::Python,
+            starts: &[],
+            tools: &[],
         },
     },
     Evidence {
@@ -153,6 +168,8 @@ pub(super) const EVIDENCES: &[Evidence] = &[
             executable: "bt_evidence",
             arguments: &["speed", "--out"],
             oracle: Oracle::Python,
+            starts: &[],
+            tools: &[],
         },
     },
     Evidence {
@@ -163,6 +180,8 @@ pub(super) const EVIDENCES: &[Evidence] = &[
             executable: "bt_evidence",
             arguments: &["replay", "--out"],
             oracle: Oracle::Itself,
+            starts: &[],
+            tools: &[],
         },
     },
     Evidence {
@@ -173,6 +192,8 @@ pub(super) const EVIDENCES: &[Evidence] = &[
             executable: "role_check",
             arguments: &["proof", "--out"],
             oracle: Oracle::Itself,
+            starts: &[],
+            tools: &[],
         },
     },
     Evidence {
@@ -222,6 +243,44 @@ pub(super) const EVIDENCES: &[Evidence] = &[
             executable: "tuf_evidence",
             arguments: &[],
             oracle: Oracle::Itself,
+            starts: &[],
+            tools: &[],
+        },
+    },
+    Evidence {
+        name: "registry-load",
+        about: "lists, downloads and uploads of the registry in turns with a bare server; memory at a thousand clients",
+        workload: Workload::Program {
+            package: "swarm_registry",
+            executable: "registry_evidence",
+            arguments: &["load", "--out"],
+            oracle: Oracle::Itself,
+            starts: &[],
+            tools: &HTTP_LOAD_TOOLS,
+        },
+    },
+    Evidence {
+        name: "deltas",
+        about: "new weights as a difference to the old ones, beside zstd's own",
+        workload: Workload::Program {
+            package: "swarm_delta_cli",
+            executable: "deltas_evidence",
+            arguments: &[],
+            oracle: Oracle::Itself,
+            starts: &[],
+            tools: &[],
+        },
+    },
+    Evidence {
+        name: "restore-drill",
+        about: "a registry backed up while it takes artifacts in, destroyed, restored and verified",
+        workload: Workload::Program {
+            package: "csactl",
+            executable: "csactl",
+            arguments: &["evidence-restore", "--out"],
+            oracle: Oracle::Itself,
+            starts: &["swarm_registry"],
+            tools: &[],
         },
     },
 ];

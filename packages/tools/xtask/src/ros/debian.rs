@@ -146,6 +146,18 @@ pub const POWER_CUT_TOOLS: [Need; 2] = [
 pub const REGISTRY_TOOLS: [Need; 1] =
     [Need { what: "the PostgreSQL server", packages: &["postgresql"], present: |_| postgresql() }];
 
+/// What the registry is loaded with.
+pub const HTTP_LOAD_TOOLS: [Need; 1] =
+    [Need { what: "wrk", packages: &["wrk"], present: |path| program("wrk", path) }];
+
+/// What shows the registry's pages in tests.
+pub const PAGE_TOOLS: [Need; 1] =
+    [Need { what: "Chromium", packages: &["chromium"], present: |path| program("chromium", path) }];
+
+/// What checks the alerts that are shipped.
+pub const MONITORING_TOOLS: [Need; 1] =
+    [Need { what: "promtool", packages: &["prometheus"], present: |path| program("promtool", path) }];
+
 /// The line that installs `packages`, as a person types it.
 pub fn install_line<'a>(packages: impl IntoIterator<Item = &'a str>) -> String {
     let names: Vec<&str> = packages.into_iter().collect();
