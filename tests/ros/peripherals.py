@@ -77,6 +77,10 @@ class Peripherals:
 
     def close(self):
         self.executor.shutdown(timeout_sec=5.0)
+        if self.server in self.node.waitables:  # a test may have taken it away
+            self.server.destroy()
+        # Or it goes on serving until it is collected, in a domain that another test has by then.
+        self.node.destroy_node()
         rclpy.shutdown(context=self.context)
         self.thread.join(timeout=5.0)
 
