@@ -1,5 +1,7 @@
 //! Listing, showing, handing out and withdrawing artifacts.
 
+use std::time::Instant;
+
 use axum::Json;
 use axum::body::Body as AxumBody;
 use axum::extract::State;
@@ -46,13 +48,13 @@ pub(super) async fn list(
         return Err(Problem::bad_request("bad_status", detail));
     }
     let asked = Page { filter: Filter { skill_name, status: query.status }, after, limit: limit as usize };
-    let commits = app.database.commits();
-    let body = if let Some(body) = app.lists.get(&asked, commits) {
+    let (commits, now) = (app.database.commits(), Instant::now());
+    let body = if let Some(body) = app.lists.get(&asked, commits, now) {
         body
     } else {
         let page: ArtifactPage = app.catalogue.list(&asked.filter, after, asked.limit).await?.into();
         let body = Bytes::from(serde_json::to_vec(&page).expect("a page of artifacts is JSON"));
-        app.lists.keep(asked, commits, body.clone());
+        app.lists.keep(asked, commits, now, body.clone());
         body
     };
     Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
