@@ -14,6 +14,8 @@ pub trait Disk: Send + fmt::Debug {
     /// Names and sizes of all files.
     fn list(&mut self) -> io::Result<Vec<(String, u64)>>;
     fn read(&mut self, name: &str) -> io::Result<Vec<u8>>;
+    /// The first bytes of a file, at most so many.
+    fn read_start(&mut self, name: &str, most: usize) -> io::Result<Vec<u8>>;
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()>;
     fn remove(&mut self, name: &str) -> io::Result<()>;
 }
@@ -72,6 +74,12 @@ impl Disk for Folder {
     fn read(&mut self, name: &str) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         File::open(self.0.join(name))?.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn read_start(&mut self, name: &str, most: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        File::open(self.0.join(name))?.take(most as u64).read_to_end(&mut bytes)?;
         Ok(bytes)
     }
 

@@ -188,6 +188,25 @@ fn the_folder_stays_within_its_bound_and_says_what_was_removed() {
 }
 
 #[test]
+fn to_make_room_no_file_is_read_whole_and_what_it_knew_is_known_all_the_same() {
+    let options = Options { max_file_bytes: 4 << 20, max_bytes: 16 << 20, ..options(Mode::Continuous) };
+    let (folder, mut deciding, mut recorder, state) = with_bad_disk(options);
+    deciding.stop(&mut recorder);
+    while !folder.path().join("0000000007.swarmbox").exists() {
+        deciding.run(1_000, &mut recorder);
+    }
+    recorder.finish();
+    let read = state.lock().unwrap().longest_read;
+    assert!(0 < read && read <= 2 << 20, "{read} bytes");
+    let files = verified(folder.path());
+    assert_eq!(files[0].0, "0000000000_stop.swarmbox");
+    // To begin a file one or two are removed; of the others it knows from these.
+    let removed: Vec<u64> = files.iter().flat_map(|(_, _, found)| found.removed.clone()).collect();
+    assert!(removed.len() > 2, "{removed:?}");
+    junction(&files[0].2, &files[1].2.header, &removed).unwrap();
+}
+
+#[test]
 fn cycles_that_did_not_fit_the_queue_are_recorded_as_lost() {
     let folder = tempfile::tempdir().unwrap();
     let mut deciding = Deciding::start(&session());
@@ -223,6 +242,7 @@ struct BadState {
     watched: Option<Health>,
     /// Whether the recorder seemed to fail while the disk was at work.
     seen: Vec<bool>,
+    longest_read: usize,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -235,6 +255,14 @@ enum Trouble {
     Dead,
     /// Takes so long for each piece.
     Slow(Duration),
+}
+
+impl Bad {
+    fn read(&self, bytes: Vec<u8>) -> io::Result<Vec<u8>> {
+        let mut state = self.state.lock().unwrap();
+        state.longest_read = state.longest_read.max(bytes.len());
+        Ok(bytes)
+    }
 }
 
 #[derive(Debug)]
@@ -272,7 +300,13 @@ impl Disk for BadDisk {
     }
 
     fn read(&mut self, name: &str) -> io::Result<Vec<u8>> {
-        self.bad.folder.read(name)
+        let bytes = self.bad.folder.read(name)?;
+        self.bad.read(bytes)
+    }
+
+    fn read_start(&mut self, name: &str, most: usize) -> io::Result<Vec<u8>> {
+        let bytes = self.bad.folder.read_start(name, most)?;
+        self.bad.read(bytes)
     }
 
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
@@ -308,13 +342,16 @@ impl Output for BadOutput {
     }
 }
 
-fn with_bad_disk(policy: OnDiskFailure) -> (tempfile::TempDir, Deciding, Recorder, Arc<Mutex<BadState>>) {
+fn on_failure(policy: OnDiskFailure) -> Options {
+    Options { on_disk_failure: policy, ..options(Mode::Continuous) }
+}
+
+fn with_bad_disk(options: Options) -> (tempfile::TempDir, Deciding, Recorder, Arc<Mutex<BadState>>) {
     let folder = tempfile::tempdir().unwrap();
     let deciding = Deciding::start(&session());
     let state = Arc::new(Mutex::new(BadState::default()));
     let bad = Bad { folder: Folder(folder.path().into()), state: Arc::clone(&state) };
     let disk = BadDisk { bad, now: deciding.now.clone() };
-    let options = Options { on_disk_failure: policy, ..options(Mode::Continuous) };
     let recorder = recorder(options, disk, &deciding);
     (folder, deciding, recorder, state)
 }
@@ -326,7 +363,7 @@ fn fails(health: &Health, deciding: &Deciding) -> (bool, bool) {
 #[test]
 fn a_full_disk_costs_what_does_not_fit_and_nothing_before_or_after_it() {
     for trouble in [Trouble::Full, Trouble::Dead] {
-        let (folder, mut deciding, mut recorder, state) = with_bad_disk(OnDiskFailure::Continue);
+        let (folder, mut deciding, mut recorder, state) = with_bad_disk(on_failure(OnDiskFailure::Continue));
         let health = recorder.health();
         deciding.run(500, &mut recorder);
         assert_eq!(fails(&health, &deciding), (false, false));
@@ -356,7 +393,7 @@ fn a_full_disk_costs_what_does_not_fit_and_nothing_before_or_after_it() {
 
 #[test]
 fn the_cell_stops_for_a_dead_disk_if_it_is_configured_to() {
-    let (_folder, mut deciding, mut recorder, state) = with_bad_disk(OnDiskFailure::Stop);
+    let (_folder, mut deciding, mut recorder, state) = with_bad_disk(on_failure(OnDiskFailure::Stop));
     let health = recorder.health();
     deciding.run(300, &mut recorder);
     assert_eq!(fails(&health, &deciding), (false, false));
@@ -367,7 +404,7 @@ fn the_cell_stops_for_a_dead_disk_if_it_is_configured_to() {
 
 #[test]
 fn a_dead_disk_is_found_before_anything_has_to_be_written_and_so_is_its_return() {
-    let (folder, deciding, mut recorder, state) = with_bad_disk(OnDiskFailure::Stop);
+    let (folder, deciding, mut recorder, state) = with_bad_disk(on_failure(OnDiskFailure::Stop));
     let health = recorder.health();
     state.lock().unwrap().trouble = Trouble::Dead;
     recorder.look_after_disk();
@@ -384,7 +421,7 @@ fn a_dead_disk_is_found_before_anything_has_to_be_written_and_so_is_its_return()
 
 #[test]
 fn a_disk_that_does_not_come_back_counts_as_failing_while_it_is_waited_for() {
-    let (_folder, mut deciding, recorder, state) = with_bad_disk(OnDiskFailure::Stop);
+    let (_folder, mut deciding, recorder, state) = with_bad_disk(on_failure(OnDiskFailure::Stop));
     let health = recorder.health();
     let mut recorder = recorder;
     state.lock().unwrap().watched = Some(health.clone());
