@@ -5,6 +5,7 @@
 //!    nothing (`listener_node`).
 //! 2. Until the time is over: parts back to where the next seed puts them, reset, execute; again if one of them is refused, which
 //!    is counted. A run in progress is waited for.
+//!    A thread on each CPU that only sleeps says how late this machine wakes anybody (`metronome`).
 //! 3. A straight line through each node's samples after the [`warm_up`]; the steepest one is the figure.
 //!
 //! A *missed barrier* is one that the roles of a run did not pass together, whatever ended the run: so many as its runs have
@@ -12,6 +13,7 @@
 
 mod counters;
 mod memory;
+mod metronome;
 mod trend;
 
 use std::collections::BTreeMap;
@@ -31,6 +33,7 @@ use crate::ui::Task;
 
 use counters::Counters;
 use memory::{Course, Process, Sampler};
+use metronome::{Lateness, Metronome};
 use trend::Trend;
 
 /// Name of the reference's process.
@@ -67,6 +70,7 @@ pub fn measure(
     let before = Counters::read(port)?;
     let processes = cell.processes().into_iter().map(|(name, id)| Process { name, id }).collect();
     let sampler = Sampler::start(processes)?;
+    let metronome = Metronome::start()?;
     let began = Instant::now();
     task.set_length(time.as_secs());
     let (mut runs, mut succeeded, mut refused) = (0_u64, 0_u64, 0_u64);
@@ -93,6 +97,7 @@ pub fn measure(
     let minutes = began.elapsed().as_secs_f64() / 60.0;
     let counted = Counters::read(port)?.since(before);
     let courses = sampler.finish()?;
+    let Lateness { longest, long } = metronome.finish()?;
     let table = cell.folder().join("memory.csv");
     fs::write(&table, memory::csv(&courses)).doing("write", &table)?;
     task.line(&format!("  memory of every node, second by second: {}", table.display()));
@@ -114,6 +119,10 @@ pub fn measure(
         ]
         .map(|(name, value)| (name.to_owned(), value)),
     );
+    soaked.reference.extend([
+        ("machine_late_ms_max".to_owned(), longest.as_secs_f64() * 1e3),
+        ("machine_late_over_100_ms".to_owned(), f64::from(long)),
+    ]);
     if counted.runs != runs as f64 {
         let counted = counted.runs;
         return Err(Error::Failed(format!(
