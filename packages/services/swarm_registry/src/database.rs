@@ -10,12 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::migrate::Migrator;
 use sqlx::{Any, AnyPool, Transaction};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-static SQLITE: Migrator = sqlx::migrate!("migrations/sqlite");
-static POSTGRES: Migrator = sqlx::migrate!("migrations/postgres");
+use crate::migrations::migrator;
 
 /// A request that waits longer for a connection, or for its turn to write, is refused.
 const ACQUIRE: Duration = Duration::from_secs(15);
@@ -150,11 +148,7 @@ impl Database {
             });
         }
         let pool = pool.connect_with(options).await.map_err(failed)?;
-        let migrations = match kind {
-            Kind::Sqlite => &SQLITE,
-            Kind::Postgres => &POSTGRES,
-        };
-        migrations
+        migrator(kind)
             .run(&pool)
             .await
             .map_err(|source| DatabaseError::Migrate { kind: kind.as_str(), source })?;

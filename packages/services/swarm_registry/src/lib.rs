@@ -25,6 +25,7 @@ pub mod fleet;
 pub mod http;
 pub mod intake;
 pub mod metrics;
+mod migrations;
 mod page;
 pub mod record;
 pub mod rollout;
