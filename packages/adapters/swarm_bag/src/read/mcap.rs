@@ -12,10 +12,11 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use mcap::McapError;
-use mcap::read::{ChunkReader, parse_record};
-use mcap::records::{Channel, ChunkHeader, Record, SchemaHeader, op};
+use mcap::read::parse_record;
+use mcap::records::{Channel, Record, SchemaHeader, op};
 use mcap::sans_io::{SummaryReadEvent, SummaryReader, SummaryReaderOptions};
 
+use super::unfold::Unfolded;
 use super::{BagMessage, Filter, StorageReader};
 use crate::definition::Definition;
 use crate::error::{At, BagError};
@@ -26,8 +27,6 @@ use crate::write::Stamp;
 const RECORD_HEADER: u64 = 9;
 /// A record that is said to be longer is taken for garbage.
 const MAX_RECORD: u64 = 4 << 30;
-/// So is a chunk that says it becomes longer than this: a few bytes can be made to unfold without end.
-const MAX_CHUNK: u64 = 1 << 30;
 
 #[derive(Clone, Copy, Debug)]
 struct Piece {
@@ -305,10 +304,10 @@ impl Index {
                 self.span.add(signed(header.log_time));
                 self.pieces.push(Piece { first: header.log_time, last: header.log_time, offset });
             }
-            Record::Chunk { header, data } => {
+            Record::Chunk { header, .. } => {
                 // A chunk counts only when all of it can be read.
                 let mut inside = Self::default();
-                for record in unfolded(&header, &data)? {
+                for record in Unfolded::new(&header, body)? {
                     match record? {
                         Record::Schema { header, data } => {
                             let text = String::from_utf8_lossy(&data).into_owned();
@@ -373,8 +372,8 @@ fn for_each_message(
 ) -> Result<(), McapError> {
     match parse_record(opcode, body)? {
         Record::Message { header, data } => take(&header, &data),
-        Record::Chunk { header, data } => {
-            for record in unfolded(&header, &data)? {
+        Record::Chunk { header, .. } => {
+            for record in Unfolded::new(&header, body)? {
                 if let Record::Message { header, data } = record? {
                     take(&header, &data);
                 }
@@ -383,13 +382,6 @@ fn for_each_message(
         _ => {}
     }
     Ok(())
-}
-
-fn unfolded<'a>(header: &ChunkHeader, data: &'a [u8]) -> Result<ChunkReader<'a>, McapError> {
-    if header.uncompressed_size > MAX_CHUNK {
-        return Err(McapError::ChunkTooLarge(header.uncompressed_size));
-    }
-    ChunkReader::new(header.clone(), data)
 }
 
 fn record_header(file: &File, offset: u64) -> io::Result<(u8, u64)> {

@@ -5,6 +5,7 @@
 
 mod mcap;
 mod sqlite;
+mod unfold;
 
 use std::fs;
 use std::io::Read;
