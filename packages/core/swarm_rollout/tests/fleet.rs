@@ -228,7 +228,10 @@ impl Sim {
                 break;
             }
         }
-        // Cells follow the last word in a few ticks.
+        // Cells follow the last word in a few ticks, once nothing holds them up that passes.
+        for inside in self.inside.values_mut().filter(|inside| inside.silent != usize::MAX) {
+            (inside.silent, inside.hesitates) = (0, 0);
+        }
         for _ in 0..30 {
             self.cells_act();
             self.step();
