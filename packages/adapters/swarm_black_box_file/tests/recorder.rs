@@ -258,10 +258,9 @@ enum Trouble {
 }
 
 impl Bad {
-    fn read(&self, bytes: Vec<u8>) -> io::Result<Vec<u8>> {
+    fn note_read(&self, bytes: &[u8]) {
         let mut state = self.state.lock().unwrap();
         state.longest_read = state.longest_read.max(bytes.len());
-        Ok(bytes)
     }
 }
 
@@ -301,12 +300,14 @@ impl Disk for BadDisk {
 
     fn read(&mut self, name: &str) -> io::Result<Vec<u8>> {
         let bytes = self.bad.folder.read(name)?;
-        self.bad.read(bytes)
+        self.bad.note_read(&bytes);
+        Ok(bytes)
     }
 
     fn read_start(&mut self, name: &str, most: usize) -> io::Result<Vec<u8>> {
         let bytes = self.bad.folder.read_start(name, most)?;
-        self.bad.read(bytes)
+        self.bad.note_read(&bytes);
+        Ok(bytes)
     }
 
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
