@@ -18,6 +18,15 @@ const MAX_END_BLOCKS: u64 = 20;
 /// Small files may pack tightly by chance (an all-zero bias vector); they can do no harm.
 const HARMLESS: u64 = 4 << 20;
 
+/// Whether so many unpacked bytes may come from so many packed ones.
+pub(crate) fn check_ratio(unpacked: u64, packed: u64, limits: Limits) -> Result<(), ArchiveError> {
+    let limit = limits.max_ratio;
+    if unpacked > HARMLESS && unpacked / limit > packed {
+        return Err(ArchiveError::GzipBomb { unpacked, packed, limit });
+    }
+    Ok(())
+}
+
 /// One regular file of the archive.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
@@ -79,10 +88,7 @@ impl<R: io::BufRead> ArchiveReader<R> {
             return Err(ArchiveError::TooLarge { size: total, limit: self.limits.max_total_bytes });
         }
         // Said by the header, before a byte of the file is decompressed; more than it says is never read.
-        let limit = self.limits.max_ratio;
-        if total > HARMLESS && total / limit > self.packed {
-            return Err(ArchiveError::GzipBomb { unpacked: total, packed: self.packed, limit });
-        }
+        check_ratio(total, self.packed, self.limits)?;
         self.remaining = entry.size;
         self.padding = entry.size.next_multiple_of(BLOCK as u64) - entry.size;
         Ok(Some(entry))
@@ -95,6 +101,16 @@ impl<R: io::BufRead> ArchiveReader<R> {
         self.fill(&mut buffer[..wanted], || format!("entry {index}"))?;
         self.remaining -= wanted as u64;
         Ok(wanted)
+    }
+
+    /// Bytes that came out so far.
+    pub(crate) const fn unpacked(&self) -> u64 {
+        self.unpacked
+    }
+
+    /// The reader under the gzip.
+    pub(crate) fn packed(&self) -> &R {
+        self.gzip.get_ref()
     }
 
     /// Gives back the reader under the gzip, which stands at its end.

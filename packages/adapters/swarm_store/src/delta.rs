@@ -4,12 +4,12 @@
 //! (`swarm_delta` says how), and the new one is compressed again as [`crate::package`] does. That gives the same bytes if, and only
 //! if, the archive was packaged by this crate at its usual level; the digest, which signed metadata names, decides.
 
-use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter, Cursor, Read, Write};
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use flate2::bufread::GzDecoder;
-use swarm_artifact::{ArchiveDigest, ArtifactId, Limits};
+use swarm_artifact::{ArchiveDigest, ArchiveHasher, ArtifactId, Limits};
 use swarm_delta::{ApplyError, encode_if_smaller};
 
 use crate::package::{Hashed, PackageOptions, gzip};
@@ -29,18 +29,42 @@ pub enum DeltaError {
     OtherBytes { expected: ArtifactId, actual: ArtifactId },
 }
 
-/// The delta that turns the archive `base` into `result`; both are in memory while it is made. `None` where the whole is the
-/// better choice: the delta is not smaller, or `result` was packaged by other means and would not come out again.
+/// An archive's bytes, and what they are called where they cannot be used.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'a, R> {
+    pub name: &'a Path,
+    pub bytes: R,
+}
+
+/// The delta that turns the archive `base` into `result`. `None` where the whole is the better choice: the delta is not smaller, or
+/// `result` was packaged by other means and would not come out again.
 pub fn make_delta(base: &Path, result: &Path, limits: Limits) -> Result<Option<Vec<u8>>, DeltaError> {
-    let archive = fs::read(result).map_err(failed("read", result))?;
+    delta_between(
+        Source { name: base, bytes: open(base)? },
+        Source { name: result, bytes: open(result)? },
+        limits,
+    )
+}
+
+/// The same of archives that have no names. Both are in memory, unpacked, while it is made, and the delta besides: three times
+/// `limits.max_total_bytes` at most.
+pub fn delta_between(
+    base: Source<'_, impl Read>,
+    result: Source<'_, impl Read>,
+    limits: Limits,
+) -> Result<Option<Vec<u8>>, DeltaError> {
+    let mut archive = BufReader::new(Hashing { inner: result.bytes, hasher: ArchiveHasher::default() });
     let mut result_tar = Vec::new();
-    unpack(Cursor::new(&archive), result, &mut result_tar, limits)?;
-    if compressed(&result_tar).map_err(failed("compress", result))? != ArchiveDigest::of(&archive) {
+    unpack(&mut archive, result.name, &mut result_tar, limits)?;
+    // Whatever follows the compressed bytes belongs to the archive's digest.
+    io::copy(&mut archive, &mut io::sink()).map_err(failed("read", result.name))?;
+    let whole = archive.into_inner().hasher.finish();
+    if compressed(&result_tar).map_err(failed("compress", result.name))? != whole {
         return Ok(None);
     }
     let mut base_tar = Vec::new();
-    unpack(open(base)?, base, &mut base_tar, limits)?;
-    Ok(encode_if_smaller(&base_tar, &result_tar, archive.len() as u64))
+    unpack(BufReader::new(base.bytes), base.name, &mut base_tar, limits)?;
+    Ok(encode_if_smaller(&base_tar, &result_tar, whole.length))
 }
 
 /// Makes the archive `expected` at `output` out of the archive `base`.
@@ -90,6 +114,20 @@ fn unpack(
     let mut bytes = GzDecoder::new(archive).take(limit + 1);
     let count = io::copy(&mut bytes, output).map_err(failed("unpack", path))?;
     if count > limit { Err(DeltaError::TooLarge { path: path.to_owned(), limit }) } else { Ok(()) }
+}
+
+/// Hashes what is read.
+struct Hashing<R> {
+    inner: R,
+    hasher: ArchiveHasher,
+}
+
+impl<R: Read> Read for Hashing<R> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(bytes)?;
+        self.hasher.update(&bytes[..count]);
+        Ok(count)
+    }
 }
 
 fn compressed(tar: &[u8]) -> io::Result<ArchiveDigest> {

@@ -5,12 +5,14 @@
 //! - [`package`] makes the archive from a folder: same folder, same bytes.
 //! - [`verify_archive`] hashes an archive once, in chunks, and checks its signatures. Nothing is unpacked.
 //! - [`check_contents`] reads a verified archive through, against its manifest, without writing anything.
-//! - [`make_delta`] and [`apply_delta`]: what a cell needs to turn an archive that it has into one that it wants.
+//! - [`read_ahead`] does the work of that while the archive arrives, and [`Contents::check`] the judging when it is verified.
+//! - [`make_delta`], [`delta_between`] and [`apply_delta`]: what a cell needs to turn an archive that it has into one that it wants.
 //! - [`Store`] keeps verified artifacts by their SHA-256, and one pointer to the deployed one.
 //!
 //! Deliberately absent: behaviour trees, ONNX models, envelopes. Their checks belong to the caller, who makes them on
 //! [`Object::folder`] between [`Store::ingest`] and [`Store::deploy`]; until `deploy`, what is deployed stays.
 
+mod ahead;
 mod archive;
 mod compare;
 mod delta;
@@ -22,7 +24,8 @@ mod store;
 mod unpack;
 mod verify;
 
-pub use delta::{DeltaError, apply_delta, make_delta};
+pub use ahead::{Contents, read_ahead};
+pub use delta::{DeltaError, Source, apply_delta, delta_between, make_delta};
 pub use durable::{Fault, Step};
 pub use error::{ArchiveError, PackageError, StoreError};
 pub use package::{PackageOptions, Packaged, package};

@@ -17,7 +17,7 @@ use swarm_artifact::{
 use crate::archive::ArchiveReader;
 use crate::error::ArchiveError;
 
-const CHUNK: usize = 256 * 1024;
+pub(crate) const CHUNK: usize = 256 * 1024;
 
 /// Where the files go.
 pub(crate) trait Target {
@@ -46,10 +46,11 @@ pub(crate) fn unpack(
 ) -> Result<Manifest, ArchiveError> {
     let hashing = Hashing { inner: archive, hasher: ArchiveHasher::default() };
     let mut reader = ArchiveReader::new(BufReader::with_capacity(CHUNK, hashing), digest.length, limits);
-    let manifest = read_manifest(&mut reader, limits, target)?;
-    if manifest.total_size() > limits.max_total_bytes {
-        return Err(ArchiveError::TooLarge { size: manifest.total_size(), limit: limits.max_total_bytes });
-    }
+    let (path, bytes) = read_manifest(&mut reader, limits)?;
+    target.begin(&path)?;
+    target.write(&bytes)?;
+    target.end()?;
+    let manifest = parse_manifest(bytes, limits)?;
     let mut contents = ContentsCheck::new(&manifest);
     let mut chunk = vec![0; CHUNK];
     while let Some(entry) = reader.next_entry()? {
@@ -75,11 +76,11 @@ pub(crate) fn unpack(
     Ok(manifest)
 }
 
-fn read_manifest<R: io::BufRead>(
+/// The first entry, which has to be the manifest.
+pub(crate) fn read_manifest<R: io::BufRead>(
     reader: &mut ArchiveReader<R>,
     limits: Limits,
-    target: &mut impl Target,
-) -> Result<Manifest, ArchiveError> {
+) -> Result<(EntryPath, Vec<u8>), ArchiveError> {
     let Some(entry) = reader.next_entry()? else { return Err(ArchiveError::Empty) };
     if entry.path.as_str() != MANIFEST_NAME {
         return Err(ArchiveError::ManifestNotFirst { found: entry.path.to_string() });
@@ -93,11 +94,16 @@ fn read_manifest<R: io::BufRead>(
     while filled < bytes.len() {
         filled += reader.read(&mut bytes[filled..])?;
     }
-    target.begin(&entry.path)?;
-    target.write(&bytes)?;
-    target.end()?;
+    Ok((entry.path, bytes))
+}
+
+pub(crate) fn parse_manifest(bytes: Vec<u8>, limits: Limits) -> Result<Manifest, ArchiveError> {
     let text = String::from_utf8(bytes).map_err(|_| ArchiveError::ManifestNotText)?;
-    Ok(Manifest::parse(&text)?)
+    let manifest = Manifest::parse(&text)?;
+    if manifest.total_size() > limits.max_total_bytes {
+        return Err(ArchiveError::TooLarge { size: manifest.total_size(), limit: limits.max_total_bytes });
+    }
+    Ok(manifest)
 }
 
 /// Checks only.

@@ -11,7 +11,7 @@ use common::{Bench, NOW};
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use proptest::prelude::*;
 use swarm_artifact::{ArchiveDigest, Limits, Manifest};
-use swarm_store::{ArchiveError, Store, StoreError, check_contents, signature_path};
+use swarm_store::{ArchiveError, Store, StoreError, check_contents, read_ahead, signature_path};
 
 /// A sound archive, and the tar inside.
 static SOUND: LazyLock<(Vec<u8>, Vec<u8>)> = LazyLock::new(|| {
@@ -74,7 +74,13 @@ fn check(archive: &[u8]) -> Result<Manifest, ArchiveError> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.tar.gz");
     fs::write(&path, archive).unwrap();
-    check_contents(&File::open(path).unwrap(), &ArchiveDigest::of(archive), Limits::default())
+    let digest = ArchiveDigest::of(archive);
+    let checked = check_contents(&File::open(path).unwrap(), &digest, Limits::default());
+    // Read ahead, the same archives are accepted, with the same manifest.
+    let ahead = read_ahead(archive, Limits::default());
+    let ahead = ahead.and_then(|contents| contents.check(&digest, Limits::default()));
+    assert_eq!(ahead.as_ref().ok(), checked.as_ref().ok(), "{ahead:?} {checked:?}");
+    checked
 }
 
 fn sound_manifest() -> Manifest {
