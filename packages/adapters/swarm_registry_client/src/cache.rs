@@ -22,12 +22,23 @@ const CHUNK: usize = 256 * 1024;
 #[derive(Clone, Debug)]
 pub struct Cache {
     folder: PathBuf,
+    pub(crate) apply_delta: Option<ApplyDelta>,
 }
+
+/// Makes an artifact's archive out of an older one and a delta, all of it or nothing; otherwise says why not. The arguments are the older
+/// archive, the delta, the artifact, and the file to make.
+pub type ApplyDelta = fn(&Path, &Path, ArtifactId, &Path) -> Result<(), String>;
 
 impl Cache {
     pub fn open(folder: &Path) -> Result<Self, ClientError> {
         files::make_folder(folder)?;
-        Ok(Self { folder: folder.to_owned() })
+        Ok(Self { folder: folder.to_owned(), apply_delta: None })
+    }
+
+    /// Downloads ask for deltas first, which are applied by this.
+    #[must_use]
+    pub fn with_deltas(self, apply_delta: Option<ApplyDelta>) -> Self {
+        Self { apply_delta, ..self }
     }
 
     /// Where an artifact is, or would be.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use swarm_api::problem::Problem;
-use swarm_artifact::VerifyError;
+use swarm_artifact::{ArtifactId, VerifyError};
 use swarm_tuf::Refusal;
 
 #[derive(Debug, thiserror::Error)]
@@ -22,7 +22,7 @@ pub enum ClientError {
     Disk { tried: &'static str, path: PathBuf, source: io::Error },
     #[error("{} cannot be used: {problem}", .path.display())]
     BadFile { path: PathBuf, problem: String },
-    #[error("another process works in {}; is a second bridge running?", .folder.display())]
+    #[error("another process works in {}; wait until it is done, or end it", .folder.display())]
     Busy { folder: PathBuf },
     #[error("the registry's settings cannot be used: {0}")]
     Settings(String),
@@ -30,12 +30,20 @@ pub enum ClientError {
     Unreachable { url: String, source: io::Error },
     #[error("{url} did not come within {} s, or was silent for too long; the registry is overloaded, or keeps this cell waiting on purpose", .limit.as_secs())]
     Slow { url: String, limit: Duration },
+    /// `beginning` is what the answer says where that is no reason of a registry.
     #[error("{url} is answered with status {status}{}", .problem.as_ref().map(|problem| format!(": {problem}")).unwrap_or_default())]
-    Status { url: String, status: u16, problem: Option<Box<Problem>> },
+    Status { url: String, status: u16, problem: Option<Box<Problem>>, beginning: String },
     #[error("{url} is answered with {found}, expected {expected}")]
     Malformed { url: String, expected: &'static str, found: String },
     #[error("{url} ended after {received} of {length} bytes; it goes on there")]
     Cut { url: String, received: u64, length: u64 },
+    /// What is wrong with the cell's trust file.
+    #[error("{0}")]
+    TrustFile(String),
+    #[error("cannot start the thread {name}: {source}")]
+    Thread { name: &'static str, source: io::Error },
+    #[error("the delta from artifact {base} is of no use: {problem}")]
+    Delta { base: ArtifactId, problem: String },
     #[error("it was told to end")]
     Stopped,
 }
@@ -44,6 +52,11 @@ impl ClientError {
     /// What came is not believed, whoever sent it; asking again brings the same, unless somebody puts it right.
     pub fn is_refusal(&self) -> bool {
         matches!(self, Self::Refused(_) | Self::NotSigned(_) | Self::BadSignatureFile { .. })
+    }
+
+    /// The link's fault, or the registry's load: the same may go well the next time.
+    pub fn is_link(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Slow { .. } | Self::Cut { .. })
     }
 
     /// The registry's short word for why it refused.

@@ -6,17 +6,30 @@ use std::path::Path;
 
 use crate::ClientError;
 
+/// A file that is being written has a name that begins so.
+pub(crate) const STAGED: &str = ".staged-";
+
 /// Puts a file in its place in one step: synced before the rename, and the rename synced too.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), ClientError> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let written = (|| {
-        let mut staged = tempfile::NamedTempFile::new_in(folder)?;
+        let mut staged = tempfile::Builder::new().prefix(STAGED).tempfile_in(folder)?;
         staged.write_all(bytes)?;
         staged.as_file().sync_all()?;
         staged.persist(path)?;
         sync_folder(folder)
     })();
     written.map_err(ClientError::at("write", path))
+}
+
+/// Removes what a kill left half-written in a folder where nobody else writes now.
+pub(crate) fn sweep(folder: &Path) -> Result<(), ClientError> {
+    for entry in fs::read_dir(folder).map_err(ClientError::at("list", folder))?.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(STAGED) {
+            remove(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// `None` if it is not there; not more than `most` bytes are read.

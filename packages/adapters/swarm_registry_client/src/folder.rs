@@ -26,7 +26,10 @@ impl Folder {
         let lock = path.join(".lock");
         let file = File::create(&lock).map_err(ClientError::at("open", &lock))?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: file }),
+            Ok(()) => {
+                files::sweep(path)?;
+                Ok(Self { path: path.to_owned(), _lock: file })
+            }
             Err(TryLockError::WouldBlock) => Err(ClientError::Busy { folder: path.to_owned() }),
             Err(TryLockError::Error(error)) => Err(ClientError::at("lock", &lock)(error)),
         }

@@ -9,9 +9,10 @@ use crate::{ClientError, files};
 const FILE: &str = "bridge.json";
 const MOST_BYTES: u64 = 1 << 20;
 
-/// What was kept in the data folder; empty if nothing was.
+/// What was kept in the data folder, in which nobody else writes; empty if nothing was.
 pub fn load_memory(data: &Path) -> Result<Memory, ClientError> {
     files::make_folder(data)?;
+    files::sweep(data)?;
     let path = data.join(FILE);
     let Some(bytes) = files::read(&path, MOST_BYTES)? else { return Ok(Memory::default()) };
     serde_json::from_slice(&bytes).map_err(|error| ClientError::BadFile {

@@ -87,7 +87,7 @@ impl Host for Repository {
 
     fn fetch(&mut self, fetch: &Fetch) -> Result<Option<Vec<u8>>, ClientError> {
         let path = format!("/api/v1/update/{}/metadata/{}", self.which.as_str(), fetch.file);
-        self.connection.get(&path, fetch.max_length, fetch.time_limit)
+        self.connection.find(&path, fetch.max_length, fetch.time_limit)
     }
 
     fn store(&mut self, file: &str, bytes: &[u8]) -> Result<(), ClientError> {

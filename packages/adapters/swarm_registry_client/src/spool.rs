@@ -5,20 +5,25 @@
 //!      /X.tar.gz.upload             the mark: who uploads and where it comes from (JSON, all fields optional), and how far it is
 //!      /X.tar.gz.uploaded           the registry has it; archive and signature file are removed
 //!      /X.tar.gz.refused            the registry does not take it, and why; the files stay
-//!      /Y, Y.upload                 anything else, such as a bag: the registry has no place for it yet, so it is counted and kept
+//!      /Y, Y.upload                 anything else is a bag: the folder that `ros2 bag record` made, or a single file
+//!      /.packed-Y.tar               the bag as it is handed in
+//!      /Y.uploaded, Y.refused       as for an artifact; Y is removed with all that is in it once the registry has it, unless it changed
 //! ```
 //!
-//! A file that is still being written has no mark. Uploads go on at the byte that the registry has, also after an end of this process.
+//! What is still being written has no mark. Artifacts come before bags, also before one that is half handed in. Uploads go on at the byte
+//! that the registry has, also after an end of this process.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use swarm_api::artifact::Artifact;
+use swarm_api::bag::Bag;
+use swarm_artifact::SignatureFile;
 
 use crate::connection::Connection;
-use crate::upload::{self, Outcome};
-use crate::{ClientError, files};
+use crate::upload::{PART, Submission, Upload};
+use crate::{ClientError, files, pack};
 
 const MARK: &str = ".upload";
 const DONE: &str = ".uploaded";
@@ -29,17 +34,36 @@ const MOST_MARK_BYTES: u64 = 64 * 1024;
 /// What the mark says, and what is kept in it while the upload is under way.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct Mark {
+struct Mark {
     /// Who uploads; empty: the site.
-    pub(crate) uploaded_by: String,
+    uploaded_by: String,
     /// Digest of the artifact that it was made from.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) parent: Option<String>,
+    parent: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) training_data: Option<String>,
+    training_data: Option<String>,
     /// The upload in parts that is under way.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) upload_id: Option<String>,
+    upload_id: Option<String>,
+}
+
+/// What a marked name stands for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Artifact,
+    Bag,
+}
+
+impl Kind {
+    fn of(file: &str) -> Self {
+        if file.ends_with(ARCHIVE) { Self::Artifact } else { Self::Bag }
+    }
+}
+
+enum Outcome {
+    Taken(Box<Artifact>),
+    /// The registry will never take it; why, in its words.
+    Refused(String),
 }
 
 /// The spool's folder.
@@ -54,7 +78,7 @@ pub struct Spool {
 pub struct SpoolState {
     /// Artifacts that wait to be handed in.
     pub artifacts: usize,
-    /// Bags and whatever else is marked; kept.
+    /// Bags that do.
     pub bags: usize,
     /// What the registry did not take.
     pub refused: usize,
@@ -63,6 +87,7 @@ pub struct SpoolState {
 impl Spool {
     pub fn open(folder: &Path, site_id: &str) -> Result<Self, ClientError> {
         files::make_folder(folder)?;
+        files::sweep(folder)?;
         Ok(Self { folder: folder.to_owned(), site_id: site_id.to_owned() })
     }
 
@@ -70,7 +95,7 @@ impl Spool {
         let mut state = SpoolState::default();
         for name in self.names()? {
             match name.strip_suffix(MARK) {
-                Some(file) if file.ends_with(ARCHIVE) => state.artifacts += 1,
+                Some(file) if Kind::of(file) == Kind::Artifact => state.artifacts += 1,
                 Some(_) => state.bags += 1,
                 None => state.refused += usize::from(name.ends_with(REFUSED)),
             }
@@ -78,19 +103,37 @@ impl Spool {
         Ok(state)
     }
 
-    /// Hands the next marked artifact in, whole. `Ok(None)`: nothing waits. The error says what is in the way; it is tried again.
+    /// Hands the next marked artifact in, or else the next bag, whole. `Ok(None)`: nothing waits. The error says what is in the way; it
+    /// is tried again.
     pub fn upload_next(
         &self,
         connection: &Connection,
         keep_on: &dyn Fn() -> bool,
     ) -> Result<Option<String>, ClientError> {
-        let marked = self.names()?.into_iter().find_map(|name| {
+        if let Some(name) = self.next(Kind::Artifact)? {
+            return self.upload_artifact(connection, &name, keep_on).map(Some);
+        }
+        match self.next(Kind::Bag)? {
+            Some(name) => self.upload_bag(connection, &name, keep_on).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn next(&self, kind: Kind) -> Result<Option<String>, ClientError> {
+        Ok(self.names()?.into_iter().find_map(|name| {
             let file = name.strip_suffix(MARK)?;
-            file.ends_with(ARCHIVE).then(|| file.to_owned())
-        });
-        let Some(name) = marked else { return Ok(None) };
-        let archive = self.folder.join(&name);
-        let said = match upload::upload(connection, self, &archive, keep_on)? {
+            (Kind::of(file) == kind).then(|| file.to_owned())
+        }))
+    }
+
+    fn upload_artifact(
+        &self,
+        connection: &Connection,
+        name: &str,
+        keep_on: &dyn Fn() -> bool,
+    ) -> Result<String, ClientError> {
+        let archive = self.folder.join(name);
+        let said = match self.upload(connection, &archive, keep_on)? {
             Outcome::Taken(artifact) => {
                 Self::finish(&archive, &artifact)?;
                 format!(
@@ -99,12 +142,113 @@ impl Spool {
                 )
             }
             Outcome::Refused(why) => {
-                files::write(&with(&archive, REFUSED), why.as_bytes())?;
-                files::remove(&with(&archive, MARK))?;
+                Self::refuse(&archive, &why)?;
                 format!("{name} is not taken: {why}")
             }
         };
-        Ok(Some(said))
+        Ok(said)
+    }
+
+    fn upload_bag(
+        &self,
+        connection: &Connection,
+        name: &str,
+        keep_on: &dyn Fn() -> bool,
+    ) -> Result<String, ClientError> {
+        let path = self.folder.join(name);
+        // An artifact that is marked meanwhile need not wait for hours of video.
+        let keep_on = || keep_on() && matches!(self.next(Kind::Artifact), Ok(None));
+        match self.send_bag(connection, name, &keep_on) {
+            Ok(bag) => {
+                let kept =
+                    if self.finish_bag(&path, name, &bag)? { "" } else { "; it changed since, and is kept" };
+                Ok(format!("{name} was handed in as bag {} ({} bytes){kept}", bag.id, bag.size))
+            }
+            Err(error) if is_final(&error) || matches!(error, ClientError::BadFile { .. }) => {
+                let why = error.to_string();
+                files::remove(&pack::packed(&self.folder, name))?;
+                Self::refuse(&path, &why)?;
+                Ok(format!("{name} is not taken: {why}"))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn send_bag(
+        &self,
+        connection: &Connection,
+        name: &str,
+        keep_on: &dyn Fn() -> bool,
+    ) -> Result<Bag, ClientError> {
+        let path = self.folder.join(name);
+        let mark = self.mark(&path)?;
+        let packed = pack::packed(&self.folder, name);
+        // Without an upload under way, it is what somebody marked before, and may have changed since.
+        if mark.upload_id.is_none() || !packed.is_file() {
+            if !path.exists() {
+                let problem = "it is marked, and is not there".to_owned();
+                return Err(ClientError::BadFile { path, problem });
+            }
+            pack::pack(&self.folder, name)?;
+        }
+        let mut upload = Upload::begin_bag(connection, &packed, mark.upload_id.as_deref())?;
+        note(&path, &Mark { upload_id: Some(upload.id().to_owned()), ..mark })?;
+        upload.send(PART, |_| keep_on())?;
+        upload.complete_bag(name)
+    }
+
+    /// As for an artifact, the mark goes before what it marks: whatever a crash leaves of this has no mark, and is handed in no more.
+    /// `false`: the registry may not have all of it, so that it stays.
+    fn finish_bag(&self, path: &Path, name: &str, bag: &Bag) -> Result<bool, ClientError> {
+        let packed = pack::packed(&self.folder, name);
+        let changed = pack::changed_since(path, &packed)?;
+        files::write(&with(path, DONE), &serde_json::to_vec_pretty(bag).expect("a bag is JSON"))?;
+        files::remove(&with(path, REFUSED))?;
+        files::remove(&with(path, MARK))?;
+        files::remove(&packed)?;
+        match (changed, path.is_dir()) {
+            (true, _) => {}
+            (false, true) => fs::remove_dir_all(path).map_err(ClientError::at("remove", path))?,
+            (false, false) => files::remove(path)?,
+        }
+        Ok(!changed)
+    }
+
+    fn refuse(path: &Path, why: &str) -> Result<(), ClientError> {
+        files::write(&with(path, REFUSED), why.as_bytes())?;
+        files::remove(&with(path, MARK))
+    }
+
+    /// What is in the way for now is an error.
+    fn upload(
+        &self,
+        connection: &Connection,
+        archive: &Path,
+        keep_on: &dyn Fn() -> bool,
+    ) -> Result<Outcome, ClientError> {
+        let signature = with(archive, ".sig");
+        let Some(bytes) = files::read(&signature, SignatureFile::MAX_BYTES)? else {
+            return Ok(Outcome::Refused(format!(
+                "{} is not there; sign the artifact with `cell sign`",
+                signature.display()
+            )));
+        };
+        let Ok(signature) = String::from_utf8(bytes) else {
+            return Ok(Outcome::Refused(format!("{} is not text", signature.display())));
+        };
+        if !archive.is_file() {
+            return Ok(Outcome::Refused(format!("{} is marked, and is not there", archive.display())));
+        }
+        let mark = match self.mark(archive) {
+            Ok(mark) => mark,
+            Err(error @ ClientError::BadFile { .. }) => return Ok(Outcome::Refused(error.to_string())),
+            Err(error) => return Err(error),
+        };
+        match send(connection, archive, signature, mark, keep_on) {
+            Ok(artifact) => Ok(Outcome::Taken(Box::new(artifact))),
+            Err(error) if is_final(&error) => Ok(Outcome::Refused(error.to_string())),
+            Err(error) => Err(error),
+        }
     }
 
     /// The registry has all of it. The mark goes last: whatever a crash leaves of this is done again, and the registry knows the
@@ -118,7 +262,7 @@ impl Spool {
         files::remove(archive)
     }
 
-    pub(crate) fn mark(&self, archive: &Path) -> Result<Mark, ClientError> {
+    fn mark(&self, archive: &Path) -> Result<Mark, ClientError> {
         let path = with(archive, MARK);
         let bytes = files::read(&path, MOST_MARK_BYTES)?.unwrap_or_default();
         let mut mark: Mark = if bytes.iter().all(u8::is_ascii_whitespace) {
@@ -133,10 +277,6 @@ impl Spool {
         Ok(mark)
     }
 
-    pub(crate) fn note(archive: &Path, mark: &Mark) -> Result<(), ClientError> {
-        files::write(&with(archive, MARK), &serde_json::to_vec(mark).expect("a mark is JSON"))
-    }
-
     /// Names in the folder, in their order, so that nothing waits behind what comes later.
     fn names(&self) -> Result<Vec<String>, ClientError> {
         let list = fs::read_dir(&self.folder).map_err(ClientError::at("list", &self.folder))?;
@@ -147,8 +287,33 @@ impl Spool {
     }
 }
 
-pub(crate) fn with(archive: &Path, ending: &str) -> PathBuf {
+fn with(archive: &Path, ending: &str) -> PathBuf {
     let mut name = archive.as_os_str().to_owned();
     name.push(ending);
     name.into()
+}
+
+fn send(
+    connection: &Connection,
+    archive: &Path,
+    signature: String,
+    mark: Mark,
+    keep_on: &dyn Fn() -> bool,
+) -> Result<Artifact, ClientError> {
+    let mut upload = Upload::begin(connection, archive, mark.upload_id.as_deref())?;
+    let mark = Mark { upload_id: Some(upload.id().to_owned()), ..mark };
+    note(archive, &mark)?;
+    upload.send(PART, |_| keep_on())?;
+    let Mark { uploaded_by, parent, training_data, .. } = mark;
+    upload.complete(Submission { signature, uploaded_by, parent, training_data })
+}
+
+fn note(path: &Path, mark: &Mark) -> Result<(), ClientError> {
+    files::write(&with(path, MARK), &serde_json::to_vec(mark).expect("a mark is JSON"))
+}
+
+/// What another try would not change: the registry understood, and does not want it.
+fn is_final(error: &ClientError) -> bool {
+    matches!(error, ClientError::Status { url, status: 400 | 409 | 413 | 415 | 422, problem: Some(problem), .. }
+        if (url.ends_with("/uploads") || url.ends_with("/complete")) && !["incomplete", "bags_full"].contains(&problem.code.as_str()))
 }

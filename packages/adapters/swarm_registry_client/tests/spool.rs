@@ -2,7 +2,9 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read as _;
 use std::path::PathBuf;
 
 use common::{Bench, Fault, bytes};
@@ -99,6 +101,30 @@ fn an_upload_goes_on_at_the_part_that_was_cut() {
 }
 
 #[test]
+fn a_registry_that_has_more_than_was_expected_is_asked_where_to_go_on() {
+    let marked = spool();
+    marked.put("pick.tar.gz", &bytes(LENGTH), "");
+    // The part arrives, and its answer is lost: the next try begins too early, until the registry is asked.
+    let problem = br#"{"type":"x","title":"x","status":409,"code":"wrong_offset","detail":"It is not there.","action":"Ask."}"#;
+    let wrong = Fault::Instead { status: "409 Conflict", headers: vec![], body: problem.to_vec() };
+    let connection = marked.bench.server.connection();
+    let parts = std::cell::Cell::new(0);
+    let place = format!("/api/v1/csa/uploads/{:032x}", 1);
+    let told = || {
+        parts.set(parts.get() + 1);
+        if parts.get() == 2 {
+            marked.bench.server.fault(&place, [wrong.clone()]);
+        }
+        true
+    };
+    let said = marked.spool.upload_next(&connection, &told).unwrap().unwrap();
+    assert!(said.contains("handed in"), "{said}");
+    let second = (8 << 20).to_string();
+    assert_eq!(marked.patches(), ["0".to_owned(), second.clone(), second]);
+    assert!(parts.get() >= 3, "it went on after the refusal");
+}
+
+#[test]
 fn an_upload_that_the_registry_has_forgotten_begins_anew() {
     let marked = spool();
     marked.put("pick.tar.gz", &bytes(LENGTH), "");
@@ -161,14 +187,128 @@ fn trouble_on_the_way_refuses_nothing() {
     marked.upload().unwrap().unwrap();
 }
 
+/// Files of a tar archive by their names.
+fn unpacked(archive: &[u8]) -> BTreeMap<String, Vec<u8>> {
+    let mut archive = tar::Archive::new(archive);
+    let entries = archive.entries().unwrap().map(Result::unwrap);
+    let files = entries.filter(|entry| entry.header().entry_type().is_file());
+    let read = files.map(|mut entry| {
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).unwrap();
+        (entry.path().unwrap().display().to_string(), bytes)
+    });
+    read.collect()
+}
+
+impl Marked {
+    /// What `ros2 bag record` leaves behind, marked.
+    fn bag(&self, name: &str, video: &[u8]) {
+        fs::create_dir(self.file(name)).unwrap();
+        fs::write(self.file(name).join("metadata.yaml"), "rosbag2_bagfile_information:").unwrap();
+        fs::write(self.file(name).join(format!("{name}_0.mcap")), video).unwrap();
+        fs::write(self.file(&format!("{name}.upload")), "").unwrap();
+    }
+
+    fn left(&self) -> Vec<String> {
+        let names = fs::read_dir(self.bench.path("spool")).unwrap();
+        let mut names: Vec<_> =
+            names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
+
 #[test]
-fn bags_are_counted_and_kept() {
+fn a_marked_bag_is_handed_in_as_one_archive_and_one_without_a_mark_is_left() {
     let marked = spool();
-    fs::create_dir(marked.file("demo_001")).unwrap();
-    fs::write(marked.file("demo_001.upload"), "").unwrap();
+    marked.bag("demo_001", &bytes(LENGTH));
     fs::write(marked.file("demo_002.mcap"), "a bag").unwrap();
-    fs::write(marked.file("demo_002.mcap.upload"), "").unwrap();
-    assert_eq!(marked.upload(), Ok(None));
+    fs::write(marked.file("demo_002.mcap.upload"), "{}").unwrap();
+    fs::create_dir(marked.file("demo_003")).unwrap();
     assert_eq!(marked.state(), (0, 2, 0));
-    assert!(marked.file("demo_002.mcap").exists() && marked.bench.server.asked().is_empty());
+    let said = marked.upload().unwrap().unwrap();
+    assert!(said.starts_with("demo_001 was handed in as bag 3"), "{said}");
+    assert!(marked.upload().unwrap().unwrap().starts_with("demo_002.mcap was handed in"));
+    assert_eq!(marked.upload(), Ok(None));
+    let bags = marked.bench.server.bags();
+    let expected = BTreeMap::from([
+        ("demo_001/metadata.yaml".to_owned(), b"rosbag2_bagfile_information:".to_vec()),
+        ("demo_001/demo_001_0.mcap".to_owned(), bytes(LENGTH)),
+    ]);
+    assert_eq!(unpacked(&bags[0]), expected);
+    assert_eq!(unpacked(&bags[1]), BTreeMap::from([("demo_002.mcap".to_owned(), b"a bag".to_vec())]));
+    assert_eq!(marked.left(), ["demo_001.uploaded", "demo_002.mcap.uploaded", "demo_003"]);
+}
+
+#[test]
+fn a_bag_goes_on_where_it_was_cut_and_waits_for_artifacts() {
+    let marked = spool();
+    marked.bag("demo", &bytes(3 * LENGTH));
+    let connection = marked.bench.server.connection();
+    // An artifact is marked while the bag is under way.
+    let told = || {
+        if !marked.file("pick.tar.gz.upload").exists() {
+            marked.put("pick.tar.gz", &bytes(100), "");
+            return true;
+        }
+        true
+    };
+    let stopped = marked.spool.upload_next(&connection, &told).unwrap_err();
+    assert_eq!(stopped.to_string(), "it was told to end");
+    // The bag as it was when it was begun is what is handed in; what came later is nobody's to remove.
+    fs::write(marked.file("demo").join("late"), "x").unwrap();
+    let spool = Spool::open(&marked.bench.path("spool"), "cell_1").unwrap();
+    let next = || spool.upload_next(&connection, &|| true).unwrap().unwrap();
+    assert!(next().starts_with("pick.tar.gz was handed in"));
+    assert!(next().ends_with("it changed since, and is kept"));
+    let files = unpacked(&marked.bench.server.bags()[0]);
+    assert_eq!(files.keys().collect::<Vec<_>>(), ["demo/demo_0.mcap", "demo/metadata.yaml"]);
+    assert!(files["demo/demo_0.mcap"] == bytes(3 * LENGTH));
+    assert_eq!(marked.left(), ["demo", "demo.uploaded", "pick.tar.gz.uploaded"]);
+}
+
+#[test]
+fn a_bag_that_is_not_taken_is_kept_and_one_for_which_there_is_no_room_waits() {
+    let marked = spool();
+    marked.bag("demo", b"video");
+    let problem = |status, code: &str| {
+        Fault::Instead {
+        status,
+        headers: vec![],
+        body: format!(
+            r#"{{"type":"x","title":"x","status":409,"code":"{code}","detail":"It is {code}.","action":"Wait."}}"#
+        )
+        .into_bytes(),
+    }
+    };
+    let begin = "/api/v1/bags/uploads";
+    for fault in [problem("409 Conflict", "bags_full"), problem("503 Service Unavailable", "unavailable")] {
+        marked.bench.server.fault(begin, [fault]);
+        marked.upload().unwrap_err();
+        assert_eq!(marked.state(), (0, 1, 0));
+    }
+    marked.bench.server.fault(begin, [problem("413 Payload Too Large", "too_large")]);
+    let said = marked.upload().unwrap().unwrap();
+    assert!(said.starts_with("demo is not taken: ") && said.contains("It is too_large."), "{said}");
+    assert_eq!((marked.upload(), marked.state()), (Ok(None), (0, 0, 1)));
+    assert_eq!(marked.left(), ["demo", "demo.refused"]);
+    // Marked and gone; and a mark that says nothing.
+    fs::write(marked.file("gone.upload"), "").unwrap();
+    assert!(marked.upload().unwrap().unwrap().contains("is marked, and is not there"));
+    marked.bag("odd", b"video");
+    fs::write(marked.file("odd.upload"), "not json").unwrap();
+    assert!(marked.upload().unwrap().unwrap().contains("odd.upload cannot be used"));
+    assert!(marked.bench.server.bags().is_empty());
+}
+
+#[test]
+fn what_was_half_packed_is_packed_anew() {
+    let marked = spool();
+    marked.bag("demo", b"video");
+    fs::write(marked.file(".staged-abc"), "half a bag").unwrap();
+    fs::write(marked.file(".packed-demo.tar"), "of another bag of this name").unwrap();
+    let spool = Spool::open(&marked.bench.path("spool"), "cell_1").unwrap();
+    spool.upload_next(&marked.bench.server.connection(), &|| true).unwrap().unwrap();
+    assert_eq!(unpacked(&marked.bench.server.bags()[0])["demo/demo_0.mcap"], b"video");
+    assert_eq!(marked.left(), ["demo.uploaded"]);
 }

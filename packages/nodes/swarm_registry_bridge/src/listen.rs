@@ -7,10 +7,8 @@ use r2r::lifecycle_msgs::msg::TransitionEvent;
 use r2r::swarm_msgs::msg::{RoleState, RuntimeStatus, SafetyStatus};
 use swarm_artifact::ArtifactId;
 use swarm_bridge_core::{Deployed, Ended, RunSeen};
+use swarm_registry_client::bridge::{RuntimeHeard, SafetyHeard, Shared};
 use swarm_ros::{NodeShell, ShellError, qos};
-
-use crate::shared::Shared;
-use crate::view::{RuntimeHeard, SafetyHeard};
 
 pub fn listen(shell: &mut NodeShell, shared: &Arc<Shared>) -> Result<(), ShellError> {
     let hears = Arc::clone(shared);

@@ -1,19 +1,20 @@
 //! `ros2 run swarm_registry_bridge swarm_registry_bridge`: the cell's side of the registry. See the crate's page.
 
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use anyhow::Context as _;
 use r2r::swarm_msgs::msg::BridgeStatus;
-use swarm_api::update::Which;
+use swarm_artifact::{ArtifactId, Limits, Trust};
+use swarm_base::ErrorChain;
 use swarm_registry_bridge::runtime::RuntimeClients;
 use swarm_registry_bridge::settings::Declared;
-use swarm_registry_bridge::shared::Shared;
-use swarm_registry_bridge::view::View;
-use swarm_registry_bridge::worker::Worker;
-use swarm_registry_bridge::{listen, report, serve, tell, watch};
-use swarm_registry_client::{Cache, Connection, Repositories, Repository, Spool, load_memory, store_memory};
+use swarm_registry_bridge::{listen, serve, tell};
+use swarm_registry_client::ApplyDelta;
+use swarm_registry_client::bridge::{Active, Bridge, Site};
 use swarm_ros::{CellFile, Managed, NodeShell, PrimaryState, TransitionError, qos};
 
 fn main() -> ExitCode {
@@ -33,27 +34,8 @@ fn run() -> anyhow::Result<()> {
     shell.check_parameters()?;
     let settings = declared.settings()?;
 
-    let connection = Connection::new(&settings.registry)?;
-    let mut memory = load_memory(&settings.data)?;
-    let started_unix_s = memory.begin(swarm_store::unix_now());
-    store_memory(&settings.data, &memory)?;
-    let repository = |which: Which, root| {
-        Repository::open(
-            which,
-            &settings.data.join("metadata").join(which.as_str()),
-            root,
-            connection.clone(),
-        )
-    };
-    let image = repository(Which::Image, &settings.image_root)?;
-    let director = repository(Which::Director, &settings.director_root)?;
-    let repositories = Repositories::new(image, director, &settings.site_id);
-    let cache = Cache::open(&settings.data.join("cache"))?;
-    let spool = Spool::open(&settings.data.join("spool"), &settings.site_id)?;
-    // A trust file that is wrong is told now and not at the first deployment.
-    swarm_store::read_trust(&settings.trust_file)?;
-
-    let shared = Arc::new(Shared::new(settings.clone(), View::new(settings, memory.clone()), started_unix_s));
+    let bridge = Bridge::open(settings.engine, Arc::new(Machine { trust_file: settings.trust_file }))?;
+    let shared = Arc::clone(bridge.shared());
     let runtime = Arc::new(RuntimeClients::create(&mut shell)?);
     listen::listen(&mut shell, &shared)?;
     serve::serve(&mut shell, &shared, &runtime)?;
@@ -61,58 +43,55 @@ fn run() -> anyhow::Result<()> {
     let status = shell.publisher::<BridgeStatus>("~/status", qos::LATCHED)?;
 
     let (clock, shutdown, lifecycle) = (shell.clock(), shell.shutdown(), shell.lifecycle());
-    let active = move || lifecycle.is_active();
-    let worker = Worker {
-        shared: Arc::clone(&shared),
-        connection: connection.clone(),
-        repositories,
-        cache,
-        runtime,
-        active: Box::new(active.clone()),
-        shutdown: shutdown.clone(),
-        kept: memory,
-        not_kept: String::new(),
-    };
     let telling = {
-        let (shared, shutdown) = (Arc::clone(&shared), shutdown.clone());
-        spawn("tell", move || tell::tell(&shared, &status, &clock, &shutdown))?
+        let shutdown = shutdown.clone();
+        std::thread::Builder::new()
+            .name("tell".to_owned())
+            .spawn(move || tell::tell(&shared, &status, &clock, &shutdown))
+            .context("cannot start the thread tell")?
     };
-    // What waits for the network is left behind at the end of the process.
-    spawn("watch", {
-        let (shared, connection, shutdown) = (Arc::clone(&shared), connection.clone(), shutdown.clone());
-        move || watch::watch(&shared, &connection, &shutdown)
-    })?;
-    spawn("report", {
-        let (shared, connection, active, shutdown) =
-            (Arc::clone(&shared), connection.clone(), active.clone(), shutdown.clone());
-        move || report::report(&shared, &connection, &active, &shutdown)
-    })?;
-    spawn("hand in", move || report::hand_in(&shared, &connection, &spool, &active, &shutdown))?;
-    let work = spawn("worker", move || worker.run())?;
-    shell.spin_managed(Bridge { threads: vec![telling], _worker: work })?;
+    let active: Active = Arc::new(move || lifecycle.is_active());
+    let engine = bridge.start(runtime, &active, &shutdown)?;
+    shell.spin_managed(Threads { telling: Some(telling), _engine: engine })?;
     Ok(())
 }
 
-fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> anyhow::Result<JoinHandle<()>> {
-    std::thread::Builder::new()
-        .name(name.to_owned())
-        .spawn(body)
-        .with_context(|| format!("cannot start the thread {name}"))
+/// The machine that the node runs on.
+struct Machine {
+    trust_file: PathBuf,
+}
+
+impl Site for Machine {
+    fn unix_now(&self) -> i64 {
+        swarm_store::unix_now()
+    }
+
+    fn trust(&self) -> Result<Trust, String> {
+        swarm_store::read_trust(&self.trust_file).map_err(|error| error.to_string())
+    }
+
+    fn deltas(&self) -> Option<ApplyDelta> {
+        Some(apply_delta)
+    }
+}
+
+fn apply_delta(base: &Path, delta: &Path, artifact: ArtifactId, output: &Path) -> Result<(), String> {
+    let file = File::open(delta).map_err(|error| format!("cannot open '{}': {error}", delta.display()))?;
+    let made = swarm_store::apply_delta(base, file, artifact, output, Limits::default());
+    made.map(drop).map_err(|error| ErrorChain(&error).to_string())
 }
 
 /// The threads look at the life cycle themselves: an inactive bridge hears and shows, and does nothing.
-struct Bridge {
-    threads: Vec<JoinHandle<()>>,
-    /// May wait for the registry or for the runtime. Whatever it is doing is safe to leave: files are whole or not there.
-    _worker: JoinHandle<()>,
+struct Threads {
+    telling: Option<JoinHandle<()>>,
+    /// They may wait for the registry or for the runtime, and are left behind at the end of the process.
+    _engine: Vec<JoinHandle<()>>,
 }
 
-impl Managed for Bridge {
+impl Managed for Threads {
     fn on_shutdown(&mut self, _from: PrimaryState) -> Result<(), TransitionError> {
-        for thread in self.threads.drain(..) {
-            // A panic in it has been printed where it happened.
-            let _ = thread.join();
-        }
+        // A panic in it has been printed where it happened.
+        let _ = self.telling.take().map(JoinHandle::join);
         Ok(())
     }
 }

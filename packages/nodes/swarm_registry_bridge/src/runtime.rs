@@ -11,9 +11,8 @@ use r2r::lifecycle_msgs::msg::Transition;
 use r2r::lifecycle_msgs::srv::ChangeState;
 use r2r::std_srvs::srv::Trigger;
 use r2r::swarm_msgs::srv::{Deploy, RollbackTo};
+use swarm_registry_client::bridge::{Exchange, Refused};
 use swarm_ros::{NodeShell, qos};
-
-use crate::worker::Exchange;
 
 /// A node that is there is found within this time.
 const SERVER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -33,14 +32,6 @@ impl std::fmt::Debug for RuntimeClients {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RuntimeClients").finish_non_exhaustive()
     }
-}
-
-/// Why the runtime did not do what it was asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
-    pub why: String,
-    /// The artifact itself is refused.
-    pub unacceptable: bool,
 }
 
 impl RuntimeClients {

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use r2r::std_srvs::srv::Trigger;
 use swarm_base::Shutdown;
 use swarm_bridge_core::{Rest, State};
+use swarm_registry_client::bridge::Shared;
 use swarm_ros::{LifecycleState, NodeShell, ShellError};
 
 use crate::runtime::RuntimeClients;
-use crate::shared::Shared;
 
 /// A download of a large artifact over a weak link takes longer; it goes on, and the caller may ask again.
 const SYNC_TIMEOUT: Duration = Duration::from_mins(5);

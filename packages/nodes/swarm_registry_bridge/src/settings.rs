@@ -5,21 +5,15 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use swarm_bridge_core::{OfflinePolicy, Then, Windows};
 use swarm_cell::RegistryConfig;
-use swarm_registry_client::Settings as Registry;
+use swarm_registry_client::{Settings as Registry, bridge};
 use swarm_ros::{CellFile, NodeShell, Parameter, ParameterSpec};
 
 /// What the node does.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    pub registry: Registry,
-    pub site_id: String,
-    pub image_root: PathBuf,
-    pub director_root: PathBuf,
-    pub data: PathBuf,
+    pub engine: bridge::Settings,
+    /// The cell's trusted keys.
     pub trust_file: PathBuf,
-    pub cache_limit_bytes: u64,
-    pub windows: Windows,
-    pub offline: OfflinePolicy,
 }
 
 /// The declared parameters; [`Declared::settings`] reads them once all are checked.
@@ -108,26 +102,27 @@ impl Declared {
         let windows = windows(&self.maintenance_windows.get(), &self.utc_offset.get())
             .map_err(|error| anyhow::anyhow!("parameter maintenance_windows: {error}"))?;
         let then = if self.then.get() == "refuse_new_runs" { Then::RefuseNewRuns } else { Then::Keep };
-        Ok(Settings {
+        let engine = bridge::Settings {
             registry: Registry {
                 url: self.registry_url.get(),
                 certificate: path(&self.certificate),
                 key: path(&self.key),
                 ca: path(&self.ca),
+                ..Registry::default()
             },
             site_id: self.site_id.get(),
             image_root: self.image_root.get().into(),
             director_root: self.director_root.get().into(),
             // The runtime is told paths in it, and its working directory is another one.
             data: std::path::absolute(self.data_folder.get()).context("parameter data_folder")?,
-            trust_file: self.trust_file.get().into(),
             cache_limit_bytes: self.cache_size_bytes.get().unsigned_abs(),
             windows,
             offline: OfflinePolicy {
                 keep_running_for_s: u32::try_from(self.keep_running_for_s.get()).unwrap_or(u32::MAX),
                 then,
             },
-        })
+        };
+        Ok(Settings { engine, trust_file: self.trust_file.get().into() })
     }
 }
 

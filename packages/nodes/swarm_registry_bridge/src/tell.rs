@@ -7,10 +7,9 @@ use r2r::builtin_interfaces::msg::Time as TimeMsg;
 use r2r::swarm_msgs::msg::BridgeStatus;
 use swarm_base::{Shutdown, Time};
 use swarm_bridge_core::State;
+use swarm_registry_client::bridge::{Shared, pause};
 use swarm_ros::stamp::RosClock;
 use swarm_ros::{Level, NodeShell, Report};
-
-use crate::shared::{Shared, pause};
 
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 const SAY_EVERY: swarm_base::Duration = swarm_base::Duration::from_millis(1_000);
@@ -112,6 +111,7 @@ pub fn report(shell: &NodeShell, shared: &Arc<Shared>) {
             .with("image_version", view.look().map_or(0, |look| look.image))
             .with("director_version", view.look().map_or(0, |look| look.director))
             .with("cache_bytes", view.cache_bytes)
+            .with("bytes_saved_by_deltas", view.saved_bytes)
             .with("runs_succeeded", health.runs_succeeded)
             .with("runs_failed", health.runs_failed)
             .with("safety_violations", health.safety_violations)

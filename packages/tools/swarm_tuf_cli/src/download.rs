@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use swarm_tuf::{Limits, Target, TargetCheck, encoded};
 
+use crate::HostError;
 use crate::http::{Server, failed};
-use crate::{HostError, folder};
 
 /// Makes sure that `folder` has the target's bytes, and returns their file. Nothing unverified ever has its name.
 pub fn download(
@@ -33,8 +33,15 @@ pub fn download(
         |error| failed(&url, limit, error),
     )?;
     check.finish()?;
-    folder::replace(staged, &path).map_err(HostError::at("write", &path))?;
+    replace(staged, &path).map_err(HostError::at("write", &path))?;
     Ok(path)
+}
+
+/// Puts a finished file in its place: synced before the rename, and the rename synced too.
+fn replace(staged: tempfile::NamedTempFile, path: &Path) -> io::Result<()> {
+    staged.as_file().sync_all()?;
+    staged.persist(path)?;
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 /// Whether the file is there with the right bytes. A wrong one is not an error: it is fetched again.

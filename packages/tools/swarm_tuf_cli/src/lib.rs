@@ -1,12 +1,11 @@
 //! The Update Framework over HTTP and a local folder, as the command `tuf` and its evidence use it.
 //!
-//! What is believed is decided in `swarm_tuf`; here are the folder ([`Folder`]), the server ([`Server`]) and the file of a
+//! What is believed is decided in `swarm_tuf`, and kept in the bridges' [`Folder`]; here are the server ([`Server`]) and the file of a
 //! target ([`download()`]), and besides, the attacks that are carried out in the tests ([`attacks`]) and years of upkeep on a
 //! clock that is moved by hand ([`years`]).
 
 pub mod attacks;
 mod download;
-mod folder;
 mod http;
 pub mod years;
 
@@ -14,11 +13,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use swarm_registry_client::ClientError;
 use swarm_tuf::{Fetch, Host, Refusal};
 
 pub use download::download;
-pub use folder::Folder;
 pub use http::Server;
+pub use swarm_registry_client::Folder;
 
 /// Why an update ended.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +29,8 @@ pub enum HostError {
     Disk { tried: &'static str, path: PathBuf, source: io::Error },
     #[error("another process updates {}; wait until it is done", .folder.display())]
     Busy { folder: PathBuf },
+    #[error(transparent)]
+    Folder(Box<ClientError>),
     #[error("{url} is not there: {source}; is the address right, and the registry up?")]
     Http { url: String, source: io::Error },
     #[error("{url} did not come within {} s; the server is overloaded, or keeps this client waiting on purpose", .limit.as_secs())]
@@ -44,6 +46,7 @@ impl HostError {
             Self::Refused(refusal) => refusal.code(),
             Self::Disk { .. } => "disk",
             Self::Busy { .. } => "busy",
+            Self::Folder(_) => "folder",
             Self::Http { .. } => "http",
             Self::Slow { .. } => "slow",
             Self::Status { .. } => "status",
@@ -53,6 +56,17 @@ impl HostError {
     pub(crate) fn at(tried: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
         let path = path.to_owned();
         move |source| Self::Disk { tried, path, source }
+    }
+}
+
+/// The folder is the one that bridges have.
+impl From<ClientError> for HostError {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::Disk { tried, path, source } => Self::Disk { tried, path, source },
+            ClientError::Busy { folder } => Self::Busy { folder },
+            other => Self::Folder(Box::new(other)),
+        }
     }
 }
 
@@ -67,7 +81,7 @@ impl Host for Update<'_> {
     type Error = HostError;
 
     fn load(&mut self, file: &str) -> Result<Option<Vec<u8>>, HostError> {
-        self.folder.load(file)
+        Ok(self.folder.load(file)?)
     }
 
     fn fetch(&mut self, fetch: &Fetch) -> Result<Option<Vec<u8>>, HostError> {
@@ -75,10 +89,10 @@ impl Host for Update<'_> {
     }
 
     fn store(&mut self, file: &str, bytes: &[u8]) -> Result<(), HostError> {
-        self.folder.store(file, bytes)
+        Ok(self.folder.store(file, bytes)?)
     }
 
     fn remove(&mut self, file: &str) -> Result<(), HostError> {
-        self.folder.remove(file)
+        Ok(self.folder.remove(file)?)
     }
 }

@@ -130,7 +130,7 @@ fn a_target_is_downloaded_once_and_verified_each_time() {
 fn a_folder_is_updated_by_one_process_at_a_time() {
     let (server, folder) = (Server::start(), tempfile::tempdir().unwrap());
     let held = swarm_tuf_cli::Folder::open(&folder.path().join("metadata")).unwrap();
-    fails(&tuf(folder.path(), &server, &["refresh"]), "another process updates");
+    fails(&tuf(folder.path(), &server, &["refresh"]), "another process works in");
     drop(held);
     fails(&tuf(folder.path(), &server, &["refresh"]), "believes no root yet");
 }

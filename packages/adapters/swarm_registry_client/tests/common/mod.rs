@@ -2,16 +2,18 @@
 #![allow(dead_code)] // each test file uses its own part
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::num::NonZeroU64;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
 use ed25519_dalek::SigningKey;
 use swarm_api::update::Which;
 use swarm_artifact::{ArchiveDigest, ArtifactId, KeyRole, SignatureFile, Trust, TrustedKey};
+use swarm_delta::{Limits, apply};
 use swarm_registry_client::{Cache, Connection, Repositories, Repository as Client, Settings};
 use swarm_tuf::repository::{Keyring, Lifetimes, NewRole, NewRoles, Repository};
 use swarm_tuf::{Ed25519Signer, Moment, TargetFile, director};
@@ -63,6 +65,7 @@ struct Inner {
     asked: Vec<Request>,
     uploads: BTreeMap<String, (usize, Vec<u8>)>,
     next_upload: usize,
+    bags: Vec<Vec<u8>>,
 }
 
 /// The server.
@@ -142,7 +145,7 @@ impl Server {
     }
 
     fn good(&self, request: &Request, whole: bool) -> (&'static str, Vec<(&'static str, String)>, Vec<u8>) {
-        if request.path.starts_with("/api/v1/csa/uploads") {
+        if ["/api/v1/csa/uploads", "/api/v1/bags/uploads"].iter().any(|path| request.path.starts_with(path)) {
             return self.upload(request);
         }
         let Some(body) = self.inner.lock().unwrap().files.get(&request.path).cloned() else {
@@ -164,7 +167,8 @@ impl Server {
     /// As the registry takes uploads in parts.
     fn upload(&self, request: &Request) -> (&'static str, Vec<(&'static str, String)>, Vec<u8>) {
         let mut inner = self.inner.lock().unwrap();
-        let rest = request.path.trim_start_matches("/api/v1/csa/uploads").trim_start_matches('/');
+        let (_, rest) = request.path.split_once("/uploads").unwrap();
+        let rest = rest.trim_start_matches('/');
         let status = |id: &str, length: usize, received: usize| {
             format!(r#"{{"upload_id":"{id}","length":{length},"received":{received}}}"#).into_bytes()
         };
@@ -193,6 +197,15 @@ impl Server {
                 let (length, bytes) = inner.uploads.remove(id).unwrap();
                 assert_eq!(length, bytes.len(), "all of it came");
                 let digest = ArchiveDigest::of(&bytes).id;
+                if request.path.starts_with("/api/v1/bags") {
+                    let name: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
+                    let bag = format!(
+                        r#"{{"id":3,"name":{},"digest":"{digest}","size":{length},"site":"cell_1","uploaded_at":"2027-01-01T00:00:00Z"}}"#,
+                        name["name"]
+                    );
+                    inner.bags.push(bytes);
+                    return ("201 Created", vec![], bag.into_bytes());
+                }
                 let artifact = format!(
                     r#"{{"id":7,"digest":"{digest}","skill_name":"pick","version":"1.0.0","size":{length},"status":"active",
                     "signature_verified":true,"signers":["a"],"uploaded_at":"2027-01-01T00:00:00Z","provenance":{{"parent":null,
@@ -202,6 +215,11 @@ impl Server {
             }
             other => panic!("no such request: {other:?}"),
         }
+    }
+
+    /// Archives of the bags that were handed in.
+    pub(crate) fn bags(&self) -> Vec<Vec<u8>> {
+        self.inner.lock().unwrap().bags.clone()
     }
 
     /// Forgets the uploads, as a registry does with those that were idle for long.
@@ -354,4 +372,11 @@ pub(crate) fn path(version: &str) -> swarm_tuf::TargetPath {
 /// Bytes that are not the same everywhere.
 pub(crate) fn bytes(length: usize) -> Vec<u8> {
     (0..length).map(|n| (n * n / 7 % 251) as u8).collect()
+}
+
+/// Archives of these tests are plain bytes, so that a delta is applied to them as they are.
+pub(crate) fn apply_delta(base: &Path, delta: &Path, _: ArtifactId, output: &Path) -> Result<(), String> {
+    let made = File::create(output).map_err(|error| error.to_string())?;
+    let (base, delta) = (File::open(base).unwrap(), File::open(delta).unwrap());
+    apply(delta, base, made, Limits { max_result: 1_000_000 }).map(drop).map_err(|error| error.to_string())
 }

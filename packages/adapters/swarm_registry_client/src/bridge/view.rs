@@ -9,9 +9,9 @@ use swarm_bridge_core::{
     Backoff, Belief, Cached, Deployed, Have, HealthWatch, Memory, Now, Plan, RegistryView, RunSeen, Runtime,
     SILENT_AFTER, Said, Schedule, Standing, Trouble, Want, plan,
 };
-use swarm_registry_client::{ClientError, Look, SpoolState};
 
-use crate::settings::Settings;
+use super::Settings;
+use crate::{ClientError, Look, SpoolState};
 
 /// Metadata is refreshed this often without any news.
 const REFRESH_EVERY: Duration = Duration::from_millis(60_000);
@@ -67,6 +67,8 @@ pub struct View {
     pub refreshes: u64,
     pub cache: Vec<Cached>,
     pub cache_bytes: u64,
+    /// Bytes that were not downloaded, because a delta made them.
+    pub saved_bytes: u64,
     /// Of the download under way, 0 to 1.
     pub progress: Option<f64>,
     pub spool: SpoolState,
@@ -101,6 +103,7 @@ impl View {
             refreshes: 0,
             cache: Vec::new(),
             cache_bytes: 0,
+            saved_bytes: 0,
             progress: None,
             spool: SpoolState::default(),
             spool_trouble: None,
@@ -243,6 +246,11 @@ impl View {
         note(&mut self.deploy, result, DEPLOY_BACKOFF, now);
     }
 
+    /// Attempts to deploy what is wanted that failed, since one went well.
+    pub fn deploy_failures(&self) -> u32 {
+        self.deploy.schedule.failures()
+    }
+
     // --- what follows
 
     pub fn motion(&self, now: Time) -> Motion {
@@ -324,13 +332,8 @@ impl View {
         let mut troubles: Vec<_> = errors.map(|(part, (_, error))| format!("{part}: {error}")).collect();
         troubles.extend(self.spool_trouble.clone());
         if self.spool.refused > 0 {
-            troubles.push(format!("{} artifacts of the spool were not taken", self.spool.refused));
-        }
-        if self.spool.bags > 0 {
-            troubles.push(format!(
-                "{} bags wait in the spool: the registry has no place for bags",
-                self.spool.bags
-            ));
+            troubles
+                .push(format!("the registry did not take {} of what is in the spool", self.spool.refused));
         }
         troubles
     }

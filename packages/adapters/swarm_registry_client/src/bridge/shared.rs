@@ -1,18 +1,20 @@
 //! The view among threads: one lock, held for moments, and a way to wake the worker.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::fmt;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use swarm_artifact::Trust;
 use swarm_base::{Clock as _, MonotonicClock, Shutdown};
 use swarm_bridge_core::Now;
-use swarm_store::unix_now;
 
-use crate::settings::Settings;
-use crate::view::View;
+use super::view::View;
+use super::{Settings, Site};
 
-#[derive(Debug)]
+/// What the threads share.
 pub struct Shared {
     clock: MonotonicClock,
+    site: Arc<dyn Site>,
     view: Mutex<View>,
     wake: Condvar,
     /// Held while something is exchanged on the runtime: by the worker, or by a person's rollback.
@@ -22,10 +24,17 @@ pub struct Shared {
     pub started_unix_s: i64,
 }
 
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
 impl Shared {
-    pub fn new(settings: Settings, view: View, started_unix_s: i64) -> Self {
+    pub(super) fn new(settings: Settings, view: View, site: Arc<dyn Site>, started_unix_s: i64) -> Self {
         Self {
             clock: MonotonicClock::new(),
+            site,
             view: Mutex::new(view),
             wake: Condvar::new(),
             exchange: Mutex::new(()),
@@ -34,8 +43,12 @@ impl Shared {
         }
     }
 
+    pub(super) fn trust(&self) -> Result<Trust, String> {
+        self.site.trust()
+    }
+
     pub fn now(&self) -> Now {
-        Now { unix_s: unix_now(), monotonic: self.clock.now() }
+        Now { unix_s: self.site.unix_now(), monotonic: self.clock.now() }
     }
 
     // A poisoned lock means that a thread panicked between two statements that each leave a whole value behind.
@@ -59,7 +72,7 @@ impl Shared {
     }
 }
 
-/// Sleeps, and ends early where the node does.
+/// Sleeps, and ends early where the engine does.
 pub fn pause(shutdown: &Shutdown, span: Duration) {
     const SLICE: Duration = Duration::from_millis(50);
     let deadline = Instant::now() + span;

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use swarm_base::Shutdown;
 use swarm_bridge_core::{Backoff, Reporter, Schedule};
-use swarm_registry_client::{ClientError, Connection, Spool};
 
-use crate::shared::{Shared, pause};
+use super::shared::{Shared, pause};
+use crate::{ClientError, Connection, Spool};
 
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 const BACKOFF: Backoff = Backoff {
@@ -20,8 +20,13 @@ const SPOOL_BACKOFF: Backoff = Backoff {
     longest: swarm_base::Duration::from_millis(300_000),
 };
 
-/// Says how the cell is, until the end of the node.
-pub fn report(shared: &Arc<Shared>, connection: &Connection, active: &dyn Fn() -> bool, shutdown: &Shutdown) {
+/// Says how the cell is, until the end.
+pub(super) fn report(
+    shared: &Arc<Shared>,
+    connection: &Connection,
+    active: &dyn Fn() -> bool,
+    shutdown: &Shutdown,
+) {
     let mut reporter = Reporter::new(shared.started_unix_s);
     let mut schedule = Schedule::default();
     let mut trouble = String::new();
@@ -70,8 +75,8 @@ pub fn report(shared: &Arc<Shared>, connection: &Connection, active: &dyn Fn() -
     }
 }
 
-/// Hands in what is in the spool, until the end of the node.
-pub fn hand_in(
+/// Hands in what is in the spool, until the end.
+pub(super) fn hand_in(
     shared: &Arc<Shared>,
     connection: &Connection,
     spool: &Spool,
@@ -102,7 +107,7 @@ pub fn hand_in(
             Err(ClientError::Stopped) => {}
             Err(error) => {
                 schedule.failed(shared.now().monotonic, SPOOL_BACKOFF, rand::random());
-                let why = format!("artifacts wait in the spool: {error}");
+                let why = format!("what is marked waits in the spool: {error}");
                 if view.spool_trouble.as_ref() != Some(&why) {
                     tracing::warn!("{why}");
                 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use swarm_api::update::Which;
 use swarm_base::Shutdown;
 use swarm_bridge_core::Backoff;
-use swarm_registry_client::{ClientError, Connection};
 
-use crate::shared::{Shared, pause};
+use super::shared::{Shared, pause};
+use crate::{ClientError, Connection};
 
 /// Longest wait that is asked of the registry.
 const POLL_S: u8 = 25;
@@ -26,8 +26,8 @@ const ERRORS: Backoff = Backoff {
 /// News that a refresh has not taken in are not asked for again at once.
 const NOT_TAKEN_IN: Duration = Duration::from_secs(2);
 
-/// Until the end of the node; a poll under way is left behind.
-pub fn watch(shared: &Arc<Shared>, connection: &Connection, shutdown: &Shutdown) {
+/// Until the end; a poll under way is left behind.
+pub(super) fn watch(shared: &Arc<Shared>, connection: &Connection, shutdown: &Shutdown) {
     let (mut failures, mut hinted) = (0, 0);
     while !shutdown.is_requested() {
         let believed = shared.view().look().map_or(0, |look| look.director);
@@ -49,7 +49,8 @@ pub fn watch(shared: &Arc<Shared>, connection: &Connection, shutdown: &Shutdown)
                 failures += 1;
                 // A registry that was set up anew begins to count anew.
                 hinted = 0;
-                let away = matches!(error, ClientError::Unreachable { .. });
+                // A link on which nothing arrives looks like a registry that takes its time.
+                let away = matches!(error, ClientError::Unreachable { .. } | ClientError::Slow { .. });
                 tracing::debug!("no news of the director: {error}");
                 if away { AWAY } else { ERRORS }.pause(failures, rand::random()).to_std()
             }

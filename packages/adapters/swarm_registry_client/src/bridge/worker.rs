@@ -7,47 +7,35 @@ use std::time::{Duration, Instant};
 use swarm_artifact::ArtifactId;
 use swarm_base::Shutdown;
 use swarm_bridge_core::{Memory, Now, Step, Wanted};
-use swarm_registry_client::{Cache, ClientError, Connection, Look, Repositories, store_memory};
 use swarm_tuf::Mode;
 
-use crate::runtime::Refused;
-use crate::shared::Shared;
+use super::shared::Shared;
+use super::{Active, Exchange};
+use crate::{Cache, ClientError, Connection, Look, Repositories, store_memory};
 
 /// Longest time between two looks; windows open and back-offs end without anybody saying so.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// From the runtime's answer to the status that shows it, which comes ten times a second.
 const STATUS_TIMEOUT: Duration = Duration::from_secs(5);
 const STATUS_LOOK: Duration = Duration::from_millis(10);
+/// The signature file comes over the network, and only the trust file vouches for it: it is fetched so often before the artifact is
+/// refused for good.
+const SIGNATURE_TRIES: u32 = 3;
 /// The time of the last contact alone is worth no more writes than this.
 const CONTACT_GRAIN_S: i64 = 30;
 
-/// What is asked of the skill runtime. Each call waits for its answer.
-pub trait Exchange: Send + Sync {
-    fn deploy(
-        &self,
-        archive: &str,
-        signatures: &str,
-        skill: &str,
-        allow_older: bool,
-    ) -> Result<String, Refused>;
-    fn roll_back_to(&self, version: &str) -> Result<String, String>;
-    /// Activates the runtime, or deactivates it, so that no run is begun.
-    fn let_runs_begin(&self, allowed: bool) -> Result<(), String>;
-}
-
-pub struct Worker {
-    pub shared: Arc<Shared>,
-    pub connection: Connection,
-    pub repositories: Repositories,
-    pub cache: Cache,
-    pub runtime: Arc<dyn Exchange>,
-    /// Whether the node may act.
-    pub active: Box<dyn Fn() -> bool + Send>,
-    pub shutdown: Shutdown,
+pub(super) struct Worker {
+    pub(super) shared: Arc<Shared>,
+    pub(super) connection: Connection,
+    pub(super) repositories: Repositories,
+    pub(super) cache: Cache,
+    pub(super) runtime: Arc<dyn Exchange>,
+    pub(super) active: Active,
+    pub(super) shutdown: Shutdown,
     /// As it is on the disk.
-    pub kept: Memory,
+    pub(super) kept: Memory,
     /// Why it is not, where it could not be written.
-    pub not_kept: String,
+    pub(super) not_kept: String,
 }
 
 impl std::fmt::Debug for Worker {
@@ -57,8 +45,8 @@ impl std::fmt::Debug for Worker {
 }
 
 impl Worker {
-    /// Until the end of the node.
-    pub fn run(mut self) {
+    /// Until the end.
+    pub(super) fn run(mut self) {
         self.begin();
         while !self.shutdown.is_requested() {
             let now = self.shared.now();
@@ -161,20 +149,26 @@ impl Worker {
             return;
         };
         let (artifact, length) = (wanted.artifact, target.file.length.max(1) as f64);
+        // What ran here of this skill, newest first.
+        let bases: Vec<_> = {
+            let view = self.shared.view();
+            let ran = view.memory.history().iter().map(|ran| &ran.deployed);
+            ran.filter(|ran| ran.skill == wanted.skill).map(|ran| ran.artifact).collect()
+        };
         let began = Instant::now();
         let downloaded = self.cache.discard_others(Some(artifact)).and_then(|()| {
-            self.cache.download(&self.connection, artifact, &target, |received| {
+            self.cache.download_from(&self.connection, artifact, &target, &bases, |received| {
                 let mut view = self.shared.view();
                 view.progress = Some(received as f64 / length);
                 // Somebody else is wanted now, or nobody.
                 view.want().artifact() == Some(artifact) && !self.shutdown.is_requested()
             })
         });
-        if downloaded.is_ok() {
-            tracing::info!(
-                "{wanted} ({artifact}) is in the cache after {:.2} s",
-                began.elapsed().as_secs_f64()
-            );
+        if let Ok(how) = &downloaded {
+            let seconds = began.elapsed().as_secs_f64();
+            tracing::info!("{wanted} ({artifact}) is in the cache after {seconds:.2} s, {how}");
+            let by_delta = how.by_delta.map_or(target.file.length, |(_, bytes)| bytes);
+            self.shared.view().saved_bytes += target.file.length.saturating_sub(by_delta);
         }
         self.count_cache();
         let mut view = self.shared.view();
@@ -182,7 +176,7 @@ impl Worker {
         if matches!(downloaded, Err(ClientError::Stopped)) {
             return;
         }
-        let result = downloaded.map_err(|error| format!("{wanted} cannot be downloaded: {error}"));
+        let result = downloaded.map(drop).map_err(|error| format!("{wanted} cannot be downloaded: {error}"));
         view.downloaded(result, self.shared.now().monotonic);
     }
 
@@ -191,17 +185,19 @@ impl Worker {
         let now = self.shared.now();
         let look = self.shared.view().look().cloned();
         let Some(target) = look.and_then(|look| look.target) else { return false };
-        let trust =
-            swarm_store::read_trust(&self.shared.settings.trust_file).map_err(|error| error.to_string());
-        let verified =
-            trust.and_then(|trust| match self.cache.verify(wanted.artifact, &target, &trust, now.unix_s) {
+        let verified = self.shared.trust().and_then(|trust| {
+            match self.cache.verify(wanted.artifact, &target, &trust, now.unix_s) {
                 Ok(()) => Ok(()),
                 Err(error @ (ClientError::NotSigned(_) | ClientError::BadSignatureFile { .. })) => {
-                    self.shared.view().memory.refuse(wanted.artifact, &error.to_string());
+                    let mut view = self.shared.view();
+                    if view.deploy_failures() + 1 >= SIGNATURE_TRIES {
+                        view.memory.refuse(wanted.artifact, &error.to_string());
+                    }
                     Err(error.to_string())
                 }
                 Err(error) => Err(error.to_string()),
-            });
+            }
+        });
         self.count_cache();
         let good = verified.is_ok();
         if let Err(why) = verified {
@@ -249,7 +245,7 @@ impl Worker {
             if Instant::now() >= deadline || self.shutdown.is_requested() {
                 let seconds = STATUS_TIMEOUT.as_secs();
                 return Err(format!(
-                    "the runtime said '{said}', but no /skill_runtime/status has named {artifact} within {seconds} s"
+                    "the runtime said '{said}', but no status of it has named {artifact} within {seconds} s"
                 ));
             }
             std::thread::sleep(STATUS_LOOK);
