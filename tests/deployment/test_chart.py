@@ -1,21 +1,12 @@
 """The Helm chart, rendered by Helm's own engine: what it makes is valid, has no right that it does not need, and fits the registry."""
 
 import copy
-import shutil
-import subprocess
-import tempfile
 
+import helm_python
 import kubernetes_validate
 import pytest
 import sources
 import yaml
-
-try:
-    import helm_python
-except ImportError:
-    helm_python = None
-if helm_python is None and shutil.which("helm") is None:
-    pytest.skip("neither Helm's engine (PyPI: helm-python-sdk) nor helm is installed", allow_module_level=True)
 
 CHART = sources.DOCKER / "helm/swarm-registry"
 # The oldest that Chart.yaml allows, and the newest whose schemas are here.
@@ -46,20 +37,7 @@ class Refused(Exception):
     """Helm does not render the chart with these values."""
 
 
-def run_helm(*arguments, values):
-    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-        yaml.safe_dump(values, file)
-        file.flush()
-        found = subprocess.run(["helm", *arguments, "--values", file.name], capture_output=True, text=True)
-    if found.returncode != 0:
-        raise Refused(found.stdout + found.stderr)
-    return found.stdout
-
-
 def render(values):
-    if helm_python is None:
-        text = run_helm("template", "registry", str(CHART), "--namespace", "swarm", values=values)
-        return [document for document in yaml.safe_load_all(text) if document]
     try:
         with helm_python.Chart.load(str(CHART)) as chart:
             files = chart.render(values, name="registry", namespace="swarm")
@@ -70,9 +48,6 @@ def render(values):
 
 def lint(values):
     """What Helm has against the chart."""
-    if helm_python is None:
-        said = run_helm("lint", str(CHART), values=values).splitlines()
-        return [line for line in said if line.startswith(("[WARNING]", "[ERROR]"))]
     report = helm_python.lint(str(CHART), values)
     return report["errors"] + [message["error"] for message in report["messages"] if message["error"] != "icon is recommended"]
 

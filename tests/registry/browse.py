@@ -7,6 +7,8 @@ import argparse
 import json
 import os
 import pathlib
+import shutil
+import sys
 import urllib.request
 
 from playwright.sync_api import expect, sync_playwright
@@ -184,7 +186,10 @@ def main():
     if arguments.screenshots:
         arguments.screenshots = pathlib.Path(arguments.screenshots)
         arguments.screenshots.mkdir(parents=True, exist_ok=True)
-    chromium = os.environ.get("SWARM_CHROMIUM", "/usr/bin/chromium")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    chromium = os.environ.get("SWARM_CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+    if chromium is None:
+        sys.exit(f"none of {', '.join(names)} is installed; SWARM_CHROMIUM may name another browser of the family")
     with sync_playwright() as playwright:
         # Root may not use Chromium's own sandbox; it visits nothing but this test's servers.
         browser = playwright.chromium.launch(executable_path=chromium, args=QUIET, chromium_sandbox=os.geteuid() != 0)

@@ -1,6 +1,7 @@
 //! What goes over HTTP between the registry, the cells' bridges, the command line and the pages. Plain values, no rules.
 //!
-//! - [`artifact`]: artifacts and how they are handed in; [`audit`]: who did what.
+//! - [`artifact`]: artifacts and how they are handed in; [`audit`]: who did what;
+//!   [`bag`]: recordings that cells hand in.
 //! - [`cell`]: what a cell says of itself; [`deployment`]: which artifact a cell has been given, and what became of it.
 //! - [`update`]: signed metadata of the update framework that is handed in; [`approval`]: what a second person confirms.
 //! - [`provenance`]: what an artifact was made from, what was made from it, and where it ran.
@@ -14,6 +15,7 @@
 pub mod approval;
 pub mod artifact;
 pub mod audit;
+pub mod bag;
 pub mod cell;
 pub mod deployment;
 pub mod problem;

@@ -1,7 +1,13 @@
 //! The bytes of artifacts and of uploads that are under way: a local folder, or a bucket of an S3 server.
 //!
 //! - `sha256/ab/abcd….tar.gz`: an artifact, by its digest. Written once, never changed.
+//! - `bags/ab/abcd…-<random>.tar`: a bag (see [`crate::bags`]). Backups leave them out.
+//! - `deltas/ab/abcd…-<base>.delta`: the delta to an artifact, by both digests (see [`crate::deltas`]). It can be made again.
 //! - `incoming/<upload>/<start>-<random>.tmp`: a part of an upload. Backups leave `*.tmp` out.
+//!
+//! Into a folder on the same file system as the staging folder, a file comes by getting its name there; elsewhere its bytes are copied.
+
+mod local;
 
 use std::io::{Seek, SeekFrom};
 use std::ops::Range;
@@ -16,13 +22,14 @@ use object_store::buffered::BufWriter;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
-use object_store::{GetOptions, GetRange, GetResultPayload, ObjectStore, ObjectStoreExt, PutPayload};
+use object_store::{
+    GetOptions, GetRange, GetResultPayload, ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload,
+};
 use swarm_artifact::ArtifactId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio_util::io::ReaderStream;
 
-/// Bytes at a time from a local file: large enough that the system calls cost little beside the copy.
-const READ: usize = 512 * 1024;
+/// Bytes at a time that are copied.
+const COPY: usize = 512 * 1024;
 /// S3 wants parts of at least 5 MiB.
 const PART: usize = 8 * 1024 * 1024;
 
@@ -30,6 +37,8 @@ const PART: usize = 8 * 1024 * 1024;
 #[derive(Clone, Debug)]
 pub struct Blobs {
     store: Arc<dyn ObjectStore>,
+    /// Where the store is, if it is a folder.
+    folder: Option<Arc<std::path::Path>>,
 }
 
 /// Where they are to be.
@@ -75,7 +84,7 @@ fn failed(what: &'static str, object: &impl ToString) -> impl FnOnce(object_stor
     move |source| BlobError { what, object, source }
 }
 
-fn local(what: &'static str, object: &impl ToString) -> impl FnOnce(std::io::Error) -> BlobError {
+fn disk(what: &'static str, object: &impl ToString) -> impl FnOnce(std::io::Error) -> BlobError {
     let object = object.to_string();
     move |error| BlobError {
         what,
@@ -88,29 +97,26 @@ impl Blobs {
     /// Opens the place. S3's address and keys come from the environment (`AWS_ENDPOINT`, `AWS_REGION`, `AWS_ACCESS_KEY_ID`,
     /// `AWS_SECRET_ACCESS_KEY`, `AWS_ALLOW_HTTP`).
     pub fn open(location: &Location) -> Result<Self, BlobError> {
-        let store: Arc<dyn ObjectStore> = match location {
+        Ok(match location {
             Location::Folder(folder) => {
                 let shown = folder.display();
-                std::fs::create_dir_all(folder).map_err(local("make the folder", &shown))?;
+                std::fs::create_dir_all(folder).map_err(disk("make the folder", &shown))?;
                 let store = LocalFileSystem::new_with_prefix(folder).map_err(failed("open", &shown))?;
-                Arc::new(store.with_fsync(true))
+                Self { store: Arc::new(store.with_fsync(true)), folder: Some(folder.as_path().into()) }
             }
             Location::S3 { bucket, prefix } => {
                 let store = AmazonS3Builder::from_env().with_bucket_name(bucket).build();
                 let store = store.map_err(failed("open the bucket", bucket))?;
-                Self::within(store, prefix)
+                Self::of(store, prefix)
             }
-        };
-        Ok(Self { store })
+        })
     }
 
     /// Any other store.
     pub fn of(store: impl ObjectStore, prefix: &str) -> Self {
-        Self { store: Self::within(store, prefix) }
-    }
-
-    fn within(store: impl ObjectStore, prefix: &str) -> Arc<dyn ObjectStore> {
-        if prefix.is_empty() { Arc::new(store) } else { Arc::new(PrefixStore::new(store, prefix)) }
+        let store: Arc<dyn ObjectStore> =
+            if prefix.is_empty() { Arc::new(store) } else { Arc::new(PrefixStore::new(store, prefix)) };
+        Self { store, folder: None }
     }
 
     /// Whether it answers.
@@ -122,7 +128,7 @@ impl Blobs {
         }
     }
 
-    /// Copies a file from its beginning; the artifact appears whole or not at all.
+    /// Takes a file as a whole, wherever it stands; the artifact appears whole or not at all.
     pub async fn put_artifact(&self, digest: ArtifactId, file: std::fs::File) -> Result<(), BlobError> {
         self.put(&artifact_path(digest), file).await
     }
@@ -160,40 +166,75 @@ impl Blobs {
     }
 
     pub async fn delete_part(&self, object: &str) -> Result<(), BlobError> {
-        match self.store.delete(&Path::from(object)).await {
+        self.delete(&Path::from(object)).await
+    }
+
+    /// Removes an object, if it is there.
+    pub(crate) async fn delete(&self, path: &Path) -> Result<(), BlobError> {
+        match self.store.delete(path).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(failed("delete", &object)(error)),
+            Err(error) => Err(failed("delete", path)(error)),
         }
     }
 
-    async fn put(&self, path: &Path, mut file: std::fs::File) -> Result<(), BlobError> {
-        file.seek(SeekFrom::Start(0)).map_err(local("store", path))?;
+    /// Length and entity tag of an object; `None` where it is not there.
+    pub(crate) async fn find(&self, path: &Path) -> Result<Option<ObjectMeta>, BlobError> {
+        match self.store.head(path).await {
+            Ok(found) => Ok(Some(found)),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(failed("look at", path)(error)),
+        }
+    }
+
+    /// Stores bytes; the object appears whole or not at all.
+    pub(crate) async fn put_bytes(&self, path: &Path, bytes: Vec<u8>) -> Result<(), BlobError> {
+        self.store.put(path, PutPayload::from(bytes)).await.map_err(failed("store", path))?;
+        Ok(())
+    }
+
+    /// Takes a file as a whole, from its beginning; the object appears whole or not at all.
+    pub(crate) async fn put(&self, path: &Path, mut file: std::fs::File) -> Result<(), BlobError> {
+        if let Some(folder) = &self.folder {
+            let (folder, place) = (Arc::clone(folder), folder.join(path.as_ref()));
+            let linking = tokio::task::spawn_blocking(move || {
+                let linked = local::link(&file, &folder, &place)?;
+                Ok((linked, file))
+            });
+            let done: std::io::Result<_> =
+                linking.await.unwrap_or_else(|panic| Err(std::io::Error::other(panic)));
+            let (linked, same) = done.map_err(disk("store", path))?;
+            if linked {
+                return Ok(());
+            }
+            file = same;
+        }
+        file.seek(SeekFrom::Start(0)).map_err(disk("store", path))?;
         let mut file = tokio::fs::File::from_std(file);
         file.set_max_buf_size(PART);
-        let size = file.metadata().await.map_err(local("store", path))?.len();
+        let size = file.metadata().await.map_err(disk("store", path))?.len();
         if size <= PART as u64 {
             let mut bytes = Vec::with_capacity(size as usize);
-            file.read_to_end(&mut bytes).await.map_err(local("store", path))?;
+            file.read_to_end(&mut bytes).await.map_err(disk("store", path))?;
             self.store.put(path, PutPayload::from(bytes)).await.map_err(failed("store", path))?;
             return Ok(());
         }
         let mut writer = BufWriter::with_capacity(Arc::clone(&self.store), path.clone(), PART);
-        let mut chunk = vec![0; READ];
+        let mut chunk = vec![0; COPY];
         loop {
-            let count = file.read(&mut chunk).await.map_err(local("store", path))?;
+            let count = file.read(&mut chunk).await.map_err(disk("store", path))?;
             if count == 0 {
                 break;
             }
             if let Err(error) = writer.write_all(&chunk[..count]).await {
                 // What was sent so far is taken back; what cannot be is a `.tmp` of the store.
                 let _ = writer.abort().await;
-                return Err(local("store", path)(error));
+                return Err(disk("store", path)(error));
             }
         }
-        writer.shutdown().await.map_err(local("store", path))
+        writer.shutdown().await.map_err(disk("store", path))
     }
 
-    async fn get(
+    pub(crate) async fn get(
         &self,
         path: &Path,
         range: Option<Range<u64>>,
@@ -203,13 +244,8 @@ impl Blobs {
         let object = path.to_string();
         let range = found.range.clone();
         Ok(match found.payload {
-            GetResultPayload::File(mut file, _) => {
-                file.seek(SeekFrom::Start(range.start)).map_err(local("fetch", path))?;
-                let mut file = tokio::fs::File::from_std(file);
-                file.set_max_buf_size(READ);
-                ReaderStream::with_capacity(file.take(range.end - range.start), READ)
-                    .map_err(move |error| local("fetch", &object)(error))
-                    .boxed()
+            GetResultPayload::File(file, _) => {
+                local::pieces(file, range).map_err(move |error| disk("fetch", &object)(error)).boxed()
             }
             GetResultPayload::Stream(stream) => {
                 stream.map_err(move |error| failed("fetch", &object)(error)).boxed()

@@ -1,10 +1,10 @@
 //! How an artifact comes in. Nothing is visible before the last step, and nothing is left behind when a step fails.
 //!
-//! 1. The bytes flow into a file that has no name (so a killed process leaves nothing) and are hashed on the way; a sender that
-//!    sends too much or falls silent is cut off.
-//! 2. `swarm_artifact::verify` decides whether enough trusted signers signed them. Nothing is unpacked before that.
-//! 3. The archive is read through against its manifest.
-//! 4. The bytes go to the artifact store under their digest.
+//! 1. The bytes flow into a file that has no name ([`Staging`]), are hashed on the way, and are read ahead as far as that needs no
+//!    belief.
+//! 2. `swarm_artifact::verify` decides whether enough trusted signers signed them. Nothing that was read counts before that.
+//! 3. What was read ahead is held against the manifest; where that was not possible, the archive is read through now.
+//! 4. The file gets its name in the artifact store, its digest; where the store is elsewhere, the bytes go there.
 //! 5. One transaction records the artifact and writes the audit log: now it is listed.
 //!
 //! A crash between 4 and 5 leaves bytes that nothing refers to; the next upload of the same artifact uses them.
@@ -12,16 +12,12 @@
 use std::fs::File;
 use std::io::{Seek, SeekFrom};
 use std::path::PathBuf;
-use std::time::Duration;
 
-use bytes::Bytes;
-use futures::{Stream, StreamExt};
 use swarm_artifact::{
-    ArchiveDigest, ArchiveHasher, ArtifactId, Limits, Manifest, SignatureFile, SignatureFileError, Trust,
-    VerifyError, verify,
+    ArchiveDigest, ArtifactId, Limits, Manifest, SignatureFile, SignatureFileError, Trust, VerifyError,
+    verify,
 };
 use swarm_store::ArchiveError;
-use tokio::io::AsyncWriteExt;
 
 use crate::blobs::{BlobError, Blobs};
 use crate::catalogue::{Added, Catalogue};
@@ -29,24 +25,7 @@ use crate::current::Current;
 use crate::database::DatabaseError;
 use crate::record::{Provenance, Record, Reference, Status};
 
-/// A file whose bytes are complete. It has no name; dropping it frees them.
-#[derive(Debug)]
-pub struct Staged {
-    pub file: File,
-    pub digest: ArchiveDigest,
-    /// Why there are no more bytes, where the sender did not end properly.
-    pub cut: Option<IntakeError>,
-}
-
-/// Where bytes are kept until they are verified, and how many.
-#[derive(Clone, Debug)]
-pub struct Staging {
-    pub folder: PathBuf,
-    /// Of one artifact.
-    pub max_bytes: u64,
-    /// A sender that is silent for longer is cut off.
-    pub max_silence: Duration,
-}
+pub use crate::staging::{Staged, Staging};
 
 /// What comes with the bytes.
 #[derive(Clone, Debug)]
@@ -101,42 +80,6 @@ pub enum IntakeError {
     Database(#[from] DatabaseError),
 }
 
-impl Staging {
-    /// Receives a stream to its end (step 1). A sender that is cut off is not an error here: what came is kept and `cut` says why
-    /// it ended, so that a resumable upload can go on from there.
-    pub async fn receive<E: std::fmt::Display>(
-        &self,
-        stream: impl Stream<Item = Result<Bytes, E>>,
-        max_bytes: u64,
-    ) -> Result<Staged, IntakeError> {
-        let disk = |source| IntakeError::Disk { folder: self.folder.clone(), source };
-        let file = tempfile::tempfile_in(&self.folder).map_err(disk)?;
-        let mut writer = tokio::fs::File::from_std(file.try_clone().map_err(disk)?);
-        writer.set_max_buf_size(1 << 20);
-        let mut hasher = ArchiveHasher::default();
-        let mut received = 0;
-        let mut stream = std::pin::pin!(stream);
-        let cut = loop {
-            let chunk = match tokio::time::timeout(self.max_silence, stream.next()).await {
-                Err(_) => break Some(IntakeError::Silent { received, seconds: self.max_silence.as_secs() }),
-                Ok(None) => break None,
-                Ok(Some(Err(error))) => {
-                    break Some(IntakeError::Cut { received, problem: error.to_string() });
-                }
-                Ok(Some(Ok(chunk))) => chunk,
-            };
-            received += chunk.len() as u64;
-            if received > max_bytes {
-                return Err(IntakeError::TooLarge { limit: max_bytes });
-            }
-            hasher.update(&chunk);
-            writer.write_all(&chunk).await.map_err(disk)?;
-        };
-        writer.flush().await.map_err(disk)?;
-        Ok(Staged { file, digest: hasher.finish(), cut })
-    }
-}
-
 /// What decides about artifacts, and where they go.
 #[derive(Clone, Debug)]
 pub struct Intake {
@@ -168,14 +111,13 @@ impl Intake {
         let verified = verify(&staged.digest, &signatures, trust, now_unix)?;
         // 3.
         let (limits, digest) = (self.limits, staged.digest);
-        let mut file = staged.file;
-        let reading = tokio::task::spawn_blocking(move || {
-            file.seek(SeekFrom::Start(0)).map_err(ArchiveError::Read)?;
-            Ok((swarm_store::check_contents(&file, &digest, limits)?, file))
-        });
-        let read: Result<(Manifest, File), ArchiveError> =
-            reading.await.unwrap_or_else(|panic| Err(ArchiveError::Read(std::io::Error::other(panic))));
-        let (manifest, file) = read.map_err(|source| IntakeError::Contents { artifact, source })?;
+        let (manifest, file) = match staged.contents.and_then(|contents| contents.check(&digest, limits).ok())
+        {
+            Some(manifest) => (manifest, staged.file),
+            None => read_through(staged.file, digest, limits)
+                .await
+                .map_err(|source| IntakeError::Contents { artifact, source })?,
+        };
         if let Some(parent) = submission.parent
             && self.catalogue.find(Reference::Digest(parent)).await?.is_none()
         {
@@ -218,4 +160,17 @@ impl Intake {
             added => Ok(added),
         }
     }
+}
+
+/// Reads an archive that is verified from its beginning, and says what is wrong with it.
+async fn read_through(
+    mut file: File,
+    digest: ArchiveDigest,
+    limits: Limits,
+) -> Result<(Manifest, File), ArchiveError> {
+    let reading = tokio::task::spawn_blocking(move || {
+        file.seek(SeekFrom::Start(0)).map_err(ArchiveError::Read)?;
+        Ok((swarm_store::check_contents(&file, &digest, limits)?, file))
+    });
+    reading.await.unwrap_or_else(|panic| Err(ArchiveError::Read(std::io::Error::other(panic))))
 }

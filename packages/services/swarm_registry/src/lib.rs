@@ -6,10 +6,11 @@
 //!
 //! Who reads here finds the rules first, then what keeps, then what speaks:
 //! - [`record`], [`transfer`], [`audit`], [`access`]: rules; no HTTP, no SQL, no clock.
-//! - [`database`], [`catalogue`], [`uploads`], [`blobs`]: what is kept, and where.
+//! - [`database`], [`catalogue`], [`uploads`], [`blobs`]: what is kept, and where; [`deltas`]: what is made of it;
+//!   [`bags`]: recordings that cells hand in.
 //! - [`update`], [`fleet`], [`rollout`], [`approval`]: signed metadata, which cell runs what, by which stages, and what needs two
 //!   people.
-//! - [`intake`]: the one way in; its numbered steps are the promise that nothing unverified is ever listed.
+//! - [`intake`] (and `staging`, where bytes wait): the one way in; its numbered steps are the promise that nothing unverified is ever listed.
 //! - [`http`]: routes, bodies, problems; `page`: what a browser shows; [`serve`]: connections and TLS; [`settings`]: what the
 //!   operator decides, and [`current`]: what is exchanged while the program runs.
 //!
@@ -17,10 +18,12 @@
 
 pub mod access;
 pub mod approval;
+pub mod bags;
 pub mod blobs;
 pub mod catalogue;
 pub mod current;
 pub mod database;
+pub mod deltas;
 pub mod fleet;
 pub mod http;
 pub mod intake;
@@ -31,6 +34,7 @@ pub mod record;
 pub mod rollout;
 pub mod serve;
 pub mod settings;
+mod staging;
 pub mod transfer;
 pub mod update;
 pub mod uploads;

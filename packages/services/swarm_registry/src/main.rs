@@ -8,16 +8,18 @@ use clap::Parser;
 use swarm_artifact::{Limits, Trust};
 use swarm_registry::access::{RateLimit, TokenKeys};
 use swarm_registry::approval::Approvals;
+use swarm_registry::bags::Bags;
 use swarm_registry::blobs::Blobs;
 use swarm_registry::catalogue::Catalogue;
 use swarm_registry::current::Current;
 use swarm_registry::database::Database;
+use swarm_registry::deltas::Deltas;
 use swarm_registry::fleet::Fleet;
 use swarm_registry::http::{Access, App, Lists, router};
 use swarm_registry::intake::{Intake, Staging};
 use swarm_registry::metrics::Metrics;
 use swarm_registry::rollout::Rollouts;
-use swarm_registry::serve::{Tls, serve};
+use swarm_registry::serve::{Tls, allow_many_connections, serve};
 use swarm_registry::settings::{Arguments, Settings};
 use swarm_registry::update::{UpdateKeys, Updates};
 use swarm_registry::uploads::Uploads;
@@ -72,17 +74,26 @@ async fn run(arguments: Arguments, settings: Settings) -> Result<()> {
     if matches!(settings.access, Access::Development) {
         tracing::warn!("development profile: whoever reaches {} may do everything", settings.listen);
     }
+    if let Err(problem) = allow_many_connections() {
+        tracing::warn!("{problem}");
+    }
     let metrics = Arc::new(Metrics::default());
     let updates = Updates::new(database.clone(), files.update_keys.clone());
     let fleet = Fleet::new(database.clone(), updates.clone(), Arc::clone(&metrics));
     let rollouts = Rollouts::new(database.clone(), fleet.clone());
+    let staging =
+        Staging { folder, max_bytes: settings.max_artifact_bytes, max_silence: settings.max_silence };
+    let deltas = Deltas::new(blobs.clone(), staging.clone(), settings.max_delta_bytes);
     let app = App {
-        intake: Intake { trust: files.trust.clone(), limits, catalogue: catalogue.clone(), blobs },
-        staging: Staging {
-            folder,
-            max_bytes: settings.max_artifact_bytes,
-            max_silence: settings.max_silence,
+        intake: Intake {
+            trust: files.trust.clone(),
+            limits,
+            catalogue: catalogue.clone(),
+            blobs: blobs.clone(),
         },
+        staging,
+        deltas,
+        bags: Bags::new(database.clone(), blobs, settings.bags),
         uploads,
         catalogue,
         updates: updates.clone(),

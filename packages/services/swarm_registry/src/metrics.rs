@@ -4,6 +4,8 @@
 //! |---|---|---|
 //! | `csa_upload_total` | | artifacts accepted for the first time |
 //! | `csa_download_total` | | downloads begun, whole or in part |
+//! | `csa_delta_total` | | downloads of deltas begun |
+//! | `csa_delta_saved_bytes_total` | | bytes that these deltas are shorter than the artifacts that they make |
 //! | `signature_verification_total` | `result` (`valid`, or why not) | artifacts whose signatures were checked |
 //! | `csa_validation_duration_seconds` | | from the last byte of an upload to the answer |
 //! | `deployment_total` | `status` (`assigned`, `downloading`, `waiting`, `deployed`, `refused`, `failed`) | deployments that came that far |
@@ -30,6 +32,8 @@ pub struct Metrics {
     registry: Registry,
     pub uploads: IntCounter,
     pub downloads: IntCounter,
+    pub deltas: IntCounter,
+    pub saved_bytes: IntCounter,
     pub verifications: IntCounterVec,
     pub validation: Histogram,
     pub requests: IntCounterVec,
@@ -58,6 +62,11 @@ impl Default for Metrics {
         let metrics = Self {
             uploads: counter("csa_upload_total", "Artifacts accepted for the first time."),
             downloads: counter("csa_download_total", "Downloads begun, whole or in part."),
+            deltas: counter("csa_delta_total", "Downloads of deltas begun."),
+            saved_bytes: counter(
+                "csa_delta_saved_bytes_total",
+                "Bytes that these deltas are shorter than the artifacts that they make.",
+            ),
             verifications: vector(
                 "signature_verification_total",
                 "Artifacts whose signatures were checked.",
@@ -93,12 +102,14 @@ impl Default for Metrics {
             bytes: gauge("csa_storage_bytes", "Bytes of all artifacts in the catalogue."),
             registry,
         };
-        let collectors: [Box<dyn prometheus::core::Collector>; 12] = [
+        let collectors: [Box<dyn prometheus::core::Collector>; 14] = [
             Box::new(metrics.deployments.clone()),
             Box::new(metrics.cells.clone()),
             Box::new(metrics.metadata.clone()),
             Box::new(metrics.uploads.clone()),
             Box::new(metrics.downloads.clone()),
+            Box::new(metrics.deltas.clone()),
+            Box::new(metrics.saved_bytes.clone()),
             Box::new(metrics.verifications.clone()),
             Box::new(metrics.validation.clone()),
             Box::new(metrics.requests.clone()),

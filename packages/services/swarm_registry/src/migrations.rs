@@ -17,7 +17,8 @@ macro_rules! steps {
     };
 }
 
-const STEPS: [(&str, &str, &str); 3] = steps!["0001_artifacts", "0002_updates_and_cells", "0003_rollouts"];
+const STEPS: [(&str, &str, &str); 4] =
+    steps!["0001_artifacts", "0002_updates_and_cells", "0003_rollouts", "0004_bags"];
 
 /// What brings a database of this kind to the tables of this program.
 pub(crate) fn migrator(kind: Kind) -> Migrator {

@@ -12,6 +12,7 @@ use axum::Router;
 use axum::http::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -93,6 +94,21 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let read =
         read.map_err(|error| format!("cannot read certificates from '{}': {error}", path.display()))?;
     if read.is_empty() { Err(format!("'{}' holds no certificate in PEM", path.display())) } else { Ok(read) }
+}
+
+/// Lets this process have as many descriptors as it may: a connection is one, and the file that it is sent another. What is usual
+/// (1024) is meant for programs that use `select`.
+pub fn allow_many_connections() -> Result<(), String> {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })
+        .map_err(|error| format!("cannot raise the limit of open files to {:?}: {error}", limit.maximum))?;
+    let needed = 2 * MAX_CONNECTIONS as u64;
+    match limit.maximum {
+        Some(most) if most < needed => {
+            Err(format!("only {most} open files are allowed (ulimit -Hn); {needed} serve every connection"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Serves until `end` is ready, then lets the requests that are under way end.

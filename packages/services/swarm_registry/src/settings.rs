@@ -14,6 +14,7 @@ use swarm_artifact::Trust;
 
 use crate::access::{Audience, TokenKeys};
 use crate::approval::TwoPerson;
+use crate::bags::Keeping;
 use crate::blobs::Location;
 use crate::current::Current;
 use crate::database::Kind;
@@ -55,6 +56,19 @@ pub struct Arguments {
     /// Largest artifact, in bytes
     #[arg(long, env = "MAX_ARTIFACT_BYTES", default_value = "4294967296")]
     pub max_artifact_bytes: String,
+    /// Largest artifact that deltas are made of, in bytes when it is unpacked; a registry needs three times as much memory. 0 = no
+    /// deltas
+    #[arg(long, env = "MAX_DELTA_BYTES", default_value = "268435456")]
+    pub max_delta_bytes: String,
+    /// Largest bag that a cell may hand in, in bytes; 0 = no bags
+    #[arg(long, env = "MAX_BAG_BYTES", default_value = "17179869184")]
+    pub max_bag_bytes: String,
+    /// Most bytes that all bags may have; further ones wait in their cells
+    #[arg(long, env = "BAGS_QUOTA_BYTES", default_value = "107374182400")]
+    pub bags_quota_bytes: String,
+    /// Days after which bags are removed, 0 = never
+    #[arg(long, env = "BAG_RETENTION_DAYS", default_value = "90")]
+    pub bag_retention_days: String,
     /// Connections to the database
     #[arg(long, env = "DATABASE_CONNECTIONS", default_value = "8")]
     pub database_connections: String,
@@ -111,6 +125,8 @@ pub struct Settings {
     pub artifacts: Location,
     pub trust: Option<Trust>,
     pub max_artifact_bytes: u64,
+    pub max_delta_bytes: u64,
+    pub bags: Keeping,
     pub max_silence: Duration,
     pub access: Access,
     pub tls: Option<Tls>,
@@ -162,6 +178,22 @@ impl Settings {
             "MAX_ARTIFACT_BYTES (--max-artifact-bytes)",
             number(&arguments.max_artifact_bytes, 1..=4 << 30),
         );
+        let max_delta_bytes = mistakes
+            .keep("MAX_DELTA_BYTES (--max-delta-bytes)", number(&arguments.max_delta_bytes, 0..=4 << 30));
+        let max_bag_bytes =
+            mistakes.keep("MAX_BAG_BYTES (--max-bag-bytes)", number(&arguments.max_bag_bytes, 0..=64 << 30));
+        let bags_quota_bytes = mistakes
+            .keep("BAGS_QUOTA_BYTES (--bags-quota-bytes)", number(&arguments.bags_quota_bytes, 0..=1 << 50));
+        let bag_retention_days = mistakes.keep(
+            "BAG_RETENTION_DAYS (--bag-retention-days)",
+            number(&arguments.bag_retention_days, 0..=36_500),
+        );
+        // What is missing is a mistake, and ends below.
+        let bags = Keeping {
+            max_bytes: max_bag_bytes.unwrap_or_default(),
+            quota_bytes: bags_quota_bytes.unwrap_or_default(),
+            days: bag_retention_days.unwrap_or_default() as u32,
+        };
         let connections = mistakes.keep(
             "DATABASE_CONNECTIONS (--database-connections)",
             number(&arguments.database_connections, 1..=1000),
@@ -242,30 +274,30 @@ impl Settings {
                 Access::Required { keys, audience: Audience(arguments.token_audience) }
             }
         };
-        match (listen, max_artifact_bytes, connections, artifacts) {
-            (Some(listen), Some(max_artifact_bytes), Some(connections), Some(artifacts))
-                if mistakes.0.is_empty() =>
-            {
-                Ok(Self {
-                    listen,
-                    data: arguments.data,
-                    database_url,
-                    database_connections: connections as u32,
-                    artifacts,
-                    trust: trust.flatten(),
-                    max_artifact_bytes,
-                    max_silence: MAX_SILENCE,
-                    access,
-                    tls,
-                    update_keys: update_keys.flatten(),
-                    two_person: if arguments.two_person_approval {
-                        TwoPerson::Required
-                    } else {
-                        TwoPerson::Off
-                    },
-                    rate_limit: rate_limit.and_then(|limit| NonZeroU32::new(limit as u32)),
-                })
-            }
+        match (listen, max_artifact_bytes, max_delta_bytes, connections, artifacts) {
+            (
+                Some(listen),
+                Some(max_artifact_bytes),
+                Some(max_delta_bytes),
+                Some(connections),
+                Some(artifacts),
+            ) if mistakes.0.is_empty() => Ok(Self {
+                listen,
+                data: arguments.data,
+                database_url,
+                database_connections: connections as u32,
+                artifacts,
+                trust: trust.flatten(),
+                max_artifact_bytes,
+                max_delta_bytes,
+                bags,
+                max_silence: MAX_SILENCE,
+                access,
+                tls,
+                update_keys: update_keys.flatten(),
+                two_person: if arguments.two_person_approval { TwoPerson::Required } else { TwoPerson::Off },
+                rate_limit: rate_limit.and_then(|limit| NonZeroU32::new(limit as u32)),
+            }),
             _ => Err(SettingsError(mistakes.0)),
         }
     }

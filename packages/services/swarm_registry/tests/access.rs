@@ -63,7 +63,8 @@ async fn nobody_gets_anything_but_health_without_saying_who_asks() {
             .replace("{repository}", "image")
             .replace("{file}", "x")
             .replace("{approval_id}", "1")
-            .replace("{rollout_id}", "1");
+            .replace("{rollout_id}", "1")
+            .replace("{bag_id}", "1");
         let answer = registry.call(&method, &path, &[], Body::empty()).await;
         if path.starts_with("/api/v1") || path == "/api/model/versions" {
             assert_eq!(answer.refusal(), (401, "not_signed_in".to_owned()), "{method} {path}");
@@ -133,15 +134,19 @@ async fn each_role_may_what_it_is_for_and_the_log_says_who_it_was() {
         [
             ask(role, "GET", "/api/v1/csa/list", "").await,
             ask(role, "GET", "/api/v1/csa/1/download", "").await,
+            // There is no delta from an artifact to itself; whether it may be asked for shows before that.
+            ask(role, "GET", "/api/v1/csa/1/delta?from=1", "").await,
             ask(role, "GET", "/api/v1/audit", "").await,
+            ask(role, "GET", "/api/v1/bags", "").await,
+            ask(role, "POST", "/api/v1/bags/uploads", r#"{"length": 1}"#).await,
             ask(role, "POST", quarantine, reason).await,
             ask(role, "POST", "/api/v1/csa/1/release", reason).await,
         ]
     };
-    assert_eq!(may("admin").await, [200, 200, 200, 200, 200]);
-    assert_eq!(may("engineer").await, [200, 200, 403, 200, 200]);
-    assert_eq!(may("operator").await, [200, 200, 403, 403, 403]);
-    assert_eq!(may("auditor").await, [403, 403, 200, 403, 403]);
+    assert_eq!(may("admin").await, [200, 200, 400, 200, 200, 201, 200, 200]);
+    assert_eq!(may("engineer").await, [200, 200, 400, 403, 200, 201, 200, 200]);
+    assert_eq!(may("operator").await, [200, 200, 400, 403, 403, 403, 403, 403]);
+    assert_eq!(may("auditor").await, [403, 403, 403, 200, 403, 403, 403, 403]);
 
     assert_eq!(ask("engineer", "POST", quarantine, reason).await, 200);
     assert_eq!(ask("operator", "GET", "/api/v1/csa/1/download?allow_quarantined=true", "").await, 403);

@@ -21,7 +21,8 @@ async fn every_described_operation_is_a_route() {
             .replace("{repository}", "image")
             .replace("{file}", "timestamp.json")
             .replace("{approval_id}", "1")
-            .replace("{rollout_id}", "1");
+            .replace("{rollout_id}", "1")
+            .replace("{bag_id}", "1");
         assert!(!path.contains('{'), "{path}");
         let answer = registry.call(&method, &path, &[], Body::empty()).await;
         assert_ne!(answer.status, 405, "{method} {template}");

@@ -110,58 +110,6 @@ async fn python_tufs_client_updates_from_the_registry() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_command_line_client_downloads_from_the_registry() {
-    let mut build = Command::new(env!("CARGO"));
-    build.args([
-        "build",
-        "--quiet",
-        "--package",
-        "swarm_tuf_cli",
-        "--bin",
-        "tuf",
-        "--message-format",
-        "json",
-    ]);
-    let messages = String::from_utf8(run(build).await).unwrap();
-    let program = messages
-        .lines()
-        .filter_map(|line| {
-            serde_json::from_str::<Value>(line).ok()?["executable"].as_str().map(str::to_owned)
-        })
-        .next_back()
-        .expect("cargo names the program that it built");
-    let running = Running::start(Access::Development).await;
-    let folder = tempfile::tempdir().unwrap();
-    let at = |name: &str| folder.path().join(name);
-    let root = running.registry.get("/api/v1/update/image/metadata/1.root.json").await.expect(200);
-    std::fs::write(at("root.json"), root.body).unwrap();
-    let tuf = |arguments: &[&str]| {
-        let mut command = Command::new(&program);
-        command.arg("--metadata-dir").arg(at("metadata")).args(arguments);
-        command
-    };
-    run(tuf(&["init", at("root.json").to_str().unwrap()])).await;
-    let image = format!("{}/api/v1/update/image", running.url);
-    let download = [
-        "--metadata-url",
-        &format!("{image}/metadata"),
-        "--target-base-url",
-        &format!("{image}/targets"),
-        "--target-dir",
-        at("targets").to_str().unwrap(),
-        "--target-name",
-        &target_path("1.1.0"),
-        "download",
-    ]
-    .map(str::to_owned);
-    run(tuf(&download.each_ref().map(String::as_str))).await;
-    let files: Vec<_> = std::fs::read_dir(at("targets")).unwrap().map(|file| file.unwrap().path()).collect();
-    assert_eq!(files.len(), 1, "{files:?}");
-    assert!(std::fs::read(&files[0]).unwrap() == Signed::version("1.1.0").archive);
-    running.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn no_request_that_schemathesis_makes_is_answered_otherwise_than_described() {
     let (access, token) = administrator();
     let running = Running::start(access).await;

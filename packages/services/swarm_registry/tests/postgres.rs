@@ -10,7 +10,7 @@ use common::{Place, Registry};
 
 async fn registry() -> Registry {
     let server = server::Server::shared();
-    let database_url = server.database().await;
+    let database_url = server.database();
     let kept: Arc<dyn std::any::Any + Send + Sync> = server;
     Registry::new(Place { database_url, kept: Some(kept), ..Place::local() }).await
 }

@@ -1,9 +1,11 @@
 //! Who may do what, and how often: roles, and the two ways of proving who one is (a token for people, a certificate for sites).
 
+mod host;
 mod limit;
 mod role;
 mod token;
 
+pub(crate) use host::names_this_computer;
 pub use limit::RateLimit;
 pub use role::{Permission, Role};
 pub use token::{Audience, KeyFileError, TokenError, TokenKeys};

@@ -27,6 +27,8 @@ pub enum Permission {
     /// Read and verify the audit log.
     LogsRead,
     ComplianceRead,
+    /// List, download and remove the bags that cells handed in.
+    Bags,
     /// Begin, change and end experiments.
     Experiments,
     /// Say which cell runs what: deployments, rollbacks, roll-outs.
@@ -46,6 +48,7 @@ impl Permission {
             Self::MonitoringRead => "monitoring:read",
             Self::LogsRead => "logs:read",
             Self::ComplianceRead => "compliance:read",
+            Self::Bags => "bags:*",
             Self::Experiments => "experiments:*",
             Self::DeploymentsWrite => "deployments:write",
             Self::KeysWrite => "keys:write",
@@ -69,13 +72,16 @@ impl Role {
 
     pub fn may(self, permission: Permission) -> bool {
         use Permission::{
-            CellsReport, ComplianceRead, DeploymentsWrite, Experiments, LogsRead, ModelsRead, ModelsSubmit,
-            ModelsWrite, MonitoringRead,
+            Bags, CellsReport, ComplianceRead, DeploymentsWrite, Experiments, LogsRead, ModelsRead,
+            ModelsSubmit, ModelsWrite, MonitoringRead,
         };
         match self {
             Self::Admin => true,
             Self::Engineer => {
-                matches!(permission, ModelsRead | ModelsSubmit | ModelsWrite | Experiments | DeploymentsWrite)
+                matches!(
+                    permission,
+                    ModelsRead | ModelsSubmit | ModelsWrite | Bags | Experiments | DeploymentsWrite
+                )
             }
             Self::Operator => matches!(permission, ModelsRead | MonitoringRead),
             Self::Auditor => matches!(permission, LogsRead | ComplianceRead),
@@ -116,6 +122,7 @@ mod tests {
                 Permission::MonitoringRead,
                 Permission::LogsRead,
                 Permission::ComplianceRead,
+                Permission::Bags,
                 Permission::Experiments,
                 Permission::DeploymentsWrite,
                 Permission::KeysWrite,
@@ -126,8 +133,8 @@ mod tests {
         assert_eq!(
             Role::ALL.map(given),
             [
-                "models:read models:submit models:write monitoring:read logs:read compliance:read experiments:* deployments:write keys:write cells:report",
-                "models:read models:submit models:write experiments:* deployments:write",
+                "models:read models:submit models:write monitoring:read logs:read compliance:read bags:* experiments:* deployments:write keys:write cells:report",
+                "models:read models:submit models:write bags:* experiments:* deployments:write",
                 "models:read monitoring:read",
                 "logs:read compliance:read",
                 "models:read models:submit cells:report",

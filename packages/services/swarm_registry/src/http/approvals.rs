@@ -1,5 +1,7 @@
 //! What waits for a second person.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -47,7 +49,7 @@ const fn permission(action: Action) -> Permission {
 #[utoipa::path(get, path = "/api/v1/approvals", operation_id = "approvals", tag = "approvals", params(ApprovalsQuery), security(("bearer" = [])),
     responses((status = 200, body = ApprovalPage), Problems))]
 pub(super) async fn list(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     asker: Asker,
     Asked(query): Asked<ApprovalsQuery>,
 ) -> Result<Json<ApprovalPage>, Problem> {
@@ -62,7 +64,7 @@ pub(super) async fn list(
     params(("approval_id" = i64, Path, minimum = 1, maximum = 999_999_999_999_999_999_i64)),
     responses((status = 200, body = Confirmed), Problems))]
 pub(super) async fn confirm(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     asker: Asker,
     Named(id): Named<String>,
 ) -> Result<Json<Confirmed>, Problem> {

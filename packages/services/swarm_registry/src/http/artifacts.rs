@@ -1,11 +1,12 @@
 //! Listing, showing, handing out and withdrawing artifacts.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Json;
 use axum::body::Body as AxumBody;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -16,11 +17,11 @@ use super::App;
 use super::body::{DownloadQuery, ListQuery};
 use super::lists::Page;
 use super::problem::Problem;
+use super::ranged;
 use super::request::{Asked, Asker, Body, Named, number, reference, skill, text};
 use super::service::Problems;
 use crate::access::{Caller, Permission};
 use crate::record::{Filter, Record, Status};
-use crate::transfer::{Wanted, names, wanted};
 use swarm_audit::Event;
 
 const MAX_PAGE: i64 = 1000;
@@ -30,7 +31,7 @@ const MAX_NUMBER: i64 = 999_999_999_999_999_999;
 #[utoipa::path(get, path = "/api/v1/csa/list", operation_id = "list", tag = "artifacts", params(ListQuery), security(("bearer" = [])),
     responses((status = 200, body = ArtifactPage), Problems))]
 pub(super) async fn list(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     asker: Asker,
     Asked(query): Asked<ListQuery>,
 ) -> Result<Response, Problem> {
@@ -64,7 +65,7 @@ pub(super) async fn list(
 #[utoipa::path(get, path = "/api/model/versions", operation_id = "list_alias", tag = "artifacts", params(ListQuery), security(("bearer" = [])),
     responses((status = 200, body = ArtifactPage), Problems))]
 pub(super) async fn list_alias(
-    state: State<App>,
+    state: State<Arc<App>>,
     asker: Asker,
     query: Asked<ListQuery>,
 ) -> Result<Response, Problem> {
@@ -94,7 +95,7 @@ async fn find_version(app: &App, skill_id: &str, version: &str) -> Result<Record
     params(("csa" = String, Path, description = "Number or digest of the artifact.", pattern = "^([0-9]{1,18}|[0-9a-f]{64})$")),
     responses((status = 200, body = Artifact), Problems))]
 pub(super) async fn show(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     asker: Asker,
     Named(csa): Named<String>,
 ) -> Result<Json<Artifact>, Problem> {
@@ -107,7 +108,7 @@ pub(super) async fn show(
     params(("skill_id" = String, Path, pattern = "^[a-z][a-z0-9_]{0,63}$"), ("version" = String, Path, pattern = "^(0|[1-9][0-9]{0,8})\\.(0|[1-9][0-9]{0,8})\\.(0|[1-9][0-9]{0,8})$")),
     responses((status = 200, body = Artifact), Problems))]
 pub(super) async fn show_version(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     asker: Asker,
     Named((skill_id, version)): Named<(String, String)>,
 ) -> Result<Json<Artifact>, Problem> {
@@ -122,7 +123,7 @@ pub(super) async fn show_version(
         (status = 206, description = "The range.", content_type = "application/gzip"),
         (status = 304, description = "The client has it already."), Problems))]
 pub(super) async fn download(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     asker: Asker,
     Named(csa): Named<String>,
     Asked(query): Asked<DownloadQuery>,
@@ -140,7 +141,7 @@ pub(super) async fn download(
         (status = 206, description = "The range.", content_type = "application/gzip"),
         (status = 304, description = "The client has it already."), Problems))]
 pub(super) async fn download_version(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     asker: Asker,
     Named((skill_id, version)): Named<(String, String)>,
     Asked(query): Asked<DownloadQuery>,
@@ -166,52 +167,22 @@ pub(super) async fn send(
             return Err(Problem::not_permitted(&caller.name, Permission::ModelsWrite));
         }
     }
-    let header = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let tag = format!("\"{}\"", record.digest);
-    let mut answer = HeaderMap::new();
-    let mut set = |name: header::HeaderName, value: String| {
-        // Digests, numbers, names of skills and versions are printable ASCII.
-        answer.insert(name, HeaderValue::from_str(&value).expect("printable ASCII"));
+    let what = format!("artifact {}", record.digest);
+    let bytes = ranged::Bytes { tag: &tag, size: record.size, media_type: "application/gzip", what };
+    let mut plan = bytes.asked_for(headers)?;
+    let range = match plan.body {
+        ranged::Body::Nothing => return Ok((plan.status, plan.headers).into_response()),
+        ranged::Body::All => None,
+        ranged::Body::Part(ref range) => Some(range.clone()),
     };
-    set(header::ETAG, tag.clone());
-    // May be kept, but whether it is quarantined has to be asked each time.
-    set(header::CACHE_CONTROL, "private, no-cache".to_owned());
-    if header(header::IF_NONE_MATCH).is_some_and(|known| names(known, &tag)) {
-        return Ok((StatusCode::NOT_MODIFIED, answer).into_response());
-    }
-    set(header::ACCEPT_RANGES, "bytes".to_owned());
-    set(header::CONTENT_TYPE, "application/gzip".to_owned());
     let repr = header::HeaderName::from_static("repr-digest");
-    set(repr, format!("sha-256=:{}:", STANDARD.encode(record.digest.0.0)));
+    plan.set(repr, &format!("sha-256=:{}:", STANDARD.encode(record.digest.0.0)));
     let name = format!("attachment; filename=\"{}_v{}.tar.gz\"", record.skill_name, record.version);
-    set(header::CONTENT_DISPOSITION, name);
-    // A range of another version of the file is of no use: everything then.
-    let same = header(header::IF_RANGE).is_none_or(|known| known.trim() == tag);
-    let (status, range) = match wanted(header(header::RANGE).filter(|_| same), record.size) {
-        Wanted::All => (StatusCode::OK, None),
-        Wanted::Part(range) => {
-            set(header::CONTENT_RANGE, format!("bytes {}-{}/{}", range.start, range.end - 1, record.size));
-            (StatusCode::PARTIAL_CONTENT, Some(range))
-        }
-        Wanted::Unsatisfiable => {
-            let detail = format!(
-                "The header Range asks for bytes that artifact {} does not have; it has {}.",
-                record.digest, record.size
-            );
-            let problem = Problem::new(
-                StatusCode::RANGE_NOT_SATISFIABLE,
-                "no_such_range",
-                detail,
-                "Ask for bytes that are there.",
-            );
-            return Err(problem.with(header::CONTENT_RANGE, &format!("bytes */{}", record.size)));
-        }
-    };
-    let length = range.as_ref().map_or(record.size, |range| range.end - range.start);
-    set(header::CONTENT_LENGTH, length.to_string());
+    plan.set(header::CONTENT_DISPOSITION, &name);
     let stream = app.intake.blobs.get_artifact(record.digest, range).await?;
     app.metrics.downloads.inc();
-    Ok((status, answer, AxumBody::from_stream(stream)).into_response())
+    Ok((plan.status, plan.headers, AxumBody::from_stream(stream)).into_response())
 }
 
 /// The signature file of an artifact.
@@ -219,7 +190,7 @@ pub(super) async fn send(
     params(("csa" = String, Path, description = "Number or digest of the artifact.", pattern = "^([0-9]{1,18}|[0-9a-f]{64})$")),
     responses((status = 200, description = "The .sig file.", body = Object, content_type = "application/yaml"), Problems))]
 pub(super) async fn signature(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     asker: Asker,
     Named(csa): Named<String>,
 ) -> Result<Response, Problem> {
@@ -233,7 +204,7 @@ pub(super) async fn signature(
     params(("csa" = String, Path, description = "Number or digest of the artifact.", pattern = "^([0-9]{1,18}|[0-9a-f]{64})$")),
     request_body = Reason, responses((status = 200, body = Artifact), Problems))]
 pub(super) async fn quarantine(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     asker: Asker,
     Named(csa): Named<String>,
     Body(body): Body<Reason>,
@@ -250,7 +221,7 @@ pub(super) async fn quarantine(
     params(("csa" = String, Path, description = "Number or digest of the artifact.", pattern = "^([0-9]{1,18}|[0-9a-f]{64})$")),
     request_body = Reason, responses((status = 200, body = Artifact), Problems))]
 pub(super) async fn release(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     asker: Asker,
     Named(csa): Named<String>,
     Body(body): Body<Reason>,

@@ -75,6 +75,15 @@ pub(super) struct DownloadQuery {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
+pub(super) struct DeltaQuery {
+    /// Number or digest of the artifact that the client has.
+    #[param(pattern = "^([0-9]{1,18}|[0-9a-f]{64})$")]
+    pub(super) from: String,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
 pub(super) struct AuditQuery {
     /// The page after the entry of this number.
     #[param(minimum = 0, maximum = 999_999_999_999_999_999_i64)]
@@ -115,3 +124,15 @@ pub(super) struct UploadForm {
 #[schema(format = Binary)]
 #[expect(dead_code, reason = "the bytes flow, and are never in memory; this describes them")]
 pub(super) struct PartBody(String);
+
+/// Bytes of a delta.
+#[derive(Debug, ToSchema)]
+#[schema(format = Binary)]
+#[expect(dead_code, reason = "the bytes flow, and are never in memory; this describes them")]
+pub(super) struct DeltaBody(String);
+
+/// Bytes of a bag's archive.
+#[derive(Debug, ToSchema)]
+#[schema(format = Binary)]
+#[expect(dead_code, reason = "the bytes flow, and are never in memory; this describes them")]
+pub(super) struct BagBody(String);

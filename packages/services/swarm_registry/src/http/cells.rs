@@ -1,5 +1,7 @@
 //! Cells: their reports, and what is known of them.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -42,7 +44,7 @@ pub(super) fn site(name: &str) -> Result<SiteId, Problem> {
     params(("site_id" = String, Path, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")), request_body = Report,
     responses((status = 200, body = ReportAnswer), Problems))]
 pub(super) async fn report(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     asker: Asker,
     Named(site_id): Named<String>,
     Body(report): Body<Report>,
@@ -117,7 +119,7 @@ fn check(report: Report) -> Result<Report, Problem> {
 #[utoipa::path(get, path = "/api/v1/cells", operation_id = "cells", tag = "fleet", params(CellsQuery), security(("bearer" = [])),
     responses((status = 200, body = CellPage), Problems))]
 pub(super) async fn list(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     asker: Asker,
     Asked(query): Asked<CellsQuery>,
 ) -> Result<Json<CellPage>, Problem> {
@@ -132,7 +134,7 @@ pub(super) async fn list(
     params(("site_id" = String, Path, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")),
     responses((status = 200, body = Cell), Problems))]
 pub(super) async fn show(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     asker: Asker,
     Named(site_id): Named<String>,
 ) -> Result<Json<Cell>, Problem> {
@@ -148,7 +150,7 @@ pub(super) async fn show(
     params(("site_id" = String, Path, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")),
     responses((status = 204, description = "Taken out."), Problems))]
 pub(super) async fn decommission(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     asker: Asker,
     Named(site_id): Named<String>,
 ) -> Result<StatusCode, Problem> {

@@ -1,5 +1,7 @@
 //! Who is to run what: deployments, rollbacks, and their history.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -57,7 +59,7 @@ pub(super) fn csa_id(field: &'static str, id: i64) -> Result<i64, Problem> {
 #[utoipa::path(post, path = "/api/v1/deployments", operation_id = "deploy", tag = "fleet", security(("bearer" = [])),
     request_body = Deploy, responses((status = 200, body = Assigned), Problems))]
 pub(super) async fn deploy(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     asker: Asker,
     Body(body): Body<Deploy>,
 ) -> Result<Json<Assigned>, Problem> {
@@ -79,7 +81,7 @@ pub(super) async fn deploy(
 #[utoipa::path(post, path = "/api/v1/deployment/rollback", operation_id = "rollback", tag = "fleet", security(("bearer" = [])),
     request_body = Rollback, responses((status = 200, body = Assigned), (status = 202, description = "A second person has to confirm it.", body = Approval), Problems))]
 pub(super) async fn rollback(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     asker: Asker,
     Body(body): Body<Rollback>,
 ) -> Result<Response, Problem> {
@@ -116,7 +118,7 @@ pub(super) fn assignment(rollback: Rollback, requested_by: String) -> Result<Ass
 #[utoipa::path(get, path = "/api/v1/deployments", operation_id = "deployments", tag = "fleet", params(HistoryQuery), security(("bearer" = [])),
     responses((status = 200, body = DeploymentPage), Problems))]
 pub(super) async fn list(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     asker: Asker,
     Asked(query): Asked<HistoryQuery>,
 ) -> Result<Json<DeploymentPage>, Problem> {

@@ -68,7 +68,7 @@ mod tests {
     fn a_page_is_answered_again_while_nothing_was_committed_and_it_is_fresh() {
         let (lists, read) = (Lists::default(), Instant::now());
         lists.keep(page(1), 7, read, BODY);
-        let last = read + FRESH - Duration::from_nanos(1);
+        let last = read + FRESH.saturating_sub(Duration::from_nanos(1));
         assert_eq!(lists.get(&page(1), 7, last), Some(BODY));
         assert_eq!(lists.get(&page(1), 7, read + FRESH), None);
         assert_eq!(lists.get(&page(1), 8, read), None);

@@ -1,5 +1,7 @@
 //! Reading and verifying the audit log.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use swarm_api::audit::{AuditPage, AuditVerdict};
@@ -15,7 +17,7 @@ use crate::access::Permission;
 #[utoipa::path(get, path = "/api/v1/audit", operation_id = "audit", tag = "audit", params(AuditQuery), security(("bearer" = [])),
     responses((status = 200, body = AuditPage), Problems))]
 pub(super) async fn entries(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     asker: Asker,
     Asked(query): Asked<AuditQuery>,
 ) -> Result<Json<AuditPage>, Problem> {
@@ -32,7 +34,7 @@ pub(super) async fn entries(
 /// Follows the audit log from its first entry to its last.
 #[utoipa::path(get, path = "/api/v1/audit/verify", operation_id = "verify_audit", tag = "audit", security(("bearer" = [])),
     responses((status = 200, body = AuditVerdict), Problems))]
-pub(super) async fn verify(State(app): State<App>, asker: Asker) -> Result<Json<AuditVerdict>, Problem> {
+pub(super) async fn verify(State(app): State<Arc<App>>, asker: Asker) -> Result<Json<AuditVerdict>, Problem> {
     asker.needs(Permission::LogsRead)?;
     Ok(Json(match app.catalogue.verify_audit().await? {
         Ok((entries, head)) => AuditVerdict { intact: true, entries, head: head.to_string(), problem: None },

@@ -4,14 +4,17 @@
 
 mod approvals;
 mod artifacts;
+mod bags;
 mod body;
 mod cells;
+mod deltas;
 mod deployments;
 mod lists;
 mod log;
 mod parts;
 mod problem;
 mod provenance;
+mod ranged;
 mod request;
 mod rollouts;
 mod service;
@@ -23,8 +26,9 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
+use axum::http::Method;
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
@@ -32,9 +36,11 @@ use utoipa_axum::routes;
 
 use crate::access::{Audience, RateLimit, TokenKeys};
 use crate::approval::Approvals;
+use crate::bags::Bags;
 use crate::catalogue::Catalogue;
 use crate::current::Current;
 use crate::database::Database;
+use crate::deltas::Deltas;
 use crate::fleet::Fleet;
 use crate::intake::{Intake, Staging};
 use crate::metrics::Metrics;
@@ -61,6 +67,8 @@ pub struct App {
     pub intake: Intake,
     pub staging: Staging,
     pub uploads: Uploads,
+    pub deltas: Deltas,
+    pub bags: Bags,
     pub catalogue: Catalogue,
     pub updates: Updates,
     pub fleet: Fleet,
@@ -83,6 +91,7 @@ pub struct App {
     tags(
         (name = "artifacts", description = "Take in, list, hand out, withdraw."),
         (name = "uploads", description = "Uploads in parts, which go on after a cut."),
+        (name = "bags", description = "Recordings that cells hand in."),
         (name = "updates", description = "Signed metadata: what exists, and which cell runs what."),
         (name = "fleet", description = "Cells, what they are assigned, and what became of it."),
         (name = "roll-outs", description = "An artifact for many cells, in stages and behind gates."),
@@ -96,6 +105,24 @@ struct Document;
 /// All routes and their description.
 pub fn router(app: App) -> (Router, utoipa::openapi::OpenApi) {
     let metrics = Arc::clone(&app.metrics);
+    let (router, document) = routes();
+    // Shared: each request takes the state several times.
+    let router = router
+        .with_state(Arc::new(app))
+        .fallback(async |request: Request| problem::no_route(request.uri().path()))
+        .method_not_allowed_fallback(async |request: Request| {
+            problem::no_method(request.method(), request.uri().path())
+        })
+        .layer(from_fn_with_state(metrics, count));
+    (crate::page::with(router), document)
+}
+
+/// The description alone.
+fn description() -> utoipa::openapi::OpenApi {
+    routes().1
+}
+
+fn routes() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
     let (router, mut document) = OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(submit::upload))
         .routes(routes!(artifacts::list))
@@ -104,12 +131,18 @@ pub fn router(app: App) -> (Router, utoipa::openapi::OpenApi) {
         .routes(routes!(artifacts::show_version))
         .routes(routes!(artifacts::download))
         .routes(routes!(artifacts::download_version))
+        .routes(routes!(deltas::delta))
         .routes(routes!(artifacts::signature))
         .routes(routes!(artifacts::quarantine))
         .routes(routes!(artifacts::release))
         .routes(routes!(parts::begin))
         .routes(routes!(parts::status, parts::append, parts::abandon))
         .routes(routes!(parts::complete))
+        .routes(routes!(bags::begin))
+        .routes(routes!(bags::complete))
+        .routes(routes!(bags::list))
+        .routes(routes!(bags::show, bags::remove))
+        .routes(routes!(bags::download))
         .routes(routes!(provenance::graph))
         .routes(routes!(update::metadata))
         .routes(routes!(update::versions))
@@ -136,35 +169,32 @@ pub fn router(app: App) -> (Router, utoipa::openapi::OpenApi) {
         .routes(routes!(service::version))
         .routes(routes!(service::metrics))
         .routes(routes!(service::openapi))
-        .with_state(app)
         .split_for_parts();
     env!("CARGO_PKG_VERSION").clone_into(&mut document.info.version);
     document.components.get_or_insert_default().add_security_scheme(
         "bearer",
         SecurityScheme::Http(Http::builder().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build()),
     );
-    let text: Arc<str> = document.to_json().expect("a description is JSON").into();
-    let router = router
-        .fallback(async |request: Request| problem::no_route(request.uri().path()))
-        .method_not_allowed_fallback(async |request: Request| {
-            problem::no_method(request.method(), request.uri().path())
-        })
-        .layer(axum::Extension(service::DocumentText(text)))
-        .layer(from_fn_with_state(metrics, count));
-    (crate::page::over(router), document)
+    (router, document)
 }
 
 async fn count(State(metrics): State<Arc<Metrics>>, request: Request, next: Next) -> Response {
     let begun = Instant::now();
     // The route, not the path: a path is the client's choice, and each would be a counter of its own.
-    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
-    let method = match request.method().as_str() {
-        known @ ("GET" | "HEAD" | "POST" | "PATCH" | "DELETE" | "PUT" | "OPTIONS") => known,
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let method = match *request.method() {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::PUT => "PUT",
+        Method::OPTIONS => "OPTIONS",
         _ => "other",
-    }
-    .to_owned();
-    let response = next.run(request).await.into_response();
-    metrics.requests.with_label_values(&[&route, &method, &response.status().as_u16().to_string()]).inc();
-    metrics.durations.with_label_values(&[&route]).observe(begun.elapsed().as_secs_f64());
+    };
+    let response = next.run(request).await;
+    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    metrics.requests.with_label_values(&[route, method, response.status().as_str()]).inc();
+    metrics.durations.with_label_values(&[route]).observe(begun.elapsed().as_secs_f64());
     response
 }

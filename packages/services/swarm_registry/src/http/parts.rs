@@ -1,5 +1,7 @@
 //! Uploads in parts (`PATCH` with `Upload-Offset`, after the tus protocol), so that a weak link needs no second beginning.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::body::Body as AxumBody;
 use axum::extract::State;
@@ -7,6 +9,7 @@ use axum::http::header::HeaderName;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use swarm_api::artifact::{Artifact, BeginUpload, CompleteUpload, UploadStatus};
+use swarm_base::ErrorChain;
 
 use super::App;
 use super::body::PartBody;
@@ -14,8 +17,9 @@ use super::problem::Problem;
 use super::request::{Asker, Body, Named, digest, text};
 use super::service::Problems;
 use super::submit::decide;
-use crate::access::Permission;
+use crate::access::{Caller, Permission};
 use crate::intake::{IntakeError, Submission};
+use crate::staging::Staged;
 use crate::uploads::{Upload, UploadError};
 
 pub(super) const UPLOAD_OFFSET: HeaderName = HeaderName::from_static("upload-offset");
@@ -31,7 +35,7 @@ impl From<&Upload> for UploadStatus {
 #[utoipa::path(post, path = "/api/v1/csa/uploads", operation_id = "begin_upload", tag = "uploads", security(("bearer" = [])),
     request_body = BeginUpload, responses((status = 201, body = UploadStatus, headers(("location" = String, description = "Where the parts go."))), Problems))]
 pub(super) async fn begin(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     asker: Asker,
     Body(body): Body<BeginUpload>,
 ) -> Result<Response, Problem> {
@@ -46,12 +50,17 @@ pub(super) async fn begin(
     if body.length > limit {
         return Err(IntakeError::TooLarge { limit }.into());
     }
-    let upload = app.uploads.begin(&caller.name, body.length, (app.now_unix)()).await?;
+    begun(&app, &caller, body.length).await
+}
+
+/// What is answered to a new upload of so many bytes, of an artifact or of a bag.
+pub(super) async fn begun(app: &App, caller: &Caller, length: u64) -> Result<Response, Problem> {
+    let upload = app.uploads.begin(&caller.name, length, (app.now_unix)()).await?;
     let place = format!("/api/v1/csa/uploads/{}", upload.id);
     Ok((StatusCode::CREATED, [(header::LOCATION, place)], Json(UploadStatus::from(&upload))).into_response())
 }
 
-async fn find(app: &App, asker: Asker, id: &str) -> Result<Upload, Problem> {
+pub(super) async fn find(app: &App, asker: Asker, id: &str) -> Result<Upload, Problem> {
     let caller = asker.needs(Permission::ModelsSubmit)?;
     // Nothing else was ever given out, and the database need not see it.
     let plain = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -64,7 +73,7 @@ async fn find(app: &App, asker: Asker, id: &str) -> Result<Upload, Problem> {
     params(("upload_id" = String, Path, pattern = "^[0-9a-f]{32}$")),
     responses((status = 200, body = UploadStatus, headers(("upload-offset" = u64, description = "Go on at this byte."))), Problems))]
 pub(super) async fn status(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     asker: Asker,
     Named(id): Named<String>,
 ) -> Result<Response, Problem> {
@@ -75,11 +84,11 @@ pub(super) async fn status(
 /// Adds a part. What arrived before a cut counts: ask how far the upload is, and go on there.
 #[utoipa::path(patch, path = "/api/v1/csa/uploads/{upload_id}", operation_id = "append_part", tag = "uploads", security(("bearer" = [])),
     params(("upload_id" = String, Path, pattern = "^[0-9a-f]{32}$"),
-        ("upload-offset" = u64, Header, description = "The byte at which the part begins.", minimum = 0, maximum = 4_294_967_296_i64)),
+        ("upload-offset" = u64, Header, description = "The byte at which the part begins.", minimum = 0, maximum = 68_719_476_736_i64)),
     request_body(content = PartBody, content_type = "application/offset+octet-stream"),
     responses((status = 204, description = "Stored.", headers(("upload-offset" = u64, description = "Go on at this byte."))), Problems))]
 pub(super) async fn append(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     asker: Asker,
     Named(id): Named<String>,
     headers: HeaderMap,
@@ -119,7 +128,7 @@ pub(super) async fn append(
             }
             received => received?,
         };
-        let (staged, cut) = (crate::intake::Staged { cut: None, ..staged }, staged.cut);
+        let (staged, cut) = (Staged { cut: None, ..staged }, staged.cut);
         let received = app.uploads.add_part(&upload, start, staged, (app.now_unix)()).await?;
         match cut {
             Some(cut) => Err(Problem::from(cut).with(UPLOAD_OFFSET, &received.to_string())),
@@ -134,7 +143,7 @@ pub(super) async fn append(
     params(("upload_id" = String, Path, pattern = "^[0-9a-f]{32}$")),
     responses((status = 204, description = "Removed."), Problems))]
 pub(super) async fn abandon(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     asker: Asker,
     Named(id): Named<String>,
 ) -> Result<StatusCode, Problem> {
@@ -148,7 +157,7 @@ pub(super) async fn abandon(
     params(("upload_id" = String, Path, pattern = "^[0-9a-f]{32}$")), request_body = CompleteUpload,
     responses((status = 201, description = "Accepted.", body = Artifact), (status = 200, description = "It was here already.", body = Artifact), Problems))]
 pub(super) async fn complete(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     asker: Asker,
     Named(id): Named<String>,
     Body(body): Body<CompleteUpload>,
@@ -163,8 +172,25 @@ pub(super) async fn complete(
         expected: body.digest.map(|it| digest("digest", &it)).transpose()?,
     };
     let parts = app.uploads.parts(&upload).await?;
-    let staged = app.staging.receive(app.uploads.whole(parts), app.staging.max_bytes).await?;
+    let staged = app.staging.receive_archive(app.uploads.whole(parts), app.intake.limits).await?;
+    readable(&staged)?;
     let decided = decide(&app, staged, submission).await?;
-    app.uploads.remove(&upload.id).await?;
+    end(&app, &upload).await;
     Ok(decided)
+}
+
+/// Refuses parts that could not be put together. The sender has sent everything: it is the artifact store that fails, and another try may
+/// go well.
+pub(super) fn readable(staged: &Staged) -> Result<(), Problem> {
+    match &staged.cut {
+        Some(cut) => Err(Problem::inside("read the parts of an upload", cut)),
+        None => Ok(()),
+    }
+}
+
+/// What was handed in is kept whatever becomes of its parts; what is left of them goes when they are idle.
+pub(super) async fn end(app: &App, upload: &Upload) {
+    if let Err(error) = app.uploads.remove(&upload.id).await {
+        tracing::warn!(upload = upload.id, "the parts of an upload are not removed: {}", ErrorChain(&error));
+    }
 }

@@ -85,6 +85,15 @@ impl Problem {
             .with(header::WWW_AUTHENTICATE, "Bearer")
     }
 
+    pub(super) fn foreign_host(host: &str) -> Self {
+        let host: String = host.escape_debug().take(200).collect();
+        let detail = format!(
+            "The request names the host '{host}'; under the development profile only this computer's own names count."
+        );
+        let action = "Ask for localhost or 127.0.0.1, or use the production profile, where people sign in.";
+        Self::new(StatusCode::FORBIDDEN, "foreign_host", detail, action)
+    }
+
     pub(super) fn not_permitted(who: &str, needed: Permission) -> Self {
         let detail = format!("'{who}' has no role that permits {}.", needed.as_str());
         Self::new(

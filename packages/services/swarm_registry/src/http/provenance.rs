@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use swarm_api::provenance::{ProvenanceGraph, Relative};
@@ -23,7 +25,7 @@ const MOST: usize = 500;
     params(("csa" = String, Path, description = "Number or digest of the artifact.", pattern = "^([0-9]{1,18}|[0-9a-f]{64})$")),
     responses((status = 200, body = ProvenanceGraph), Problems))]
 pub(super) async fn graph(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     asker: Asker,
     Named(csa): Named<String>,
 ) -> Result<Json<ProvenanceGraph>, Problem> {

@@ -1,5 +1,7 @@
 //! Reading requests: bodies, queries and who asks. What cannot be read is a problem like every other refusal.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
@@ -10,7 +12,7 @@ use swarm_artifact::{ArtifactId, SkillId};
 
 use super::problem::Problem;
 use super::{Access, App};
-use crate::access::{Caller, Permission};
+use crate::access::{Caller, Permission, names_this_computer};
 use crate::record::Reference;
 
 /// The site whose certificate the connection showed; [`crate::serve`] adds it to each request of the connection.
@@ -45,10 +47,10 @@ impl Asker {
     }
 }
 
-impl FromRequestParts<App> for Asker {
+impl FromRequestParts<Arc<App>> for Asker {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
         let caller = identify(parts, app)?;
         if let Some(limit) = &app.limit {
             limit.take(&caller.name).map_err(|wait| Problem::too_many(&caller.name, wait))?;
@@ -58,7 +60,7 @@ impl FromRequestParts<App> for Asker {
 }
 
 fn identify(parts: &Parts, app: &App) -> Result<Caller, Problem> {
-    let Access::Required { keys, audience } = &app.access else { return Ok(Caller::developer()) };
+    let Access::Required { keys, audience } = &app.access else { return developer(parts) };
     // A token says more than the certificate of the connection: a person at a site's machine is that person.
     if let Some(value) = parts.headers.get(header::AUTHORIZATION) {
         let bearer = value.to_str().ok().and_then(|text| text.split_once(' '));
@@ -74,14 +76,21 @@ fn identify(parts: &Parts, app: &App) -> Result<Caller, Problem> {
     }
 }
 
+/// Whoever reaches the address, unless a browser was led here by a stranger's name (DNS rebinding): browsers say the name always.
+fn developer(parts: &Parts) -> Result<Caller, Problem> {
+    let Some(host) = parts.headers.get(header::HOST) else { return Ok(Caller::developer()) };
+    let host = String::from_utf8_lossy(host.as_bytes());
+    if names_this_computer(&host) { Ok(Caller::developer()) } else { Err(Problem::foreign_host(&host)) }
+}
+
 /// A JSON body.
 pub(super) struct Body<T>(pub(super) T);
 
-impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, app: &App) -> Result<Self, Problem> {
-        let Json(body) = Json::from_request(request, app).await.map_err(|rejection: JsonRejection| {
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let Json(body) = Json::from_request(request, state).await.map_err(|rejection: JsonRejection| {
             let (status, code, action) = match rejection.status() {
                 StatusCode::UNSUPPORTED_MEDIA_TYPE => (
                     StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -107,11 +116,11 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
 /// The query of the address.
 pub(super) struct Asked<T>(pub(super) T);
 
-impl<T: DeserializeOwned> FromRequestParts<App> for Asked<T> {
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let Query(query) = Query::from_request_parts(parts, app)
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Query(query) = Query::from_request_parts(parts, state)
             .await
             .map_err(|rejection: QueryRejection| Problem::bad_request("bad_query", rejection.body_text()))?;
         Ok(Self(query))
@@ -121,11 +130,11 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Asked<T> {
 /// Texts of the path, percent-decoded.
 pub(super) struct Named<T>(pub(super) T);
 
-impl<T: DeserializeOwned + Send> FromRequestParts<App> for Named<T> {
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Named<T> {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        let Path(path) = Path::from_request_parts(parts, app)
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path(path) = Path::from_request_parts(parts, state)
             .await
             .map_err(|rejection: PathRejection| Problem::bad_request("bad_path", rejection.body_text()))?;
         Ok(Self(path))

@@ -1,5 +1,7 @@
 //! Roll-outs: begun, watched, paused, resumed, ended.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -51,7 +53,7 @@ fn rollout_id(text: &str) -> Result<i64, Problem> {
 #[utoipa::path(post, path = "/api/v1/rollouts", operation_id = "begin_rollout", tag = "roll-outs", security(("bearer" = [])),
     request_body = Plan, responses((status = 201, body = RolloutStatus), Problems))]
 pub(super) async fn begin(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     asker: Asker,
     Body(plan): Body<Plan>,
 ) -> Result<(StatusCode, Json<RolloutStatus>), Problem> {
@@ -65,7 +67,7 @@ pub(super) async fn begin(
 #[utoipa::path(get, path = "/api/v1/rollouts", operation_id = "rollouts", tag = "roll-outs", params(RolloutsQuery), security(("bearer" = [])),
     responses((status = 200, body = RolloutPage), Problems))]
 pub(super) async fn list(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     asker: Asker,
     Asked(query): Asked<RolloutsQuery>,
 ) -> Result<Json<RolloutPage>, Problem> {
@@ -80,7 +82,7 @@ pub(super) async fn list(
     params(("rollout_id" = i64, Path, minimum = 1, maximum = 999_999_999_999_999_999_i64)),
     responses((status = 200, body = RolloutStatus), Problems))]
 pub(super) async fn show(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     asker: Asker,
     Named(id): Named<String>,
 ) -> Result<Json<RolloutStatus>, Problem> {
@@ -93,7 +95,7 @@ pub(super) async fn show(
     params(("rollout_id" = i64, Path, minimum = 1, maximum = 999_999_999_999_999_999_i64)),
     request_body = Reason, responses((status = 200, body = RolloutStatus), Problems))]
 pub(super) async fn pause(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     asker: Asker,
     Named(id): Named<String>,
     Body(body): Body<Reason>,
@@ -106,7 +108,7 @@ pub(super) async fn pause(
     params(("rollout_id" = i64, Path, minimum = 1, maximum = 999_999_999_999_999_999_i64)),
     request_body = Reason, responses((status = 200, body = RolloutStatus), Problems))]
 pub(super) async fn resume(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     asker: Asker,
     Named(id): Named<String>,
     Body(body): Body<Reason>,
@@ -119,7 +121,7 @@ pub(super) async fn resume(
     params(("rollout_id" = i64, Path, minimum = 1, maximum = 999_999_999_999_999_999_i64), AbortQuery),
     request_body = Reason, responses((status = 200, body = RolloutStatus), Problems))]
 pub(super) async fn abort(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     asker: Asker,
     Named(id): Named<String>,
     Asked(query): Asked<AbortQuery>,

@@ -1,12 +1,12 @@
 //! Health, version, counters and the description of the interface. Open to everybody: they name no artifact and no person.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, Json};
 use swarm_api::service::{Health, Version};
 use swarm_base::ErrorChain;
 use utoipa::IntoResponses;
@@ -77,7 +77,7 @@ pub(super) async fn health_alias() -> Response {
 /// Whether the database answers.
 #[utoipa::path(get, path = "/health/database", operation_id = "health_database", tag = "service",
     responses((status = 200, body = Health), (status = 503, body = Health)))]
-pub(super) async fn database(State(app): State<App>) -> Response {
+pub(super) async fn database(State(app): State<Arc<App>>) -> Response {
     let result = app.database.ping().await;
     answer("database", result.as_ref().map_err(|error| error as &dyn std::error::Error).copied())
 }
@@ -85,14 +85,14 @@ pub(super) async fn database(State(app): State<App>) -> Response {
 /// Whether the artifact store answers.
 #[utoipa::path(get, path = "/health/models", operation_id = "health_models", tag = "service",
     responses((status = 200, body = Health), (status = 503, body = Health)))]
-pub(super) async fn models(State(app): State<App>) -> Response {
+pub(super) async fn models(State(app): State<Arc<App>>) -> Response {
     let result = app.intake.blobs.ping().await;
     answer("artifact store", result.as_ref().map_err(|error| error as &dyn std::error::Error).copied())
 }
 
 /// Which program answers.
 #[utoipa::path(get, path = "/version", operation_id = "version", tag = "service", responses((status = 200, body = Version)))]
-pub(super) async fn version(State(app): State<App>) -> Json<Version> {
+pub(super) async fn version(State(app): State<Arc<App>>) -> Json<Version> {
     Json(Version {
         name: env!("CARGO_PKG_NAME").to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -103,7 +103,7 @@ pub(super) async fn version(State(app): State<App>) -> Json<Version> {
 /// Counters, for Prometheus.
 #[utoipa::path(get, path = "/metrics", operation_id = "metrics", tag = "service",
     responses((status = 200, description = "Prometheus text.", body = String, content_type = "text/plain"), Problems))]
-pub(super) async fn metrics(State(app): State<App>) -> Result<Response, Problem> {
+pub(super) async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Problem> {
     let totals = app.catalogue.totals().await?;
     let census = app.fleet.census((app.now_unix)()).await?;
     let (image, director) = app.updates.heads().await?;
@@ -111,13 +111,13 @@ pub(super) async fn metrics(State(app): State<App>) -> Result<Response, Problem>
     Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
 }
 
-/// The text of `/openapi.json`.
-#[derive(Clone)]
-pub(super) struct DocumentText(pub(super) Arc<str>);
+/// The text of `/openapi.json`: the same for every router of this program.
+static DESCRIPTION: LazyLock<String> =
+    LazyLock::new(|| super::description().to_json().expect("a description is JSON"));
 
 /// This description.
 #[utoipa::path(get, path = "/openapi.json", operation_id = "openapi", tag = "service",
     responses((status = 200, description = "OpenAPI 3.1.", body = Object, content_type = "application/json")))]
-pub(super) async fn openapi(Extension(DocumentText(text)): Extension<DocumentText>) -> Response {
-    ([(header::CONTENT_TYPE, "application/json")], text.to_string()).into_response()
+pub(super) async fn openapi() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], DESCRIPTION.as_str()).into_response()
 }

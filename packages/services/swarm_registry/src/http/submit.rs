@@ -1,5 +1,7 @@
 //! An upload in one piece: a form with the archive, its signature file, and who uploads.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::multipart::{Field, MultipartError};
 use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Request, State};
@@ -21,7 +23,7 @@ use crate::intake::{IntakeError, Staged, Submission};
     request_body(content = UploadForm, content_type = "multipart/form-data"),
     responses((status = 201, description = "Accepted.", body = Artifact), (status = 200, description = "It was here already.", body = Artifact), Problems))]
 pub(super) async fn upload(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     asker: Asker,
     mut request: Request,
 ) -> Result<(StatusCode, Json<Artifact>), Problem> {
@@ -99,7 +101,7 @@ async fn read(app: &App, mut fields: Multipart) -> Result<Form, Problem> {
         let name = field.name().unwrap_or_default().to_owned();
         let place = match name.as_str() {
             "file" if form.file.is_none() => {
-                let staged = app.staging.receive(field, app.staging.max_bytes).await?;
+                let staged = app.staging.receive_archive(field, app.intake.limits).await?;
                 if let Some(cut) = staged.cut {
                     return Err(cut.into());
                 }

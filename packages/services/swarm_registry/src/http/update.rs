@@ -1,5 +1,6 @@
 //! The two update repositories: their metadata and targets for clients of the framework, and where people hand in what they signed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
@@ -69,7 +70,7 @@ fn no_file(which: Which, file: &str) -> Problem {
     params(("repository" = String, Path, pattern = "^(image|director)$"), ("file" = String, Path, pattern = "^[a-z0-9_.]{1,100}$", example = "timestamp.json")),
     responses((status = 200, description = "Signed metadata.", body = Object, content_type = "application/json"), Problems))]
 pub(super) async fn metadata(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     asker: Asker,
     Named((repository, file)): Named<(String, String)>,
 ) -> Result<Response, Problem> {
@@ -89,7 +90,7 @@ pub(super) async fn metadata(
     params(("repository" = String, Path, pattern = "^(image|director)$"), WaitQuery),
     responses((status = 200, body = Versions), Problems))]
 pub(super) async fn versions(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     asker: Asker,
     Named(repository): Named<String>,
     Asked(query): Asked<WaitQuery>,
@@ -111,7 +112,7 @@ pub(super) async fn versions(
         (status = 206, description = "The range.", content_type = "application/gzip"),
         (status = 304, description = "The client has it already."), Problems))]
 pub(super) async fn target(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     asker: Asker,
     Named((repository, skill_id, file)): Named<(String, String, String)>,
     headers: HeaderMap,
@@ -134,7 +135,7 @@ pub(super) async fn target(
     params(("repository" = String, Path, pattern = "^(image|director)$")), request_body = Publish,
     responses((status = 200, description = "Published.", body = Versions), (status = 202, description = "A second person has to confirm it.", body = Approval), Problems))]
 pub(super) async fn publish(
-    State(app): State<App>,
+    State(app): State<Arc<App>>,
     asker: Asker,
     Named(repository): Named<String>,
     mut request: Request,

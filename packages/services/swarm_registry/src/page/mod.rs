@@ -34,8 +34,8 @@ use sha2::{Digest, Sha256};
 use api::Api;
 use visit::Visit;
 
-/// The pages, and behind them the interface that they ask.
-pub(crate) fn over(interface: Router) -> Router {
+/// The pages beside the interface that they ask.
+pub(crate) fn with(interface: Router) -> Router {
     Router::new()
         .route("/", get(artifacts::list))
         .route("/artifacts/{digest}", get(artifacts::show))
@@ -58,7 +58,7 @@ pub(crate) fn over(interface: Router) -> Router {
         })
         .with_state(Api::new(interface.clone()))
         .layer(from_fn(around))
-        .fallback_service(interface)
+        .merge(interface)
 }
 
 /// Only what the registry itself serves is loaded, run or sent to; nobody puts a page into a frame.

@@ -1,14 +1,17 @@
 //! How far roll-outs are; pausing, resuming and ending one.
 
+use std::collections::BTreeMap;
+
 use axum::extract::{Path, State as Shared};
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
 use serde::Deserialize;
-use swarm_api::artifact::Reason;
+use swarm_api::artifact::{Artifact, Reason, Status};
+use swarm_api::cell::{CellPage, Running};
 use swarm_rollout::{Rollout, RolloutPage, RolloutStatus, Stage, Standing, State, Summary};
 
 use super::api::{Api, Failure, encoded};
-use super::layout::{self, Confirmation, Tab, badge, live, moment, more, tile};
+use super::layout::{self, Confirmation, Names, Tab, badge, live, moment, more, tile};
 use super::visit::{Asked, Sent, Visit};
 
 /// Cells that are listed; of more, only the numbers are shown.
@@ -87,6 +90,7 @@ pub(super) async fn show(
     let entry: RolloutStatus = api.get(&visit, &format!("/api/v1/rollouts/{}", encoded(&id))).await?;
     let rollout = &entry.rollout;
     let place = format!("/rollouts/{}", entry.id);
+    let cells = Cells::learn(&api, &visit, rollout).await?;
     let body = html! {
         p { (state_badge(&rollout.state)) " begun " (moment(&entry.created_at)) " by " (entry.created_by) }
         div.actions {
@@ -95,13 +99,13 @@ pub(super) async fn show(
             }
             a.button href={ "/artifacts/" (rollout.plan.artifact) } { "The artifact" }
         }
-        (said(&entry))
+        (said(&entry, cells.names.get(&rollout.plan.artifact)))
         h2 { "Stages" }
         (stages(rollout))
         h2 { "Gates" }
         (gates(rollout))
         h2 { "Cells" }
-        (members(rollout))
+        (members(rollout, &cells))
         h2 { "What happened" }
         @if entry.history.is_empty() {
             p.faint { "Nothing yet." }
@@ -115,8 +119,31 @@ pub(super) async fn show(
     Ok(layout::page(&visit, Tab::Rollouts, &title, &live(&place, &body)))
 }
 
+/// What the cells of a roll-out run now, as far as whoever looks may see it.
+#[derive(Debug, Default)]
+struct Cells {
+    running: BTreeMap<String, Running>,
+    names: Names,
+}
+
+impl Cells {
+    async fn learn(api: &Api, visit: &Visit, rollout: &Rollout) -> Result<Self, Failure> {
+        let mut names = Names::default();
+        names.learn(api, visit, &rollout.plan.artifact).await?;
+        let page: Option<CellPage> = api.get_if_permitted(visit, "/api/v1/cells?limit=1000").await?;
+        let cells = page.into_iter().flat_map(|page| page.items);
+        let mut running = BTreeMap::new();
+        for cell in cells.filter(|cell| rollout.members.contains_key(&cell.site_id)) {
+            let Some(runs) = cell.report.and_then(|report| report.running) else { continue };
+            names.learn(api, visit, &runs.digest).await?;
+            running.insert(cell.site_id, runs);
+        }
+        Ok(Self { running, names })
+    }
+}
+
 /// What it does, in a sentence, and why it does not go on.
-fn said(entry: &RolloutStatus) -> Markup {
+fn said(entry: &RolloutStatus, artifact: Option<&Artifact>) -> Markup {
     let gates = &entry.rollout.plan.gates;
     let sentence = match &entry.rollout.state {
         State::Running { .. } => "It hands the artifact out to the cells of this stage.".to_owned(),
@@ -141,8 +168,12 @@ fn said(entry: &RolloutStatus) -> Markup {
         State::Superseded { by, .. } => format!("Roll-out {by} of the same skill has the cells now."),
     };
     let failed = matches!(entry.rollout.state, State::Failed { .. });
+    let withdrawn = artifact.is_some_and(|artifact| artifact.status == Status::Quarantined);
     html! {
-        p.notice[failed].critical[failed] { (sentence) }
+        div.notice[failed].critical[failed] {
+            p { (sentence) }
+            @if withdrawn { p { "The artifact is quarantined: nobody gets it from this registry, and no cell can be assigned it." } }
+        }
         @if !entry.waits_for.is_empty() {
             p { "It waits:" }
             ul { @for reason in &entry.waits_for { li { (reason) } } }
@@ -193,8 +224,7 @@ fn stages(rollout: &Rollout) -> Markup {
 fn gates(rollout: &Rollout) -> Markup {
     let (gates, here, all) = (&rollout.plan.gates, &rollout.stage_counts, &rollout.counts);
     let runs = here.runs_succeeded.saturating_add(here.runs_failed);
-    let rate =
-        if runs == 0 { "no run yet".to_owned() } else { percent(here.runs_succeeded as f64 / runs as f64) };
+    let rate = here.runs_succeeded as f64 / runs.max(1) as f64;
     let most = [
         ("Safety stops, in all", all.safety_violations, gates.max_safety_violations),
         ("Crashes, in all", all.crashes, gates.max_crashes),
@@ -206,7 +236,9 @@ fn gates(rollout: &Rollout) -> Markup {
                 thead { tr { th { "Gate" } th.number { "Seen" } th.number { "Demanded" } } }
                 tbody {
                     tr { th scope="row" { "Runs in this stage" } td.number { (runs) } td.number { "at least " (gates.min_runs) } }
-                    tr { th scope="row" { "Runs of this stage that went well" } td.number { (rate) } td.number { "at least " (percent(gates.min_success_rate)) } }
+                    tr { th scope="row" { "Runs of this stage that went well" } td.number {
+                            @if runs == 0 { "no run yet" } @else if rate < gates.min_success_rate { b.critical { (percent(rate)) } } @else { (percent(rate)) }
+                        } td.number { "at least " (percent(gates.min_success_rate)) } }
                     @for (name, seen, limit) in most {
                         tr { th scope="row" { (name) } td.number { @if seen > limit { b.critical { (seen) } } @else { (seen) } } td.number { "at most " (limit) } }
                     }
@@ -221,7 +253,7 @@ fn percent(share: f64) -> String {
     format!("{} %", text.strip_suffix(".0").unwrap_or(&text))
 }
 
-fn members(rollout: &Rollout) -> Markup {
+fn members(rollout: &Rollout, cells: &Cells) -> Markup {
     let summary = rollout.summary();
     html! {
         div.tiles {
@@ -229,7 +261,7 @@ fn members(rollout: &Rollout) -> Markup {
                 (summary.taken, "run it"),
                 (summary.already, "had it before"),
                 (summary.assigned, "are to run it"),
-                (summary.pending, "come later"),
+                (summary.pending, if rollout.state.has_ended() { "never had it" } else { "come later" }),
                 (summary.refused, "refused it"),
                 (summary.taken_back, "were given back what they had"),
                 (summary.left, "were taken out by hand"),
@@ -244,10 +276,20 @@ fn members(rollout: &Rollout) -> Markup {
         } @else {
             div.panel {
                 table {
-                    thead { tr { th { "Cell" } th { "Standing" } } }
+                    thead { tr { th { "Cell" } th { "Standing" } th { "Runs now" } th.number { "Of its runs went well" } } }
                     tbody {
                         @for (site_id, member) in &rollout.members {
-                            tr { th scope="row" { a href={ "/cells/" (encoded(site_id)) } { (site_id) } } td { (standing_badge(&member.standing)) } }
+                            tr {
+                                th scope="row" { a href={ "/cells/" (encoded(site_id)) } { (site_id) } }
+                                td { (standing_badge(&rollout.state, &member.standing)) }
+                                @match cells.running.get(site_id) {
+                                    Some(Running { digest, health, .. }) => {
+                                        td { (cells.names.link(digest)) }
+                                        td.number { (health.runs_succeeded) " of " (health.runs_succeeded.saturating_add(health.runs_failed)) }
+                                    }
+                                    None => { td.faint { "not heard" } td {} }
+                                }
+                            }
                         }
                     }
                 }
@@ -256,8 +298,9 @@ fn members(rollout: &Rollout) -> Markup {
     }
 }
 
-fn standing_badge(standing: &Standing) -> Markup {
+fn standing_badge(state: &State, standing: &Standing) -> Markup {
     match standing {
+        Standing::Pending if state.has_ended() => badge("silent", "never had it"),
         Standing::Pending => badge("silent", "comes later"),
         Standing::Already => badge("good", "had it before"),
         Standing::Assigned { .. } => badge("warning", "is to run it"),

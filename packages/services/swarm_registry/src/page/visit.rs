@@ -26,6 +26,7 @@ use swarm_api::artifact::ArtifactPage;
 
 use super::api::{Api, Failure, encoded, hex};
 use super::layout;
+use crate::access::names_this_computer;
 
 /// Over plain HTTP on this computer.
 const LOCAL_COOKIE: &str = "swarm_session";
@@ -48,7 +49,7 @@ impl Visit {
     pub(super) fn read(headers: &HeaderMap) -> Self {
         let host =
             headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default().to_owned();
-        let local = is_loopback(&host);
+        let local = names_this_computer(&host);
         let cookies = headers.get_all(header::COOKIE).iter().filter_map(|cookies| cookies.to_str().ok());
         let secret = cookies
             .flat_map(|cookies| cookies.split(';'))
@@ -92,7 +93,7 @@ impl Visit {
 
     pub(super) fn cookie_to_set(&self) -> Option<HeaderValue> {
         let secret = self.secret.as_deref().filter(|_| self.fresh)?;
-        Some(cookie(is_loopback(&self.host), secret, ""))
+        Some(cookie(names_this_computer(&self.host), secret, ""))
     }
 
     /// Whether the browser says that a page of ours sent this. Browsers older than `Sec-Fetch-Site` send `Origin` with forms.
@@ -120,16 +121,6 @@ fn cookie(local: bool, value: &str, more: &str) -> HeaderValue {
 fn is_token(text: &str) -> bool {
     let letter = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     !text.is_empty() && text.len() <= MAX_TOKEN && text.bytes().all(letter)
-}
-
-/// Whether the visitor named this computer as itself.
-fn is_loopback(host: &str) -> bool {
-    let name = host
-        .rsplit_once(':')
-        .filter(|(_, port)| port.bytes().all(|it| it.is_ascii_digit()))
-        .map_or(host, |it| it.0);
-    let name = name.trim_start_matches('[').trim_end_matches(']');
-    name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 impl<S: Sync> FromRequestParts<S> for Visit {
@@ -258,13 +249,13 @@ pub(super) async fn sign_in(State(api): State<Api>, visit: Visit, Newcomer(form)
         Ok(_) | Err(Failure::Refused { status: StatusCode::FORBIDDEN, .. }) => {}
         Err(other) => return other.into_response(),
     }
-    let cookie = cookie(is_loopback(&visit.host), token, "");
+    let cookie = cookie(names_this_computer(&visit.host), token, "");
     let place = inside(form.field("next"));
     (StatusCode::SEE_OTHER, [(header::SET_COOKIE, cookie), (header::LOCATION, place)]).into_response()
 }
 
 pub(super) async fn sign_out(visit: Visit, _: Sent) -> Response {
-    let cookie = cookie(is_loopback(&visit.host), "", "; Max-Age=0");
+    let cookie = cookie(names_this_computer(&visit.host), "", "; Max-Age=0");
     let place = HeaderValue::from_static("/sign-in");
     (StatusCode::SEE_OTHER, [(header::SET_COOKIE, cookie), (header::LOCATION, place)]).into_response()
 }

@@ -44,6 +44,11 @@ impl Feed {
         self.0.send_modify(|news| news.closing = true);
     }
 
+    /// How many wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.0.receiver_count()
+    }
+
     /// Until a timestamp beyond `newer_than` is known, the time is over, or the program ends.
     pub(super) async fn wait(&self, which: Which, newer_than: u64, longest: Duration) {
         let mut receiver = self.0.subscribe();
@@ -68,7 +73,9 @@ mod tests {
             tokio::spawn(async move { feed.wait(Which::Director, newer_than, Duration::from_secs(30)).await })
         };
         let (first, second) = (waiting(4), waiting(5));
-        tokio::task::yield_now().await;
+        while feed.waiting() < 2 {
+            tokio::task::yield_now().await;
+        }
         feed.tell(Which::Image, Versions { timestamp: 9, ..Versions::default() });
         feed.tell(Which::Director, Versions { timestamp: 5, ..Versions::default() });
         first.await.unwrap();

@@ -125,6 +125,11 @@ impl Updates {
         self.versions(which).await
     }
 
+    /// How many requests wait for something new on this replica.
+    pub fn waiting(&self) -> usize {
+        self.feed.waiting()
+    }
+
     /// Publishes what people signed, all files or none; `event` is written beside it.
     pub async fn publish(
         &self,

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use ed25519_dalek::SigningKey;
+use rand::rngs::SmallRng;
+use rand::{RngExt as _, SeedableRng as _};
 use swarm_artifact::{ArchiveDigest, KeyRole, SignatureFile, Trust, TrustedKey};
 use swarm_store::{PackageOptions, package};
 
@@ -40,12 +42,44 @@ impl Signed {
 
     /// Another compression level gives other bytes of the same version.
     pub(crate) fn packaged(version: &str, compression_level: u32) -> Self {
+        let version = Some(version.parse().unwrap());
+        Self::with(&PackageOptions { skill_id: None, version, compression_level })
+    }
+
+    /// The same skill under another name.
+    pub(crate) fn of_skill(skill: &str, version: &str) -> Self {
+        let (skill_id, version) = (Some(skill.parse().unwrap()), Some(version.parse().unwrap()));
+        Self::with(&PackageOptions { skill_id, version, ..PackageOptions::default() })
+    }
+
+    fn with(options: &PackageOptions) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let output = folder.path().join("skill.tar.gz");
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../tests/data/cooperative_assembly");
-        let options =
-            PackageOptions { skill_id: None, version: Some(version.parse().unwrap()), compression_level };
-        package(&source, &output, &options).unwrap();
+        package(&source, &output, options).unwrap();
+        Self::signed_by(std::fs::read(output).unwrap(), &site_a())
+    }
+
+    /// A skill of its own with a policy of so many bytes of noise.
+    pub(crate) fn large(version: &str, bytes: usize) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (source, output) = (folder.path().join("skill"), folder.path().join("skill.tar.gz"));
+        std::fs::create_dir(&source).unwrap();
+        let manifest = format!(
+            "schema_version: 1\nskill_id: large\nversion: {version}\n\
+             roles:\n  leader: {{tree: tree.xml, tree_id: Leader, robot_group: leader}}\nenvelope: envelope.yaml\n"
+        );
+        let noise = SmallRng::seed_from_u64(bytes as u64).random_iter().take(bytes).collect::<Vec<u8>>();
+        for (name, bytes) in [
+            ("skill.yaml", manifest.as_bytes()),
+            ("tree.xml", b"<root BTCPP_format=\"4\"/>\n"),
+            ("envelope.yaml", b"max_tcp_speed_m_s: 0.25\n"),
+            ("policy.onnx", &noise),
+        ] {
+            std::fs::write(source.join(name), bytes).unwrap();
+        }
+        package(&source, &output, &PackageOptions { compression_level: 1, ..PackageOptions::default() })
+            .unwrap();
         Self::signed_by(std::fs::read(output).unwrap(), &site_a())
     }
 

@@ -20,12 +20,24 @@ macro_rules! contract {
             ranges_and_conditions_are_answered
             a_quarantined_artifact_is_shown_but_not_handed_out
             an_upload_in_parts_becomes_the_same_artifact
+            parts_that_cannot_be_read_are_no_reason_to_refuse_an_upload
             parts_count_only_where_the_next_byte_is_missing
             of_concurrent_uploads_one_is_first
             replicas_share_everything
             the_audit_log_is_a_chain
             health_version_and_counters_answer
             what_cannot_be_meant_is_refused_with_the_reason
+        }
+        $crate::contract! { $registry, deltas:
+            a_delta_gives_the_artifact_to_the_byte_in_whole_and_in_parts
+            what_has_no_delta_says_why
+            a_quarantined_artifact_is_the_end_of_no_delta_but_may_be_its_beginning
+            who_asks_for_the_same_delta_waits_for_the_same_and_not_for_ever
+        }
+        $crate::contract! { $registry, bags:
+            a_bag_is_kept_as_it_came_until_somebody_removes_it
+            a_bag_that_is_not_what_was_announced_is_not_kept
+            bags_have_bounds_in_size_in_sum_and_in_time
         }
         $crate::contract! { $registry, updates:
             what_people_signed_is_served_to_the_byte_and_taken_by_a_client
@@ -319,6 +331,20 @@ pub(crate) async fn an_upload_in_parts_becomes_the_same_artifact(registry: Regis
     assert_eq!(registry.post(&complete, &body).await.expect(201).json()["digest"], signed.digest());
     assert!(registry.get(&format!("/api/v1/csa/{}/download", signed.digest())).await.body == *archive);
     assert_eq!(registry.get(&place).await.refusal(), (404, "no_such_upload".to_owned()));
+}
+
+pub(crate) async fn parts_that_cannot_be_read_are_no_reason_to_refuse_an_upload(registry: Registry) {
+    let signed = Signed::version("1.0.0");
+    let place = begin(&registry, signed.archive.len()).await;
+    add(&registry, &place, 0, signed.archive.clone()).await.expect(204);
+    let (uploads, id) = (&registry.app.uploads, place.rsplit('/').next().unwrap());
+    let upload = uploads.find(id, "developer").await.unwrap().unwrap();
+    for part in uploads.parts(&upload).await.unwrap() {
+        registry.app.intake.blobs.delete_part(&part.object).await.unwrap();
+    }
+    let body = json!({"signature": signed.signature, "uploaded_by": "the test"});
+    let answer = registry.post(&format!("{place}/complete"), &body).await;
+    assert_eq!(answer.refusal(), (503, "unavailable".to_owned()));
 }
 
 pub(crate) async fn parts_count_only_where_the_next_byte_is_missing(registry: Registry) {

@@ -3,8 +3,10 @@
 #![allow(dead_code, reason = "each test program uses its part")]
 
 pub(crate) mod artifacts;
+pub(crate) mod bags;
 pub(crate) mod ceremony;
 pub(crate) mod contract;
+pub(crate) mod deltas;
 pub(crate) mod description;
 pub(crate) mod fleet;
 pub(crate) mod rollouts;
@@ -21,10 +23,12 @@ use bytes::Bytes;
 use serde_json::Value;
 use swarm_artifact::Limits;
 use swarm_registry::approval::{Approvals, TwoPerson};
+use swarm_registry::bags::{Bags, Keeping};
 use swarm_registry::blobs::{Blobs, Location};
 use swarm_registry::catalogue::Catalogue;
 use swarm_registry::current::Current;
 use swarm_registry::database::Database;
+use swarm_registry::deltas::Deltas;
 use swarm_registry::fleet::Fleet;
 use swarm_registry::http::{Access, App, Lists, router};
 use swarm_registry::intake::{Intake, Staging};
@@ -40,6 +44,7 @@ use description::Description;
 
 /// 2027-01-15 08:00:00 UTC.
 pub(crate) const NOW: i64 = 1_800_000_000;
+pub(crate) const BAGS: Keeping = Keeping { max_bytes: 4_000_000, quota_bytes: 6_000_000, days: 30 };
 pub(crate) const MAX_BYTES: u64 = 2_000_000;
 
 /// Where a registry keeps what it has.
@@ -66,6 +71,7 @@ impl Place {
         let staging = self.folder.path().join("staging");
         std::fs::create_dir_all(&staging).unwrap();
         let catalogue = Catalogue::new(database.clone());
+        let staging = Staging { folder: staging, max_bytes: MAX_BYTES, max_silence: Duration::from_secs(20) };
         let updates = Updates::new(database.clone(), Current::new(Some(ceremony::update_keys())));
         let metrics = Arc::new(Metrics::default());
         let fleet = Fleet::new(database.clone(), updates.clone(), Arc::clone(&metrics));
@@ -76,7 +82,9 @@ impl Place {
                 catalogue: catalogue.clone(),
                 blobs: self.blobs.clone(),
             },
-            staging: Staging { folder: staging, max_bytes: MAX_BYTES, max_silence: Duration::from_secs(20) },
+            deltas: Deltas::new(self.blobs.clone(), staging.clone(), MAX_BYTES),
+            staging,
+            bags: Bags::new(database.clone(), self.blobs.clone(), BAGS),
             uploads: Uploads::new(database.clone(), self.blobs.clone()),
             catalogue,
             rollouts: Rollouts::new(database.clone(), fleet.clone()),

@@ -1,17 +1,20 @@
-//! A PostgreSQL server of the tests' own: Debian's programs, a temporary folder, a free port, an unprivileged user.
+//! A PostgreSQL server of the tests' own: Debian's programs, a temporary folder, a free port, an unprivileged user, and a password
+//! with a blank, as the address has to write it. The command line's tests use it, too.
 
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
-use sqlx::AnyPool;
 use tempfile::TempDir;
 
 /// Debian's user without rights: PostgreSQL refuses to run as root.
 const NOBODY: u32 = 65_534;
+const PASSWORD: &str = "correct horse";
+const PASSWORD_IN_ADDRESS: &str = "correct%20horse";
 
 #[derive(Debug)]
 pub(crate) struct Server {
@@ -36,8 +39,12 @@ impl Server {
     fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let root = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap()) == 0;
+        let password = folder.path().join("password");
+        std::fs::write(&password, PASSWORD).unwrap();
         if root {
-            chown(folder.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+            for path in [folder.path(), &password] {
+                chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+            }
         }
         let data = folder.path().join("data");
         let program = |name: &str| {
@@ -49,7 +56,8 @@ impl Server {
             command
         };
         let made = program("initdb")
-            .args(["-U", "swarm", "-A", "trust", "-E", "UTF8", "--no-sync"])
+            .args(["-U", "swarm", "-A", "scram-sha-256", "-E", "UTF8", "--no-sync", "--pwfile"])
+            .arg(&password)
             .output()
             .unwrap();
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
@@ -95,15 +103,17 @@ impl Server {
         }
     }
 
-    /// A new, empty database.
-    pub(crate) async fn database(&self) -> String {
-        sqlx::any::install_default_drivers();
-        let address = |name: &str| format!("postgresql://swarm@127.0.0.1:{}/{name}", self.port);
-        let name = format!("registry_{:016x}", rand::random::<u64>());
-        let pool = AnyPool::connect(&address("postgres")).await.unwrap();
-        sqlx::raw_sql(sqlx::AssertSqlSafe(format!("CREATE DATABASE {name}"))).execute(&pool).await.unwrap();
-        pool.close().await;
-        address(&name)
+    /// The address of a new, empty database.
+    pub(crate) fn database(&self) -> String {
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let name = format!("registry_{}", MADE.fetch_add(1, Ordering::Relaxed));
+        let made = Command::new(programs().join("createdb"))
+            .env("PGPASSWORD", PASSWORD)
+            .args(["-h", "127.0.0.1", "-U", "swarm", "-p", &self.port.to_string(), &name])
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "createdb: {}", String::from_utf8_lossy(&made.stderr));
+        format!("postgresql://swarm:{PASSWORD_IN_ADDRESS}@127.0.0.1:{}/{name}", self.port)
     }
 }
 

@@ -244,6 +244,15 @@ pub(crate) async fn of_two_that_publish_at_once_one_is_first(registry: Registry)
     assert_eq!((&verdict["intact"], &verdict["entries"]), (&json!(true), &json!(6)));
 }
 
+async fn until_waiting(registry: &Registry, requests: usize) {
+    let waiting = async {
+        while registry.app.updates.waiting() < requests {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), waiting).await.expect("nobody waits for something new");
+}
+
 pub(crate) async fn who_waits_hears_of_what_any_replica_publishes(registry: Registry) {
     let other = registry.replica().await;
     let mut people = registry.begin_updates().await;
@@ -252,7 +261,8 @@ pub(crate) async fn who_waits_hears_of_what_any_replica_publishes(registry: Regi
     // Nothing newer: the answer does not come before something is published, here or there.
     let begun = std::time::Instant::now();
     let publish = async {
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        until_waiting(&registry, 1).await;
+        until_waiting(&other, 1).await;
         people.repository.touch("targets").unwrap();
         registry.post(&people.path(), &people.sign()).await.expect(200);
     };
@@ -266,7 +276,7 @@ pub(crate) async fn who_waits_hears_of_what_any_replica_publishes(registry: Regi
     // The end of the program keeps nobody waiting.
     let (waited, ()) =
         tokio::join!(registry.get("/api/v1/update/image/versions?wait_s=30&newer_than=9"), async {
-            tokio::task::yield_now().await;
+            until_waiting(&registry, 1).await;
             registry.app.updates.close();
         });
     assert_eq!(waited.expect(200).json()["timestamp"], 2);

@@ -191,3 +191,32 @@ async fn a_roll_out_is_watched_paused_and_ended() {
     assert_eq!(browser.get("/rollouts/999").await.status, 404);
     assert_eq!(browser.get(&format!("{place}/frobnicate")).await.status, 404);
 }
+
+#[tokio::test]
+async fn a_roll_out_that_failed_shows_why_the_quarantine_and_what_its_cells_run() {
+    let registry = Registry::new(Place::local()).await;
+    floor(&registry).await;
+    let id =
+        registry.post("/api/v1/rollouts", &plan("1.0.0")).await.expect(201).json()["id"].as_i64().unwrap();
+    registry.app.rollouts.turn(NOW).await.unwrap();
+    let place = format!("/rollouts/{id}");
+    let mut browser = Browser::new(&registry, LOCAL);
+    let page = browser.get(&place).await;
+    page.shows(&["Runs now", "cooperative_assembly 1.1.0</a>", "41 of 42", "not heard"]);
+    assert!(!page.text.contains("quarantined"), "{}", page.text);
+    // Whichever of them is the canary: its safety monitor has stopped it.
+    for site in ["cell-a", "cell-b"] {
+        registry.report(site, &runs(2, "1.0.0", 3)).await;
+    }
+    registry.app.rollouts.turn(NOW).await.unwrap();
+    browser.get(&place).await.shows(&[
+        "failed",
+        "2 safety violations, and the plan allows 0",
+        "The artifact is quarantined",
+        "given back what it had",
+        "never had it",
+        "<b class=\"critical\">75 %</b>",
+        "cooperative_assembly 1.0.0</a> <span class=\"badge critical\">quarantined</span>",
+        "3 of 4",
+    ]);
+}

@@ -312,3 +312,25 @@ async fn htmx_is_told_where_to_sign_in() {
         (StatusCode::UNAUTHORIZED, "/sign-in?next=%2Fcells")
     );
 }
+
+/// A browser that was led here by a stranger's name sends the stranger's scripts with it (DNS rebinding).
+#[tokio::test]
+async fn under_the_development_profile_the_interface_hears_only_who_names_this_computer() {
+    let registry = Registry::new(Place::local()).await;
+    let list = async |host: &str| {
+        let headers: &[_] = if host.is_empty() { &[] } else { &[("host", host)] };
+        registry.call("GET", "/api/v1/csa/list", headers, Body::empty()).await
+    };
+    for host in ["localhost:8080", "127.0.0.1:8080", "[::1]:8080", ""] {
+        list(host).await.expect(200);
+    }
+    for host in ["evil.example:8080", "localhost.evil.example", "10.0.0.1:8080"] {
+        assert_eq!(list(host).await.refusal(), (403, "foreign_host".to_owned()), "{host}");
+    }
+    let headers = [("host", "evil.example"), ("content-type", "application/json")];
+    let reason = r#"{"reason": "x"}"#;
+    let refused = registry.call("POST", "/api/v1/csa/1/quarantine", &headers, reason).await;
+    assert_eq!(refused.refusal(), (403, "foreign_host".to_owned()));
+    // Health names nobody and nothing.
+    registry.call("GET", "/health", &[("host", "probe")], Body::empty()).await.expect(200);
+}

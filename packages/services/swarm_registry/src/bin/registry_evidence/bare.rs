@@ -6,32 +6,37 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use bytes::Bytes;
 use futures::StreamExt as _;
 use swarm_api::artifact::ArtifactPage;
 use swarm_artifact::ArchiveHasher;
 use tokio::io::AsyncWriteExt as _;
 use tokio_util::io::ReaderStream;
 
-/// As the registry reads.
+/// Bytes at a time of a file.
 const READ: usize = 512 * 1024;
 
 #[derive(Clone)]
 struct Served {
     list: Arc<ArtifactPage>,
+    bytes: Bytes,
     file: Arc<Path>,
 }
 
 /// Serves until it is killed; prints its address.
 pub(crate) fn serve(list: &Path, file: PathBuf) -> Result<()> {
-    let page: ArtifactPage =
-        serde_json::from_slice(&std::fs::read(list)?).context("the list cannot be read")?;
-    let served = Served { list: Arc::new(page), file: file.into() };
+    let bytes = Bytes::from(std::fs::read(list)?);
+    let page: ArtifactPage = serde_json::from_slice(&bytes).context("the list cannot be read")?;
+    let served = Served { list: Arc::new(page), bytes, file: file.into() };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let router = Router::new()
-            .route("/list", get(async |State(served): State<Served>| Json(served.list.as_ref().clone())))
+            .route("/list", get(rows))
+            .route("/bytes", get(async |State(served): State<Served>| (JSON, served.bytes)))
             .route("/file", get(file_body))
             .route("/upload", post(take))
             .layer(DefaultBodyLimit::disable())
@@ -42,16 +47,27 @@ pub(crate) fn serve(list: &Path, file: PathBuf) -> Result<()> {
     })
 }
 
-async fn file_body(State(served): State<Served>) -> Result<Body, String> {
-    let mut file = tokio::fs::File::open(&served.file).await.map_err(|error| error.to_string())?;
-    file.set_max_buf_size(READ);
-    Ok(Body::from_stream(ReaderStream::with_capacity(file, READ)))
+const JSON: [(header::HeaderName, &str); 1] = [(header::CONTENT_TYPE, "application/json")];
+
+/// The rows are in memory, and are written as JSON for each request: what is left of a list without database, access and counters.
+async fn rows(State(served): State<Served>) -> Response {
+    Json(served.list.as_ref()).into_response()
 }
 
-/// Hashes and stores: what no registry of artifacts can do without.
-async fn take(body: Body) -> Result<String, String> {
+async fn file_body(State(served): State<Served>) -> Result<Response, String> {
+    let mut file = tokio::fs::File::open(&served.file).await.map_err(|error| error.to_string())?;
+    let length = file.metadata().await.map_err(|error| error.to_string())?.len();
+    file.set_max_buf_size(READ);
+    let headers =
+        [(header::CONTENT_TYPE, "application/gzip".to_owned()), (header::CONTENT_LENGTH, length.to_string())];
+    Ok((headers, Body::from_stream(ReaderStream::with_capacity(file, READ))).into_response())
+}
+
+/// Hashes, and stores so that a power cut takes nothing: what no registry of artifacts can do without.
+async fn take(State(served): State<Served>, body: Body) -> Result<String, String> {
     let words = |error: &dyn std::fmt::Display| error.to_string();
-    let file = tempfile::tempfile().map_err(|error| words(&error))?;
+    let folder = served.file.parent().unwrap_or(Path::new("."));
+    let file = tempfile::tempfile_in(folder).map_err(|error| words(&error))?;
     let mut file = tokio::fs::File::from_std(file);
     file.set_max_buf_size(1 << 20);
     let mut hasher = ArchiveHasher::default();

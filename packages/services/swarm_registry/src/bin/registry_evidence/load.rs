@@ -3,14 +3,16 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use swarm_api::artifact::ArtifactPage;
+use swarm_artifact::ArchiveDigest;
 
 use crate::artifacts::{Maker, Signed};
 use crate::program::Program;
-use crate::{upload, wrk};
+use crate::{slow, upload, wrk};
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug)]
@@ -25,79 +27,164 @@ pub(crate) struct Size {
 /// Rows of a list.
 const ROWS: usize = 20;
 const LIST: &str = "/api/v1/csa/list?limit=20&skill_name=listed";
+const UPLOAD: &str = "/api/v1/csa/upload";
 const LIST_CONNECTIONS: u32 = 16;
 const DOWNLOAD_CONNECTIONS: u32 = 2;
-const MANY_CONNECTIONS: u32 = 1000;
+/// In a turn.
+const UPLOADS: usize = 2;
+const MANY: u32 = 1000;
 
 /// Runs the workload and gives `{figures, reference, ratios}`.
 pub(crate) fn measure(size: Size) -> Result<Value> {
     let folder = tempfile::tempdir().context("cannot make a folder")?;
-    let maker = Maker::new(folder.path());
-    let registry = registry(folder.path(), &maker)?;
-    for row in 0..ROWS {
-        hand_in(&registry, &maker.make("listed", &format!("1.0.{row}"), 100)?)?;
-    }
-    let large = maker.make("large", "1.0.0", size.megabytes * 1_000_000)?;
-    let large_bytes = fs::metadata(&large.archive)?.len();
-    hand_in(&registry, &large)?;
-    let list = folder.path().join("list.json");
-    fs::write(&list, get(&registry, LIST)?)?;
-    let rows = serde_json::from_slice::<ArtifactPage>(&fs::read(&list)?)?.items.len();
-    anyhow::ensure!(rows == ROWS, "the registry lists {rows} artifacts, expected {ROWS}");
-    let bare =
-        Program::start(Command::new(std::env::current_exe()?).arg("bare").args([&list, &large.archive]))?;
-
-    let url = |server: &Program, path: &str| format!("http://{}{path}", server.address);
-    let download = format!("/api/v1/csa/{}/download", large.digest);
+    let bed = Bed::set_up(folder.path(), size)?;
     let mut turns = Turns::default();
     for turn in 0..size.turns {
-        let ours = wrk::run(&url(&registry, LIST), LIST_CONNECTIONS, size.seconds)?;
-        let theirs = wrk::run(&url(&bare, "/list"), LIST_CONNECTIONS, size.seconds)?;
-        turns.list.push((ours.requests_per_s, theirs.requests_per_s));
-
-        let gb = large_bytes as f64 / 1e9;
-        let ours = wrk::run(&url(&registry, &download), DOWNLOAD_CONNECTIONS, size.seconds)?;
-        let theirs = wrk::run(&url(&bare, "/file"), DOWNLOAD_CONNECTIONS, size.seconds)?;
-        turns.download.push((ours.requests_per_s * gb, theirs.requests_per_s * gb));
-
-        let next = maker.make("large", &format!("1.1.{turn}"), size.megabytes * 1_000_000)?;
-        let form = upload::form(&next)?;
-        let gb = form.len() as f64 / 1e9;
-        let theirs = upload::send(bare.address, "/upload", &form)?;
-        let ours = upload::send(registry.address, "/api/v1/csa/upload", &form)?;
-        turns.upload.push((gb / ours.as_secs_f64(), gb / theirs.as_secs_f64()));
-        fs::remove_file(&next.archive)?;
+        bed.list(&mut turns)?;
+        bed.download(&mut turns)?;
+        bed.upload(turn, &mut turns)?;
     }
-    let few = registry.memory_mb("VmHWM")?;
-    wrk::run(&url(&registry, LIST), MANY_CONNECTIONS, size.seconds.max(5))?;
-    let many = registry.memory_mb("VmHWM")?;
-    let (list, download, upload) = (medians(&turns.list), medians(&turns.download), medians(&turns.upload));
+    let memory = bed.memory()?;
+    let [list, bytes, download, upload] =
+        [&turns.list, &turns.bytes, &turns.download, &turns.upload].map(|turns| medians(turns));
     Ok(json!({
         "figures": {
             "list_per_s": list.ours,
             "download_gb_per_s": download.ours,
             "upload_gb_per_s": upload.ours,
-            "rss_mb_few_clients": few,
-            "rss_mb_1000_clients": many,
+            "rss_mb_few_clients": memory.few,
+            "rss_mb_1000_clients": memory.lists,
+            "rss_mb_1000_slow_downloads": memory.downloads,
+            "rss_mb_1000_slow_uploads": memory.uploads,
             "turns": size.turns,
         },
         "reference": {
             "bare_list_per_s": list.theirs,
+            "bare_bytes_per_s": bytes.theirs,
             "bare_download_gb_per_s": download.theirs,
             "bare_upload_gb_per_s": upload.theirs,
+            "sha256_gb_per_s": sha256_gb_per_s(),
         },
         "ratios": {
+            // Beside a handler that writes 20 rows as JSON each time; the registry does so when they changed.
             "ratio_list": list.ratio,
+            // Beside a handler that answers bytes which it has.
+            "ratio_list_bytes": bytes.ratio,
             "ratio_download": download.ratio,
             "ratio_upload": upload.ratio,
         },
     }))
 }
 
+/// The registry, the bare server, and what both have.
+struct Bed {
+    maker: Maker,
+    size: Size,
+    registry: Program,
+    bare: Program,
+    large: Signed,
+}
+
+/// The registry's most, in MB, after each kind of clients.
+struct Memory {
+    few: f64,
+    lists: f64,
+    downloads: f64,
+    uploads: f64,
+}
+
+impl Bed {
+    fn set_up(folder: &Path, size: Size) -> Result<Self> {
+        let maker = Maker::new(folder);
+        let registry = registry(folder, &maker)?;
+        for row in 0..ROWS {
+            hand_in(&registry, &maker.make("listed", &format!("1.0.{row}"), 100)?)?;
+        }
+        let large = maker.make("large", "1.0.0", size.megabytes * 1_000_000)?;
+        hand_in(&registry, &large)?;
+        let list = folder.join("list.json");
+        fs::write(&list, get(&registry, LIST)?)?;
+        let rows = serde_json::from_slice::<ArtifactPage>(&fs::read(&list)?)?.items.len();
+        anyhow::ensure!(rows == ROWS, "the registry lists {rows} artifacts, expected {ROWS}");
+        let mut bare = Command::new(std::env::current_exe()?);
+        let bare = Program::start(bare.arg("bare").args([&list, &large.archive]))?;
+        Ok(Self { maker, size, registry, bare, large })
+    }
+
+    fn load(&self, server: &Program, path: &str, connections: u32) -> Result<f64> {
+        let url = format!("http://{}{path}", server.address);
+        Ok(wrk::run(&url, connections, self.size.seconds)?.requests_per_s)
+    }
+
+    fn list(&self, turns: &mut Turns) -> Result<()> {
+        let ours = self.load(&self.registry, LIST, LIST_CONNECTIONS)?;
+        turns.list.push((ours, self.load(&self.bare, "/list", LIST_CONNECTIONS)?));
+        turns.bytes.push((ours, self.load(&self.bare, "/bytes", LIST_CONNECTIONS)?));
+        Ok(())
+    }
+
+    fn download_path(&self) -> String {
+        format!("/api/v1/csa/{}/download", self.large.digest)
+    }
+
+    fn download(&self, turns: &mut Turns) -> Result<()> {
+        let gb = fs::metadata(&self.large.archive)?.len() as f64 / 1e9;
+        let ours = self.load(&self.registry, &self.download_path(), DOWNLOAD_CONNECTIONS)?;
+        let theirs = self.load(&self.bare, "/file", DOWNLOAD_CONNECTIONS)?;
+        turns.download.push((ours * gb, theirs * gb));
+        Ok(())
+    }
+
+    fn upload(&self, turn: usize, turns: &mut Turns) -> Result<()> {
+        for part in 0..UPLOADS {
+            let version = format!("1.{}.{part}", turn + 1);
+            let next = self.maker.make("large", &version, self.size.megabytes * 1_000_000)?;
+            let form = upload::form(&next)?;
+            fs::remove_file(&next.archive)?;
+            // What was written before is not to be put on the disk on the time of this one.
+            Command::new("sync")
+                .arg("--file-system")
+                .arg(&self.large.archive)
+                .status()
+                .context("cannot run sync")?;
+            let theirs = upload::send(self.bare.address, "/upload", &form)?;
+            let ours = upload::send(self.registry.address, UPLOAD, &form)?;
+            let gb = form.len() as f64 / 1e9;
+            turns.upload.push((gb / ours.as_secs_f64(), gb / theirs.as_secs_f64()));
+        }
+        Ok(())
+    }
+
+    fn memory(&self) -> Result<Memory> {
+        let most = || self.registry.memory_mb("VmHWM");
+        let few = most()?;
+        let url = format!("http://{}{LIST}", self.registry.address);
+        wrk::run(&url, MANY, self.size.seconds.max(5))?;
+        let lists = most()?;
+        let held = slow::downloads(&self.registry, &self.download_path(), MANY as usize)?;
+        let downloads = most()?;
+        drop(held);
+        let form = upload::form(&self.large)?;
+        let held = slow::uploads(&self.registry, UPLOAD, &form, MANY as usize)?;
+        let uploads = most()?;
+        drop(held);
+        Ok(Memory { few, lists, downloads, uploads })
+    }
+}
+
+/// Of one thread: what bounds an upload.
+fn sha256_gb_per_s() -> f64 {
+    let bytes = vec![7; 64 << 20];
+    let begun = Instant::now();
+    std::hint::black_box(ArchiveDigest::of(&bytes));
+    bytes.len() as f64 / 1e9 / begun.elapsed().as_secs_f64()
+}
+
 /// Ours and theirs, turn by turn.
 #[derive(Default)]
 struct Turns {
     list: Vec<(f64, f64)>,
+    bytes: Vec<(f64, f64)>,
     download: Vec<(f64, f64)>,
     upload: Vec<(f64, f64)>,
 }

@@ -39,6 +39,15 @@ impl Program {
         let kib = line.and_then(|value| value.split_whitespace().next()?.parse::<f64>().ok());
         Ok(kib.with_context(|| format!("{path} has no {field}"))? * 1024.0 / 1e6)
     }
+
+    /// What its descriptors point to.
+    pub(crate) fn open_files(&self) -> Result<Vec<String>> {
+        let folder = format!("/proc/{}/fd", self.child.id());
+        let entries = std::fs::read_dir(&folder).with_context(|| format!("cannot read {folder}"))?;
+        // One that was closed meanwhile has no target.
+        let links = entries.flatten().filter_map(|entry| std::fs::read_link(entry.path()).ok());
+        Ok(links.map(|link| link.to_string_lossy().trim_end_matches(" (deleted)").to_owned()).collect())
+    }
 }
 
 impl Drop for Program {

@@ -26,17 +26,20 @@ pub(crate) fn form(artifact: &Signed) -> Result<Vec<u8>> {
     Ok(form)
 }
 
+/// What comes before a form of this length.
+pub(crate) fn head(server: SocketAddr, path: &str, length: usize) -> String {
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\nContent-Length: {length}\r\n\
+         Content-Type: multipart/form-data; boundary={BOUNDARY}\r\n\r\n"
+    )
+}
+
 /// Sends it and waits for the answer, which has to be a success; gives the time that it took.
 pub(crate) fn send(server: SocketAddr, path: &str, form: &[u8]) -> Result<Duration> {
     let mut stream = TcpStream::connect(server)?;
     stream.set_read_timeout(Some(Duration::from_mins(2)))?;
     let begun = Instant::now();
-    write!(
-        stream,
-        "POST {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\nContent-Length: {}\r\n\
-         Content-Type: multipart/form-data; boundary={BOUNDARY}\r\n\r\n",
-        form.len()
-    )?;
+    stream.write_all(head(server, path, form.len()).as_bytes())?;
     stream.write_all(form)?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;

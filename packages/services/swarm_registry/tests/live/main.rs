@@ -1,89 +1,18 @@
 //! The program as it is started by hand: no set-up, a real port, connections that break, and the end by a signal.
 
+#[path = "../common/mod.rs"]
 mod common;
+mod crash;
+mod program;
+mod slow;
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use common::artifacts::{FORM_TYPE, Signed, trust};
-use serde_json::{Value, json};
-
-struct Running {
-    child: Child,
-    address: String,
-}
-
-impl Running {
-    fn start(folder: &Path) -> Self {
-        let trust_file = folder.join("trust.yaml");
-        std::fs::write(&trust_file, trust().to_yaml()).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_swarm_registry"))
-            .args(["--profile", "development", "--listen", "127.0.0.1:0", "--trust"])
-            .arg(&trust_file)
-            .current_dir(folder)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("swarm_registry listens on ").unwrap().to_owned();
-        Self { child, address }
-    }
-
-    fn send(&self, head: &str, body: &[u8]) -> TcpStream {
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        write!(stream, "{head}\r\nHost: registry\r\nConnection: close\r\n").unwrap();
-        // A server that refuses early may have closed already.
-        let _ = stream.write_all(body);
-        stream
-    }
-
-    fn ask(&self, head: &str, body: &str) -> (u16, Value) {
-        let length = body.len();
-        let kind = "Content-Type: application/json";
-        let mut stream =
-            self.send(head, format!("{kind}\r\nContent-Length: {length}\r\n\r\n{body}").as_bytes());
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
-        let (_, body) = answer.split_once("\r\n\r\n").unwrap();
-        (status, serde_json::from_str(body).unwrap_or(Value::Null))
-    }
-
-    fn upload(&self, signed: &Signed) -> (u16, Value) {
-        let form = signed.form(&[]);
-        let head = format!("Content-Type: {FORM_TYPE}\r\nContent-Length: {}\r\n\r\n", form.len());
-        let mut stream = self.send("POST /api/v1/csa/upload HTTP/1.1", &[head.as_bytes(), &form].concat());
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (head.split(' ').nth(1).unwrap().parse().unwrap(), serde_json::from_str(body).unwrap())
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let begun = Instant::now();
-    while !holds() {
-        assert!(begun.elapsed() < Duration::from_secs(30), "{what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-fn files(folder: &Path) -> usize {
-    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
-    entries.map(|entry| entry.unwrap().path()).map(|path| if path.is_dir() { files(&path) } else { 1 }).sum()
-}
+use program::{Running, files, until};
+use serde_json::json;
 
 #[test]
 fn it_starts_without_set_up_and_keeps_what_it_has_when_it_is_killed() {
@@ -166,13 +95,7 @@ fn it_ends_by_sigterm_and_lets_a_request_end_first() {
     let head = format!("Content-Type: {FORM_TYPE}\r\nContent-Length: {}\r\n\r\n", form.len());
     let (first, second) = form.split_at(form.len() / 2);
     let mut stream = running.send("POST /api/v1/csa/upload HTTP/1.1", &[head.as_bytes(), first].concat());
-    // Counted where the request is being served.
-    until("the request has begun", || {
-        let descriptors = std::fs::read_dir(format!("/proc/{}/fd", running.child.id())).unwrap();
-        descriptors.flatten().any(|it| {
-            std::fs::read_link(it.path()).is_ok_and(|it| it.to_string_lossy().contains("/staging/"))
-        })
-    });
+    until("the request has begun", || running.open_files("/staging/") > 0);
     let killed = Command::new("kill").args(["-TERM", &running.child.id().to_string()]).status().unwrap();
     assert!(killed.success());
     until("it takes no new connection", || TcpStream::connect(&running.address).is_err());
