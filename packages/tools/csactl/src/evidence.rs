@@ -24,6 +24,7 @@ use sha2::{Digest as _, Sha256};
 use swarm_api::artifact::{Artifact, Reason};
 use swarm_artifact::{KeyRole, SignatureFile, Trust, TrustedKey};
 use swarm_audit::Verifier;
+use swarm_registry_client::{PART, Submission};
 use swarm_store::{PackageOptions, package};
 
 use crate::backup::database::Address;
@@ -34,7 +35,7 @@ use crate::backup::take::{Options, take};
 use crate::commands::audit::follow;
 use crate::commands::verify_all::verify_downloads;
 use crate::connection::{self, Registry};
-use crate::transfer::{PART_KIB, Submission, upload};
+use crate::transfer::upload;
 
 /// A registry that runs until it is dropped.
 #[derive(Debug)]
@@ -196,9 +197,8 @@ impl Maker {
             uploaded_by: "the drill".to_owned(),
             parent: None,
             training_data: None,
-            part: PART_KIB * 1024,
         };
-        let accepted = upload(registry, &archive, &submission, None, |_| Ok(()))?;
+        let accepted = upload(registry, &archive, submission, PART, None, |_| Ok(()))?;
         // Only the registry and its backup have it from now on.
         fs::remove_dir_all(&folder)?;
         Ok(accepted)

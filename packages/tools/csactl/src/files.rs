@@ -89,13 +89,19 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<String> {
 
 /// A text that nobody but its owner may read: a private key, or a token.
 pub(crate) fn read_secret(path: &Path) -> anyhow::Result<String> {
+    check_secret(path)?;
+    read(path)
+}
+
+/// Whether nobody but the file's owner may read it.
+pub(crate) fn check_secret(path: &Path) -> anyhow::Result<()> {
     let metadata = fs::metadata(path).with_context(|| format!("cannot read '{}'", path.display()))?;
     let mode = metadata.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
         let path = path.display();
         bail!("'{path}' has mode {mode:04o}: others can read or change this secret; run `chmod 600 {path}`");
     }
-    read(path)
+    Ok(())
 }
 
 /// A private key, PEM.

@@ -82,6 +82,8 @@ enum Command {
     Approvals(commands::approvals::Approvals),
     #[command(subcommand)]
     Audit(commands::audit::Audit),
+    #[command(subcommand)]
+    Bags(commands::bags::Bags),
     Diagnostics(commands::diagnostics::Args),
     Backup(commands::backup::BackupArgs),
     Restore(commands::backup::RestoreArgs),
@@ -144,6 +146,7 @@ fn dispatch(command: &Command, context: &Context) -> anyhow::Result<Outcome> {
         Command::Rollout(command) => commands::rollout::run(command, context),
         Command::Approvals(command) => commands::approvals::run(command, context),
         Command::Audit(command) => commands::audit::run(command, context),
+        Command::Bags(command) => commands::bags::run(command, context),
         Command::Diagnostics(args) => commands::diagnostics::run(args, context),
         Command::Backup(args) => commands::backup::backup(args, context),
         Command::Restore(args) => commands::backup::restore_command(args, context),

@@ -9,11 +9,11 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail, ensure};
 use swarm_api::update::Which;
+use swarm_registry_client::{ClientError, Folder};
 use swarm_tuf::repository::{Lifetimes, Repository, Stored};
 use swarm_tuf::{
     Client, Fetch, Host, Limits, Mode, Moment, ROOT, Refusal, TARGETS, find, local_file, refresh,
 };
-use swarm_tuf_cli::{Folder, HostError};
 
 use crate::connection::{CallError, Registry};
 use crate::draft::DraftFile;
@@ -77,7 +77,7 @@ pub(crate) enum UpdateError {
     #[error(transparent)]
     Call(#[from] CallError),
     #[error(transparent)]
-    Folder(#[from] HostError),
+    Folder(#[from] ClientError),
 }
 
 struct Update<'a> {

@@ -8,7 +8,8 @@ use common::{Csactl, Registry, Setup, artifact, sql, text, trust_file};
 use serde_json::{Value, json};
 use swarm_registry::approval::TwoPerson;
 use swarm_store::unix_now;
-use swarm_tuf::{Client, Fetch, Host, Limits, Mode, Moment, Refusal, Target, find, refresh};
+use swarm_tuf::{Client, Limits, Mode, Moment, Target, find, refresh};
+use swarm_tuf_cli::{Folder, HostError, Server, Update, download};
 
 /// A registry after its ceremony, with whoever holds all keys at the command line.
 struct Bed {
@@ -74,70 +75,42 @@ impl Bed {
     }
 
     /// One update of a cell, which remembers what it believed.
-    fn refreshed(&self, registry: &Registry, cell: &mut Cell) -> Result<(), String> {
-        cell.registry.clone_from(&registry.address);
-        let pinned = || std::fs::read(self.path("ceremony/cells/image_root.json")).unwrap();
-        let root = cell.folder.get("root.json").cloned().unwrap_or_else(pinned);
-        let mut client = Client::new(&root, Moment(unix_now()), Mode::Online, Limits::default()).unwrap();
-        Ok(refresh(&mut client, cell)?)
+    fn refreshed(&self, registry: &Registry, cell: &Cell) -> Result<(), &'static str> {
+        cell.update(self, registry, |_, _| Ok(())).map_err(|error| error.code())
     }
 
     /// What a cell finds that begins with the pinned root.
-    fn cell_finds(&self, path: &str) -> Result<Target, String> {
-        let root = std::fs::read(self.path("ceremony/cells/image_root.json")).unwrap();
+    fn cell_finds(&self, path: &str) -> Result<Target, &'static str> {
+        let path = path.parse().unwrap();
+        let found = Cell::default().update(self, &self.registry, |client, host| find(client, host, &path));
+        found.map_err(|error| error.code())
+    }
+}
+
+/// A cell, which updates as the command `tuf` does.
+struct Cell(tempfile::TempDir);
+
+impl Default for Cell {
+    fn default() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+}
+
+impl Cell {
+    fn update<T>(
+        &self,
+        bed: &Bed,
+        registry: &Registry,
+        then: impl FnOnce(&mut Client, &mut Update<'_>) -> Result<T, HostError>,
+    ) -> Result<T, HostError> {
+        let folder = Folder::open(self.0.path())?;
+        let pinned = || std::fs::read(bed.path("ceremony/cells/image_root.json")).unwrap();
+        let root = folder.load("root.json")?.unwrap_or_else(pinned);
         let mut client = Client::new(&root, Moment(unix_now()), Mode::Online, Limits::default()).unwrap();
-        let mut cell = Cell { registry: self.registry.address.clone(), ..Cell::default() };
-        refresh(&mut client, &mut cell)?;
-        Ok(find(&mut client, &mut cell, &path.parse().unwrap())?)
-    }
-}
-
-/// A cell's folder and link, as small as they can be.
-#[derive(Default)]
-struct Cell {
-    registry: String,
-    folder: std::collections::BTreeMap<String, Vec<u8>>,
-}
-
-struct Said(String);
-
-impl From<Refusal> for Said {
-    fn from(refusal: Refusal) -> Self {
-        Self(refusal.code().to_owned())
-    }
-}
-
-impl From<Said> for String {
-    fn from(Said(said): Said) -> Self {
-        said
-    }
-}
-
-impl Host for Cell {
-    type Error = Said;
-
-    fn load(&mut self, file: &str) -> Result<Option<Vec<u8>>, Said> {
-        Ok(self.folder.get(file).cloned())
-    }
-
-    fn fetch(&mut self, fetch: &Fetch) -> Result<Option<Vec<u8>>, Said> {
-        let (status, body) =
-            common::get(&self.registry, &format!("/api/v1/update/image/metadata/{}", fetch.file));
-        match status {
-            200 => Ok(Some(body)),
-            404 => Ok(None),
-            status => Err(Said(format!("status {status}"))),
-        }
-    }
-
-    fn store(&mut self, file: &str, bytes: &[u8]) -> Result<(), Said> {
-        self.folder.insert(file.to_owned(), bytes.to_vec());
-        Ok(())
-    }
-
-    fn remove(&mut self, file: &str) -> Result<(), Said> {
-        self.folder.remove(file);
-        Ok(())
+        let server = Server::new(&format!("{}/api/v1/update/image/metadata", registry.address));
+        let mut host = Update { folder: &folder, server: &server };
+        refresh(&mut client, &mut host)?;
+        then(&mut client, &mut host)
     }
 }
 
@@ -152,7 +125,14 @@ fn what_is_published_a_cell_finds_and_what_is_withdrawn_it_does_not() {
     let key = bed.skill_key();
     assert_eq!(bed.cell_finds(V1).unwrap_err(), "no_such_target");
     bed.publish("1.0.0", &key).expect(0);
-    assert_eq!(bed.cell_finds(V1).unwrap().file.hashes["sha256"], digest);
+    let found = bed.cell_finds(V1).unwrap();
+    assert_eq!(found.file.hashes["sha256"], digest);
+    let targets = Server::new(&format!("{}/api/v1/update/image/targets", bed.registry.address));
+    let file = download(&targets, &found, &Limits::default(), &bed.path("targets")).unwrap();
+    assert!(
+        std::fs::read(file).unwrap()
+            == std::fs::read(bed.path("cooperative_assembly_v1.0.0.tar.gz")).unwrap()
+    );
     bed.publish("1.0.0", &key).says(0, &["in the image repository already"]);
     bed.csactl.run(&["keys", "show"]).says(0, &["cooperative_assembly", "1 of 1", "2 of 3"]);
     bed.csactl.run(&["withdraw", "cooperative_assembly", "1.0.0", "--key", &key]).expect(0);
@@ -387,10 +367,10 @@ fn cells_follow_a_registry_that_was_restored_once_it_has_another_online_key() {
             .with("BACKUP_PLACE", text(&place))
     };
     backups("data").run(&["backup"]).expect(0);
-    let mut cell = Cell::default();
+    let cell = Cell::default();
     for _ in 0..2 {
         bed.csactl.run(&["keys", "renew", "cooperative_assembly", "--key", &key]).expect(0);
-        assert_eq!(bed.refreshed(&bed.registry, &mut cell), Ok(()));
+        assert_eq!(bed.refreshed(&bed.registry, &cell), Ok(()));
     }
     backups("new").run(&["restore"]).says(0, &["csactl keys rotate online"]);
     // The registry's file of update keys has the old and the new key until the new root is there.
@@ -402,7 +382,7 @@ fn cells_follow_a_registry_that_was_restored_once_it_has_another_online_key() {
     std::fs::write(&both, pems.concat()).unwrap();
     std::fs::set_permissions(&both, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     let registry = Setup { update_keys: Some(both), ..Setup::local(&bed.path("new")) }.start();
-    assert_eq!(bed.refreshed(&registry, &mut cell), Err("rollback".to_owned()));
+    assert_eq!(bed.refreshed(&registry, &cell), Err("rollback"));
 
     // Whoever signs begins with the pinned roots, as a new cell does.
     let fresh = bed.path("fresh");
@@ -415,6 +395,6 @@ fn cells_follow_a_registry_that_was_restored_once_it_has_another_online_key() {
     let rotate =
         ["keys", "rotate", "online", "--new-key", text(&new), "--key", &roots[0], "--key", &roots[1]];
     csactl.run(&rotate).says(0, &["image repository", "director"]);
-    assert_eq!(bed.refreshed(&registry, &mut cell), Ok(()));
+    assert_eq!(bed.refreshed(&registry, &cell), Ok(()));
     bed.csactl_at(&registry).run(&["keys", "show"]).expect(0);
 }

@@ -13,7 +13,7 @@ use crate::files;
 use crate::{Context, Outcome};
 
 /// Variables that say how registry and command line are set up, and hold no secret. Others are left out, whatever they are.
-const SHOWN: [&str; 22] = [
+const SHOWN: [&str; 26] = [
     "REGISTRY_URL",
     "REGISTRY_LISTEN",
     "REGISTRY_DATA_PATH",
@@ -21,6 +21,10 @@ const SHOWN: [&str; 22] = [
     "ARTIFACT_STORAGE_PATH",
     "TRUST_PATH",
     "MAX_ARTIFACT_BYTES",
+    "MAX_DELTA_BYTES",
+    "MAX_BAG_BYTES",
+    "BAGS_QUOTA_BYTES",
+    "BAG_RETENTION_DAYS",
     "DATABASE_CONNECTIONS",
     "TOKEN_KEYS_PATH",
     "TOKEN_AUDIENCE",

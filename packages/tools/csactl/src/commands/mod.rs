@@ -4,6 +4,7 @@ pub(crate) mod approvals;
 pub(crate) mod artifacts;
 pub(crate) mod audit;
 pub(crate) mod backup;
+pub(crate) mod bags;
 pub(crate) mod ca;
 pub(crate) mod diagnostics;
 pub(crate) mod evidence_restore;

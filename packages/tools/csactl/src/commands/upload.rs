@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 use swarm_artifact::ArtifactId;
+use swarm_registry_client::Submission;
 use swarm_store::{read_signatures, signature_path};
 
 use super::artifacts::describe;
-use crate::transfer::{PART_KIB, Submission, upload};
+use crate::transfer::{PART_KIB, upload};
 use crate::{Context, Outcome, files};
 
 /// Hand a signed artifact in. Cut off, the same command goes on where the registry has it.
@@ -53,13 +54,13 @@ pub(crate) fn run(args: &Args, context: &Context) -> anyhow::Result<Outcome> {
     let submission = Submission {
         signature: files::read(&signature)?,
         uploaded_by: args.uploaded_by.clone(),
-        parent: args.parent,
+        parent: args.parent.map(|parent| parent.to_string()),
         training_data: args.training_data.clone(),
-        part: args.part_kib * 1024,
     };
     let note = note_path(&args.artifact);
     let begun = read_note(&note, context.registry.address())?;
-    let accepted = upload(&registry, &args.artifact, &submission, begun, |upload_id| {
+    let part = args.part_kib * 1024;
+    let accepted = upload(&registry, &args.artifact, submission, part, begun.as_deref(), |upload_id| {
         let under_way =
             UnderWay { registry: context.registry.address().to_owned(), upload_id: upload_id.to_owned() };
         files::replace(&note, serde_json::to_string(&under_way)?.as_bytes())

@@ -98,7 +98,7 @@ struct Downloads<'a>(&'a Registry);
 
 impl Source for Downloads<'_> {
     fn hash(&self, item: &Item) -> anyhow::Result<ArchiveDigest> {
-        let (length, id) = hash_download(self.0, &item.digest, item.size)?;
+        let (length, id) = hash_download(self.0, item.digest.parse()?, item.size)?;
         Ok(ArchiveDigest { id, length })
     }
 

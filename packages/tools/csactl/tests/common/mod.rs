@@ -16,10 +16,12 @@ use serde_json::Value;
 use swarm_artifact::{KeyRole, Limits, SignatureFile, Trust, TrustedKey};
 use swarm_registry::access::{Audience, TokenKeys};
 use swarm_registry::approval::{Approvals, TwoPerson};
+use swarm_registry::bags::{Bags, Keeping};
 use swarm_registry::blobs::{Blobs, Location};
 use swarm_registry::catalogue::Catalogue;
 use swarm_registry::current::Current;
 use swarm_registry::database::Database;
+use swarm_registry::deltas::Deltas;
 use swarm_registry::fleet::Fleet;
 use swarm_registry::http::{Access, App, Lists, router};
 use swarm_registry::intake::{Intake, Staging};
@@ -31,6 +33,7 @@ use swarm_registry::uploads::Uploads;
 use swarm_store::{PackageOptions, package, unix_now};
 use tokio::sync::oneshot;
 
+pub(crate) const BAGS: Keeping = Keeping { max_bytes: 4_000_000, quota_bytes: 6_000_000, days: 30 };
 pub(crate) const MAX_BYTES: u64 = 64_000_000;
 
 /// Runs until it is dropped; requests that are under way end first.
@@ -107,6 +110,7 @@ impl Setup {
             }
         };
         let update_keys = self.update_keys.map(|path| UpdateKeys::read(&path).unwrap());
+        let staging = Staging { folder: staging, max_bytes: MAX_BYTES, max_silence: Duration::from_secs(20) };
         let updates = Updates::new(database.clone(), Current::new(update_keys));
         let metrics = Arc::new(Metrics::default());
         let fleet = Fleet::new(database.clone(), updates.clone(), Arc::clone(&metrics));
@@ -117,7 +121,9 @@ impl Setup {
                 catalogue: catalogue.clone(),
                 blobs: blobs.clone(),
             },
-            staging: Staging { folder: staging, max_bytes: MAX_BYTES, max_silence: Duration::from_secs(20) },
+            deltas: Deltas::new(blobs.clone(), staging.clone(), MAX_BYTES),
+            staging,
+            bags: Bags::new(database.clone(), blobs.clone(), BAGS),
             uploads: Uploads::new(database.clone(), blobs),
             catalogue,
             rollouts: Rollouts::new(database.clone(), fleet.clone()),
@@ -271,7 +277,7 @@ pub(crate) fn exchange(address: &str, head: &str, body: &str) -> (u16, Vec<u8>) 
     let mut stream = TcpStream::connect(address.strip_prefix("http://").unwrap()).unwrap();
     let length = body.len();
     let kind = "Content-Type: application/json";
-    write!(stream, "{head} HTTP/1.1\r\nHost: registry\r\nConnection: close\r\n{kind}\r\nContent-Length: {length}\r\n\r\n{body}").unwrap();
+    write!(stream, "{head} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{kind}\r\nContent-Length: {length}\r\n\r\n{body}").unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
     let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
