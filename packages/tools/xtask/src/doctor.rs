@@ -2,7 +2,6 @@
 
 use std::env;
 use std::fmt;
-use std::net::UdpSocket;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -12,15 +11,12 @@ use crate::process::{find_program, output};
 use crate::ros::debian::{DRAWN_CAMERA_TOOLS, NEEDS, STREAM_TOOLS, install_line};
 use crate::ros::native::LIBRARIES;
 use crate::ros::underlay::{Underlay, process_variables};
-use crate::ros::{RosEnv, State};
+use crate::ros::{RosEnv, State, domain};
 
 /// `rust-version` of the workspace.
 const RUSTC: (u32, u32) = (1, 95);
 /// A release and a debug build, ROS and the install tree; measured, with room to spare.
 const DISK_GIB: f64 = 12.0;
-/// ROS 2's default mapping of a domain to UDP ports (RTPS 2.5, 9.6.1.1): 7400 + 250 * domain.
-const DISCOVERY_PORT: u16 = 7400;
-const PORTS_PER_DOMAIN: u16 = 250;
 const MAKE_READY: &str = "cargo xtask setup";
 
 /// One line of the examination.
@@ -161,16 +157,14 @@ fn discovery() -> Finding {
     let range =
         variables.get("ROS_AUTOMATIC_DISCOVERY_RANGE").map_or("LOCALHOST (set by xtask)", String::as_str);
     let domain: u16 = variables.get("ROS_DOMAIN_ID").and_then(|text| text.parse().ok()).unwrap_or(0);
-    let port = domain.checked_mul(PORTS_PER_DOMAIN).and_then(|offset| offset.checked_add(DISCOVERY_PORT));
-    let Some(port) = port else {
+    let Some(port) = domain::discovery_port(domain) else {
         return Finding::Bad(
             format!("ROS_DOMAIN_ID={domain} has no UDP ports"),
             "export ROS_DOMAIN_ID=0  # 0 to 101 are safe".to_owned(),
         );
     };
-    // Participants share this port among themselves; an exclusive bind works only while there is none.
-    match UdpSocket::bind(("0.0.0.0", port)) {
-        Ok(_) => Finding::Good(format!("discovery: {range}, domain {domain} is free on this machine")),
+    match domain::claim(port) {
+        Ok(()) => Finding::Good(format!("discovery: {range}, domain {domain} is free on this machine")),
         Err(error) => Finding::Note(
             format!("discovery: {range}, domain {domain} is in use on this machine (UDP {port}: {error})"),
             format!("export ROS_DOMAIN_ID={}", if domain == 42 { 43 } else { 42 }),

@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 
 use xtask::check::{self, Selection};
 use xtask::compile::Profile;
-use xtask::demo;
+use xtask::demo::{self, Viewers, fleet};
 use xtask::install::{self, Mode, Options};
 use xtask::layout::Layout;
 use xtask::ros::RosEnv;
@@ -24,6 +24,18 @@ struct Arguments {
 enum Task {
     /// A simulated cell assembles two parts with a signed skill, under the safety gate
     Demo {
+        /// A registry and two cells: a good version goes out through a canary, a bad one is taken back and withdrawn
+        #[arg(long, conflicts_with_all = ["seed", "view", "record"])]
+        fleet: bool,
+        /// With --fleet: leave registry and cells running at the end, until Ctrl-C
+        #[arg(long, requires = "fleet")]
+        keep: bool,
+        /// With --fleet: take pictures of the registry's pages into the run's folder
+        #[arg(long, requires = "fleet")]
+        screenshot: bool,
+        /// With --fleet: start the programs in this folder, in the ROS that is sourced, and compile nothing
+        #[arg(long, value_name = "FOLDER", requires = "fleet", conflicts_with = "profile")]
+        executables: Option<PathBuf>,
         /// Where the parts lie
         #[arg(long, default_value_t = 1)]
         seed: u64,
@@ -93,13 +105,24 @@ fn main() -> ExitCode {
 
 fn carry_out(layout: &Layout, task: &Task) -> anyhow::Result<ExitCode> {
     match task {
-        Task::Demo { seed, view, record, profile } => {
+        Task::Demo { fleet: true, keep, screenshot, executables, profile, .. } => {
+            let options = fleet::Options {
+                profile: *profile,
+                keep: *keep,
+                screenshot: *screenshot,
+                executables: executables.clone(),
+            };
+            if !fleet::run(layout, &options)? {
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+        Task::Demo { seed, view, record, profile, .. } => {
             let options = demo::Options {
                 seed: *seed,
                 profile: *profile,
                 view: *view,
                 record: *record,
-                metrics_port: None,
+                viewers: Viewers::AsDeclared,
             };
             if !demo::run(layout, &options)? {
                 return Ok(ExitCode::FAILURE);

@@ -1,6 +1,7 @@
 //! `ros2 run swarm_sim sim_trial reset|look|stop`: what a series of measured runs does to a simulated cell.
 //!
-//! - `reset --seed N` puts the arms and parts back to where the seed puts them.
+//! - `reset --seed N` puts the arms and parts back to where the seed puts them; with `--by-hand` as a person does who reaches into the
+//!   cell, under emergency stop.
 //! - `look` prints what the simulator knows of the parts: whether they are mated, and how deep.
 //! - `stop` waits until arms move, presses `/emergency_stop`, and prints in how many simulated cycles every commanded velocity
 //!   was zero; then it lets go of the button, so that the safety monitor can be reset.
@@ -12,7 +13,7 @@ use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand};
 use futures::{FutureExt as _, Stream, StreamExt as _};
 use r2r::std_msgs::msg::Bool;
-use r2r::swarm_msgs::msg::SimReport;
+use r2r::swarm_msgs::msg::{SafetyStatus, SimReport};
 use r2r::swarm_msgs::srv::ResetSim;
 use swarm_ros::arguments::Arguments;
 use swarm_ros::{CommandNode, qos};
@@ -23,6 +24,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Subscriptions of `/emergency_stop` that hear a reliable, volatile publisher: the simulator's, and two of the safety monitor's. A
 /// stop that only the simulator hears would be measured as one that nobody obeys.
 const LISTENERS: usize = 3;
+
+/// Statuses of the safety monitor over which the button is let go again and again, so that everybody has heard it.
+const STATUSES_TO_LET_GO: usize = 20;
 
 /// Acts on a simulated cell.
 #[derive(Debug, Parser)]
@@ -39,6 +43,9 @@ enum Command {
         /// Where the parts lie
         #[arg(long)]
         seed: u64,
+        /// Press /emergency_stop first: parts and arms that jump are then no fault of the skill that is loaded
+        #[arg(long)]
+        by_hand: bool,
     },
     /// Print {"mated": .., "depth_m": ..}: the truth, not what cameras see
     Look,
@@ -55,7 +62,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Options::parse_from(Arguments::of_process().own).command {
-        Command::Reset { seed } => reset(seed),
+        Command::Reset { seed, by_hand } => reset(seed, by_hand),
         Command::Look => look(),
         Command::Stop { above, timeout } => stop(above, timeout),
     };
@@ -68,14 +75,43 @@ fn main() -> ExitCode {
     }
 }
 
-fn reset(seed: u64) -> anyhow::Result<()> {
+fn reset(seed: u64, by_hand: bool) -> anyhow::Result<()> {
     let mut command = CommandNode::create("sim_trial")?;
+    if by_hand {
+        stop_by_hand(&mut command)?;
+    }
     let request = ResetSim::Request { seed };
     let answer = command.call::<ResetSim::Service>("/sim/reset", &request, PATIENCE, PATIENCE)?;
     if !answer.success {
         bail!("the simulated cell was not reset: {}", answer.message);
     }
     Ok(())
+}
+
+/// Presses the button until the safety monitor says that the cell is stopped by it, and lets go. The stop is held until somebody resets
+/// the safety monitor, and no later finding takes the place of its cause.
+fn stop_by_hand(command: &mut CommandNode) -> anyhow::Result<()> {
+    let mut statuses = command.node.subscribe::<SafetyStatus>("/safety_monitor", qos::SENSOR)?;
+    let button = command.node.create_publisher::<Bool>("/emergency_stop", qos::STOP_RELIABLE)?;
+    let stopped = command.wait_for(PATIENCE, |_| {
+        let pressed = button.publish(&Bool { data: true });
+        let stopped = newest(&mut statuses)
+            .filter(|status| i64::from(status.state) == SafetyStatus::STATE_ESTOP as i64);
+        pressed.map(|()| stopped).transpose()
+    });
+    if stopped.transpose()?.is_none() {
+        bail!(
+            "/emergency_stop was pressed, and after {} s the safety monitor does not show it: is it running and active?",
+            PATIENCE.as_secs()
+        );
+    }
+    let mut heard = 0;
+    let let_go = command.wait_for(PATIENCE, |_| {
+        heard += usize::from(newest(&mut statuses).is_some());
+        let released = button.publish(&Bool { data: false });
+        released.map(|()| (heard >= STATUSES_TO_LET_GO).then_some(())).transpose()
+    });
+    let_go.transpose()?.context("the safety monitor has fallen silent while /emergency_stop was let go")
 }
 
 fn look() -> anyhow::Result<()> {

@@ -10,6 +10,9 @@ const DEFAULT_MS: u64 = 20;
 /// simulated run that stopped each time would show nothing of the skill.
 const WITHOUT_REAL_TIME_MS: u64 = 200;
 
+/// The same where several simulated cells share the processors; the longest that the simulator takes.
+const SEVERAL_CELLS_MS: u64 = 1000;
+
 /// The time-out chosen for permits and, with it, for the inputs of the safety monitor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PermitTimeout {
@@ -22,6 +25,12 @@ impl PermitTimeout {
         let real_time =
             std::fs::read_to_string(Path::new("/sys/kernel/realtime")).is_ok_and(|text| text.trim() == "1");
         Self { milliseconds: if real_time { DEFAULT_MS } else { WITHOUT_REAL_TIME_MS } }
+    }
+
+    /// The same, where several simulated cells run on it.
+    pub fn for_several_cells() -> Self {
+        let alone = Self::for_this_machine();
+        if alone.is_default() { alone } else { Self { milliseconds: SEVERAL_CELLS_MS } }
     }
 
     pub fn is_default(self) -> bool {

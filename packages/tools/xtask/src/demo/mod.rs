@@ -8,8 +8,9 @@
 //! 4. Do what an operator does, with the same commands ([`operator`]): deploy, reset, execute; record it.
 //! 5. Stop the nodes, write the report; with `--record`, say what is in the bag ([`recording`]).
 //!
-//! Everything of a run is in `target/demo/<run>/`.
+//! Everything of a run is in `target/demo/<run>/`. With `--fleet`: [`fleet`].
 
+pub mod fleet;
 pub mod interrupt;
 pub mod machine;
 pub mod operator;
@@ -47,8 +48,18 @@ pub struct Options {
     pub view: bool,
     /// Record cameras, arms and safety state into a bag.
     pub record: bool,
-    /// Where the skill runtime serves its metrics, if not where the declaration says.
-    pub metrics_port: Option<u16>,
+    pub viewers: Viewers,
+}
+
+/// Where the skill runtime serves those who watch it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Viewers {
+    /// Where the declaration says.
+    AsDeclared,
+    /// The same, but for metrics.
+    MetricsAt(u16),
+    /// Nowhere: two cells of one declaration would want the same ports.
+    Off,
 }
 
 /// Runs the demo; true if the parts were assembled.

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use swarm_cell::{CellConfig, Lifecycle, NodeConfig};
+use swarm_cell::{CellConfig, Cpu, Lifecycle, NodeConfig, RegistryConfig, Schedule, SchedulePolicy};
 
 /// A program to be started.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,9 +41,35 @@ pub struct Places<'a> {
     pub parameters: &'a Path,
 }
 
-/// All nodes of a simulated cell, in the order of the declaration.
+/// Name of the node that keeps the cell in step with a central registry.
+pub const REGISTRY_BRIDGE: &str = "registry_bridge";
+
+/// All nodes of a simulated cell, in the order of the declaration; the bridge last, where a registry is declared.
 pub fn of_simulated_cell(cell: &CellConfig, places: Places<'_>, overrides: &Overrides) -> Vec<NodeProgram> {
-    cell.nodes.iter().map(|node| of_node(node, places, overrides.get(&node.name))).collect()
+    let bridge = cell.registry.as_ref().map(registry_bridge);
+    let nodes = cell.nodes.iter().chain(&bridge);
+    nodes.map(|node| of_node(node, places, overrides.get(&node.name))).collect()
+}
+
+/// As `launch/cell.launch.py` starts it; the node reads the rest of the block itself.
+fn registry_bridge(registry: &RegistryConfig) -> NodeConfig {
+    NodeConfig {
+        name: REGISTRY_BRIDGE.to_owned(),
+        package: "swarm_registry_bridge".to_owned(),
+        executable: "swarm_registry_bridge".to_owned(),
+        namespace: String::new(),
+        lifecycle: Lifecycle::Managed,
+        simulation_only: false,
+        schedule: Schedule {
+            policy: SchedulePolicy::Other,
+            priority: 0,
+            cpu: Cpu::Any,
+            period_us: 100_000,
+            deadline_us: 100_000,
+        },
+        remappings: BTreeMap::new(),
+        parameters: registry.parameters.clone(),
+    }
 }
 
 /// One node.
@@ -96,8 +122,14 @@ mod tests {
 
     const PLACES: (&str, &str, &str) = ("/bin_dir", "/r/config/cell.yaml", "/run/parameters");
 
+    const DECLARATION: &str = include_str!("../../../../../config/cell.yaml");
+
     fn demo_nodes(overrides: &Overrides) -> Vec<NodeProgram> {
-        let cell = CellConfig::parse(include_str!("../../../../../config/cell.yaml")).unwrap();
+        nodes_of(DECLARATION, overrides)
+    }
+
+    fn nodes_of(declaration: &str, overrides: &Overrides) -> Vec<NodeProgram> {
+        let cell = CellConfig::parse(declaration).unwrap();
         let (executables, cell_config, parameters) = PLACES;
         let places = Places {
             executables: Path::new(executables),
@@ -123,6 +155,20 @@ mod tests {
         assert!(text.starts_with("/**:\n  ros__parameters:\n    autostart: true\n"), "{text}");
         assert!(text.contains("\n    cell_config: \"/r/config/cell.yaml\"\n"), "{text}");
         assert!(text.contains("\n    realtime_factor: 1.0\n"), "{text}");
+    }
+
+    #[test]
+    fn a_declared_registry_adds_the_bridge_with_its_parameters() {
+        let is_bridge = |node: &NodeProgram| node.program.name == REGISTRY_BRIDGE;
+        assert!(!demo_nodes(&Overrides::new()).iter().any(is_bridge));
+        let block = "registry: {url: \"https://localhost:1\", site_id: a, image_root: i, director_root: d, parameters: {utc_offset: \"+01:00\"}}\n";
+        let bridge = named(&nodes_of(&format!("{DECLARATION}{block}"), &Overrides::new()), REGISTRY_BRIDGE);
+        assert_eq!(bridge.program.executable, Path::new("/bin_dir/swarm_registry_bridge"));
+        assert!(
+            bridge.parameters_text.contains("\n    utc_offset: \"+01:00\"\n"),
+            "{}",
+            bridge.parameters_text
+        );
     }
 
     #[test]

@@ -20,18 +20,27 @@ impl RunFolder {
         Self::create_named(&layout.demo_runs(), &format!("{}-{}", utc(seconds), std::process::id()))
     }
 
-    fn create_named(runs: &Path, name: &str) -> Result<Self> {
-        let path = runs.join(name);
+    /// The folder of one part of the run, made now.
+    pub fn part(&self, name: &str) -> Result<Self> {
+        Self::lay(self.path.join(name))
+    }
+
+    fn lay(path: PathBuf) -> Result<Self> {
         for folder in ["logs", "parameters"] {
             let folder = path.join(folder);
             fs::create_dir_all(&folder).doing("create", &folder)?;
         }
+        Ok(Self { path })
+    }
+
+    fn create_named(runs: &Path, name: &str) -> Result<Self> {
+        let run = Self::lay(runs.join(name))?;
         let latest = runs.join("latest");
         if latest.symlink_metadata().is_ok() {
             fs::remove_file(&latest).doing("remove", &latest)?;
         }
         symlink(name, &latest).doing("create the link", &latest)?;
-        Ok(Self { path })
+        Ok(run)
     }
 
     pub fn path(&self) -> &Path {

@@ -10,18 +10,19 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use swarm_cell::CellConfig;
 
-use super::Options;
 use super::interrupt::Interrupt;
 use super::machine::PermitTimeout;
 use super::operator::{Execution, Progress, Reader};
-use super::programs::{NodeProgram, Overrides, Places, Program, of_node, of_simulated_cell};
+use super::programs::{NodeProgram, Overrides, Places, Program, REGISTRY_BRIDGE, of_node, of_simulated_cell};
 use super::recording::{CAPTURE, Plan, Summary};
 use super::run_folder::RunFolder;
-use super::skill::{Materials, SKILL};
-use super::supervisor::{Supervisor, WaitError};
+use super::skill::{Materials, SKILL, Signers};
+use super::supervisor::Supervisor;
+use super::{Options, Viewers};
 use crate::error::{Error, IoContext, Result, Tail};
 use crate::layout::Layout;
 use crate::ros::RosEnv;
+use crate::ros::underlay::Variables;
 
 /// A command that only asks the running nodes.
 const COMMAND_LIMIT: Duration = Duration::from_mins(2);
@@ -49,8 +50,18 @@ pub struct Session {
 #[derive(Debug)]
 pub struct Recording(String);
 
+/// What a cell is started from.
+#[derive(Debug)]
+pub struct Bench {
+    pub run: RunFolder,
+    pub materials: Materials,
+    pub permit: PermitTimeout,
+    /// Set for everything that runs in the cell, over this process's own.
+    pub variables: Variables,
+}
+
 impl Session {
-    /// Lays the run's folder and starts every node that the declaration lists.
+    /// Lays the folder of a new run and starts a cell from it.
     pub fn start(
         layout: &Layout,
         ros: &RosEnv,
@@ -60,12 +71,19 @@ impl Session {
     ) -> Result<Self> {
         let permit = PermitTimeout::for_this_machine();
         let run = RunFolder::create(layout)?;
-        let materials = Materials::lay(layout, run.path(), executables, permit)?;
+        let signers = Signers::appoint(run.path(), executables)?;
+        let materials = Materials::lay(layout, run.path(), signers, permit)?;
+        let bench = Bench { run, materials, permit, variables: ros.variables().clone() };
+        Self::begin(bench, executables, interrupt, options)
+    }
+
+    /// Starts every node that the declaration lists.
+    pub fn begin(bench: Bench, executables: &Path, interrupt: Interrupt, options: &Options) -> Result<Self> {
+        let Bench { run, materials, permit, variables } = bench;
         let config = materials.cell_config();
         let text = fs::read_to_string(&config).doing("read", &config)?;
         let cell = CellConfig::parse(&text)
             .map_err(|error| Error::Malformed { path: config.clone(), problem: error.to_string() })?;
-        let variables = ros.variables().iter().map(|(name, value)| (name.clone(), value.clone()));
         let plan = options.record.then(|| Plan::of(&cell, run.path())).transpose()?;
         let mut session = Self {
             supervisor: Supervisor::new(run.clone(), variables, interrupt),
@@ -142,11 +160,9 @@ impl Session {
         program.arguments.extend(["--permit-timeout".into(), self.permit.seconds().to_string().into()]);
         let name = program.name.clone();
         self.supervisor.start(program)?;
-        self.supervisor
-            .wait_for("the recorder's first line", COMMAND_LIMIT, |_| {
-                Ok(fs::metadata(&log).is_ok_and(|file| file.len() > 0).then_some(()))
-            })
-            .map_err(into_error)?;
+        self.supervisor.wait_for("the recorder's first line", COMMAND_LIMIT, |_| {
+            Ok(fs::metadata(&log).is_ok_and(|file| file.len() > 0).then_some(()))
+        })?;
         Ok(Recording(name))
     }
 
@@ -168,7 +184,7 @@ impl Session {
             }
             Ok(Some(()))
         });
-        recorded.map_err(into_error)
+        recorded.map_err(Error::from)
     }
 
     /// Ends what [`Options::record`] began; gives what is in the bag.
@@ -194,8 +210,7 @@ impl Session {
         Ok(())
     }
 
-    /// Goes back to the version that ran well before.
-    /// Gives what the runtime said.
+    /// Goes back to the version that ran well before. Gives what the runtime said.
     pub fn rollback(&mut self) -> Result<String> {
         self.succeed("rollback_skill", [])
     }
@@ -240,7 +255,7 @@ impl Session {
                 (result, _) => Ok(result.cloned()),
             }
         });
-        let ended = ended.map_err(into_error)?;
+        let ended = ended?;
         self.supervisor.stop(&name)?;
         Ok(ended)
     }
@@ -248,6 +263,18 @@ impl Session {
     /// Puts the simulated cell back to its start, the parts where `seed` puts them.
     pub fn reset_simulation(&mut self, seed: u64) -> Result<()> {
         self.succeed("sim_trial", ["reset".into(), "--seed".into(), seed.to_string().into()]).map(|_| ())
+    }
+
+    /// The same by a person's hand: `/emergency_stop` is pressed first, so that what the safety monitor sees is held against nobody.
+    pub fn reset_by_hand(&mut self, seed: u64) -> Result<()> {
+        let seed = seed.to_string().into();
+        self.succeed("sim_trial", ["reset".into(), "--by-hand".into(), "--seed".into(), seed]).map(|_| ())
+    }
+
+    /// What the cell's bridge says of itself, as the JSON of `bridge_status`.
+    pub fn bridge_status(&mut self) -> Result<Value> {
+        let answer = self.succeed("bridge_status", ["--json".into(), "--timeout".into(), "60".into()])?;
+        last_object(&answer)
     }
 
     /// What the simulator itself knows.
@@ -274,8 +301,8 @@ impl Session {
             let text = fs::read_to_string(&log).doing("read", &log)?;
             Ok(field(&text, "cycles", Value::as_u64).ok())
         });
-        let cycles = cycles.map_err(into_error)?;
-        self.supervisor.wait_for_end(&name, COMMAND_LIMIT).map_err(into_error)?;
+        let cycles = cycles?;
+        self.supervisor.wait_for_end(&name, COMMAND_LIMIT)?;
         Ok(Ok(cycles))
     }
 
@@ -307,9 +334,6 @@ impl Session {
         };
         let mut overrides: Overrides =
             cell.nodes.iter().map(|node| (node.name.clone(), of(node.simulation_only))).collect();
-        if let (Some(runtime), Some(port)) = (overrides.get_mut("skill_runtime"), options.metrics_port) {
-            runtime.insert("view.metrics_port".to_owned(), port.into());
-        }
         // A simulated arm hurts nobody: the gate may arm where the machine grants no real time, and says so in its status.
         if let Some(gate) = overrides.get_mut("safety_monitor") {
             gate.insert("degraded".to_owned(), true.into());
@@ -318,6 +342,22 @@ impl Session {
         }
         if let Some(runtime) = overrides.get_mut("skill_runtime") {
             runtime.insert("recordings.folder".to_owned(), text(self.folder().join("recordings")));
+            let ports: &[(&str, u16)] = match options.viewers {
+                Viewers::AsDeclared => &[],
+                Viewers::MetricsAt(port) => &[("view.metrics_port", port)],
+                Viewers::Off => {
+                    &[("view.groot_port", 0), ("view.foxglove_port", 0), ("view.metrics_port", 0)]
+                }
+            };
+            runtime.extend(ports.iter().map(|(name, port)| ((*name).to_owned(), (*port).into())));
+        }
+        if cell.registry.is_some() {
+            let places = [
+                ("trust_file", text(self.materials.trust_file())),
+                ("data_folder", text(self.folder().join("registry_bridge"))),
+            ];
+            let bridge = places.map(|(name, place)| (name.to_owned(), place)).into();
+            overrides.insert(REGISTRY_BRIDGE.to_owned(), bridge);
         }
         overrides
     }
@@ -326,7 +366,7 @@ impl Session {
     fn succeed<const N: usize>(&mut self, executable: &str, arguments: [OsString; N]) -> Result<String> {
         let program = self.program(executable, arguments);
         let log = self.run.log(&program.name);
-        let status = self.supervisor.run_to_end(program, COMMAND_LIMIT).map_err(into_error)?;
+        let status = self.supervisor.run_to_end(program, COMMAND_LIMIT)?;
         let text = fs::read_to_string(&log).doing("read", &log)?;
         if status.success() {
             return Ok(text);
@@ -349,15 +389,13 @@ impl Session {
 
 /// A field of the last line of `output` that is a JSON object.
 fn field<T>(output: &str, name: &str, read: impl Fn(&Value) -> Option<T>) -> Result<T> {
-    let object = output.lines().rev().find_map(|line| serde_json::from_str::<Value>(line).ok());
+    let object = last_object(output).ok();
     object.as_ref().and_then(|object| object.get(name)).and_then(read).ok_or_else(|| {
         Error::Failed(format!("a JSON line with the field '{name}' was expected, and there was:\n{output}"))
     })
 }
 
-fn into_error(error: WaitError) -> Error {
-    match error {
-        WaitError::Other(error) => error,
-        other => Error::Failed(other.to_string()),
-    }
+fn last_object(output: &str) -> Result<Value> {
+    let object = output.lines().rev().find_map(|line| serde_json::from_str::<Value>(line).ok());
+    object.ok_or_else(|| Error::Failed(format!("a JSON line was expected, and there was:\n{output}")))
 }

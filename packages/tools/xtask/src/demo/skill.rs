@@ -16,47 +16,38 @@ const SIGNERS: [&str; 2] = ["demo_author", "demo_reviewer"];
 /// Skill that the demo deploys and runs.
 pub const SKILL: &str = "cooperative_assembly";
 
-/// Files of a run, made before its nodes start.
-#[derive(Debug)]
-pub struct Materials {
+/// The sources of the demo's skill.
+pub fn source(layout: &Layout) -> PathBuf {
+    layout.root().join("tests/data").join(SKILL)
+}
+
+/// Those who sign the demo's skills, and the trust file that names them.
+#[derive(Debug, Clone)]
+pub struct Signers {
     folder: PathBuf,
     /// The compiled `cell`.
     cell_program: PathBuf,
-    skill_source: PathBuf,
 }
 
-impl Materials {
-    /// Lays everything into `folder`; `executables` is where the compiled programs are.
-    pub fn lay(layout: &Layout, folder: &Path, executables: &Path, permit: PermitTimeout) -> Result<Self> {
-        let materials = Self {
-            folder: folder.to_path_buf(),
-            cell_program: executables.join("cell"),
-            skill_source: layout.root().join("tests/data").join(SKILL),
-        };
-        materials.copy_declaration(layout, permit)?;
+impl Signers {
+    /// Makes their keys and the trust file in `folder`; `executables` is where the compiled programs are.
+    pub fn appoint(folder: &Path, executables: &Path) -> Result<Self> {
+        let signers = Self { folder: folder.to_path_buf(), cell_program: executables.join("cell") };
         for (known, signer) in SIGNERS.iter().enumerate() {
-            materials.make_key(signer, known + 1)?;
+            signers.make_key(signer, known + 1)?;
         }
-        Ok(materials)
-    }
-
-    pub fn cell_config(&self) -> PathBuf {
-        self.folder.join("config/cell.yaml")
+        Ok(signers)
     }
 
     pub fn trust_file(&self) -> PathBuf {
         self.folder.join("trust.yaml")
     }
 
-    pub fn store(&self) -> PathBuf {
-        self.folder.join("store")
-    }
-
-    /// Packages and signs the demo's skill as `version`; gives the artifact's path.
-    pub fn package(&self, version: &str) -> Result<PathBuf> {
+    /// Packages and signs the skill in `source` as `version`; gives the artifact's path.
+    pub fn package(&self, source: &Path, version: &str) -> Result<PathBuf> {
         let artifact = self.folder.join(format!("{SKILL}_v{version}.tar.gz"));
         let mut command = Command::new(&self.cell_program);
-        command.args(["package", "--version", version, "--model-dir"]).arg(&self.skill_source);
+        command.args(["package", "--version", version, "--model-dir"]).arg(source);
         command.arg("--output").arg(&artifact);
         process::output("packaging the skill", &mut command)?;
         for signer in SIGNERS {
@@ -66,6 +57,61 @@ impl Materials {
             process::output("signing the skill", &mut command)?;
         }
         Ok(artifact)
+    }
+
+    /// Makes `signer`'s key and trusts it; `threshold` signers are needed from then on.
+    fn make_key(&self, signer: &str, threshold: usize) -> Result<()> {
+        let keys = self.folder.join("keys");
+        let mut command = Command::new(&self.cell_program);
+        command.args(["keys", "generate", "--signer", signer, "--out"]).arg(&keys);
+        process::output("making a key", &mut command)?;
+        let mut command = Command::new(&self.cell_program);
+        command.args(["keys", "trust", "--threshold", &threshold.to_string(), "--signer", signer]);
+        command.arg("--public-key").arg(keys.join(format!("{signer}.pub.pem")));
+        command.arg("--trust").arg(self.trust_file());
+        process::output("trusting a key", &mut command)?;
+        Ok(())
+    }
+}
+
+/// Files of a cell, made before its nodes start.
+#[derive(Debug)]
+pub struct Materials {
+    folder: PathBuf,
+    signers: Signers,
+    skill_source: PathBuf,
+}
+
+impl Materials {
+    /// Lays the cell's declaration into `folder`.
+    pub fn lay(layout: &Layout, folder: &Path, signers: Signers, permit: PermitTimeout) -> Result<Self> {
+        let materials = Self { folder: folder.to_path_buf(), signers, skill_source: source(layout) };
+        materials.copy_declaration(layout, permit)?;
+        Ok(materials)
+    }
+
+    pub fn cell_config(&self) -> PathBuf {
+        self.folder.join("config/cell.yaml")
+    }
+
+    pub fn trust_file(&self) -> PathBuf {
+        self.signers.trust_file()
+    }
+
+    pub fn store(&self) -> PathBuf {
+        self.folder.join("store")
+    }
+
+    /// Packages and signs the demo's skill as `version`; gives the artifact's path.
+    pub fn package(&self, version: &str) -> Result<PathBuf> {
+        self.signers.package(&self.skill_source, version)
+    }
+
+    /// Adds a block to the declaration, which has none of its name.
+    pub fn declare(&self, block: &str) -> Result<()> {
+        let path = self.cell_config();
+        let text = fs::read_to_string(&path).doing("read", &path)?;
+        fs::write(&path, format!("{text}\n{block}")).doing("write", &path)
     }
 
     /// Phases of the skill, all of which every role enters: counted in the leader's tree, which names each once.
@@ -93,20 +139,6 @@ impl Materials {
         let text = if permit.is_default() { text } else { relaxed(&text, permit)? };
         let path = own.join("safety_ceiling.yaml");
         fs::write(&path, text).doing("write", &path)
-    }
-
-    /// Makes `signer`'s key and trusts it; `threshold` signers are needed from then on.
-    fn make_key(&self, signer: &str, threshold: usize) -> Result<()> {
-        let keys = self.folder.join("keys");
-        let mut command = Command::new(&self.cell_program);
-        command.args(["keys", "generate", "--signer", signer, "--out"]).arg(&keys);
-        process::output("making a key", &mut command)?;
-        let mut command = Command::new(&self.cell_program);
-        command.args(["keys", "trust", "--threshold", &threshold.to_string(), "--signer", signer]);
-        command.arg("--public-key").arg(keys.join(format!("{signer}.pub.pem")));
-        command.arg("--trust").arg(self.trust_file());
-        process::output("trusting a key", &mut command)?;
-        Ok(())
     }
 }
 

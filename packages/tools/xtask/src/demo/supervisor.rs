@@ -40,6 +40,15 @@ pub enum WaitError {
     Other(#[from] Error),
 }
 
+impl From<WaitError> for Error {
+    fn from(error: WaitError) -> Self {
+        match error {
+            WaitError::Other(error) => error,
+            other => Self::Failed(other.to_string()),
+        }
+    }
+}
+
 #[derive(Debug)]
 pub struct Supervisor {
     run: RunFolder,
@@ -190,23 +199,29 @@ impl Supervisor {
             if let Some(value) = condition(self)? {
                 return Ok(value);
             }
-            if self.interrupt.is_asked() {
-                return Err(WaitError::Interrupted(what.to_owned()));
-            }
-            for running in &mut self.running {
-                if running.expected == Expected::ToStay
-                    && let Some(status) = running.child.try_wait().doing("look after", &running.log)?
-                {
-                    let (name, tail) = (running.program.name.clone(), tail_of(&running.log)?);
-                    self.running.retain(|running| running.program.name != name);
-                    return Err(WaitError::Ended { name, what: what.to_owned(), status, tail });
-                }
-            }
+            self.look_after(what)?;
             if started.elapsed() > limit {
                 return Err(WaitError::TimedOut { what: what.to_owned(), limit });
             }
             sleep(TURN);
         }
+    }
+
+    /// Fails when the user has interrupted, or a node has died, while `what` is waited for.
+    pub fn look_after(&mut self, what: &str) -> std::result::Result<(), WaitError> {
+        if self.interrupt.is_asked() {
+            return Err(WaitError::Interrupted(what.to_owned()));
+        }
+        for running in &mut self.running {
+            if running.expected == Expected::ToStay
+                && let Some(status) = running.child.try_wait().doing("look after", &running.log)?
+            {
+                let (name, tail) = (running.program.name.clone(), tail_of(&running.log)?);
+                self.running.retain(|running| running.program.name != name);
+                return Err(WaitError::Ended { name, what: what.to_owned(), status, tail });
+            }
+        }
+        Ok(())
     }
 
     /// The status of a command that has ended.

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
-use super::Options;
 use super::interrupt::Interrupt;
 use super::session::Session;
+use super::{Options, Viewers};
 use crate::compile::Profile;
 use crate::error::{Error, Result};
 use crate::layout::Layout;
@@ -31,8 +31,13 @@ pub fn measure(
     interrupt: Interrupt,
     task: &Task,
 ) -> Result<BTreeMap<String, f64>> {
-    let options =
-        Options { seed: 1, profile: Profile::Release, view: false, record: false, metrics_port: None };
+    let options = Options {
+        seed: 1,
+        profile: Profile::Release,
+        view: false,
+        record: false,
+        viewers: Viewers::AsDeclared,
+    };
     let mut cell = Session::start(layout, ros, executables, interrupt, &options)?;
     let artifact = cell.package("1.0.0")?;
 

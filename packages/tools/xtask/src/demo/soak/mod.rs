@@ -21,10 +21,10 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::Options;
 use super::interrupt::Interrupt;
 use super::session::Session;
 use super::trials::SEEDS;
+use super::{Options, Viewers};
 use crate::compile::Profile;
 use crate::error::{Error, IoContext, Result};
 use crate::layout::Layout;
@@ -59,8 +59,13 @@ pub fn measure(
     time: Duration,
 ) -> Result<Soaked> {
     let port = counters::free_port().doing("find a free port for metrics on", "127.0.0.1")?;
-    let options =
-        Options { seed: 1, profile: Profile::Release, view: false, record: false, metrics_port: Some(port) };
+    let options = Options {
+        seed: 1,
+        profile: Profile::Release,
+        view: false,
+        record: false,
+        viewers: Viewers::MetricsAt(port),
+    };
     let mut cell = Session::start(layout, ros, executables, interrupt, &options)?;
     let artifact = cell.package("1.0.0")?;
     cell.deploy(&artifact)?;
