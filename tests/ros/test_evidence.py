@@ -120,6 +120,38 @@ MEASUREMENTS = {
         {"attacks", "attacks_refused", "years", "stranded"},
         lambda f: f["attacks_refused"] == f["attacks"] > 0 and f["years"] == 1 and f["stranded"] == 0,
     ),
+    "registry-load": (
+        ["registry_evidence", "load", "--turns=1", "--seconds=1", "--megabytes=2", "--out"],
+        True,
+        {"list_per_s", "download_gb_per_s", "ratio_list", "ratio_download", "ratio_upload"},
+        lambda f: f["list_per_s"] > 0 and f["download_gb_per_s"] > 0 and f["rss_mb_1000_clients"] > 0,
+    ),
+    "deltas": (
+        ["deltas_evidence", "--megabytes=2"],
+        True,
+        {"sparse_mb", "dense_fraction", "apply_gb_per_s", "zstd_patch_mb"},
+        lambda f: f["sparse_mb"] < 0.95 * 2 / 40 and f["dense_fraction"] < 0.55 and f["apply_gb_per_s"] > 0,
+    ),
+    "restore-drill": (
+        ["csactl", "evidence-restore", "--artifacts=12", "--kib=64", "--out"],
+        True,
+        {"seconds", "rows_lost", "artifacts_lost"},
+        lambda f: f["rows_lost"] == f["artifacts_lost"] == f["bad"] == 0 and f["artifacts"] >= 12,
+    ),
+    "poison-drill": (
+        ["fleet_drill", "poison", "--cells=12", "--kib=16", "--out"],
+        True,
+        {"cells", "seconds", "return_s", "swapped_in_motion"},
+        lambda f: f["cells"] == f["fleet_had_it"] == 12 and f["bad_runs"] > 0 and f["swapped_in_motion"] == f["unverified"] == 0,
+    ),
+    "bridge-faults": (
+        ["fleet_drill", "faults", "--runs=24", "--uploads=12", "--stops=2", "--out"],
+        True,
+        {"runs", "torn", "unverified", "converged", "uploads_lost"},
+        lambda f: f["runs"] == f["converged"] == 24
+        and f["uploads"] == 12
+        and f["torn"] == f["unverified"] == f["swapped_in_motion"] == f["uploads_lost"] == 0,
+    ),
 }
 
 

@@ -276,15 +276,6 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_name_lists_the_known_ones() {
-        let error = with_minutes("speed", 2.0);
-        assert_eq!(
-            error.to_string(),
-            "no evidence is called `speed`; there are: demo, soak, artifact, gate, swap, safety-jitter, safety-estop, safety-purity, safety-cost, safety-proof, safety-faults, safety-availability, black-box, bt-oracle, bt-speed, bt-replay, roles, capture-discovery, capture-sync, capture-powercut, capture-loss, capture-cpu, capture-snapshot, export, tuf, registry-load, deltas, restore-drill"
-        );
-    }
-
-    #[test]
     fn numbers_keep_four_digits_that_count() {
         let shown = [24.0, 0.91234, 1234.5678, 0.000_012_34, -3.25].map(number);
         assert_eq!(shown, ["24", "0.9123", "1235", "0.00001234", "-3.250"]);

