@@ -121,7 +121,7 @@ MEASUREMENTS = {
         lambda f: f["attacks_refused"] == f["attacks"] > 0 and f["years"] == 1 and f["stranded"] == 0,
     ),
     "registry-load": (
-        ["registry_evidence", "load", "--turns=1", "--seconds=1", "--megabytes=2", "--out"],
+        ["registry_evidence", "load", "--turns=1", "--seconds=1", "--megabytes=12", "--out"],
         True,
         {"list_per_s", "download_gb_per_s", "ratio_list", "ratio_download", "ratio_upload"},
         lambda f: f["list_per_s"] > 0 and f["download_gb_per_s"] > 0 and f["rss_mb_1000_clients"] > 0,

@@ -30,8 +30,8 @@ enum Command {
         /// Length of a turn in seconds
         #[arg(long, default_value_t = 4)]
         seconds: u32,
-        /// Size of a large artifact in MB
-        #[arg(long, default_value_t = 40)]
+        /// Size of a large artifact in MB; a smaller one fits into the sockets of clients that read nothing
+        #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u64).range(12..))]
         megabytes: u64,
         /// Write the figures into this file
         #[arg(long)]
@@ -53,12 +53,10 @@ fn main() -> ExitCode {
         eprintln!("registry_evidence: {error}");
     }
     let result = match Arguments::parse().command {
-        Command::Load { turns, seconds, megabytes, out } => load::measure(load::Size {
-            turns: turns.max(1),
-            seconds: seconds.max(1),
-            megabytes: megabytes.max(1),
-        })
-        .and_then(|figures| Ok(std::fs::write(&out, serde_json::to_string_pretty(&figures)?)?)),
+        Command::Load { turns, seconds, megabytes, out } => {
+            load::measure(load::Size { turns: turns.max(1), seconds: seconds.max(1), megabytes })
+                .and_then(|figures| Ok(std::fs::write(&out, serde_json::to_string_pretty(&figures)?)?))
+        }
         Command::Bare { list, file } => bare::serve(&list, file),
     };
     match result {
