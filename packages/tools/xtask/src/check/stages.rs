@@ -137,7 +137,6 @@ fn tests(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
     if !run.fast {
         debian::ensure(run.layout, &debian::CAMERA_BED_TOOLS)?;
         debian::ensure(run.layout, &debian::REGISTRY_TOOLS)?;
-        debian::ensure(run.layout, &debian::HTTP_LOAD_TOOLS)?;
         debian::ensure(run.layout, &debian::PAGE_TOOLS)?;
         command.env(node::VARIABLE, node::modules(run.layout)?);
     }
@@ -224,6 +223,8 @@ fn ros(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
     debian::ensure(run.layout, &debian::REAL_TIME_TOOLS)?;
     debian::ensure(run.layout, &debian::CAMERA_BED_TOOLS)?;
     debian::ensure(run.layout, &debian::DRAWN_CAMERA_TOOLS)?;
+    debian::ensure(run.layout, &debian::REGISTRY_TOOLS)?;
+    debian::ensure(run.layout, &debian::HTTP_LOAD_TOOLS)?;
     let modules = node::modules(run.layout)?;
     compile::executables(run.layout, &ros, Profile::Dev)?;
     pytest(run, "ros", &[(node::VARIABLE, &modules)], counts)
