@@ -117,6 +117,15 @@ fn ros(layout: &Layout, state: &State) -> Vec<Finding> {
     findings
 }
 
+/// What the free space of the disk falls short of, where it does: "disk: 9.1 GiB free of 16 GiB needed". A build that fills a disk
+/// fails late, and with whatever it was just doing.
+pub fn short_of_disk(layout: &Layout) -> Option<String> {
+    match disk_space(layout) {
+        Finding::Bad(what, mend) => Some(format!("{what}; {mend}")),
+        Finding::Good(_) | Finding::Note(..) => None,
+    }
+}
+
 fn disk_space(layout: &Layout) -> Finding {
     let mut command = Command::new("df");
     let free = output("asking for the free space", command.arg("-Pk").arg(layout.root()));

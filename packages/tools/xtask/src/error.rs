@@ -1,7 +1,8 @@
 //! The one error type of the project commands. It says what was tried, on which thing, and what to do.
 
+use std::fmt::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::{fmt, io};
 
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -33,6 +34,19 @@ pub enum Error {
     Failed(String),
 }
 
+impl Error {
+    /// What failed, and why: "cannot write LOG: No space left on device (os error 28)".
+    pub fn with_causes(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            let _ = write!(text, ": {error}"); // into a String: never fails
+            cause = error.source();
+        }
+        text
+    }
+}
+
 /// The last lines a failed command printed, and where the rest is.
 #[derive(Debug)]
 pub struct Tail {
@@ -60,5 +74,16 @@ pub trait IoContext<T> {
 impl<T> IoContext<T> for io::Result<T> {
     fn doing(self, doing: &'static str, path: impl AsRef<Path>) -> Result<T> {
         self.map_err(|source| Error::Io { doing, path: path.as_ref().to_path_buf(), source })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_a_file_names_the_deed_the_file_and_the_cause() {
+        let error = Err::<(), _>(io::Error::from_raw_os_error(28)).doing("write", "x.log").unwrap_err();
+        assert_eq!(error.with_causes(), "cannot write x.log: No space left on device (os error 28)");
     }
 }

@@ -11,7 +11,8 @@
 //! | `lints` | clippy without a warning | partly |
 //! | `install` | the install tree in colcon's two layouts | yes |
 //! | `launch` | the launch files against that tree | yes |
-//! | `ros` | the nodes driven from rclpy | yes |
+//! | `deployment` | images, compose files, chart, units, alerts and dashboards | yes |
+//! | `ros` | the nodes driven from rclpy, several at once | yes |
 //!
 //! Partly: with `--fast` only `default-members` are looked at, without ROS and without the tests against other programs.
 
@@ -24,6 +25,7 @@ use counts::Counts;
 pub use stages::STAGES;
 use stages::{Run, Stage};
 
+use crate::doctor;
 use crate::error::{Error, Result};
 use crate::layout::Layout;
 use crate::ui::seconds;
@@ -57,6 +59,11 @@ struct Record {
 /// Runs the selected stages, prints a table and the closing count; true when all passed.
 pub fn run(layout: &Layout, selection: Selection<'_>) -> Result<bool> {
     let stages = select(selection)?;
+    if selection == Selection::All
+        && let Some(short) = doctor::short_of_disk(layout)
+    {
+        eprintln!("{short}");
+    }
     let mut run = Run::new(layout, selection == Selection::Fast);
     let mut records: Vec<Record> = Vec::new();
     for stage in stages {
@@ -74,7 +81,7 @@ pub fn run(layout: &Layout, selection: Selection<'_>) -> Result<bool> {
     let passed = records.iter().all(|record| matches!(record.outcome, Outcome::Passed));
     for record in &records {
         if let Outcome::Failed(error) = &record.outcome {
-            eprintln!("\nstage {} failed: {error}", record.name);
+            eprintln!("\nstage {} failed: {}", record.name, error.with_causes());
         }
     }
     println!("{} passed, {} failed", total.passed, total.failed);
