@@ -11,7 +11,6 @@ mod faults;
 mod http;
 mod link;
 mod poison;
-mod postgres;
 mod program;
 mod runtime;
 mod uploads;

@@ -17,10 +17,10 @@ use swarm_api::artifact::Artifact;
 use swarm_artifact::ArchiveDigest;
 use swarm_registry_client::{Connection, Settings, Spool};
 use swarm_store::signature_path;
+use swarm_test_postgres::Server;
 
 use crate::artifacts::{Made, Maker};
 use crate::http::Http;
-use crate::postgres::Postgres;
 use crate::program::{Registry, Setup};
 use crate::wait::until_true;
 
@@ -51,12 +51,13 @@ pub(crate) fn drill(work: &Path, size: Size) -> Result<Value> {
         mark(&spools[(number % UPLOADERS) as usize], &artifact)?;
         made.push(artifact);
     }
-    let mut database = Postgres::start()?;
+    let mut database = Server::start()?;
+    let address = database.database()?;
     let registry = Registry::start(Setup {
         data: &work.join("registry"),
         trust: &trust,
         update_key: None,
-        database_url: Some(&database.url()),
+        database_url: Some(&address),
         log: &work.join("registry-postgres.log"),
     })?;
     let connection = Connection::new(&Settings { url: registry.url(), ..Settings::default() })?;

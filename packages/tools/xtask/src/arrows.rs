@@ -7,7 +7,7 @@
 //! - nodes depend on core and adapters, and on no node but `swarm_ros`; they alone may name `r2r`;
 //! - services and tools depend on core and adapters, and a tool on the libraries of other tools: a command shows what a
 //!   library of its own layer works out from several adapters;
-//! - tests (dev-dependencies) of nodes, services and tools may use `swarm_testkit` besides;
+//! - tests (dev-dependencies) of nodes, services and tools may use `swarm_testkit` and `swarm_test_postgres` besides;
 //! - `default-members` build without ROS and MuJoCo;
 //! - every crate takes the workspace's lints, which forbid unsafe code; `swarm_rt` alone may set its own.
 
@@ -46,6 +46,8 @@ const NOT_FOR_DEFAULT_MEMBERS: [&str; 2] = ["r2r", "mujoco-rs"];
 
 const SHARED_NODE: &str = "swarm_ros";
 const TEST_KIT: &str = "swarm_testkit";
+/// What the tests of nodes, services and tools may use besides.
+const TEST_KITS: [&str; 2] = [TEST_KIT, "swarm_test_postgres"];
 const UNSAFE_CRATE: &str = "swarm_rt";
 
 /// The part of `cargo metadata` that is read here.
@@ -184,7 +186,7 @@ fn objection(from: &Package, layer: Layer, to: &Package, edge: &Edge) -> Option<
     }
     let target = Layer::of_workspace(to)?;
     let shell = matches!(layer, Nodes | Services | Tools);
-    if to.name == TEST_KIT && !edge.ships() && shell {
+    if TEST_KITS.contains(&to.name.as_str()) && !edge.ships() && shell {
         return None;
     }
     match (layer, target) {

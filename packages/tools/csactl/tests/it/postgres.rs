@@ -1,16 +1,14 @@
 //! Backup and restore of a registry on PostgreSQL, with PostgreSQL's own programs.
 
-#[path = "../../../../services/swarm_registry/tests/it/common/postgres.rs"]
-mod server;
-
 use std::path::Path;
 
 use crate::common::{Csactl, Setup, artifact, text, trust_file};
 use serde_json::json;
+use swarm_test_postgres::Server;
 
 #[test]
 fn a_backup_of_a_running_registry_on_postgresql_comes_back_whole() {
-    let server = server::Server::shared();
+    let server = Server::shared().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let (data, new, place) =
         (folder.path().join("data"), folder.path().join("new"), folder.path().join("backups"));
@@ -23,7 +21,7 @@ fn a_backup_of_a_running_registry_on_postgresql_comes_back_whole() {
             .with("REGISTRY_DATA_PATH", text(data))
             .with("BACKUP_PLACE", text(&place))
     };
-    let old = server.database();
+    let old = server.database().unwrap();
     let registry = on(&old, &data);
     let csactl = csactl_on(&old, &data, &registry.address);
     csactl.json(&["upload", text(&artifact(folder.path(), "1.0.0"))]);
@@ -36,7 +34,7 @@ fn a_backup_of_a_running_registry_on_postgresql_comes_back_whole() {
     csactl.run(&["restore"]).says(2, &["has tables already", "not overwritten"]);
     drop(registry);
 
-    let address = server.database();
+    let address = server.database().unwrap();
     let csactl = csactl_on(&address, &new, "http://127.0.0.1:1");
     let restored = csactl.json(&["restore", "--trust", text(&trust)]);
     assert_eq!((&restored["rows_lost"], &restored["artifacts_lost"]), (&json!(0), &json!(0)));
