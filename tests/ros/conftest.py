@@ -12,6 +12,10 @@ from harness import Domain, NodeProcess, Probe  # noqa: E402
 from skill_cell import SkillCell  # noqa: E402
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "alone: needs the whole machine, so that nothing runs beside it")
+
+
 @pytest.fixture
 def domain():
     domain = Domain()

@@ -1,5 +1,6 @@
 //! The stages themselves.
 
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -210,12 +211,12 @@ fn launch(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
     if !run.tree().is_dir() {
         install(run, &mut Counts::default())?;
     }
-    pytest(run, "launch", &[], counts)
+    pytest(run, "launch", "launch", &[], &[], counts)
 }
 
 fn deployment(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
     let promtool = promtool::program(run.layout)?;
-    pytest(run, "deployment", &[(promtool::VARIABLE, &promtool)], counts)
+    pytest(run, "deployment", "deployment", &[], &[(promtool::VARIABLE, &promtool)], counts)
 }
 
 fn ros(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
@@ -227,11 +228,23 @@ fn ros(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
     debian::ensure(run.layout, &debian::HTTP_LOAD_TOOLS)?;
     let modules = node::modules(run.layout)?;
     compile::executables(run.layout, &ros, Profile::Dev)?;
-    pytest(run, "ros", &[(node::VARIABLE, &modules)], counts)
+    let variables = [(node::VARIABLE, modules.as_path())];
+    // Most of a test's time is waiting for nodes; each has a ROS domain of its own, so they can wait side by side.
+    let workers = processors().min(MOST_WORKERS).to_string();
+    let beside = ["-m", "not alone", "--numprocesses", &workers, "--dist", "worksteal"];
+    pytest(run, "ros", "ros", &beside, &variables, counts)?;
+    pytest(run, "ros", "ros-alone", &["-m", "alone"], &variables, counts)
 }
 
 /// Runs `tests/<folder>` with the Python that has rclpy and our messages.
-fn pytest(run: &mut Run<'_>, folder: &str, variables: &[(&str, &Path)], counts: &mut Counts) -> Result<()> {
+fn pytest(
+    run: &mut Run<'_>,
+    folder: &str,
+    log: &str,
+    arguments: &[&str],
+    variables: &[(&str, &Path)],
+    counts: &mut Counts,
+) -> Result<()> {
     let ros = run.ros()?;
     let mut command = Command::new(ros.python());
     command.args([
@@ -247,12 +260,19 @@ fn pytest(run: &mut Run<'_>, folder: &str, variables: &[(&str, &Path)], counts: 
         "-p",
         "no:cacheprovider",
     ]);
-    command.arg(run.layout.root().join("tests").join(folder)).current_dir(run.layout.root());
+    command.args(arguments).arg(run.layout.root().join("tests").join(folder)).current_dir(run.layout.root());
     ros.apply(&mut command);
     command.env("SWARM_BIN_DIR", run.layout.target().join(Profile::Dev.folder()));
     command.env("SWARM_INSTALL_DIR", run.tree()).env("PYTHONDONTWRITEBYTECODE", "1");
     command.envs(variables.iter().copied());
-    follow(&mut command, Runner::Pytest, &run.log(folder), counts, Empty::Refused)
+    follow(&mut command, Runner::Pytest, &run.log(log), counts, Empty::Refused)
+}
+
+/// So many tests of the nodes at once; each has up to eight processes, of which several have deadlines.
+const MOST_WORKERS: usize = 4;
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 
 /// `cargo nextest run` where it is installed, else `cargo test`.
@@ -262,6 +282,8 @@ fn rust_tests(layout: &Layout, command: &mut Command) -> Runner {
         command.args(["nextest", "run", "--no-fail-fast", "--locked", "--color", "never"]);
         command.args(["--status-level", "fail", "--final-status-level", "slow"]);
         command.arg("--config-file").arg(layout.nextest_config());
+        // Some wait for disks, servers and clocks meanwhile.
+        command.args(["--test-threads", &(processors() + processors().div_ceil(2)).to_string()]);
         Runner::Nextest
     } else {
         command.args(["test", "--no-fail-fast", "--locked", "--color", "never"]);
