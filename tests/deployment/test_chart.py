@@ -17,7 +17,7 @@ ANSWERS = {
     "config": {"DATABASE_URL": "postgresql://registry@db:5432/csa_registry"},
 }
 PUBLIC = {"ingress": {"host": "registry.example.com"}}
-SECRETS = ["pgpass", "trust.yaml", "token_keys.yaml", "tls_certificate.pem", "tls_key.pem", "site_ca.pem", "update_key.pem"]
+SECRETS = ["pgpass", "trust.yaml", "token_keys.yaml", "tls_certificate.pem", "tls_key.pem", "site_ca.pem", "site_crl.pem", "update_key.pem"]
 
 
 def merged(base, *others):

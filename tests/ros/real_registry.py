@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import subprocess
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from harness import TIMEOUT_S, Probe, bin_dir
 
 
 class Certificates:
-    """A certifying authority of one's own, the registry's certificate and a site's."""
+    """A certifying authority of one's own, the registry's certificate and a site's, and the list of what is revoked; all by OpenSSL."""
 
     def __init__(self, folder: Path, site: str):
         self.folder = folder
@@ -19,6 +20,19 @@ class Certificates:
         )
         self.issue("registry", "DNS:localhost,IP:127.0.0.1")
         self.issue("site", f"DNS:{site}")
+        (folder / "index.txt").touch()
+        (folder / "crlnumber").write_text("01\n")
+        own = [f"database={folder}/index.txt", f"crlnumber={folder}/crlnumber", "default_md=sha256", "default_crl_days=2"]
+        (folder / "ca.cnf").write_text("\n".join(["[ca]", "default_ca=own", "[own]", *own]) + "\n")
+        self._as_authority("-gencrl", "-out", folder / "crl.pem")
+
+    def revoke(self, name: str):
+        self._as_authority("-revoke", self.folder / f"{name}.pem")
+        self._as_authority("-gencrl", "-out", self.folder / "crl.pem")
+
+    def _as_authority(self, *arguments):
+        keys = ("-keyfile", self.folder / "ca.key", "-cert", self.folder / "ca.pem")
+        self._openssl("ca", "-config", self.folder / "ca.cnf", *keys, *arguments)
 
     def issue(self, name: str, names: str):
         request, extensions = self.folder / f"{name}.csr", self.folder / f"{name}.ext"
@@ -47,6 +61,7 @@ class RealRegistry:
                 "TLS_CERTIFICATE_PATH": str(made / "registry.pem"),
                 "TLS_KEY_PATH": str(made / "registry.key"),
                 "TLS_SITE_CA_PATH": str(made / "ca.pem"),
+                "TLS_SITE_CRL_PATH": str(made / "crl.pem"),
             }
         else:
             variables["REGISTRY_PROFILE"] = "development"
@@ -67,6 +82,10 @@ class RealRegistry:
         self.variables["REGISTRY_LISTEN"] = f"127.0.0.1:{port}"
         self.url = f"{self.scheme}://localhost:{port}"
         return self
+
+    def hang_up(self):
+        """Lets it read its files again."""
+        self.process.send_signal(signal.SIGHUP)
 
     def stop(self):
         if self.process and self.process.poll() is None:

@@ -424,6 +424,14 @@ def test_what_is_marked_is_handed_in_as_soon_as_the_registry_is_there(bridged, p
     probe.wait_for(lambda: not archive.exists(), "what was handed in is removed")
     probe.wait_for(Path(f"{refused}.refused").exists, lambda: f"the other is refused; {bridged.bridge.log}")
     assert "signature" in Path(f"{refused}.refused").read_text() and refused.exists()
+    if tls:
+        # Also on the connection that stands: it is revoked for whoever has the key.
+        certificates.revoke("site")
+        registry.hang_up()
+        bridged.wait("OFFLINE", "CertificateRevoked")
+        waiting = spooled(bridged, "1.2.0")
+        bridged.sync()
+        assert waiting.exists() and not Path(f"{waiting}.uploaded").exists() and not Path(f"{waiting}.refused").exists()
 
 
 def test_without_an_assignment_nothing_is_done(bridged):

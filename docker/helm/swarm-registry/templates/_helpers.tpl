@@ -51,6 +51,7 @@ command:
   - /run/secret/tls_certificate.pem
   - /run/secret/tls_key.pem
   - /run/secret/site_ca.pem
+  - /run/secret/site_crl.pem
   - /run/secret/update_key.pem
 securityContext: {{- include "registry.security" . | nindent 2 }}
 resources:

@@ -177,6 +177,8 @@ impl Files {
         if let (Some(current), Some(new)) = (&self.tls, &settings.tls) {
             current.exchange(new);
         }
-        tracing::info!("trust file, token keys, update key and certificates were read again");
+        tracing::info!(
+            "trust file, token keys, update key, certificates and revocation lists were read again"
+        );
     }
 }

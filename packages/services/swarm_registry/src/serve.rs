@@ -2,7 +2,8 @@
 //!
 //! 1. Take a connection, if there is room.
 //! 2. With TLS: shake hands. A site shows its certificate; its name goes with every request of the connection.
-//! 3. Serve requests until the client leaves, or until the drain.
+//! 3. Serve requests until the client leaves, until the drain, or until the site's certificate is believed no more: then the
+//!    request that is under way is the last one.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,8 +16,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustls::RootCertStore;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::ClientCertVerifier;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -37,10 +39,34 @@ const HEADER: Duration = Duration::from_secs(15);
 /// Longest time that requests get to end when the program is told to.
 const DRAIN: Duration = Duration::from_secs(25);
 
-/// The registry's certificate, and who may certify sites.
+/// The registry's certificate, who may certify sites, and which of those certificates are revoked.
 #[derive(Clone)]
 pub struct Tls {
-    acceptor: Current<TlsAcceptor>,
+    current: Current<Believed>,
+    exchanged: watch::Sender<()>,
+}
+
+#[derive(Clone)]
+struct Believed {
+    acceptor: TlsAcceptor,
+    /// None where sites cannot sign in.
+    sites: Option<Arc<dyn ClientCertVerifier>>,
+}
+
+impl Believed {
+    fn lets_in(&self, chain: &[CertificateDer<'_>]) -> bool {
+        let (Some(sites), [certificate, intermediates @ ..]) = (&self.sites, chain) else { return false };
+        sites.verify_client_cert(certificate, intermediates, UnixTime::now()).is_ok()
+    }
+}
+
+/// Who may certify sites, in PEM files.
+#[derive(Clone, Copy, Debug)]
+pub struct SiteFiles<'a> {
+    pub ca: &'a Path,
+    /// Revocation lists (RFC 5280), one of each authority. A site is let in only where its authority's list is there and does not
+    /// name its certificate. That a list is older than its `nextUpdate` says is no reason to keep a fleet out.
+    pub crl: Option<&'a Path>,
 }
 
 impl std::fmt::Debug for Tls {
@@ -51,7 +77,7 @@ impl std::fmt::Debug for Tls {
 
 impl Tls {
     /// Reads PEM files.
-    pub fn read(certificate: &Path, key: &Path, site_ca: Option<&Path>) -> Result<Self, String> {
+    pub fn read(certificate: &Path, key: &Path, sites: Option<SiteFiles<'_>>) -> Result<Self, String> {
         let chain = certificates(certificate)?;
         let key = PrivateKeyDer::from_pem_file(key)
             .map_err(|error| format!("'{}' holds no private key in PEM: {error}", key.display()))?;
@@ -59,32 +85,54 @@ impl Tls {
         let builder = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&[&rustls::version::TLS13])
             .map_err(|error| error.to_string())?;
-        let builder = match site_ca {
-            None => builder.with_no_client_auth(),
-            Some(path) => {
+        let sites = match sites {
+            None => None,
+            Some(SiteFiles { ca, crl }) => {
                 let mut roots = RootCertStore::empty();
-                for root in certificates(path)? {
+                for root in certificates(ca)? {
                     roots
                         .add(root)
-                        .map_err(|error| format!("'{}' holds no usable root: {error}", path.display()))?;
+                        .map_err(|error| format!("'{}' holds no usable root: {error}", ca.display()))?;
                 }
+                let lists = crl.map(revocation_lists).transpose()?.unwrap_or_default();
                 // People come without a certificate, and with a token.
                 let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
                     .allow_unauthenticated()
-                    .build();
-                builder.with_client_cert_verifier(verifier.map_err(|error| error.to_string())?)
+                    .with_crls(lists)
+                    .build()
+                    .map_err(|error| format!("authorities and revocation lists of sites: {error}"))?;
+                Some(verifier)
             }
+        };
+        let builder = match &sites {
+            None => builder.with_no_client_auth(),
+            Some(verifier) => builder.with_client_cert_verifier(Arc::clone(verifier)),
         };
         let mut server = builder
             .with_single_cert(chain, key)
             .map_err(|error| format!("'{}' and its key cannot be used: {error}", certificate.display()))?;
         server.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { acceptor: Current::new(TlsAcceptor::from(Arc::new(server))) })
+        let believed = Believed { acceptor: TlsAcceptor::from(Arc::new(server)), sites };
+        Ok(Self { current: Current::new(believed), exchanged: watch::Sender::new(()) })
     }
 
-    /// New connections use the other one's certificate and authorities; those that stand go on.
+    /// New connections use the other one's certificate, authorities and revocation lists. Those that stand go on, but for sites
+    /// whose certificate is believed no more.
     pub fn exchange(&self, other: &Self) {
-        self.acceptor.set((*other.acceptor.get()).clone());
+        self.current.set((*other.current.get()).clone());
+        self.exchanged.send_replace(());
+    }
+}
+
+fn revocation_lists(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, String> {
+    let read = CertificateRevocationListDer::pem_file_iter(path)
+        .and_then(std::iter::Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| format!("cannot read revocation lists from '{}': {error}", path.display()))?;
+    // Without any, nothing would be checked.
+    if read.is_empty() {
+        Err(format!("'{}' holds no revocation list in PEM", path.display()))
+    } else {
+        Ok(read)
     }
 }
 
@@ -159,23 +207,38 @@ async fn connection(
     stream: TcpStream,
     tls: Option<Tls>,
     router: Router,
-    told: watch::Receiver<()>,
+    mut told: watch::Receiver<()>,
 ) -> Result<(), Problem> {
     stream.set_nodelay(true)?;
-    let Some(tls) = tls else { return speak(stream, router, None, told).await };
-    // 2.
-    let stream = tokio::time::timeout(HANDSHAKE, tls.acceptor.get().accept(stream)).await??;
-    let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-    let site = certificate.map(site_name).transpose()?;
-    speak(stream, router, site, told).await
+    let ending = async move {
+        // An error is the end, too.
+        let _ = told.changed().await;
+    };
+    let Some(tls) = tls else { return speak(stream, router, None, ending).await };
+    // 2. Watched from before the handshake: what is exchanged during it counts.
+    let mut exchanged = tls.exchanged.subscribe();
+    let stream = tokio::time::timeout(HANDSHAKE, tls.current.get().acceptor.accept(stream)).await??;
+    let chain = stream.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
+    let Some(site) = chain.first().map(site_name).transpose()? else {
+        return speak(stream, router, None, ending).await;
+    };
+    let expelled =
+        async move { while exchanged.changed().await.is_ok() && tls.current.get().lets_in(&chain) {} };
+    let ending = async move {
+        tokio::select! {
+            () = ending => {}
+            () = expelled => tracing::info!("a site that is connected is believed no more"),
+        }
+    };
+    speak(stream, router, Some(site), ending).await
 }
 
-/// 3.
+/// 3. After `ending`, a request that is under way is the last one.
 async fn speak(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     router: Router,
     site: Option<Site>,
-    mut told: watch::Receiver<()>,
+    ending: impl Future<Output = ()>,
 ) -> Result<(), Problem> {
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         // Only the connection says which site it is.
@@ -190,7 +253,7 @@ async fn speak(
     let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
         served = &mut connection => return Ok(served?),
-        _ = told.changed() => {}
+        () = ending => {}
     }
     connection.as_mut().graceful_shutdown();
     Ok(connection.await?)

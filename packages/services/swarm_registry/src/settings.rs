@@ -19,7 +19,7 @@ use crate::blobs::Location;
 use crate::current::Current;
 use crate::database::Kind;
 use crate::http::Access;
-use crate::serve::Tls;
+use crate::serve::{SiteFiles, Tls};
 use crate::update::UpdateKeys;
 
 /// The central registry of signed skill artifacts.
@@ -90,6 +90,9 @@ pub struct Arguments {
     /// Certificates (PEM) of those who may certify sites; a site's bridge then signs in with its certificate
     #[arg(long, env = "TLS_SITE_CA_PATH")]
     pub tls_site_ca: Option<PathBuf>,
+    /// Certificates of sites that are revoked: a list (PEM) of each of those authorities, read again on SIGHUP
+    #[arg(long, env = "TLS_SITE_CRL_PATH")]
+    pub tls_site_crl: Option<PathBuf>,
     /// The private key (PEM, Ed25519, mode 600) that signs snapshot and timestamp of the update repositories and the director's
     /// targets; without it nothing can be published or deployed
     #[arg(long, env = "UPDATE_KEY_PATH")]
@@ -219,8 +222,10 @@ impl Settings {
         let keys = keys.map(|read| mistakes.keep("TOKEN_KEYS_PATH (--token-keys)", read));
         let tls = match (&arguments.tls_certificate, &arguments.tls_key) {
             (Some(certificate), Some(key)) => {
-                let read = Tls::read(certificate, key, arguments.tls_site_ca.as_deref());
-                mistakes.keep("TLS_CERTIFICATE_PATH, TLS_KEY_PATH, TLS_SITE_CA_PATH", read)
+                let crl = arguments.tls_site_crl.as_deref();
+                let sites = arguments.tls_site_ca.as_deref().map(|ca| SiteFiles { ca, crl });
+                let read = Tls::read(certificate, key, sites);
+                mistakes.keep("TLS_CERTIFICATE_PATH, TLS_KEY_PATH, TLS_SITE_CA_PATH, TLS_SITE_CRL_PATH", read)
             }
             (None, None) => {
                 if arguments.tls_site_ca.is_some() {
@@ -237,6 +242,11 @@ impl Settings {
                 None
             }
         };
+        if arguments.tls_site_crl.is_some() && arguments.tls_site_ca.is_none() {
+            mistakes
+                .0
+                .push("TLS_SITE_CRL_PATH needs TLS_SITE_CA_PATH, whose certificates it revokes".to_owned());
+        }
         let update_keys = arguments.update_key.as_deref().map(UpdateKeys::read);
         let update_keys = update_keys.map(|read| mistakes.keep("UPDATE_KEY_PATH (--update-key)", read));
         let usual_limit = match arguments.profile {
@@ -382,13 +392,15 @@ mod tests {
             "/nowhere/keys.yaml",
             "--tls-key",
             "/nowhere/key.pem",
+            "--tls-site-crl",
+            "/nowhere/crl.pem",
             "--update-key",
             "/nowhere/online.pem",
             "--rate-limit-per-s",
             "many",
         ];
         let SettingsError(mistakes) = read(&wrong).unwrap_err();
-        assert_eq!(mistakes.len(), 10, "{mistakes:#?}");
+        assert_eq!(mistakes.len(), 11, "{mistakes:#?}");
         assert!(!mistakes.join("").contains("hunter2"));
     }
 

@@ -144,8 +144,8 @@ pub(super) async fn show(
     Ok(Json(cell.ok_or(FleetError::NoSuchCell { site_id })?))
 }
 
-/// Takes a cell out of the fleet: the director names it no longer, and its history stays. Revoke its certificate as well: a cell
-/// that goes on reporting is listed again.
+/// Takes a cell out of the fleet: the director names it no longer, and its history stays. Revoke its certificate as well
+/// (`csactl ca revoke`): a cell that goes on reporting is listed again.
 #[utoipa::path(delete, path = "/api/v1/cells/{site_id}", operation_id = "decommission", tag = "fleet", security(("bearer" = [])),
     params(("site_id" = String, Path, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")),
     responses((status = 204, description = "Taken out."), Problems))]

@@ -8,14 +8,17 @@ use axum::body::Body;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::{Signer, SigningKey};
-use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyIdMethod, KeyPair, RevokedCertParams, SerialNumber, date_time_ymd,
+};
 use serde_json::{Value, json};
 use swarm_artifact::public_key_to_pem;
 use swarm_registry::access::{Audience, RateLimit, TokenKeys};
 use swarm_registry::approval::{Approvals, TwoPerson};
 use swarm_registry::current::Current;
 use swarm_registry::http::Access;
-use swarm_registry::serve::{Tls, serve};
+use swarm_registry::serve::{SiteFiles, Tls, serve};
 
 fn key(seed: u8) -> SigningKey {
     SigningKey::from_bytes(&[seed; 32])
@@ -325,6 +328,27 @@ impl Authority {
         params.extended_key_usages = vec![purpose];
         (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
     }
+
+    /// A list of these certificates.
+    fn revoke(&self, certificates: &[&str]) -> String {
+        let entry = |certificate: &&str| {
+            let (_, pem) = x509_parser::pem::parse_x509_pem(certificate.as_bytes()).unwrap();
+            let serial = pem.parse_x509().unwrap().raw_serial().to_vec();
+            let serial_number = SerialNumber::from(serial);
+            let revocation_time = date_time_ymd(2026, 1, 1);
+            RevokedCertParams { serial_number, revocation_time, reason_code: None, invalidity_date: None }
+        };
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2026, 1, 1),
+            // Long ago: an old list is better than none.
+            next_update: date_time_ymd(2026, 1, 2),
+            crl_number: SerialNumber::from(7),
+            issuing_distribution_point: None,
+            revoked_certs: certificates.iter().map(entry).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        list.signed_by(&self.issuer).unwrap().pem().unwrap()
+    }
 }
 
 #[tokio::test]
@@ -339,15 +363,18 @@ async fn a_site_signs_in_with_its_certificate_and_no_stranger_does() {
         path
     };
     let (certificate, key) = servers.certify("localhost", ExtendedKeyUsagePurpose::ServerAuth);
-    let tls = Tls::read(
-        &write("server.pem", &certificate),
-        &write("server.key", &key),
-        Some(&write("sites.pem", &sites.certificate)),
-    );
+    let (certificate, key) = (write("server.pem", &certificate), write("server.key", &key));
+    let authorities = write("sites.pem", &sites.certificate);
+    let read = |list: Option<&str>| {
+        let list = list.map(|list| write("crl.pem", list));
+        Tls::read(&certificate, &key, Some(SiteFiles { ca: &authorities, crl: list.as_deref() }))
+    };
+    let tls = read(None).unwrap();
+    let serving_tls = tls.clone();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let (end, ended) = tokio::sync::oneshot::channel::<()>();
-    let serving = tokio::spawn(serve(listener, Some(tls.unwrap()), registry.router(), async move {
+    let serving = tokio::spawn(serve(listener, Some(serving_tls), registry.router(), async move {
         let _ = ended.await;
     }));
 
@@ -361,7 +388,8 @@ async fn a_site_signs_in_with_its_certificate_and_no_stranger_does() {
         builder.build().unwrap()
     };
     let at = |path: &str| format!("https://localhost:{port}{path}");
-    let site = client(Some(sites.certify("cell-7.example", ExtendedKeyUsagePurpose::ClientAuth)));
+    let (site_certificate, site_key) = sites.certify("cell-7.example", ExtendedKeyUsagePurpose::ClientAuth);
+    let site = client(Some((site_certificate.clone(), site_key)));
     let signed = Signed::version("1.0.0");
     let upload = site.post(at("/api/v1/csa/upload")).header("content-type", FORM_TYPE).body(signed.form(&[]));
     let answer = upload.send().await.unwrap();
@@ -397,7 +425,31 @@ async fn a_site_signs_in_with_its_certificate_and_no_stranger_does() {
     ] {
         assert!(client(Some(identity)).get(at("/health")).send().await.is_err());
     }
-    drop((site, nobody));
+
+    // What is revoked ends, also on connections that stand; the others go on.
+    let other = client(Some(sites.certify("cell-8.example", ExtendedKeyUsagePurpose::ClientAuth)));
+    let status = async |who: &reqwest::Client| {
+        let asked = who.get(at("/api/v1/update/director/versions")).send().await;
+        asked.map(|answer| answer.status().as_u16()).ok()
+    };
+    assert_eq!((status(&site).await, status(&other).await), (Some(200), Some(200)));
+    for (list, expected) in [
+        (sites.revoke(&[]), (Some(200), Some(200))),
+        (sites.revoke(&[&site_certificate]), (None, Some(200))),
+        // Of an authority without a list nobody knows what it has taken back.
+        (strangers.revoke(&[]), (None, None)),
+        (sites.revoke(&[]), (Some(200), Some(200))),
+    ] {
+        tls.exchange(&read(Some(&list)).unwrap());
+        assert_eq!((status(&site).await, status(&other).await), expected);
+        assert_eq!(status(&nobody).await, Some(401));
+    }
+    for (list, problem) in
+        [("", "holds no revocation list"), (&sites.certificate, "holds no revocation list")]
+    {
+        assert!(read(Some(list)).unwrap_err().contains(problem));
+    }
+    drop((site, other, nobody));
     end.send(()).unwrap();
     serving.await.unwrap();
 }

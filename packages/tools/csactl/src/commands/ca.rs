@@ -1,7 +1,7 @@
 //! `csactl ca`: certificates by which sites sign in, and the registry's own.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Subcommand;
@@ -12,6 +12,7 @@ use rcgen::{
 use serde_json::json;
 use time::OffsetDateTime;
 
+use super::crl::Certificate;
 use crate::files::{self, Access};
 use crate::target::site_id;
 use crate::{Context, Outcome};
@@ -22,9 +23,9 @@ const LEEWAY_S: i64 = 300;
 /// A certificate authority of the sites' own.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Ca {
-    /// Make the authority: ca.key (mode 0400) and ca.pem (mode 0444).
+    /// Make the authority: ca.key (mode 0400), ca.pem (mode 0444), and crl.pem, the list of what it took back.
     Init {
-        /// Folder for the two.
+        /// Folder for the three.
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
         /// Its name.
@@ -42,6 +43,7 @@ pub(crate) enum Ca {
         #[command(flatten)]
         issue: Issue,
     },
+    Revoke(super::crl::Revoke),
     /// Certify a registry: HOST.key (mode 0400) and HOST.pem (mode 0444), for TLS_KEY_PATH and TLS_CERTIFICATE_PATH.
     Server {
         /// Host names and addresses by which it is reached; the first names the files.
@@ -73,12 +75,16 @@ pub(crate) fn run(command: &Ca, context: &Context) -> anyhow::Result<Outcome> {
             params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
             params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
             let certificate = params.self_signed(&key)?;
-            write(out, "ca", &key, &certificate.pem(), context)
+            write(out, "ca", &key, &certificate.pem(), context)?;
+            let not_after = params.not_after;
+            super::crl::create_empty(&super::crl::path(out), &Issuer::new(params, key), not_after)?;
+            Ok(Outcome::Done)
         }
         Ca::Site { site, issue } => {
             let names = vec![SanType::DnsName(site.as_str().try_into()?)];
             certify(site, names, ExtendedKeyUsagePurpose::ClientAuth, issue, context)
         }
+        Ca::Revoke(args) => super::crl::revoke(args, context),
         Ca::Server { hosts, issue } => {
             let name = |host: &String| -> anyhow::Result<SanType> {
                 Ok(match host.parse::<IpAddr>() {
@@ -99,12 +105,7 @@ fn certify(
     issue: &Issue,
     context: &Context,
 ) -> anyhow::Result<Outcome> {
-    let path = issue.ca.join("ca.key");
-    let ca_key =
-        KeyPair::from_pem(&files::read_secret(&path)?).with_context(|| format!("'{}'", path.display()))?;
-    let path = issue.ca.join("ca.pem");
-    let issuer = Issuer::from_ca_cert_pem(&files::read(&path)?, ca_key)
-        .with_context(|| format!("'{}'", path.display()))?;
+    let (issuer, _) = authority(&issue.ca)?;
     let key = KeyPair::generate()?;
     let mut params = params(name, issue.days)?;
     params.subject_alt_names = names;
@@ -113,6 +114,17 @@ fn certify(
     params.use_authority_key_identifier_extension = true;
     let certificate = params.signed_by(&key, &issuer)?;
     write(&issue.out, name, &key, &certificate.pem(), context)
+}
+
+/// What signs for an authority, and its certificate.
+pub(super) fn authority(folder: &Path) -> anyhow::Result<(Issuer<'static, KeyPair>, Certificate)> {
+    let path = folder.join("ca.key");
+    let key =
+        KeyPair::from_pem(&files::read_secret(&path)?).with_context(|| format!("'{}'", path.display()))?;
+    let path = folder.join("ca.pem");
+    let issuer = Issuer::from_ca_cert_pem(&files::read(&path)?, key)
+        .with_context(|| format!("'{}'", path.display()))?;
+    Ok((issuer, Certificate::read(&path)?))
 }
 
 fn params(name: &str, days: u32) -> anyhow::Result<CertificateParams> {
@@ -125,7 +137,7 @@ fn params(name: &str, days: u32) -> anyhow::Result<CertificateParams> {
 }
 
 fn write(
-    out: &std::path::Path,
+    out: &Path,
     name: &str,
     key: &KeyPair,
     certificate: &str,

@@ -13,7 +13,7 @@ use crate::files;
 use crate::{Context, Outcome};
 
 /// Variables that say how registry and command line are set up, and hold no secret. Others are left out, whatever they are.
-const SHOWN: [&str; 26] = [
+const SHOWN: [&str; 27] = [
     "REGISTRY_URL",
     "REGISTRY_LISTEN",
     "REGISTRY_DATA_PATH",
@@ -31,6 +31,7 @@ const SHOWN: [&str; 26] = [
     "TLS_CERTIFICATE_PATH",
     "TLS_KEY_PATH",
     "TLS_SITE_CA_PATH",
+    "TLS_SITE_CRL_PATH",
     "UPDATE_KEY_PATH",
     "TWO_PERSON_APPROVAL",
     "CSACTL_CA",

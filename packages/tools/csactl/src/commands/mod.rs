@@ -6,6 +6,7 @@ pub(crate) mod audit;
 pub(crate) mod backup;
 pub(crate) mod bags;
 pub(crate) mod ca;
+pub(crate) mod crl;
 pub(crate) mod diagnostics;
 pub(crate) mod evidence_restore;
 pub(crate) mod fleet;

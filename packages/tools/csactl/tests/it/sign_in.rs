@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use crate::common::{Csactl, Registry, Setup, artifact, text};
-use swarm_registry::serve::Tls;
+use swarm_registry::serve::{SiteFiles, Tls};
 
 fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -92,25 +92,59 @@ fn certificates_made_here_are_those_of_a_registry_and_of_a_site() {
         assert_eq!(mode(&path), expected, "{}", path.display());
     }
     let certificate = out.join("127.0.0.1.pem");
-    let tls = Tls::read(&certificate, &out.join("127.0.0.1.key"), Some(&ca.join("ca.pem"))).unwrap();
+    let (list, authority) = (ca.join("crl.pem"), ca.join("ca.pem"));
+    let read = || {
+        let sites = SiteFiles { ca: &authority, crl: Some(&list) };
+        Tls::read(&certificate, &out.join("127.0.0.1.key"), Some(sites)).unwrap()
+    };
+    let tls = read();
     let keys = with_token_keys(folder.path());
     drop(keys);
     let setup = Setup {
-        tls: Some(tls),
+        tls: Some(tls.clone()),
         token_keys: Some(folder.path().join("token_keys.yaml")),
         ..Setup::local(&folder.path().join("data"))
     };
     let registry = setup.start();
 
-    let authority = ca.join("ca.pem");
-    let (certificate, key) = (out.join("cell-7.pem"), out.join("cell-7.key"));
+    let (site_certificate, key) = (out.join("cell-7.pem"), out.join("cell-7.key"));
     let site = Csactl::at(&registry.address)
         .with("CSACTL_CA", text(&authority))
-        .with("CSACTL_CERTIFICATE", text(&certificate))
+        .with("CSACTL_CERTIFICATE", text(&site_certificate))
         .with("CSACTL_CERTIFICATE_KEY", text(&key));
     site.run(&["upload", text(&artifact(folder.path(), "1.0.0"))]).says(0, &["by cell-7"]);
     site.run(&["quarantine", "1", "--reason", "x"]).says(1, &["403"]);
     // Without a certificate nobody is signed in; without the authority nobody is spoken to.
     Csactl::at(&registry.address).with("CSACTL_CA", text(&authority)).run(&["list"]).says(1, &["401"]);
     Csactl::at(&registry.address).run(&["list"]).says(2, &["got no answer", "--registry-ca"]);
+
+    let revoke = |certificate: &Path| {
+        let reason = ["--ca", text(&ca), "--reason", "key-compromise"];
+        nobody.run(&[&["ca", "revoke", text(certificate)][..], &reason].concat())
+    };
+    revoke(&folder.path().join("token_keys.yaml")).says(2, &["holds nothing in PEM"]);
+    revoke(&list).says(2, &["holds a X509 CRL, expected a CERTIFICATE"]);
+    let stranger = folder.path().join("stranger");
+    nobody.run(&["ca", "init", "--name", "others", "--out", text(&stranger)]).expect(0);
+    revoke(&stranger.join("ca.pem")).says(2, &["CN=others", "CN=swarm sites", "nothing was revoked"]);
+    nobody.run(&[&["ca", "site", "cell-8"][..], &issue].concat()).expect(0);
+    let before = std::fs::read(&list).unwrap();
+    revoke(&site_certificate).says(0, &["CN=cell-7", "number 2, 1 in all", "SIGHUP"]);
+    revoke(&site_certificate).says(0, &["revoked before", "number 2, 1 in all"]);
+    assert_ne!(std::fs::read(&list).unwrap(), before);
+    // The registry has not read it yet.
+    site.run(&["list"]).says(0, &["1.0.0"]);
+    tls.exchange(&read());
+    site.run(&["list"]).says(2, &["got no answer", "CertificateRevoked"]);
+    let other = Csactl::at(&registry.address)
+        .with("CSACTL_CA", text(&authority))
+        .with("CSACTL_CERTIFICATE", text(&out.join("cell-8.pem")))
+        .with("CSACTL_CERTIFICATE_KEY", text(&out.join("cell-8.key")));
+    other.run(&["list"]).says(0, &["1.0.0"]);
+    // What was revoked stays so.
+    revoke(&out.join("cell-8.pem")).says(0, &["CN=cell-8", "number 3, 2 in all"]);
+    tls.exchange(&read());
+    for one in [site, other] {
+        one.run(&["list"]).says(2, &["got no answer", "CertificateRevoked"]);
+    }
 }

@@ -233,6 +233,7 @@ fn registry(folder: &Path, executables: &Path, signers: &Signers) -> Program {
         ("--tls-certificate", place("registry/localhost.pem")),
         ("--tls-key", place("registry/localhost.key")),
         ("--tls-site-ca", place("authority/ca.pem")),
+        ("--tls-site-crl", place("authority/crl.pem")),
         ("--update-key", place("ceremony/registry/online.pem")),
     ] {
         arguments.extend([option.into(), value]);
