@@ -76,6 +76,7 @@ enum Command {
     Rollback(commands::fleet::RollbackArgs),
     Cells(commands::fleet::CellsArgs),
     Deployments(commands::fleet::HistoryArgs),
+    Decommission(commands::fleet::DecommissionArgs),
     #[command(subcommand)]
     Rollout(commands::rollout::Rollout),
     #[command(subcommand)]
@@ -143,6 +144,7 @@ fn dispatch(command: &Command, context: &Context) -> anyhow::Result<Outcome> {
         Command::Rollback(args) => commands::fleet::rollback(args, context),
         Command::Cells(args) => commands::fleet::cells(args, context),
         Command::Deployments(args) => commands::fleet::deployments(args, context),
+        Command::Decommission(args) => commands::fleet::decommission(args, context),
         Command::Rollout(command) => commands::rollout::run(command, context),
         Command::Approvals(command) => commands::approvals::run(command, context),
         Command::Audit(command) => commands::audit::run(command, context),

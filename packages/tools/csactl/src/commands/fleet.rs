@@ -226,3 +226,28 @@ pub(crate) fn deployments(args: &HistoryArgs, context: &Context) -> anyhow::Resu
     context.output.show(&page, || history(&page.items, "no deployments"))?;
     Ok(Outcome::Done)
 }
+
+/// Take a cell out of the fleet for good: nothing is assigned to it any more, and its history stays.
+///
+/// Revoke its certificate, too (`csactl ca revoke`): a cell that goes on reporting is listed again, with nothing assigned.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DecommissionArgs {
+    #[arg(value_parser = site_id)]
+    site: String,
+    /// Do not ask before.
+    #[arg(long)]
+    yes: bool,
+}
+
+pub(crate) fn decommission(args: &DecommissionArgs, context: &Context) -> anyhow::Result<Outcome> {
+    let registry = context.registry.open()?;
+    let site = &args.site;
+    if !args.yes && !super::confirmed(&format!("Take cell {site} out of the fleet?"))? {
+        bail!("nothing was done; to take a cell out without being asked: --yes");
+    }
+    registry.delete(&format!("/api/v1/cells/{site}"))?;
+    context.output.show(&serde_json::json!({"decommissioned": site}), || {
+        format!("cell {site} is taken out; its history stays\n")
+    })?;
+    Ok(Outcome::Done)
+}

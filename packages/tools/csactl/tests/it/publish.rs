@@ -190,6 +190,12 @@ fn cells_are_sent_to_an_artifact_and_back() {
         .run(&["deployments", "--cell", "cell-1"])
         .says(0, &["rollback", "drops the peg", "superseded"]);
     bed.csactl.run(&["cells"]).says(0, &["cell-1", "cell-2"]);
+    bed.csactl.run(&["decommission", "cell-2"]).says(2, &["nothing was done", "--yes"]);
+    bed.csactl.run(&["decommission", "cell-2", "--yes"]).says(0, &["cell-2 is taken out"]);
+    bed.csactl.run(&["decommission", "cell-2", "--yes"]).says(1, &["404", "cell-2"]);
+    let left = bed.csactl.json(&["cells"]);
+    assert_eq!(left.as_array().unwrap().len(), 1, "{left}");
+    bed.csactl.run(&["deployments", "--cell", "cell-2"]).says(0, &["cell-2", "1.0.0"]);
     bed.csactl.run(&["provenance", "cooperative_assembly@1.1.0"]).says(0, &["this", "cell-1 (superseded)"]);
 }
 
