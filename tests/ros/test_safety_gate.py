@@ -395,6 +395,7 @@ def test_a_simulation_that_pauses_in_motion_stops_the_cell(cell, probe):
 
 
 # SR-16 SR-23 AoU-02
+@pytest.mark.alone  # The pause has to show in the cycles, and in nothing else.
 @pytest.mark.parametrize("ended_by", [signal.SIGKILL, signal.SIGSTOP, signal.SIGABRT], ids=lambda ended_by: ended_by.name)
 def test_a_monitor_that_is_killed_stuck_or_crashed_means_that_the_arms_stop_by_themselves(cell, probe, ended_by):
     """Counted in simulated cycles: the permit may get as old as the driver's time-out and not one cycle older. A panic ends in
