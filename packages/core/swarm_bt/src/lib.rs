@@ -42,7 +42,7 @@
 //! | an entry that is removed and written again is updated | may not be | `strict::an_entry_that_was_removed_and_written_again_is_updated` |
 //! | UnsetBlackboard removes an entry through a remapping | only one of its own SubTree | `strict::an_entry_is_removed_through_a_remapping` |
 //! | halting the tree runs `_onHalted` of the nodes that were running | of every node, of some twice | `strict::a_halt_tells_only_what_was_running_and_once` |
-//! | a leaf has a time limit for stopping: [`Loader::halt_timeout`], `_halt_timeout_ms` | unknown | `halting::a_leaf_that_takes_too_long_to_stop_is_reported_until_it_has` |
+//! | a leaf may have a time limit of its own for stopping: `_halt_timeout_ms` | unknown; compat has [`Loader::halt_timeout`] alone | `halting::a_leaf_that_takes_too_long_to_stop_is_reported_until_it_has` |
 //! | an output of another type on an entry of strings is found at load | at the first write | `blackboard::an_entry_of_strings_takes_nothing_else` |
 //! | a script that gives no finite number is an error | goes on with infinity or NaN | `scripts::a_strict_script_stops_where_a_number_would_not_be_one` |
 //! | NaN is below and above nothing | below and above everything | `scripts::nan_from_outside_is_below_and_above_nothing_in_a_strict_script` |

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 use swarm_base::{Duration, Role, Time};
-use swarm_bt::Loader;
+use swarm_bt::{Loader, Mode};
 use swarm_cell::{ArmError, CellConfig, arm_models};
 use swarm_kinematics::JointVector;
 use swarm_skill_core::{
@@ -26,7 +26,11 @@ struct Cell {
 
 impl Cell {
     fn new(body: &str) -> Self {
-        let spec = spec(body);
+        Self::with_rules(body, Mode::Strict)
+    }
+
+    fn with_rules(body: &str, mode: Mode) -> Self {
+        let spec = spec(body, mode);
         let identity = RunIdentity {
             run: "test".into(),
             epoch: 1,
@@ -82,7 +86,7 @@ impl Cell {
     }
 }
 
-fn spec(body: &str) -> RoleSpec {
+fn spec(body: &str, mode: Mode) -> RoleSpec {
     let cell = CellConfig::parse(include_str!("../../../../config/cell.yaml")).unwrap();
     let robot = cell.robot_for(Role::Leader).unwrap();
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../");
@@ -92,7 +96,7 @@ fn spec(body: &str) -> RoleSpec {
         r#"<root BTCPP_format="4"><BehaviorTree ID="Main"><Sequence><EnterPhase phase="work"/>{body}</Sequence></BehaviorTree></root>"#
     );
     let registry = registry();
-    let tree = Loader::new(&registry).document("main.xml", &document).main_tree("Main");
+    let tree = Loader::new(&registry).document("main.xml", &document).main_tree("Main").mode(mode);
     RoleSpec {
         role: Role::Leader,
         robot: robot.name.clone(),
@@ -169,17 +173,19 @@ fn a_canceled_run_ends_when_the_device_has_stopped_though_its_goal_was_not_accep
 }
 
 #[test]
-fn a_device_that_does_not_stop_is_an_alarm() {
-    let mut cell = Cell::new(TURN);
-    cell.wait(TICK);
-    cell.tick(&[(1, News::Accepted)]);
-    cell.run.cancel("asked to");
-    assert!(matches!(cell.wait(STOP_TIMEOUT), RunState::Stopping(_)));
-    cell.until_end();
-    let (role, alarm) = cell.run.alarm().unwrap();
-    assert_eq!((role, alarm), (Role::Leader, "turn was told to stop and has not within 2.0 s"));
-    let cancellations = cell.orders().len() as u64 - 1;
-    assert_eq!(cancellations, STOP_TIMEOUT.0 / CANCEL_AGAIN.0 + 1);
+fn a_device_that_does_not_stop_is_an_alarm_whatever_rules_the_tree_goes_by() {
+    for mode in [Mode::Strict, Mode::Compat] {
+        let mut cell = Cell::with_rules(TURN, mode);
+        cell.wait(TICK);
+        cell.tick(&[(1, News::Accepted)]);
+        cell.run.cancel("asked to");
+        assert!(matches!(cell.wait(STOP_TIMEOUT), RunState::Stopping(_)));
+        cell.until_end();
+        let (role, alarm) = cell.run.alarm().unwrap();
+        assert_eq!((role, alarm), (Role::Leader, "turn was told to stop and has not within 2.0 s"));
+        let cancellations = cell.orders().len() as u64 - 1;
+        assert_eq!(cancellations, STOP_TIMEOUT.0 / CANCEL_AGAIN.0 + 1);
+    }
 }
 
 #[test]

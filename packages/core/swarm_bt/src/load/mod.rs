@@ -132,8 +132,8 @@ impl<'a> Loader<'a> {
         self
     }
 
-    /// How long each leaf may take to stop before [`State::overdue`](crate::State::overdue) reports it; an attribute
-    /// `_halt_timeout_ms` of a leaf overrides it. Only in [`Mode::Strict`]; without either a leaf may take for ever.
+    /// How long each leaf may take to stop before [`State::overdue`](crate::State::overdue) reports it, in both modes: it changes no
+    /// transition. In [`Mode::Strict`] an attribute `_halt_timeout_ms` of a leaf overrides it. Without either a leaf may take for ever.
     #[must_use]
     pub fn halt_timeout(mut self, timeout: Duration) -> Self {
         self.halt_timeout = Some(timeout);

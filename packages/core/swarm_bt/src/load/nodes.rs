@@ -184,12 +184,11 @@ impl<'d> Builder<'_, 'd> {
         Kind::Leaf { leaf: (self.leaves.len() - 1) as u16, kind: leaf.kind }
     }
 
-    /// How long a leaf may take to stop: what XML says, else what the loader does. Only in strict mode.
+    /// How long a leaf may take to stop: what XML says, else what the loader does. BehaviorTree.CPP has no such attribute, so that
+    /// in compat mode it is a note for tools, as others with an underscore.
     fn time_to_halt(&mut self, element: Element<'d>) -> Option<Duration> {
-        if self.mode == Mode::Compat {
-            return None;
-        }
-        let Some(text) = element.attribute(HALT_TIMEOUT) else { return self.halt_timeout };
+        let strict = self.mode == Mode::Strict;
+        let Some(text) = element.attribute(HALT_TIMEOUT).filter(|_| strict) else { return self.halt_timeout };
         if let Some(Value::Int(ms @ 1..=86_400_000)) = parse(text, PortType::Int) {
             return Some(Duration::from_millis(ms.unsigned_abs()));
         }
