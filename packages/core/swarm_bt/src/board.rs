@@ -14,6 +14,11 @@ use crate::state::{SlotId, State};
 use crate::tree::{Mode, Tree};
 use crate::value::{PortType, Value};
 
+/// Bytes of text that a script may make for one entry. The texts of documents may be longer: their own size bounds them.
+const MAX_TEXT: usize = 64 << 10;
+/// Bytes of text that scripts may make for all entries of a tree.
+const MAX_ALL_TEXT: usize = 64 << 20;
+
 pub(crate) struct Board<'a> {
     pub(crate) tree: &'a Tree,
     pub(crate) state: &'a mut State,
@@ -45,6 +50,12 @@ impl Board<'_> {
     #[inline]
     pub(crate) fn strict(&self) -> bool {
         self.tree.mode == Mode::Strict
+    }
+
+    /// Bytes of text that a script may make here. An equal share for each entry, so that all of them stay below a bound without
+    /// anyone counting in a tick; only a tree of more than 1,024 entries notices.
+    pub(crate) fn text_limit(&self) -> usize {
+        MAX_ALL_TEXT.checked_div(self.tree.slots.len()).map_or(MAX_TEXT, |share| share.min(MAX_TEXT))
     }
 
     pub(crate) fn key(&self, slot: SlotId) -> &str {

@@ -57,6 +57,7 @@
 //! | a condition that answers RUNNING is an error | accepted |
 //! | a Loop goes through what an entry held when it began | pops a shared queue, whoever else holds it |
 //! | `1 .. 2` is an error | gives nothing, which fails later |
+//! | text that a script makes has 64 KiB at most, less in a tree of more than 1,024 entries | grows until the memory is used up |
 //! | text that is a number only at its beginning (`'3abc'`) is none | is 3 |
 //! | SetBlackboard writes text over an entry that a script has made | empties the entry |
 //! | an entry has the type of any port connected to it | only of a port met before the entry was made |

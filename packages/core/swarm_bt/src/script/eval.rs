@@ -38,6 +38,10 @@ pub enum ScriptErrorKind {
     NotFinite { op: &'static str, left: f64, right: f64, value: f64 },
     #[error("{value} is not an integer that fits into 64 bits, as operator `{op}` needs")]
     NotInteger { op: &'static str, value: f64 },
+    #[error(
+        "operator `{op}` gives text of {bytes} bytes; an entry of this tree may have {limit}: a script that makes text longer in every tick would take all memory"
+    )]
+    TooLong { op: &'static str, bytes: usize, limit: usize },
     #[error("{value} is neither true nor false")]
     NotBool { value: String },
     #[error("cannot assign {value} to blackboard entry '{key}', which holds {}", .holds.with_article())]
@@ -124,7 +128,7 @@ impl Script {
             Expr::Binary(op, left, right) => {
                 let left = self.eval(*left, board)?;
                 let right = self.eval(*right, board)?;
-                binary(*op, symbol(*op), &left, &right, board.strict())
+                binary(*op, symbol(*op), &left, &right, board)
             }
             Expr::Compare(first, links) => {
                 let mut left = self.eval(*first, board)?;
@@ -150,7 +154,7 @@ impl Script {
             AssignOp::Create | AssignOp::Set => value,
             _ => {
                 let held = board.get(slot).ok_or_else(|| missing(slot, board))?;
-                combine(op, held, &value, board.strict())?
+                combine(op, held, &value, board)?
             }
         };
         let stored = fit(combined, slot, board)?;
@@ -204,14 +208,14 @@ fn fit(value: Value, slot: SlotId, board: &Board<'_>) -> Eval<Value> {
     fitting.ok_or_else(|| refused().into())
 }
 
-fn combine(op: AssignOp, held: &Value, value: &Value, strict: bool) -> Eval<Value> {
+fn combine(op: AssignOp, held: &Value, value: &Value, board: &Board<'_>) -> Eval<Value> {
     let (binary_op, symbol) = match op {
         AssignOp::Add | AssignOp::Create | AssignOp::Set => (BinaryOp::Add, "+="),
         AssignOp::Subtract => (BinaryOp::Subtract, "-="),
         AssignOp::Multiply => (BinaryOp::Multiply, "*="),
         AssignOp::Divide => (BinaryOp::Divide, "/="),
     };
-    binary(binary_op, symbol, held, value, strict)
+    binary(binary_op, symbol, held, value, board)
 }
 
 fn unary(op: UnaryOp, operand: &Value) -> Eval<Value> {
@@ -231,19 +235,11 @@ fn unary(op: UnaryOp, operand: &Value) -> Eval<Value> {
 }
 
 /// `symbol` is how the operator is written, for messages. A strict script stops where finite numbers give none.
-fn binary(op: BinaryOp, symbol: &'static str, left: &Value, right: &Value, strict: bool) -> Eval<Value> {
+fn binary(op: BinaryOp, symbol: &'static str, left: &Value, right: &Value, board: &Board<'_>) -> Eval<Value> {
     let text = matches!(left, Value::Str(_)) || matches!(right, Value::Str(_));
     let both_text = matches!((left, right), (Value::Str(_), Value::Str(_)));
     if both_text && op == BinaryOp::Add || text && op == BinaryOp::Concat {
-        let mut joined = SmolStrBuilder::new();
-        for part in [left, right] {
-            match part {
-                Value::Str(s) => joined.push_str(s),
-                Value::Vector(_) => return Err(operands(symbol, left, right)),
-                number => joined.push_str(&number.to_smolstr()),
-            }
-        }
-        return Ok(Value::Str(joined.finish()));
+        return join(symbol, left, right, board.text_limit());
     }
     let (Some(a), Some(b)) = (left.number(), right.number()) else {
         return Err(operands(symbol, left, right));
@@ -263,10 +259,30 @@ fn binary(op: BinaryOp, symbol: &'static str, left: &Value, right: &Value, stric
         }
         BinaryOp::Concat => return Err(operands(symbol, left, right)),
     };
-    if strict && !value.is_finite() && a.is_finite() && b.is_finite() {
+    if board.strict() && !value.is_finite() && a.is_finite() && b.is_finite() {
         return Err(ScriptErrorKind::NotFinite { op: symbol, left: a, right: b, value }.into());
     }
     Ok(Value::Float(value))
+}
+
+/// Text behind text; numbers become text.
+fn join(symbol: &'static str, left: &Value, right: &Value, limit: usize) -> Eval<Value> {
+    let part = |value: &Value| match value {
+        Value::Str(s) => Some(s.clone()),
+        Value::Vector(_) => None,
+        number => Some(number.to_smolstr()),
+    };
+    let (Some(a), Some(b)) = (part(left), part(right)) else {
+        return Err(operands(symbol, left, right));
+    };
+    let bytes = a.len().saturating_add(b.len());
+    if bytes > limit {
+        return Err(ScriptErrorKind::TooLong { op: symbol, bytes, limit }.into());
+    }
+    let mut joined = SmolStrBuilder::new();
+    joined.push_str(&a);
+    joined.push_str(&b);
+    Ok(Value::Str(joined.finish()))
 }
 
 fn compare(op: CompareOp, left: &Value, right: &Value, board: &Board<'_>) -> Eval<bool> {

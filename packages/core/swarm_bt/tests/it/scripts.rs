@@ -108,6 +108,33 @@ fn what_cannot_be_evaluated_is_an_error_that_says_why() {
 }
 
 #[test]
+fn text_that_grows_in_every_tick_ends_with_an_error_and_not_with_the_memory() {
+    for (code, operator) in [("s := s .. s", ".."), ("s := s + s", "+"), ("s += s", "+=")] {
+        let xml = format!(
+            r#"<Sequence><Script code="s := 'four'"/><KeepRunningUntilFailure><Script code="{code}"/></KeepRunningUntilFailure></Sequence>"#
+        );
+        let mut b = Bench::new(&xml, &[]);
+        // Without a bound the last of these ticks would make 4 TiB.
+        let errors: Vec<(u32, String)> =
+            (1..=40).filter_map(|tick| Some((tick, b.try_tick().err()?.to_string()))).collect();
+        let (tick, error) = &errors[0];
+        assert_eq!(*tick, 15, "4 bytes, doubled 14 times, are the 64 KiB that an entry may have");
+        let expected =
+            format!("operator `{operator}` gives text of 131072 bytes; an entry of this tree may have 65536");
+        assert!(error.contains(&expected), "{error}");
+    }
+}
+
+#[test]
+fn the_texts_of_many_entries_are_bounded_together() {
+    let entries = 4_096;
+    let long = "x".repeat(10_000);
+    let code: String = (0..entries).map(|i| format!("e{i} := 0;")).collect();
+    let error = y(&format!("{code} y := '{long}'; y += y"));
+    assert!(error.contains("gives text of 20000 bytes; an entry of this tree may have 16380"));
+}
+
+#[test]
 fn both_sides_of_a_logical_operator_are_evaluated() {
     assert_eq!(y("y := 0; false && (y := 1)"), "1");
 }
