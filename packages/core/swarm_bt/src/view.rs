@@ -353,6 +353,28 @@ impl State {
         due.min()
     }
 
+    /// Bytes of memory that this state takes, as if it shared no text and no vector with another one.
+    pub fn bytes(&self) -> usize {
+        let held = |value: &Option<Value>| match value {
+            Some(Value::Str(text)) => text.len(),
+            Some(Value::Vector(numbers)) => size_of_val(&**numbers),
+            Some(Value::Bool(_) | Value::Int(_) | Value::Float(_)) | None => 0,
+        };
+        let slots: usize = self.slots.iter().map(|slot| held(&slot.value)).sum();
+        let queues: usize = self.queues.iter().map(|queue| held(&queue.items)).sum();
+        let fixed = [
+            size_of::<State>(),
+            size_of_val(&*self.status),
+            size_of_val(&*self.memory),
+            size_of_val(&*self.slots),
+            size_of_val(&*self.timers),
+            size_of_val(&*self.words),
+            size_of_val(&*self.queues),
+            size_of_val(&*self.stops),
+        ];
+        fixed.iter().sum::<usize>() + slots + queues
+    }
+
     /// Makes `now` time zero and forgets how many ticks, writes and unbounded rounds there were, so that two states that go on
     /// alike from here are equal.
     pub fn forget_history(&mut self, tree: &Tree, now: Time) {

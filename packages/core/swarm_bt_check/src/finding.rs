@@ -51,6 +51,8 @@ pub enum Code {
     Deadlock,
     /// BT504: the run can neither succeed nor be given up.
     NoEnd,
+    /// BT601: the exploration was cut short: not all states have been looked at.
+    CutShort,
 }
 
 impl Code {
@@ -68,6 +70,7 @@ impl Code {
             Code::PhaseOutOfOrder => "BT502",
             Code::Deadlock => "BT503",
             Code::NoEnd => "BT504",
+            Code::CutShort => "BT601",
         }
     }
 }

@@ -104,6 +104,11 @@ impl LeafTable {
         self
     }
 
+    /// Whether anything is known of a leaf beyond its kind.
+    pub fn knows(&self, id: &str) -> bool {
+        self.facts.contains_key(id)
+    }
+
     pub fn facts(&self, model: &LeafModel) -> LeafFacts {
         let assumed = || match model.kind {
             LeafKind::Action => LeafFacts { answers: Answers::ACTION, pace: Pace::Unknown, together: None },

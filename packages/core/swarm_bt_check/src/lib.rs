@@ -34,6 +34,7 @@
 //! | BT502 | error | all roles | a role comes to a phase that is not the next one |
 //! | BT503 | error | all roles | roles wait in vain: barriers that a way leads around, resources taken in opposite orders, a hold that nobody releases |
 //! | BT504 | error | all roles | the run can neither succeed nor be given up |
+//! | BT601 | warning | exploration, all roles | the exploration was cut short: not all states were looked at |
 //!
 //! # The model of the world
 //!
@@ -46,7 +47,8 @@
 //! - A tree of more than 60 leaves is explored with actions that answer RUNNING first; the ways that one tick can go are too many else.
 //!
 //! The exploration is exhaustive up to its [`Limits`]; a report says of each part whether it was exhausted, and with how many states.
-//! Where it was not, what has not been seen is taken to be good: nothing is found that is not there, but something may be missed.
+//! Where it was not, what has not been seen is taken to be good: nothing is found that is not there, but something may be missed, and
+//! BT601 says so. Memory is among the limits: neither a large tree nor scripts that make long texts use up that of a robot.
 //!
 //! Deliberately absent: files, the command line, the leaves of any robot, protocols between roles.
 //!

@@ -300,3 +300,43 @@ fn roles_that_try_for_ever_together_are_found() {
     finds_together(tries, tries, &[]);
     finds_together(tries, may_not_come, &["BT504"]);
 }
+
+#[test]
+fn an_exploration_that_is_cut_short_says_so() {
+    let body =
+        r#"<KeepRunningUntilFailure><Sequence><Act/><Move/><See/></Sequence></KeepRunningUntilFailure>"#;
+    let tree = common::load("t.xml", &common::document(body));
+    let roles = [RoleTree { role: "", tree: &tree }];
+    let whole = check(&roles, &common::table(), &Given::new(), Limits::default());
+    assert!(whole.explored[0].exhausted && !codes(&whole).contains(&"BT601"), "{:?}", whole.findings);
+    for limits in [
+        Limits { states: 1, ..Limits::default() },
+        Limits { ways: 1, ..Limits::default() },
+        Limits { bytes: 1, ..Limits::default() },
+    ] {
+        let report = check(&roles, &common::table(), &Given::new(), limits);
+        assert!(codes(&report).contains(&"BT601"), "{limits:?}: {:?}", report.findings);
+        assert_eq!(
+            report.errors().count(),
+            0,
+            "it keeps no skill from being deployed: {:?}",
+            report.findings
+        );
+    }
+}
+
+/// Without a bound on bytes, 20,000 states with a text of 40 to 60 KiB each.
+#[test]
+fn a_script_that_makes_another_long_text_in_every_tick_costs_no_more_memory_than_allowed() {
+    let long = "x".repeat(40_000);
+    let body = format!(
+        r#"<Sequence><Script code="s := '{long}'"/><KeepRunningUntilFailure><Script code="s := s .. 'x'"/></KeepRunningUntilFailure></Sequence>"#
+    );
+    let tree = common::load("t.xml", &common::document(&body));
+    let roles = [RoleTree { role: "", tree: &tree }];
+    let limits = Limits { bytes: 4 << 20, ..Limits::default() };
+    let report = check(&roles, &common::table(), &Given::new(), limits);
+    let explored = &report.explored[0];
+    assert!(!explored.exhausted && (90..=110).contains(&explored.states), "{explored}");
+    assert!(codes(&report).contains(&"BT601"), "{:?}", report.findings);
+}

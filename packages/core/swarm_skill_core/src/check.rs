@@ -35,7 +35,8 @@ pub fn leaf_table() -> LeafTable {
         .together("RequestHold", Together::Hold)
         .together("ReleaseHold", Together::ReleaseHold)
         .together("AbortRun", Together::EndRun)
-        .leaf("Hold", Answers::RUNNING, Pace::TakesTime);
+        .leaf("Hold", Answers::RUNNING, Pace::TakesTime)
+        .leaf("PublishTopic", Answers::COMPLETED, Pace::AtOnce);
     let takes_time = [
         "MoveToPose",
         "MoveToPart",
@@ -48,6 +49,7 @@ pub fn leaf_table() -> LeafTable {
         "Grip",
         "Release",
         "RunPolicy",
+        "FollowPolicy",
         "WaitForce",
         "CallAction",
         "CallService",

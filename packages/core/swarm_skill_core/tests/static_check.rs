@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use swarm_bt::{Loader, Tree};
+use swarm_bt::{LeafKind, Loader, Tree};
 use swarm_bt_check::{Given, Limits, Report, RoleTree, check};
 use swarm_skill_core::project::project;
 use swarm_skill_core::{leaf_table, registry};
@@ -37,6 +37,45 @@ fn the_shipped_skill_passes_and_everything_has_been_looked_at() {
     for explored in &report.explored {
         assert!(explored.exhausted, "{explored}");
     }
+}
+
+#[test]
+fn the_checker_is_told_of_every_action() {
+    let table = leaf_table();
+    let registry = registry();
+    let actions = registry.leaves().iter().filter(|leaf| leaf.kind == LeafKind::Action);
+    let unknown: Vec<&str> = actions.map(|leaf| leaf.id.as_str()).filter(|id| !table.knows(id)).collect();
+    assert_eq!(unknown, Vec::<&str>::new(), "a leaf that nothing is known of only gives warnings");
+}
+
+#[test]
+fn a_policy_that_is_started_over_by_the_motion_before_it_is_an_error() {
+    let mutant = mutants(
+        r#"<EnterPhase phase="retreat"/>"#,
+        r#"<ReactiveSequence><MoveJoints/><FollowPolicy policy="p" duration_s="1.0"/></ReactiveSequence><EnterPhase phase="retreat"/>"#,
+    );
+    all_have_error(&mutant[..1], "BT401");
+}
+
+#[test]
+fn an_exploration_that_is_cut_short_is_a_warning() {
+    let registry = registry();
+    let load = |text: &String| Loader::new(&registry).document("tree.xml", text).load().expect("loads");
+    let trees: Vec<Tree> = shipped().iter().map(load).collect();
+    let roles: Vec<RoleTree<'_>> =
+        ROLES.iter().zip(&trees).map(|(role, tree)| RoleTree { role, tree }).collect();
+    let limits = Limits { states: 3, ..Limits::default() };
+    let report = check(&roles, &leaf_table(), &Given::new(), limits);
+    let cut: Vec<String> = report
+        .findings
+        .iter()
+        .filter(|finding| finding.code.as_str() == "BT601")
+        .map(|finding| format!("{} {}", finding.severity.as_str(), finding.problem))
+        .collect();
+    assert_eq!(cut.len(), 4, "of each role, and of all together: {cut:?}");
+    let of_leader = "warning explored 3 states of leader, up to";
+    assert!(cut.iter().any(|text| text.starts_with(of_leader) && text.contains("not all")), "{cut:?}");
+    assert!(cut.iter().any(|text| text.contains("states of all roles")), "{cut:?}");
 }
 
 /// One document for the three roles, with the middle of leader and follower given.
@@ -87,12 +126,19 @@ fn mutants(from: &str, to: &str) -> Vec<[String; 3]> {
     mutants
 }
 
-fn all_are_found(mutants: &[[String; 3]], expected: &str) {
+fn all_have_error(mutants: &[[String; 3]], expected: &str) {
     assert!(!mutants.is_empty());
     for mutant in mutants {
         let report = checked(mutant);
         let codes: Vec<&str> = report.errors().map(|finding| finding.code.as_str()).collect();
         assert!(codes.contains(&expected), "{codes:?} lack {expected}:\n{}\n{mutant:?}", lines(&report));
+    }
+}
+
+fn all_are_found(mutants: &[[String; 3]], expected: &str) {
+    all_have_error(mutants, expected);
+    for mutant in mutants {
+        let report = checked(mutant);
         let found = report.errors().find(|finding| finding.code.as_str() == expected);
         assert!(found.is_some_and(|finding| finding.example.is_some()), "a run shows it");
     }

@@ -69,12 +69,26 @@ pub(super) struct Bounds {
     pub(super) states: usize,
     /// Ways that one tick can go.
     pub(super) edges: usize,
+    /// Bytes of states and ways: a tree may be large, and its scripts may make another long text in each state.
+    pub(super) bytes: usize,
+}
+
+impl Edge {
+    fn bytes(&self) -> usize {
+        let wrote = |event: &Event| match event {
+            Event::Answered { wrote, .. } => size_of_val(&**wrote),
+            Event::Halted { .. } | Event::Given { .. } | Event::Empty { .. } => 0,
+        };
+        size_of::<Edge>() + size_of_val(&*self.events) + self.events.iter().map(wrote).sum::<usize>()
+    }
 }
 
 /// A tree under exploration.
 pub(super) struct Local<'t> {
     pub(super) tree: &'t Tree,
     bounds: Bounds,
+    /// Of all states and edges.
+    bytes: usize,
     states: Vec<State>,
     by_digest: HashMap<u64, Vec<LocalId>>,
     edges: Vec<Option<Box<[Edge]>>>,
@@ -128,6 +142,7 @@ impl<'t> Local<'t> {
             given: given.collect(),
             tree,
             bounds,
+            bytes: 0,
             states: Vec::new(),
             by_digest: HashMap::new(),
             edges: Vec::new(),
@@ -202,11 +217,15 @@ impl<'t> Local<'t> {
             if target.is_none() {
                 self.cut_at[id as usize] = true;
             }
-            edges.extend(target.map(|target| Edge { events, target }));
+            if let Some(target) = target {
+                let edge = Edge { events, target };
+                self.bytes += edge.bytes();
+                edges.push(edge);
+            }
             if !choices.next() {
                 break;
             }
-            if edges.len() >= self.bounds.edges {
+            if edges.len() >= self.bounds.edges || self.bytes >= self.bounds.bytes {
                 self.cut = true;
                 self.cut_at[id as usize] = true;
                 break;
@@ -235,10 +254,11 @@ impl<'t> Local<'t> {
         if let Some(id) = same.iter().find(|id| self.states[**id as usize] == state) {
             return Some(*id);
         }
-        if self.states.len() >= self.bounds.states {
+        if self.states.len() >= self.bounds.states || self.bytes >= self.bounds.bytes {
             self.cut = true;
             return None;
         }
+        self.bytes += state.bytes();
         let id = self.states.len() as LocalId;
         same.push(id);
         self.states.push(state);

@@ -35,11 +35,13 @@ pub struct Limits {
     pub ways: usize,
     /// States of all roles side by side.
     pub worlds: usize,
+    /// Bytes that the states of one tree may take.
+    pub bytes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { states: 20_000, ways: 2_000, worlds: 200_000 }
+        Limits { states: 20_000, ways: 2_000, worlds: 200_000, bytes: 256 << 20 }
     }
 }
 
@@ -73,7 +75,7 @@ pub(crate) fn explore(
     limits: Limits,
     findings: &mut Vec<Finding>,
 ) -> Vec<Explored> {
-    let bounds = Bounds { states: limits.states, edges: limits.ways };
+    let bounds = Bounds { states: limits.states, edges: limits.ways, bytes: limits.bytes };
     let mut explored = Vec::new();
     let mut locals = Vec::new();
     for &(role, tree) in roles {
@@ -91,7 +93,9 @@ pub(crate) fn explore(
         }
         findings.extend(others.into_iter().chain(mine).chain(found));
         let depth = alone.depth();
-        explored.push(Explored { what: role.to_owned(), states: local.len(), depth, exhausted: !local.cut });
+        let how = Explored { what: role.to_owned(), states: local.len(), depth, exhausted: !local.cut };
+        findings.extend(cut_short(&how, role, tree));
+        explored.push(how);
         locals.push(local);
     }
     if roles.len() > 1 {
@@ -100,9 +104,28 @@ pub(crate) fn explore(
         let exhausted = product.explore(limits.worlds);
         together::Together::new(&product, roles).judge(findings);
         let (states, depth) = (product.worlds.len(), product.depth());
-        explored.push(Explored { what: "all roles".to_owned(), states, depth, exhausted });
+        let how = Explored { what: "all roles".to_owned(), states, depth, exhausted };
+        findings.extend(cut_short(&how, "", roles[0].1));
+        explored.push(how);
     }
     explored
+}
+
+/// Says of an exploration that was cut short that there is more, so that no silence passes for proof. `tree` is where it began.
+fn cut_short(explored: &Explored, role: &str, tree: &Tree) -> Option<Finding> {
+    if explored.exhausted {
+        return None;
+    }
+    let of = if explored.what.is_empty() { "the tree" } else { &explored.what };
+    let mut finding = Finding::at(tree, 1, Code::CutShort, Severity::Warning).says(
+        format!(
+            "explored {} states of {of}, up to {} ticks away, not all: mistakes may be among those that were not seen",
+            explored.states, explored.depth
+        ),
+        "let `cell bt check --states` look at more, or let less of the tree change side by side",
+    );
+    role.clone_into(&mut finding.role);
+    Some(finding)
 }
 
 /// The phases of the skill: those of the first role that has any. Roles that have others are reported.
