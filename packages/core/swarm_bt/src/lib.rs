@@ -13,7 +13,8 @@
 //!   asks a person in the middle of a tick; loading says what to write instead) and the templates ConsumeQueue, PopFromQueue
 //!   and QueueSize (a Loop does what they did; whoever needs them registers leaves).
 //! - Documents: a tree may be spread over several, by `<include>`; [`Resolve`] reads them, the engine no file. XML that only the
-//!   original's parser takes (`code="a && b"`) is taken too. What a document can cost is bounded.
+//!   original's parser takes (`code="a && b"`) is taken too. What a document can cost is bounded. [`Xml`] is the one way in, for
+//!   whoever reads documents before they are loaded as well.
 //! - Tests of trees: [`Substitutions`] put other nodes, or [`TestNode`]s, in the place of leaves.
 //! - A tick recurses as deep as the tree, at most [`MAX_DEPTH`] levels, and visits [`Tree::max_visits`] nodes at most. It
 //!   takes no lock, and panics at nothing: lints keep indexing and unchecked arithmetic out of it.
@@ -131,7 +132,7 @@ mod view;
 pub use leaf::{Halt, LeafCall, Leaves, PortError};
 pub use load::{
     Include, IncludeProblem, LoadError, LoadErrorKind, LoadErrors, Loader, MAX_DEPTH, MAX_NODES, Resolve,
-    is_builtin,
+    Xml, XmlError, XmlErrorKind, is_builtin,
 };
 pub use model::{Direction, LeafKind, LeafModel, Port, PortId, PortKey, Registry};
 pub use script::{ScriptError, ScriptErrorKind, SyntaxError};

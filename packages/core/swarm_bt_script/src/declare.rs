@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use roxmltree::{Document, Node, ParsingOptions};
-use swarm_bt::{LeafKind, LeafModel, PortType, Registry};
+use roxmltree::Node;
+use swarm_bt::{LeafKind, LeafModel, PortType, Registry, Xml};
 
 use crate::scripts::Scripts;
 
@@ -18,10 +18,20 @@ use crate::scripts::Scripts;
 pub fn declare(mut registry: Registry, documents: &[(String, String)], scripts: &Scripts) -> Registry {
     let mut found: BTreeMap<String, Found> = BTreeMap::new();
     for (_, text) in documents {
-        let options = ParsingOptions { allow_dtd: false, ..ParsingOptions::default() };
-        let Ok(xml) = Document::parse_with_options(text, options) else { continue };
-        for node in xml.descendants().filter(Node::is_element) {
-            note(node, &mut found);
+        let Ok(xml) = Xml::new(text) else { continue };
+        let Ok(document) = xml.parse() else { continue };
+        for part in document.root_element().children().filter(Node::is_element) {
+            match part.tag_name().name() {
+                "BehaviorTree" => {
+                    let nodes = part.descendants().skip(1).filter(Node::is_element);
+                    nodes.for_each(|node| note_use(node, &mut found));
+                }
+                "TreeNodesModel" => {
+                    let models = part.children().filter(Node::is_element);
+                    models.for_each(|model| note_model(model, &mut found));
+                }
+                _ => {}
+            }
         }
     }
     for (id, leaf) in found {
@@ -41,8 +51,9 @@ pub fn declare(mut registry: Registry, documents: &[(String, String)], scripts: 
 
 /// The paths of `<include path=..>`, as they stand in the document.
 pub fn included(text: &str) -> Vec<String> {
-    let Ok(xml) = Document::parse(text) else { return Vec::new() };
-    let includes = xml.root_element().children().filter(|node| node.has_tag_name("include"));
+    let Ok(xml) = Xml::new(text) else { return Vec::new() };
+    let Ok(document) = xml.parse() else { return Vec::new() };
+    let includes = document.root_element().children().filter(|node| node.has_tag_name("include"));
     includes.filter_map(|node| node.attribute("path").map(str::to_owned)).collect()
 }
 
@@ -52,33 +63,38 @@ struct Found {
     ports: BTreeSet<String>,
 }
 
-fn note(node: Node<'_, '_>, found: &mut BTreeMap<String, Found>) {
-    let tag = node.tag_name().name();
-    let kind = match tag {
+fn kind(node: Node<'_, '_>) -> Option<LeafKind> {
+    match node.tag_name().name() {
         "Action" => Some(LeafKind::Action),
         "Condition" => Some(LeafKind::Condition),
         _ => None,
-    };
-    let in_model = node.parent_element().is_some_and(|parent| parent.has_tag_name("TreeNodesModel"));
-    let in_tree = node.ancestors().any(|outer| outer.has_tag_name("BehaviorTree"));
-    let id = if kind.is_some() { node.attribute("ID") } else { Some(tag) };
-    let (Some(id), true) = (id, in_tree || in_model && kind.is_some()) else { return };
+    }
+}
+
+fn note<'f>(id: &str, kind: Option<LeafKind>, found: &'f mut BTreeMap<String, Found>) -> &'f mut Found {
+    let leaf = found.entry(id.to_owned()).or_default();
+    leaf.kind = kind.or(leaf.kind);
+    leaf
+}
+
+/// A node in a tree.
+fn note_use(node: Node<'_, '_>, found: &mut BTreeMap<String, Found>) {
+    let kind = kind(node);
+    let id = if kind.is_some() { node.attribute("ID") } else { Some(node.tag_name().name()) };
+    let Some(id) = id else { return };
     if kind.is_none() && node.children().any(|child| child.is_element()) {
         return;
     }
-    if tag == "BehaviorTree" {
-        return;
-    }
-    let leaf = found.entry(id.to_owned()).or_default();
-    leaf.kind = kind.or(leaf.kind);
-    if in_model {
-        let ports = node.children().filter(Node::is_element).filter_map(|port| port.attribute("name"));
-        leaf.ports.extend(ports.map(str::to_owned));
-    } else {
-        let ports = node.attributes().map(|attribute| attribute.name());
-        let ports = ports.filter(|name| !name.starts_with('_') && !matches!(*name, "name" | "ID"));
-        leaf.ports.extend(ports.map(str::to_owned));
-    }
+    let ports = node.attributes().map(|attribute| attribute.name());
+    let ports = ports.filter(|name| !name.starts_with('_') && !matches!(*name, "name" | "ID"));
+    note(id, kind, found).ports.extend(ports.map(str::to_owned));
+}
+
+/// What `<TreeNodesModel>` says of a leaf.
+fn note_model(model: Node<'_, '_>, found: &mut BTreeMap<String, Found>) {
+    let (Some(kind), Some(id)) = (kind(model), model.attribute("ID")) else { return };
+    let ports = model.children().filter(Node::is_element).filter_map(|port| port.attribute("name"));
+    note(id, Some(kind), found).ports.extend(ports.map(str::to_owned));
 }
 
 #[cfg(test)]
@@ -88,6 +104,16 @@ mod tests {
     fn declared(xml: &str, scripts: &str) -> Registry {
         let scripts = Scripts::parse(scripts).unwrap();
         declare(Registry::new(), &[("t.xml".to_owned(), xml.to_owned())], &scripts)
+    }
+
+    #[test]
+    fn what_only_behaviortree_cpp_reads_is_read() {
+        let registry = declared(
+            r#"<root BTCPP_format="4"><BehaviorTree ID="T"><Grasp width="{w}" _skipIf="x < 3 && y"/></BehaviorTree></root>"#,
+            "{}",
+        );
+        assert_eq!(registry.leaves()[0].id, "Grasp");
+        assert_eq!(included(r#"<root a="b && c"><include path="lib.xml"/></root>"#), ["lib.xml"]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::xml::{XmlError, XmlErrorKind};
 use crate::script::SyntaxError;
 use crate::value::PortType;
 
@@ -32,6 +33,14 @@ pub struct LoadError {
     pub kind: LoadErrorKind,
 }
 
+impl LoadError {
+    pub(super) fn of_xml(document: &str, error: XmlError) -> Self {
+        let XmlError { line, column, kind } = error;
+        let kind = LoadErrorKind::Xml(kind);
+        LoadError { document: document.to_owned(), line, column, path: String::new(), kind }
+    }
+}
+
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.document)?;
@@ -55,8 +64,8 @@ impl std::error::Error for LoadError {
 /// The mistakes.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum LoadErrorKind {
-    #[error("not well-formed XML: {0}")]
-    Xml(String),
+    #[error(transparent)]
+    Xml(XmlErrorKind),
     #[error("the root element is <{found}>, expected <root BTCPP_format=\"4\">")]
     Root { found: String },
     #[error("BTCPP_format is {found}, only \"4\" is understood: write <root BTCPP_format=\"4\">")]
@@ -136,8 +145,6 @@ pub enum LoadErrorKind {
     Include { path: String, why: IncludeProblem },
     #[error("blackboard key '{key}' has '@' inside; only at the beginning it means the main tree's entry")]
     Key { key: String },
-    #[error("more than {limit} attributes in one element")]
-    TooManyAttributes { limit: usize },
     #[error("more than {limit} bytes of {what} after all SubTrees are expanded")]
     TooMuch { what: &'static str, limit: usize },
     #[error("more than {limit} mistakes; these are the first")]

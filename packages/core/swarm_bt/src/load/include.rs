@@ -8,15 +8,13 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::error::{IncludeProblem, LoadError, LoadErrorKind};
-use super::lenient::mend;
 use super::source::{Element, Text};
+use super::xml::{MAX_BYTES, Xml};
 
 /// How deep documents may include each other.
 const MAX_INCLUDE_DEPTH: usize = 32;
 /// Documents of one tree.
 const MAX_DOCUMENTS: usize = 256;
-/// Bytes of all documents together. A tree of the largest size, indented and commented, stays below.
-pub(super) const MAX_BYTES: usize = 16 << 20;
 
 const PACKAGE: &str = "package://";
 
@@ -102,10 +100,8 @@ fn includes(document: &Found<'_>) -> Vec<((u32, u32), Result<Asked, LoadErrorKin
     if !document.text.contains("<include") {
         return Vec::new();
     }
-    let mended = mend(&document.text);
-    let Ok(text) = Text::parse(&document.name, &document.text, &mended) else {
-        return Vec::new();
-    };
+    let Ok(xml) = Xml::new(&document.text) else { return Vec::new() };
+    let Ok(text) = Text::parse(&document.name, &xml) else { return Vec::new() };
     let asked = |element: Element<'_>| {
         let path = element.required("path")?.to_owned();
         Ok(Asked { path, package: element.attribute("ros_pkg").map(str::to_owned) })

@@ -1,7 +1,7 @@
 //! BehaviorTree.CPP v4 XML to a [`Tree`].
 //!
 //! 1. [`include`]: the documents given, and those they include.
-//! 2. [`lenient`]: what BehaviorTree.CPP reads and XML does not allow; [`source`]: parse every document, note where each `<BehaviorTree>` stands; [`models`]: what `<TreeNodesModel>` says.
+//! 2. [`xml`]: every document, parsed; [`source`]: where each `<BehaviorTree>` stands; [`models`]: what `<TreeNodesModel>` says.
 //! 3. Choose the main tree.
 //! 4. [`build`] expands it: nodes in pre-order, SubTrees in place; [`nodes`] says what each node is, its scripts compiled;
 //!    [`scope`] turns blackboard keys into slots.
@@ -13,13 +13,13 @@ mod build;
 mod builtin;
 mod error;
 mod include;
-mod lenient;
 mod models;
 mod nodes;
 mod options;
 mod scope;
 mod source;
 mod substitute;
+mod xml;
 
 use std::collections::BTreeSet;
 
@@ -27,6 +27,7 @@ use swarm_base::Duration;
 
 pub use error::{IncludeProblem, LoadError, LoadErrorKind, LoadErrors};
 pub use include::{Include, Resolve};
+pub use xml::{Xml, XmlError, XmlErrorKind};
 
 use crate::model::Registry;
 use crate::substitute::Substitutions;
@@ -152,15 +153,14 @@ impl<'a> Loader<'a> {
         let mut errors = self.check_registry();
         let mut missing = Vec::new();
         let documents = include::gather(&self.documents, self.includes, &mut missing);
+        // That there is too much of it has been said.
+        let read = documents.iter().filter(|(_, text)| text.len() <= xml::MAX_BYTES);
+        let mended: Vec<_> = read.map(|(name, text)| (name.as_str(), Xml::new(text))).collect();
         let mut texts = Vec::new();
-        let mended: Vec<_> = documents.iter().map(|(_, xml)| lenient::mend(xml)).collect();
-        for ((name, xml), mended) in documents.iter().zip(&mended) {
-            if xml.len() > include::MAX_BYTES {
-                continue;
-            }
-            match Text::parse(name, xml, mended) {
+        for (name, xml) in &mended {
+            match xml.as_ref().map_err(Clone::clone).and_then(|xml| Text::parse(name, xml)) {
                 Ok(text) => texts.push(text),
-                Err(error) => missing.push(*error),
+                Err(error) => missing.push(LoadError::of_xml(name, error)),
             }
         }
         let source = Source::scan(&texts, self.registry, &mut errors);

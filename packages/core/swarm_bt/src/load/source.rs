@@ -2,85 +2,35 @@
 
 use std::collections::BTreeMap;
 
-use roxmltree::{Document, Node, ParsingOptions};
+use roxmltree::{Document, Node};
 
 use super::error::{LoadError, LoadErrorKind};
-use super::lenient::{MAX_ATTRIBUTES, Mended};
 use super::models::SubTreePorts;
-use super::{MAX_NODES, builtin, check_name};
+use super::xml::{Xml, XmlError};
+use super::{builtin, check_name};
 use crate::model::Registry;
 use crate::tree::Mode;
 
-/// An XML document and its lines.
+/// A document, parsed.
 #[derive(Debug)]
 pub(super) struct Text<'d> {
     name: &'d str,
-    source: &'d Mended<'d>,
-    lines: LineIndex,
+    source: &'d Xml<'d>,
     xml: Document<'d>,
 }
 
 impl<'d> Text<'d> {
-    /// Document type definitions, and with them entities, are refused: they can make a small file arbitrarily large.
-    /// `original` is the text as it came, `source` what is parsed.
-    pub(super) fn parse(
-        name: &'d str,
-        original: &str,
-        source: &'d Mended<'d>,
-    ) -> Result<Self, Box<LoadError>> {
-        let lines = LineIndex::new(original);
-        if let Some(offset) = source.crowded {
-            let (line, column) = lines.at(offset);
-            let kind = LoadErrorKind::TooManyAttributes { limit: MAX_ATTRIBUTES };
-            let document = name.to_owned();
-            return Err(Box::new(LoadError { document, line, column, path: String::new(), kind }));
-        }
-        // Elements, texts and comments: a tree of the largest size with comments passes.
-        let nodes_limit = 4 * MAX_NODES as u32;
-        let options = ParsingOptions { allow_dtd: false, nodes_limit, ..ParsingOptions::default() };
-        match Document::parse_with_options(&source.text, options) {
-            Ok(xml) => Ok(Text { name, source, lines, xml }),
-            Err(error) => {
-                let at = error.pos();
-                let message = error.to_string();
-                let message = message.trim_end_matches(&format!(" at {at}"));
-                let kind = LoadErrorKind::Xml(message.to_owned());
-                Err(Box::new(LoadError {
-                    document: name.to_owned(),
-                    line: at.row,
-                    column: at.col,
-                    path: String::new(),
-                    kind,
-                }))
-            }
-        }
+    pub(super) fn parse(name: &'d str, source: &'d Xml<'d>) -> Result<Self, XmlError> {
+        Ok(Text { name, source, xml: source.parse()? })
     }
-}
 
-impl<'d> Text<'d> {
     /// The root element; `document` is the place of this text among all.
     pub(super) fn root(&'d self, document: usize) -> Element<'d> {
         Element { xml: self.xml.root_element(), document }
     }
 
     pub(super) fn line_and_column(&self, at: Place) -> (u32, u32) {
-        self.lines.at(self.source.original(at.offset))
-    }
-}
-
-/// Byte offsets to lines and columns.
-#[derive(Debug)]
-struct LineIndex(Vec<usize>);
-
-impl LineIndex {
-    fn new(text: &str) -> Self {
-        LineIndex(std::iter::once(0).chain(text.match_indices('\n').map(|(i, _)| i + 1)).collect())
-    }
-
-    /// Line and column from 1 on; columns count bytes.
-    fn at(&self, offset: usize) -> (u32, u32) {
-        let line = self.0.partition_point(|&start| start <= offset);
-        (line as u32, (offset - self.0[line - 1] + 1) as u32)
+        self.source.line_and_column(at.offset)
     }
 }
 

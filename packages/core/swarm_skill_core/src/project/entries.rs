@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use roxmltree::{Document, Node};
 use swarm_base::Role;
-use swarm_bt::{Direction, Registry};
+use swarm_bt::{Direction, Registry, Xml};
 
 /// The projected documents of a role: its own, and those that it includes.
 #[derive(Clone, Copy, Debug)]
@@ -58,20 +58,22 @@ struct Uses {
     writes: BTreeSet<String>,
 }
 
-/// A document that is well-formed, with its name.
-type Parsed<'a> = (&'a str, Document<'a>);
+/// A document that is well-formed, with its name and its text.
+type Parsed<'a> = (&'a str, &'a Xml<'a>, Document<'a>);
 
 impl Uses {
     /// Of all trees that the main one reaches. A document that is no XML has none; loading it says what is wrong.
     fn of(role: &RoleDocuments<'_>, registry: &Registry) -> Self {
         let mut uses = Self::default();
-        let parsed: Vec<Parsed<'_>> = role
+        let read: Vec<(&str, Xml<'_>)> = role
             .documents
             .iter()
-            .filter_map(|(name, text)| Some((name.as_str(), Document::parse(text).ok()?)))
+            .filter_map(|(name, text)| Some((name.as_str(), Xml::new(text).ok()?)))
             .collect();
+        let parsed: Vec<Parsed<'_>> =
+            read.iter().filter_map(|(name, xml)| Some((*name, xml, xml.parse().ok()?))).collect();
         let trees = parsed.iter().flat_map(|document| {
-            let trees = document.1.root_element().children().filter(|node| node.has_tag_name("BehaviorTree"));
+            let trees = document.2.root_element().children().filter(|node| node.has_tag_name("BehaviorTree"));
             trees.filter_map(move |tree| Some((tree.attribute("ID")?, (document, tree))))
         });
         let by_id: BTreeMap<&str, (&Parsed<'_>, Node<'_, '_>)> = trees.collect();
@@ -90,7 +92,7 @@ impl Uses {
         uses
     }
 
-    fn look(&mut self, (name, xml): &Parsed<'_>, element: Node<'_, '_>, registry: &Registry) {
+    fn look(&mut self, (name, xml, _): &Parsed<'_>, element: Node<'_, '_>, registry: &Registry) {
         let id = match element.tag_name().name() {
             "Action" | "Condition" => element.attribute("ID").unwrap_or_default(),
             tag => tag,
@@ -99,7 +101,7 @@ impl Uses {
         for attribute in element.attributes() {
             let port = model.and_then(|model| model.ports.iter().find(|port| port.name == attribute.name()));
             let direction = port.map_or(Direction::Input, |port| port.direction);
-            let line = xml.text_pos_at(attribute.range().start).row;
+            let (line, _) = xml.line_and_column(attribute.range().start);
             let is_output_key = id == "SetBlackboard" && attribute.name() == "output_key";
             for (key, assigned) in mentions(attribute.value()) {
                 if assigned || is_output_key || direction != Direction::Input {

@@ -28,8 +28,9 @@ mod nodes;
 use std::fmt;
 use std::ops::Range;
 
-use roxmltree::{Document, Node, ParsingOptions};
+use roxmltree::Node;
 use swarm_base::{ParseRoleError, Role};
+use swarm_bt::{Xml, XmlError, XmlErrorKind};
 
 pub use entries::{EntryProblem, RoleDocuments, check_entries};
 
@@ -47,8 +48,8 @@ pub struct ProjectError {
 /// What cannot be projected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProjectErrorKind {
-    #[error("not well-formed XML: {0}")]
-    Xml(String),
+    #[error(transparent)]
+    Xml(XmlErrorKind),
     #[error("role=\"{found}\": {source}")]
     Role { found: String, source: ParseRoleError },
     #[error("role=\"\" names no role; leave the attribute out for all roles")]
@@ -78,49 +79,45 @@ impl fmt::Display for ProjectErrors {
 
 impl std::error::Error for ProjectErrors {}
 
-/// Elements and texts of a document at most; the loader's own bound on nodes is lower.
-const MOST_XML_NODES: u32 = 300_000;
+/// Mistakes after which no more are looked for.
+const MAX_MISTAKES: usize = 200;
 
-/// The document as `role` has it. `name` is what errors call it.
+/// The document as `role` has it. `name` is what errors call it. What is not written otherwise stays as its author wrote it.
 pub fn project(name: &str, xml: &str, role: Role) -> Result<String, ProjectErrors> {
-    let document = parse(xml).map_err(|(line, column, kind)| {
+    let malformed = |XmlError { line, column, kind }| {
+        let kind = ProjectErrorKind::Xml(kind);
         ProjectErrors(vec![ProjectError { document: name.to_owned(), line, column, kind }])
-    })?;
-    let mut projection = Projection { role, xml, edits: Vec::new(), errors: Vec::new() };
+    };
+    let xml = Xml::new(xml).map_err(malformed)?;
+    let document = xml.parse().map_err(malformed)?;
+    let mut projection = Projection { role, xml: &xml, edits: Vec::new(), errors: Vec::new() };
     projection.visit(document.root_element());
     if projection.errors.is_empty() {
         return Ok(projection.written());
     }
     let place = |(offset, kind): (usize, ProjectErrorKind)| {
-        let at = document.text_pos_at(offset);
-        ProjectError { document: name.to_owned(), line: at.row, column: at.col, kind }
+        let (line, column) = xml.line_and_column(offset);
+        ProjectError { document: name.to_owned(), line, column, kind }
     };
     Err(ProjectErrors(projection.errors.into_iter().map(place).collect()))
 }
 
-/// Document type definitions are refused, as by the loader.
-fn parse(xml: &str) -> Result<Document<'_>, (u32, u32, ProjectErrorKind)> {
-    let options =
-        ParsingOptions { allow_dtd: false, nodes_limit: MOST_XML_NODES, ..ParsingOptions::default() };
-    Document::parse_with_options(xml, options)
-        .map_err(|error| (error.pos().row, error.pos().col, ProjectErrorKind::Xml(error.to_string())))
-}
-
 struct Projection<'x> {
     role: Role,
-    xml: &'x str,
-    /// In the order of the text, none within another.
+    xml: &'x Xml<'x>,
+    /// Of the original, in the order of the text, none within another.
     edits: Vec<(Range<usize>, String)>,
+    /// With offsets of the parsed document.
     errors: Vec<(usize, ProjectErrorKind)>,
 }
 
 impl Projection<'_> {
-    /// Elements below the root, without recursion: a document may be nested as deep as it likes.
+    /// Elements below the root, without recursion. Of what is gone nothing is looked at.
     fn visit(&mut self, root: Node<'_, '_>) {
         let mut open = vec![root];
-        while let Some(element) = open.pop() {
+        while let Some(element) = open.pop().filter(|_| self.errors.len() < MAX_MISTAKES) {
             let answer = match element.tag_name().name() {
-                "SubTree" => self.subtree(element).map(|()| false),
+                "SubTree" => self.subtree(element),
                 _ => nodes::expand(self, element),
             };
             match answer {
@@ -132,8 +129,9 @@ impl Projection<'_> {
         }
     }
 
-    fn subtree(&mut self, element: Node<'_, '_>) -> Result<(), ProjectErrorKind> {
-        let Some(attribute) = element.attribute_node("role") else { return Ok(()) };
+    /// Whether nothing of it is left to look at.
+    fn subtree(&mut self, element: Node<'_, '_>) -> Result<bool, ProjectErrorKind> {
+        let Some(attribute) = element.attribute_node("role") else { return Ok(false) };
         let names = attribute.value().split(';').map(str::trim).filter(|name| !name.is_empty());
         let parsed = names.map(str::parse).collect::<Result<Vec<Role>, _>>();
         let roles = parsed
@@ -141,31 +139,36 @@ impl Projection<'_> {
         if roles.is_empty() {
             return Err(ProjectErrorKind::NoRole);
         }
-        if roles.contains(&self.role) {
-            self.replace(attribute.range(), "");
-        } else {
-            self.replace(element.range(), "");
-        }
-        Ok(())
+        let gone = !roles.contains(&self.role);
+        self.replace(if gone { element.range() } else { attribute.range() }, "");
+        Ok(gone)
+    }
+
+    /// What stands in `range` of the parsed document, as it was written.
+    fn original(&self, range: &Range<usize>) -> (Range<usize>, &str) {
+        let range = self.xml.original_offset(range.start)..self.xml.original_offset(range.end);
+        (range.clone(), &self.xml.original()[range])
     }
 
     /// Lines stay what they were.
     fn replace(&mut self, range: Range<usize>, by: &str) {
-        let lines = self.xml[range.clone()].matches('\n').count();
+        let (range, text) = self.original(&range);
+        let lines = text.matches('\n').count();
         self.edits.push((range, format!("{by}{}", "\n".repeat(lines))));
     }
 
     fn written(mut self) -> String {
         // An insertion and a replacement may begin at one place; what was put there first comes first.
         self.edits.sort_by_key(|(range, _)| (range.start, range.end));
-        let mut text = String::with_capacity(self.xml.len() + 64 * self.edits.len());
+        let original = self.xml.original();
+        let mut text = String::with_capacity(original.len() + 64 * self.edits.len());
         let mut at = 0;
         for (range, by) in self.edits {
-            text.push_str(&self.xml[at..range.start]);
+            text.push_str(&original[at..range.start]);
             text.push_str(&by);
             at = range.end;
         }
-        text.push_str(&self.xml[at..]);
+        text.push_str(&original[at..]);
         text
     }
 }

@@ -80,7 +80,7 @@ fn on_role_lost(projection: &mut Projection<'_>, element: Node<'_, '_>) -> Resul
     surround(projection, element, &before, "</ReactiveSequence>");
     if let Some(recovery) = element.first_element_child() {
         let end = recovery.range().end;
-        projection.edits.push((end..end, "</ForceFailure></Fallback>".to_owned()));
+        projection.replace(end..end, "</ForceFailure></Fallback>");
     }
     Ok(())
 }
@@ -118,7 +118,7 @@ impl Given {
         let name = element.tag_name().name().to_owned();
         let mut given = Self { element: name, outer: String::new(), own: Vec::new() };
         for attribute in element.attributes() {
-            let written = format!(" {}", &projection.xml[attribute.range()]);
+            let written = format!(" {}", projection.original(&attribute.range()).1);
             let called = attribute.name();
             if called == "name" || called.starts_with('_') {
                 given.outer.push_str(&written);

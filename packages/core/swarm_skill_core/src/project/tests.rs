@@ -42,6 +42,63 @@ fn a_document_without_roles_is_left_as_it_is() {
 }
 
 #[test]
+fn what_only_behaviortree_cpp_reads_is_projected_as_it_is_written() {
+    let xml = document(
+        "<Sequence _skipIf=\"x < 3 && y\"><Script code=\"x := 1 & 3\"/>\n<SubTree ID=\"Lead\" go=\"a && b\" role=\"leader\"/>\n\
+         <Lease resource=\"bench\" _while=\"x < 9\"><ScriptCondition code=\"x < 3 && x >= 1\"/></Lease>\n\
+         <Handover item=\"p\" from=\"leader\" to=\"follower\"><Script code=\"y := x < 2\"/></Handover></Sequence>",
+    );
+    let leader = project("a.xml", &xml, Role::Leader).unwrap();
+    assert!(leader.contains("<SubTree ID=\"Lead\" go=\"a && b\" />"), "{leader}");
+    assert!(leader.contains("<Sequence _while=\"x < 9\"><AcquireLease resource=\"bench\"/>"), "{leader}");
+    let spotter = project("a.xml", &xml, Role::Spotter).unwrap();
+    assert!(!spotter.contains("Lead\" go") && !spotter.contains("y := x < 2"), "{spotter}");
+    for role in Role::ALL {
+        let tree = loaded(&xml, role);
+        let codes = tree.nodes().iter().filter(|node| &*node.id == "ScriptCondition").count();
+        assert_eq!(codes, 1, "in the tree of {role}");
+    }
+    let mistake =
+        document("<Sequence _skipIf=\"a && b && c\">\n<Script code=\"x := 1 && 2\"/> <Lease/></Sequence>");
+    let error = project("a.xml", &mistake, Role::Leader).unwrap_err().to_string();
+    assert!(error.starts_with("a.xml:4:30: <Lease> has 0 children"), "{error}");
+}
+
+#[test]
+fn nothing_is_looked_for_in_what_another_role_does() {
+    let xml = document(
+        "<Sequence><SubTree ID=\"Lead\" role=\"leader\"><SubTree ID=\"Watch\" role=\"spotter\"/></SubTree><Hold/></Sequence>",
+    );
+    let spotter = project("a.xml", &xml, Role::Spotter).unwrap();
+    assert_eq!(spotter, document("<Sequence><Hold/></Sequence>"));
+}
+
+/// Each would keep the parser busy for minutes to hours.
+#[test]
+fn documents_that_are_made_to_cost_a_lot_are_refused() {
+    let attributes: String = (0..300_000).map(|i| format!(" a{i}=\"\"")).collect();
+    let nested: String = (0..1_000).map(|i| format!("<a xmlns:p{i}=\"n{i}\">")).collect();
+    let rows = [
+        (document(&format!("<Hold{attributes}/>")), "more than 256 attributes in one element"),
+        (document(&format!("{nested}{}", "</a>".repeat(1_000))), "more than 16 namespaces are declared"),
+        (
+            document(&format!("{}{}", "<a>".repeat(100_000), "</a>".repeat(100_000))),
+            "nested more than 1024 deep",
+        ),
+    ];
+    for (xml, why) in rows {
+        let error = project("a.xml", &xml, Role::Leader).unwrap_err().to_string();
+        assert!(error.starts_with("a.xml:3:") && error.contains(why), "{error}");
+        let documents = [("a.xml".to_owned(), xml)];
+        let role = RoleDocuments { role: Role::Leader, documents: &documents, main_tree: "Main" };
+        assert!(check_entries(&[role], &registry()).is_empty(), "loading it says what is wrong");
+    }
+    let mistakes = document(&format!("<Sequence>{}</Sequence>", "<Lease/>".repeat(50_000)));
+    let errors = project("a.xml", &mistakes, Role::Leader).unwrap_err();
+    assert_eq!(errors.0.len(), 200);
+}
+
+#[test]
 fn lines_stay_what_they_were() {
     let xml = document(
         "<Sequence>\n<SubTree ID=\"Lead\"\n  role=\"leader\">\n</SubTree>\n<Lease\n resource=\"bench\"\n>\n<Hold/>\n</Lease>\n<Mistake/>\n</Sequence>",
