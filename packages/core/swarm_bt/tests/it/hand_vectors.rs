@@ -446,7 +446,8 @@ fn the_readme_counts_the_tests_of_the_original_as_the_files_do() {
         let [file, counts @ ..] = &cells[..] else { continue };
         let counts: Vec<usize> = counts.iter().filter_map(|count| count.parse().ok()).collect();
         let [tests, covered, left_out] = counts[..] else { continue };
-        let vectors = files.get(*file).unwrap_or_else(|| panic!("there is no {file}.json"));
+        // Of a file of which nothing can be a vector there is none.
+        let vectors = files.get(*file).map_or(&[][..], Vec::as_slice);
         let names: BTreeSet<&str> = vectors.iter().map(|vector| vector.upstream.as_str()).collect();
         assert_eq!(names.len(), covered, "{file}: tests of the original that have a vector");
         assert_eq!(covered + left_out, tests, "{file}: covered and left out");
