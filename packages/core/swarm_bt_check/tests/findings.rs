@@ -303,8 +303,7 @@ fn roles_that_try_for_ever_together_are_found() {
 
 #[test]
 fn an_exploration_that_is_cut_short_says_so() {
-    let body =
-        r#"<KeepRunningUntilFailure><Sequence><Act/><Move/><See/></Sequence></KeepRunningUntilFailure>"#;
+    let body = "<KeepRunningUntilFailure><Sequence><Act/><Move/><See/></Sequence></KeepRunningUntilFailure>";
     let tree = common::load("t.xml", &common::document(body));
     let roles = [RoleTree { role: "", tree: &tree }];
     let whole = check(&roles, &common::table(), &Given::new(), Limits::default());

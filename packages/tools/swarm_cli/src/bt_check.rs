@@ -39,7 +39,7 @@ pub(crate) struct Args {
     /// Writes the examples into this folder: CODE-NUMBER-ROLE.json with the answers of the leaves.
     #[arg(long, value_name = "DIR")]
     examples: Option<PathBuf>,
-    /// States that are looked at before giving up, of all trees side by side; a tenth of it for a single one.
+    /// States that are looked at before giving up, of all trees side by side; a tenth of it for a single one, and 1,300 bytes for each.
     #[arg(long, value_name = "COUNT", default_value_t = Limits::default().worlds)]
     states: usize,
     /// Print as JSON.
@@ -78,10 +78,9 @@ fn checked(documents: &[Document], args: &Args) -> Report {
         }
     }
     let roles: Vec<RoleTree<'_>> = trees.iter().map(|(role, tree)| RoleTree { role, tree }).collect();
-    let limits = Limits { states: args.states / 10, worlds: args.states, ..Limits::default() };
     let mut given: Given = shared_entries(trees.iter().map(|(_, tree)| tree));
     given.extend(args.given.iter().cloned());
-    let mut report = check(&roles, &leaf_table(), &given, limits);
+    let mut report = check(&roles, &leaf_table(), &given, Limits::of_worlds(args.states));
     report.findings.splice(0..0, not_loaded);
     report
 }

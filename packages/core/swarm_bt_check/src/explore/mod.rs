@@ -39,9 +39,17 @@ pub struct Limits {
     pub bytes: usize,
 }
 
+impl Limits {
+    /// So many states of all roles side by side, and as many of each, and bytes for them, as go with that.
+    pub fn of_worlds(worlds: usize) -> Self {
+        Limits { states: worlds / 10, ways: 2_000, worlds, bytes: worlds.saturating_mul(1_300) }
+    }
+}
+
 impl Default for Limits {
+    /// 200,000 worlds: seconds, and 260 MB for each tree at most.
     fn default() -> Self {
-        Limits { states: 20_000, ways: 2_000, worlds: 200_000, bytes: 256 << 20 }
+        Limits::of_worlds(200_000)
     }
 }
 
