@@ -1,8 +1,9 @@
 //! Behaviour-tree engine for BehaviorTree.CPP v4 XML with a pure tick.
 //!
 //! A [`Tree`] is loaded once and never changes; a [`State`] holds everything that does; [`tick`] is a function of both, of the
-//! time and of what the [`Leaves`] answer. There is no clock, no thread and no global in here, and after load a tick allocates
-//! nothing: the same inputs give the same run, bit for bit, at any speed.
+//! time and of what the [`Leaves`] answer. There is no clock, no thread and no global in here: the same inputs give the same run,
+//! bit for bit, at any speed. After load a tick allocates nothing, unless a script makes text of more than 23 bytes; what leaves
+//! allocate is theirs.
 //!
 //! - Vocabulary: a *leaf* is a node carried out outside (an action or a condition); a *port* is how a leaf reads and writes
 //!   the *blackboard*; a *slot* is one entry of the blackboard, its name resolved at load; a *transition* is a change of what a
@@ -132,7 +133,7 @@ mod view;
 pub use leaf::{Halt, LeafCall, Leaves, PortError};
 pub use load::{
     Include, IncludeProblem, LoadError, LoadErrorKind, LoadErrors, Loader, MAX_DEPTH, MAX_NODES, Resolve,
-    Xml, XmlError, XmlErrorKind, is_builtin,
+    Xml, XmlError, XmlErrorKind, builtins, is_builtin,
 };
 pub use model::{Direction, LeafKind, LeafModel, Port, PortId, PortKey, Registry};
 pub use script::{ScriptError, ScriptErrorKind, SyntaxError};

@@ -1,11 +1,12 @@
 //! Evidence about the behaviour-tree engine, each figure beside a reference in the same run.
 //!
 //! - [`oracle`]: random trees, done by BehaviorTree.CPP and here; every transition compared.
-//! - [`replay`]: random runs recorded and replayed; recorders killed while they record.
+//! - [`replay`]: random runs of trees that [`draw`] makes, recorded and replayed; recorders killed while they record.
 //! - [`speed`]: ticks, logs, scripts and loading, in turns with BehaviorTree.CPP.
 //!
 //! BehaviorTree.CPP comes through its Python package `behaviortreepy`; the interpreter is the one that `SWARM_TEST_PYTHON` names.
 
+pub mod draw;
 pub mod oracle;
 pub mod replay;
 pub mod speed;

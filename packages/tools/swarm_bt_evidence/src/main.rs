@@ -9,6 +9,7 @@ use std::process::{Command, ExitCode};
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use serde_json::{Map, Value, json};
+use swarm_bt_evidence::replay::Way;
 use swarm_bt_evidence::speed::{self, Size, Speed};
 use swarm_bt_evidence::{oracle, replay};
 use swarm_rt::purity::allocation::TrapAllocator;
@@ -62,12 +63,14 @@ enum What {
         #[arg(long)]
         out: Option<PathBuf>,
     },
-    /// In a child process: record into this file until killed.
+    /// In a child process: record below this folder until killed.
     #[command(hide = true)]
     RecordUntilKilled {
         #[arg(long)]
         seed: u64,
-        file: PathBuf,
+        #[arg(long)]
+        way: Way,
+        folder: PathBuf,
     },
 }
 
@@ -112,52 +115,63 @@ fn run(what: &What) -> anyhow::Result<bool> {
             println!("seed {seed}");
             let folder = tempfile::tempdir()?;
             let this = std::env::current_exe().context("cannot find this program")?;
-            let found = replay::replay(seed, *runs, *killed, folder.path(), |seed, file| {
+            let found = replay::replay(seed, *runs, *killed, folder.path(), |seed, way, folder| {
                 let mut command = Command::new(&this);
-                command.args(["record-until-killed", "--seed", &seed.to_string()]).arg(file);
+                command.args(["record-until-killed", "--seed", &seed.to_string()]);
+                command.args(["--way", if way == Way::File { "file" } else { "folder" }]).arg(folder);
                 command
             })?;
             for difference in found.differences.iter().take(5) {
                 println!("differs: {difference}");
             }
+            let (to_file, to_folder) = (found.to_file, found.to_folder);
+            let ticks_lost_max = to_file.lost_max.max(to_folder.lost_max);
             let figures = json!({
-                "runs": found.runs, "killed": found.killed, "bit_exact": found.bit_exact, "steps": found.steps,
-                "ticks_lost_max": found.ticks_lost_max, "seed": seed,
+                "runs": found.runs, "killed": to_file.runs + to_folder.runs, "bit_exact": found.bit_exact, "steps": found.steps,
+                "ticks_lost_max": ticks_lost_max, "file_ticks_lost_max": to_file.lost_max,
+                "runtime_ticks_lost_max": to_folder.lost_max, "runtime_ticks_lost": to_folder.lost,
+                "runtime_ticks_begun": to_folder.begun, "seed": seed,
             });
             write(out.as_deref(), &json!({"figures": figures}))?;
-            Ok(found.differences.is_empty() && found.ticks_lost_max <= 1)
+            Ok(found.differences.is_empty() && ticks_lost_max <= 1)
         }
         What::Speed { rounds, ticks, out } => {
             let folder = tempfile::tempdir()?;
             let size = Size { rounds: *rounds, ticks: *ticks, distribution: 5_000 };
             let speed = speed::measure(size, folder.path())?;
             print!("{}", speed::table(&speed));
-            let Speed { tick, tick_seq, logged, script, skip_if, load_ms, .. } = speed;
+            let shortfalls = speed.shortfalls();
+            for shortfall in &shortfalls {
+                println!("short: {shortfall}");
+            }
+            let Speed { tick, tick_seq, logged, logged_leaves, script, skip_if, load_ms, .. } = speed;
             let measured = json!({
                 "figures": {
                     "nodes": speed.nodes, "tick_ns": tick.ours, "tick_seq_ns": tick_seq.ours, "logged_ns": logged.ours,
-                    "script_ns": script.ours, "port_ns": speed.port_ns, "skip_if_ns": skip_if.ours,
+                    "logged_leaves_ns": logged_leaves.ours, "script_ns": script.ours, "port_ns": speed.port_ns, "skip_if_ns": skip_if.ours,
                     "load_ms": load_ms.ours, "allocations_per_tick": speed.allocations_per_tick,
                     "allocations_per_logged_tick": speed.allocations_per_logged_tick,
+                    "allocations_per_queued_tick": speed.allocations_per_queued_tick,
                     "p999_to_p50": speed.p999_to_p50,
                     "undisturbed_p999_to_p50": speed.undisturbed_p999_to_p50,
                 },
                 "reference": {
                     "tick_ns": tick.theirs, "tick_seq_ns": tick_seq.theirs, "logged_ns": logged.theirs,
-                    "script_ns": script.theirs, "skip_if_ns": skip_if.theirs, "load_ms": load_ms.theirs,
+                    "logged_leaves_ns": logged_leaves.theirs, "script_ns": script.theirs, "skip_if_ns": skip_if.theirs, "load_ms": load_ms.theirs,
                     "python_call_ns_taken_off_each_tick": speed.python_call_ns,
                     "fixed_work_p999_to_p50": speed.fixed_p999_to_p50,
                 },
                 "ratios": {
                     "ratio_tick": tick.ratio(), "ratio_tick_seq": tick_seq.ratio(), "ratio_logged": logged.ratio(),
+                    "ratio_logged_leaves": logged_leaves.ratio(),
                     "ratio_script": script.ratio(), "ratio_skip_if": skip_if.ratio(), "ratio_load": load_ms.ratio(),
                 },
             });
             write(out.as_deref(), &measured)?;
-            Ok(true)
+            Ok(shortfalls.is_empty())
         }
-        What::RecordUntilKilled { seed, file } => {
-            replay::record_until_killed(*seed, file)?;
+        What::RecordUntilKilled { seed, way, folder } => {
+            replay::record_until_killed(*seed, *way, folder)?;
             Ok(true)
         }
     }

@@ -1,112 +1,67 @@
 //! Random runs recorded and replayed; recorders killed while they record.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::os::fd::AsFd as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, ensure};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use serde_json::json;
 use swarm_base::Time;
-use swarm_bt::{Mode, Registry, Transition, Tree};
-use swarm_bt_log::{Recipe, Recorder, Recording, Replay};
-use swarm_bt_log_file::{RunFile, Sync};
-use swarm_bt_script::{Event, Run, Scripts, declare};
+use swarm_bt::{Transition, Tree};
+use swarm_bt_log::{Recorder, Recording, Replay};
+use swarm_bt_log_file::{EXTENSION, Options, RunFile, RunFolder, Sync};
+use swarm_bt_script::{Event, Run};
+
+use crate::draw::{Drawn, draw};
 
 /// What replaying runs gave.
 #[derive(Clone, Debug, Default)]
 pub struct Replayed {
     pub runs: u64,
-    /// Of these, killed with SIGKILL while they recorded.
-    pub killed: u64,
     pub bit_exact: u64,
     pub steps: u64,
-    /// Ticks that had begun when the process was killed and are not in the recording, at most.
-    pub ticks_lost_max: u64,
+    /// Of these runs, those whose process was killed with SIGKILL while it recorded, by [`Way`].
+    pub to_file: Killed,
+    pub to_folder: Killed,
     pub differences: Vec<String>,
 }
 
-/// A random tree with random leaf answers.
-#[derive(Debug)]
-pub struct Drawn {
-    pub recipe: Recipe,
-    pub scripts: Scripts,
+/// Recorders that were killed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Killed {
+    pub runs: u64,
+    /// Ticks that had begun.
+    pub begun: u64,
+    /// Ticks of them that are not in the recording; and of one run at most.
+    pub lost: u64,
+    pub lost_max: u64,
 }
 
-/// Draws a tree of control nodes, decorators with timers, scripts, and leaves that write entries.
-pub fn draw(rng: &mut StdRng) -> anyhow::Result<Drawn> {
-    let mut leaves = BTreeMap::new();
-    let body = node(rng, 0, &mut leaves);
-    let xml = format!(
-        r#"<root BTCPP_format="4"><BehaviorTree ID="T"><Sequence><Script code="n := 0; m := 0.5"/>{body}</Sequence></BehaviorTree></root>"#
-    );
-    let scripts = Scripts::parse(&serde_json::to_string(&leaves)?)?;
-    let registry = declare(Registry::new(), &[("random.xml".to_owned(), xml.clone())], &scripts);
-    let mode = if rng.random() { Mode::Strict } else { Mode::Compat };
-    Ok(Drawn { recipe: Recipe { mode, ..Recipe::new("random.xml", xml, &registry) }, scripts })
+/// What a tick's record goes through to the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Way {
+    /// The thread that ticks writes it to the file, as `cell bt run --record` does. It ticks as fast as it can.
+    File,
+    /// The thread that ticks hands it to another one and waits for nothing, as in the skill runtime. It ticks as often as that does.
+    Folder,
 }
 
-const DECORATORS: [(&str, &str); 8] = [
-    ("Inverter", ""),
-    ("ForceSuccess", ""),
-    ("KeepRunningUntilFailure", ""),
-    ("Repeat", " num_cycles=\"3\""),
-    ("RetryUntilSuccessful", " num_attempts=\"3\""),
-    ("Timeout", " msec=\"35\""),
-    ("Delay", " delay_msec=\"15\""),
-    ("RunOnce", ""),
-];
-const CONTROLS: [&str; 7] = [
-    "Sequence",
-    "Fallback",
-    "ReactiveSequence",
-    "ReactiveFallback",
-    "Parallel",
-    "SequenceWithMemory",
-    "Sequence",
-];
-
-fn node(rng: &mut StdRng, depth: u32, leaves: &mut BTreeMap<String, serde_json::Value>) -> String {
-    let hook = match rng.random_range(0..12) {
-        0 => r#" _skipIf="n == 2""#.to_owned(),
-        1 => r#" _onHalted="n += 1""#.to_owned(),
-        2 => r#" _onSuccess="m = m + 0.25""#.to_owned(),
-        3 => r#" _while="n &lt; 50""#.to_owned(),
-        _ => String::new(),
-    };
-    if depth >= 4 || depth > 0 && rng.random_bool(0.3) {
-        return match rng.random_range(0..10) {
-            0 => format!("<Script code=\"n += 1\"{hook}/>"),
-            1 => format!("<Sleep msec=\"{}\"{hook}/>", rng.random_range(0..60)),
-            2 => format!("<ScriptCondition code=\"n &lt; 9 || m &gt; 2\"{hook}/>"),
-            _ => {
-                let name = format!("A{}", leaves.len());
-                let answers: String = (0..rng.random_range(1..6))
-                    .map(|_| ["R", "S", "F", "R", "S", "K"][rng.random_range(0..6)])
-                    .collect();
-                let values: Vec<f64> = (0..3).map(|_| rng.random_range(-9.0..9.0)).collect();
-                leaves.insert(
-                    name.clone(),
-                    json!({"answers": answers, "outputs": {"pose": [values, null], "hits": [1, 2, null]}, "stops_after": rng.random_range(0..3)}),
-                );
-                format!("<{name} pose=\"{{pose}}\" hits=\"{{h{}}}\"{hook}/>", rng.random_range(0..3))
-            }
-        };
+impl Way {
+    /// The recording below `folder`.
+    fn path(self, folder: &Path) -> PathBuf {
+        match self {
+            Way::File => folder.join("tree.run"),
+            Way::Folder => folder.join("run").join(format!("tree.{EXTENSION}")),
+        }
     }
-    if rng.random_bool(0.3) {
-        let (name, attributes) = DECORATORS[rng.random_range(0..DECORATORS.len())];
-        let child = node(rng, depth + 1, leaves);
-        return format!("<{name}{attributes}{hook}>{child}</{name}>");
-    }
-    let name = CONTROLS[rng.random_range(0..CONTROLS.len())];
-    let children: String = (0..rng.random_range(1..5)).map(|_| node(rng, depth + 1, leaves)).collect();
-    format!("<{name}{hook}>{children}</{name}>")
 }
+
+/// Between two ticks of the skill runtime: three roles at 100 Hz each.
+const RUNTIME_TICK: Duration = Duration::from_micros(3_333);
 
 /// Time of a step and what is done in it, drawn from the seed alone, so that a killed process can be told what it did.
 fn step(rng: &mut StdRng, now: &mut Time) -> (bool, Option<f64>) {
@@ -153,40 +108,60 @@ fn record<W: std::io::Write>(
     Ok((recorder.finish()?, transitions))
 }
 
-/// In the child process: records into `file` until killed, and says on standard output which step begins.
-pub fn record_until_killed(seed: u64, file: &Path) -> anyhow::Result<()> {
-    let out = RunFile::create(file, Sync { every: Duration::from_millis(5) })?;
+/// In the child process: records below `folder` until killed, and says on standard output which step begins.
+pub fn record_until_killed(seed: u64, way: Way, folder: &Path) -> anyhow::Result<()> {
     // Past the buffer of `Stdout`, which would hold back what was said last.
     let mut said = fs::File::from(std::io::stdout().as_fd().try_clone_to_owned()?);
+    let mut say = |number: u64| said.write_all(&number.to_le_bytes());
     // A bound in case that nobody kills it.
-    record(seed, 20_000_000, out, |number| said.write_all(&number.to_le_bytes()))?;
+    match way {
+        Way::File => {
+            let out = RunFile::create(&way.path(folder), Sync { every: Duration::from_millis(5) })?;
+            record(seed, 20_000_000, out, say)?;
+        }
+        Way::Folder => {
+            let recordings = RunFolder::start(folder.to_owned(), Options::default())?;
+            let out = recordings.begin("run").stream("tree");
+            record(seed, 100_000, out, |number| {
+                std::thread::sleep(RUNTIME_TICK);
+                say(number)
+            })?;
+        }
+    }
     Ok(())
 }
 
-/// Records and replays `runs` random runs, `killed` of them in processes that `recorder` makes and that are killed.
+/// Records and replays `runs` random runs, `killed` of them in processes that `recorder` makes and that are killed: half of them on
+/// each way to the disk.
 pub fn replay(
     seed: u64,
     runs: u64,
     killed: u64,
     folder: &Path,
-    recorder: impl Fn(u64, &Path) -> Command,
+    recorder: impl Fn(u64, Way, &Path) -> Command,
 ) -> anyhow::Result<Replayed> {
     let mut rng = StdRng::seed_from_u64(seed);
-    let mut found = Replayed { runs, killed, ..Replayed::default() };
+    let mut found = Replayed { runs, ..Replayed::default() };
     for number in 0..runs {
         let run_seed = rng.random();
         let compared = if number < killed {
-            let file = folder.join(format!("{number}.run"));
-            let wait = Duration::from_micros(rng.random_range(5_000..60_000));
-            let begun = kill(recorder(run_seed, &file), wait)?;
-            let bytes = fs::read(&file).with_context(|| format!("reading '{}'", file.display()))?;
-            fs::remove_file(&file)?;
-            let recording = Recording::read(bytes)?;
-            let recorded = recording.len() as u64;
+            let (way, counts, wait_us) = if number % 2 == 0 {
+                (Way::File, &mut found.to_file, 5_000..60_000)
+            } else {
+                (Way::Folder, &mut found.to_folder, 20_000..200_000)
+            };
+            let own = folder.join(number.to_string());
+            fs::create_dir(&own)?;
+            let wait = Duration::from_micros(rng.random_range(wait_us));
+            let begun = kill(recorder(run_seed, way, &own), wait)?;
+            let bytes = recorded_bytes(&way.path(&own))?;
+            fs::remove_dir_all(&own)?;
+            let recording = bytes.map(Recording::read).transpose()?;
+            let recorded = recording.as_ref().map_or(0, |recording| recording.len() as u64);
             // A child that is killed has said which step begins before it begins it, and never after.
             ensure!(recorded <= begun, "{recorded} steps recorded of {begun} that had begun");
-            found.ticks_lost_max = found.ticks_lost_max.max(begun - recorded);
-            again(&recording, None)
+            counts.note(begun, begun - recorded);
+            recording.map_or(Ok(0), |recording| again(&recording, None))
         } else {
             let steps = rng.random_range(20..400);
             let (bytes, transitions) = record(run_seed, steps, Vec::new(), |_| Ok(()))?;
@@ -203,6 +178,24 @@ pub fn replay(
         }
     }
     Ok(found)
+}
+
+impl Killed {
+    fn note(&mut self, begun: u64, lost: u64) {
+        self.runs += 1;
+        self.begun += begun;
+        self.lost += lost;
+        self.lost_max = self.lost_max.max(lost);
+    }
+}
+
+/// `None` where the process was killed before anything was written.
+fn recorded_bytes(path: &Path) -> anyhow::Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes).filter(|bytes| !bytes.is_empty())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("reading '{}'", path.display())),
+    }
 }
 
 /// Replays, compares each step and, where they are known, all transitions.

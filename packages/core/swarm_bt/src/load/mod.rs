@@ -235,6 +235,11 @@ fn sorted_once(mut errors: Vec<LoadError>) -> Vec<LoadError> {
     errors
 }
 
+/// The ids of the nodes that trees may use without a registry.
+pub fn builtins() -> impl Iterator<Item = &'static str> {
+    builtin::BUILTINS.iter().map(|builtin| builtin.id)
+}
+
 /// Whether trees may use a node of that id without a registry.
 pub fn is_builtin(id: &str) -> bool {
     builtin::find(id).is_some()
