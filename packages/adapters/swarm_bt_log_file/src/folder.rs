@@ -9,7 +9,9 @@
 //!
 //! A recording is a convenience: whatever goes wrong with it (a folder that cannot be written to, a full disk, one that falls behind)
 //! costs that run's recording and nothing else. Its streams answer with the error from then on, [`Health::status`] says why, and the next
-//! run is tried again. A process that is killed loses what is in the queue, which is the last write unless the disk is slow.
+//! run is tried again. A process that is killed loses what the thread has not yet taken from the queue and written: the last write, or
+//! more if the thread waited for the disk or for the processor, and at most [`Options::behind`] writes. `bt_evidence replay` measures it.
+//! Each write is boxed for the queue.
 
 use std::collections::HashMap;
 use std::fs::{self, File};

@@ -36,9 +36,9 @@ pub(crate) mod mark {
 pub(crate) const ERROR: u8 = 4;
 
 /// Records a run step by step: one `write` to `W` per tick, after it, so that whatever ends the process loses at most the tick
-/// that was under way. What `W` does with it (buffering, `fsync`) is its own affair.
+/// that was under way. What `W` does with it (buffering, a queue, `fsync`) is its own affair, and then so is what is lost.
 ///
-/// After the first ticks nothing is allocated. A write that fails ends the recording, never the run: [`Recorder::health`].
+/// After the first ticks nothing is allocated here. A write that fails ends the recording, never the run: [`Recorder::health`].
 pub struct Recorder<W> {
     out: W,
     record: Vec<u8>,

@@ -43,6 +43,23 @@ fn each_run_is_a_folder_with_a_file_for_each_stream() {
     assert_eq!(health.status(), expected);
 }
 
+/// Whoever kills the process now takes no more than what is still in the queue.
+#[test]
+fn what_the_thread_has_taken_is_in_the_file_while_the_run_goes_on() {
+    let root = tempfile::tempdir().unwrap();
+    let sync = Sync { every: std::time::Duration::from_hours(1) };
+    let runs = RunFolder::start(root.path().to_owned(), Options { sync, ..Options::default() }).unwrap();
+    let health = runs.health();
+    let mut stream = runs.begin("t1").stream("leader");
+    for tick in 1..=3 {
+        stream.write_all(b"tick").unwrap();
+        while health.status().bytes < 4 * tick {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        assert_eq!(read(root.path(), "t1/leader.run"), "tick".repeat(tick as usize));
+    }
+}
+
 /// Whoever asks for a run names it.
 #[test]
 fn no_name_of_a_run_leaves_the_folder() {

@@ -2,7 +2,8 @@
 //!
 //! [`registry`] names them with their ports; it is what a tree is checked against when a skill is deployed. Behind each is a
 //! [`Behaviour`]: a small state machine that is made when the leaf starts, ticked while it runs, and dropped when it ends or is
-//! halted. A tick in which no behaviour wants a velocity is a tick in which the arm is to stand.
+//! halted. A tick in which no behaviour wants a velocity is a tick in which the arm is to stand. Behaviours are boxed: the engine's
+//! tick takes no memory, that of a role does, when a leaf starts and where a behaviour makes something.
 //!
 //! | leaf | ports | ends |
 //! |---|---|---|
