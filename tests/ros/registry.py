@@ -106,6 +106,16 @@ class Registry:
             self.director.publish()
             self.changed.notify_all()
 
+    def send_away(self, version: str):
+        """The director assigns nothing any more, and has the cell leave this version."""
+        with self.changed:
+            path = target_path(version)
+            known = self.image.targets[path]
+            self.director.targets.clear()
+            self.director.targets[path] = TargetFile(known.length, known.hashes, path, unrecognized_fields={"custom": {"leave": [SITE]}})
+            self.director.publish()
+            self.changed.notify_all()
+
     def withdraw(self, version: str):
         with self.changed:
             del self.image.targets[target_path(version)]

@@ -219,6 +219,27 @@ def test_a_cell_that_is_offline_for_too_long_begins_no_run_until_the_registry_is
     assert result.outcome == result.SUCCEEDED, result.message
 
 
+def test_a_cell_that_is_sent_away_goes_back_and_without_anything_good_begins_no_run_also_on_a_runtime_that_starts_again(bridged):
+    bridged.add("1.0.0")
+    bridged.add("1.1.0")
+    bridged.registry.assign("1.0.0")
+    bridged.begin()
+    bridged.wait_in_step("1.0.0")
+    bridged.registry.assign("1.1.0")
+    bridged.wait_in_step("1.1.0")
+    bridged.registry.send_away("1.1.0")
+    bridged.cell.wait_in_force("1.0.0")
+    # Nothing is left that was good before this one.
+    bridged.registry.withdraw("1.1.0")
+    bridged.registry.send_away("1.0.0")
+    begins_none = lambda: bridged.cell.execute().result().message == "the runtime is not active"  # noqa: E731
+    bridged.probe.wait_for(begins_none, "no run is begun")
+    bridged.cell.runtime.kill()
+    bridged.cell.start_runtime()
+    bridged.cell.wait_in_force("1.0.0")
+    bridged.probe.wait_for(begins_none, "the runtime that was started again is told so, too")
+
+
 @pytest.mark.parametrize("forged", ["bytes", "signature"])
 def test_a_forged_artifact_is_never_deployed(bridged, forged):
     bridged.add("1.0.0")

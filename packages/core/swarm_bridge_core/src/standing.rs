@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use swarm_api::cell::{Outcome, Progress};
 
 use crate::plan::{Plan, Rest, Step};
-use crate::values::{Have, Now, Trouble, Want};
+use crate::values::{Belief, Have, Now, Trouble, Want};
 
 /// As in `swarm_msgs/BridgeStatus`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,7 +139,11 @@ fn troubles(have: &Have<'_>, plan: &Plan) -> Vec<String> {
         troubles.push(format!("what the registry sends is not believed: {why}"));
     }
     if have.withdrawn() {
-        troubles.push("what runs is withdrawn: the image repository has it no more".to_owned());
+        let why = match have.running_believed {
+            Belief::ToLeave => "the director has this cell leave it",
+            _ => "the image repository has it no more",
+        };
+        troubles.push(format!("what runs is withdrawn: {why}"));
     }
     troubles
 }

@@ -83,13 +83,16 @@ impl Runtime {
     }
 }
 
-/// Whether the image repository has an artifact.
+/// Whether an artifact may be run, as the believed metadata says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Belief {
     #[default]
     NotAsked,
+    /// The image repository has it.
     Has,
     HasNot,
+    /// The director has this cell leave it.
+    ToLeave,
 }
 
 /// Why the last look at the registry failed.
@@ -134,6 +137,8 @@ pub struct Have<'a> {
     pub download: (&'a Schedule, &'a str),
     pub deploy: (&'a Schedule, &'a str),
     pub memory: &'a Memory,
+    /// The runtime that was told to begin no run is still that process, and nobody has activated it since, as far as was heard.
+    pub refusal_stands: bool,
 }
 
 impl Have<'_> {
@@ -153,9 +158,13 @@ impl Have<'_> {
         same_skill && self.memory.history().iter().any(|ran| ran.deployed.artifact == wanted.artifact)
     }
 
-    /// What runs was believed once, and is no more.
+    /// What runs was believed once and is no more, or is to be left.
     pub fn withdrawn(&self) -> bool {
         let Some(running) = self.runtime.deployed() else { return false };
-        self.running_believed == Belief::HasNot && self.memory.believed_once(running.artifact)
+        match self.running_believed {
+            Belief::ToLeave => true,
+            Belief::HasNot => self.memory.believed_once(running.artifact),
+            Belief::NotAsked | Belief::Has => false,
+        }
     }
 }

@@ -28,8 +28,9 @@ pub struct Assigned {
 pub enum Action {
     /// The cell is to run the roll-out's artifact.
     Assign { site_id: String, digest: String, reason: String },
-    /// The cell is to run again what it had before; `None` = it had nothing, and its assignment is removed. If `to` was
-    /// quarantined in the meantime, the assignment is removed likewise, and the cell goes back to its own last good one.
+    /// The cell is to run again what it had before. `None` = that is not known, or it had nothing: the assignment is removed and
+    /// the cell is told to leave the artifact, for its own last good one or else for nothing. If no cell may be sent to `to` any
+    /// more (it was quarantined in the meantime), this is carried out likewise.
     TakeBack { site_id: String, to: Option<String>, reason: String },
     /// The roll-out's artifact is to be withdrawn.
     Quarantine { digest: String, reason: String },
@@ -46,6 +47,11 @@ impl CellView {
 
     pub(crate) fn assigned_digest(&self) -> Option<&str> {
         self.assigned.as_ref().map(|assigned| assigned.digest.as_str())
+    }
+
+    /// Until when this cell has shown how it is, by a clock that now says `now_unix`.
+    pub(crate) fn vouched_unix(&self, now_unix: i64) -> i64 {
+        self.seen_unix.map_or(i64::MIN, |seen| seen.min(now_unix))
     }
 
     pub(crate) fn running(&self) -> Option<&Running> {

@@ -5,6 +5,9 @@
 //!
 //! The director is a repository like any other. Its top-level targets have the field `custom.cells`, and nothing is
 //! delegated. All cells read the same file, so that what was meant for one cannot be replayed to another.
+//!
+//! A cell that is to run nothing in particular may still have to stop running something: `custom.leave` lists the cells that are to
+//! leave a target. It names no other, so that a cell goes by its own means to what was good there before.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +18,10 @@ use crate::refusal::Refusal;
 use crate::repository::{PublishError, Repository};
 use crate::target::Target;
 
+/// The cells that are to run a target.
 const CELLS: &str = "cells";
+/// Those that are to leave it.
+const LEAVE: &str = "leave";
 
 /// Has the director send a cell to a target; `file` as the image repository has it.
 pub fn assign(
@@ -24,31 +30,42 @@ pub fn assign(
     path: &TargetPath,
     file: &TargetFile,
 ) -> Result<(), PublishError> {
-    let mut cells = match director.role(TARGETS)?.targets.get(path.as_str()) {
-        Some(known) => cells_of(known),
-        None => BTreeSet::new(),
-    };
-    cells.insert(cell.to_owned());
-    director.set_target(TARGETS, path, with_cells(file, cells))
+    add(director, CELLS, cell, path, file)
 }
 
-/// Takes an assignment back; a target that no cell has any more is no longer named.
-pub fn unassign(director: &mut Repository, cell: &str, path: &TargetPath) -> Result<(), PublishError> {
-    let Some(file) = director.role(TARGETS)?.targets.get(path.as_str()).cloned() else { return Ok(()) };
-    let mut cells = cells_of(&file);
-    cells.remove(cell);
-    if cells.is_empty() {
-        director.remove_target(TARGETS, path).map(|_| ())
-    } else {
-        director.set_target(TARGETS, path, with_cells(&file, cells))
+/// Has the director send a cell away from a target; `file` as the cell runs it.
+pub fn send_away(
+    director: &mut Repository,
+    cell: &str,
+    path: &TargetPath,
+    file: &TargetFile,
+) -> Result<(), PublishError> {
+    add(director, LEAVE, cell, path, file)
+}
+
+/// Has the director say nothing of a cell any more. A target of which nothing is said to any cell is no longer named.
+pub fn forget(director: &mut Repository, cell: &str) -> Result<(), PublishError> {
+    let said = |file: &TargetFile| [CELLS, LEAVE].iter().any(|list| cells_of(file, list).contains(cell));
+    let named = director.role(TARGETS)?.targets.iter().filter(|(_, file)| said(file));
+    let named: Vec<_> = named.map(|(path, file)| (path.clone(), file.clone())).collect();
+    for (path, file) in named {
+        let Ok(path) = path.parse() else { continue };
+        let [mut cells, mut leave] = [CELLS, LEAVE].map(|list| cells_of(&file, list));
+        cells.remove(cell);
+        leave.remove(cell);
+        if cells.is_empty() && leave.is_empty() {
+            director.remove_target(TARGETS, &path)?;
+        } else {
+            director.set_target(TARGETS, &path, with_lists(&file, cells, leave))?;
+        }
     }
+    Ok(())
 }
 
-/// The targets that the director sends a cell to.
-pub fn targets_of(director: &Repository, cell: &str) -> Result<Vec<TargetPath>, PublishError> {
-    let targets = &director.role(TARGETS)?.targets;
-    let mine = targets.iter().filter(|(_, file)| cells_of(file).contains(cell));
-    Ok(mine.filter_map(|(path, _)| path.parse().ok()).collect())
+/// Whether the director says anything of a cell.
+pub fn names(director: &Repository, cell: &str) -> Result<bool, PublishError> {
+    let mut targets = director.role(TARGETS)?.targets.values();
+    Ok(targets.any(|file| [CELLS, LEAVE].iter().any(|list| cells_of(file, list).contains(cell))))
 }
 
 /// What the director's metadata, believed by a [`crate::Client`] of its own, has for this cell.
@@ -60,12 +77,17 @@ pub fn assigned(director: &Targets, cell: &str) -> Result<BTreeMap<TargetPath, T
     if director.delegations.is_some() {
         return Err(refused(TARGETS, "the director's metadata delegates, which it must not"));
     }
-    let mine = director.targets.iter().filter(|(_, file)| cells_of(file).contains(cell));
+    let mine = director.targets.iter().filter(|(_, file)| cells_of(file, CELLS).contains(cell));
     mine.map(|(path, file)| match path.parse() {
         Ok(path) => Ok((path, file.clone())),
         Err(_) => Err(refused(path, "the director names a target that has no proper path")),
     })
     .collect()
+}
+
+/// What the director's metadata has this cell leave.
+pub fn to_leave<'d>(director: &'d Targets, cell: &str) -> Vec<&'d TargetFile> {
+    director.targets.values().filter(|file| cells_of(file, LEAVE).contains(cell)).collect()
 }
 
 /// Whether both repositories mean the same bytes; `image` was found under the name that the director gives.
@@ -94,18 +116,39 @@ pub fn agree(path: &TargetPath, director: &TargetFile, image: &Target) -> Result
     Ok(())
 }
 
-fn cells_of(file: &TargetFile) -> BTreeSet<String> {
-    match file.custom.as_ref().and_then(|custom| custom.get(CELLS)) {
+/// Puts a cell on a list of a target.
+fn add(
+    director: &mut Repository,
+    list: &str,
+    cell: &str,
+    path: &TargetPath,
+    file: &TargetFile,
+) -> Result<(), PublishError> {
+    let known = director.role(TARGETS)?.targets.get(path.as_str());
+    let [mut cells, mut leave] =
+        [CELLS, LEAVE].map(|list| known.map(|known| cells_of(known, list)).unwrap_or_default());
+    if list == CELLS { &mut cells } else { &mut leave }.insert(cell.to_owned());
+    director.set_target(TARGETS, path, with_lists(file, cells, leave))
+}
+
+fn cells_of(file: &TargetFile, list: &str) -> BTreeSet<String> {
+    match file.custom.as_ref().and_then(|custom| custom.get(list)) {
         Some(Json::List(cells)) => cells.iter().filter_map(Json::as_text).map(str::to_owned).collect(),
         _ => BTreeSet::new(),
     }
 }
 
-fn with_cells(file: &TargetFile, cells: BTreeSet<String>) -> TargetFile {
+fn with_lists(file: &TargetFile, cells: BTreeSet<String>, leave: BTreeSet<String>) -> TargetFile {
     let mut custom = match &file.custom {
         Some(Json::Map(custom)) => custom.clone(),
         _ => BTreeMap::new(),
     };
-    custom.insert(CELLS.to_owned(), Json::List(cells.into_iter().map(Json::Text).collect()));
+    for (list, cells) in [(CELLS, cells), (LEAVE, leave)] {
+        if cells.is_empty() {
+            custom.remove(list);
+        } else {
+            custom.insert(list.to_owned(), Json::List(cells.into_iter().map(Json::Text).collect()));
+        }
+    }
     TargetFile { custom: Some(Json::Map(custom)), ..file.clone() }
 }

@@ -329,12 +329,40 @@ fn a_cell_takes_its_own_assignments_from_a_director_that_delegates_to_nobody() {
     assert_eq!(assigned(&server, "bench_01").unwrap(), std::slice::from_ref(&pick));
     assert_eq!(assigned(&server, "bench_02").unwrap(), [pick.clone(), place]);
     assert_eq!(assigned(&server, "bench").unwrap(), []);
-    swarm_tuf::director::unassign(&mut server.repository, "bench_01", &pick).unwrap();
+    swarm_tuf::director::forget(&mut server.repository, "bench_01").unwrap();
     assert_eq!(assigned(&server, "bench_01").unwrap(), []);
-    swarm_tuf::director::unassign(&mut server.repository, "bench_02", &pick).unwrap();
+    swarm_tuf::director::forget(&mut server.repository, "bench_02").unwrap();
     assert!(!server.repository.role("targets").unwrap().targets.contains_key("pick"));
     server.skill("pick", 10);
     assert_eq!(assigned(&server, "bench_02").unwrap_err().code(), "disagreement");
+}
+
+#[test]
+fn a_cell_is_sent_away_from_a_target_until_it_is_told_something_else() {
+    use swarm_tuf::director::{assign, assigned, forget, names, send_away, to_leave};
+    let mut server = Server::new();
+    let (pick, file) = (path("pick"), TargetFile::of(b"x"));
+    assign(&mut server.repository, "bench_01", &pick, &file).unwrap();
+    assign(&mut server.repository, "bench_02", &pick, &file).unwrap();
+    forget(&mut server.repository, "bench_01").unwrap();
+    send_away(&mut server.repository, "bench_01", &pick, &file).unwrap();
+    let said = |server: &Server, cell: &str| {
+        let targets = server.repository.role("targets").unwrap();
+        let leave: Vec<_> = to_leave(targets, cell).into_iter().map(|file| file.hashes.clone()).collect();
+        (assigned(targets, cell).unwrap().len(), leave)
+    };
+    assert_eq!(said(&server, "bench_01"), (0, vec![file.hashes.clone()]));
+    assert_eq!(said(&server, "bench_02"), (1, vec![]), "nobody else is sent away");
+    forget(&mut server.repository, "bench_02").unwrap();
+    assert_eq!(
+        said(&server, "bench_01"),
+        (0, vec![file.hashes.clone()]),
+        "it is named as long as somebody is to leave it"
+    );
+    assert!(names(&server.repository, "bench_01").unwrap());
+    forget(&mut server.repository, "bench_01").unwrap();
+    assert!(!names(&server.repository, "bench_01").unwrap());
+    assert!(!server.repository.role("targets").unwrap().targets.contains_key("pick"));
 }
 
 #[test]

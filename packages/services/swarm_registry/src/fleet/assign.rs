@@ -7,14 +7,14 @@ use sqlx::{Any, Row, Transaction};
 use swarm_api::deployment::{Assigned, Cause, Deployment, State};
 use swarm_api::update::Which;
 use swarm_tuf::repository::Repository;
-use swarm_tuf::{Moment, TargetFile, TargetPath};
+use swarm_tuf::{Moment, TargetFile, TargetPath, director};
 use swarm_yaml::moment;
 
-use super::{Fleet, FleetError, SiteId, word};
+use super::{Fleet, FleetError, SiteId, UpdateError, word};
 use crate::catalogue::{append, find_in};
 use crate::database::DatabaseError;
 use crate::record::{Record, Reference, Status};
-use crate::update::{Order, lock, open};
+use crate::update::{Order, Say, lock, open};
 use swarm_audit::Event;
 
 /// Cells are to run an artifact.
@@ -50,10 +50,24 @@ pub(crate) struct Goal {
     target: (TargetPath, TargetFile),
 }
 
-/// Cells that are sent to the same artifact for the same reason.
+/// An artifact that cells are to leave; nothing is asked of it, so that a quarantined one may be left, too.
+#[derive(Clone, Debug)]
+pub(crate) struct Away {
+    record: Record,
+    target: (TargetPath, TargetFile),
+}
+
+/// Where cells are sent.
+#[derive(Clone, Debug)]
+pub(crate) enum Sent {
+    To(Goal),
+    /// Nothing is assigned to them any more: who runs this goes back to what was good there before, or else begins no run.
+    Away(Away),
+}
+
+/// Cells that are sent to the same place for the same reason.
 pub(crate) struct Group {
-    /// `None` takes their assignment away.
-    pub(crate) goal: Option<Goal>,
+    pub(crate) sent: Sent,
     pub(crate) cause: Cause,
     pub(crate) rollout_id: Option<i64>,
     pub(crate) reason: String,
@@ -96,7 +110,7 @@ impl Fleet {
         let mut deployments = Vec::new();
         if !changed.is_empty() {
             let group = Group {
-                goal: Some(goal),
+                sent: Sent::To(goal),
                 cause: assignment.cause,
                 rollout_id: assignment.rollout_id,
                 reason: assignment.reason.clone(),
@@ -126,21 +140,23 @@ impl Fleet {
     ) -> Result<(Vec<Deployment>, u64), FleetError> {
         let mut orders = Vec::new();
         for group in groups {
-            let target = group.goal.as_ref().map(|goal| goal.target.clone());
-            let order = |cell: &Before| Order { site_id: cell.site_id.clone(), target: target.clone() };
+            let say = match group.sent.clone() {
+                Sent::To(Goal { target: (path, file), .. }) => Say::Run(path, file),
+                Sent::Away(Away { target: (path, file), .. }) => Say::Leave(path, file),
+            };
+            let order = |cell: &Before| Order { site_id: cell.site_id.clone(), say: say.clone() };
             orders.extend(group.cells.iter().map(order));
         }
         let versions = self.updates.direct_in(transaction, orders, Moment(now_unix)).await?;
         let mut deployments = Vec::new();
         for group in groups {
             for cell in &group.cells {
-                match &group.goal {
-                    Some(goal) => {
-                        let record = &goal.record;
+                match &group.sent {
+                    Sent::To(Goal { record, .. }) => {
                         deployments
                             .push(record_deployment(transaction, group, record, cell, now_unix).await?);
                     }
-                    None => forget_assignment(transaction, cell, now_unix).await?,
+                    Sent::Away(_) => forget_assignment(transaction, cell, now_unix).await?,
                 }
             }
             append(transaction, event(group, now_unix)).await?;
@@ -169,16 +185,19 @@ impl Fleet {
         let failed = || DatabaseError::query("decommission a cell");
         let mut transaction = self.database.begin().await?;
         lock(&mut transaction, Which::Director).await?;
-        let row = sqlx::query("DELETE FROM cells WHERE site_id = $1 RETURNING assigned, deployment_id")
+        let row = sqlx::query("DELETE FROM cells WHERE site_id = $1 RETURNING deployment_id")
             .bind(site_id.as_str())
             .fetch_optional(&mut **transaction)
             .await
             .map_err(failed())?;
         let Some(row) = row else { return Err(FleetError::NoSuchCell { site_id: site_id.clone() }) };
-        let assigned: Option<String> = row.try_get(0).map_err(failed())?;
-        let deployment_id: Option<i64> = row.try_get(1).map_err(failed())?;
-        if assigned.is_some() {
-            let order = Order { site_id: site_id.to_string(), target: None };
+        let deployment_id: Option<i64> = row.try_get(0).map_err(failed())?;
+        // It may be named without being assigned anything: as one that is to leave something.
+        if let Some(stored) = self.updates.stored_in(&mut transaction, Which::Director).await?
+            && director::names(&open(Which::Director, &stored)?, site_id.as_str())
+                .map_err(UpdateError::from)?
+        {
+            let order = Order { site_id: site_id.to_string(), say: Say::Nothing };
             self.updates.direct_in(&mut transaction, vec![order], Moment(now_unix)).await?;
         }
         supersede(&mut transaction, deployment_id, now_unix).await?;
@@ -226,6 +245,19 @@ pub(crate) async fn goal_in(
     }
     let file = file.clone();
     Ok(Goal { record, target: (target, file) })
+}
+
+/// An artifact as cells may be sent away from it.
+pub(crate) async fn away_from(
+    transaction: &mut Transaction<'static, Any>,
+    reference: Reference,
+) -> Result<Away, FleetError> {
+    let record = find_in(&mut **transaction, reference).await?;
+    let record = record.ok_or_else(|| FleetError::NoSuchArtifact { reference })?;
+    let path = path_of(&record);
+    let target = path.parse().map_err(|_| FleetError::NotInImage { artifact: record.digest, path })?;
+    let file = TargetFile::new(record.size, record.digest.0.0);
+    Ok(Away { record, target: (target, file) })
 }
 
 fn before(row: &AnyRow) -> Result<Before, sqlx::Error> {
@@ -365,17 +397,21 @@ async fn supersede(
 
 fn event(group: &Group, now_unix: i64) -> Event {
     let sites: Vec<_> = group.cells.iter().map(|cell| cell.site_id.as_str()).collect();
-    let (subject, what) = match &group.goal {
-        Some(Goal { record, .. }) => {
-            (record.digest.to_string(), format!("{} {}", record.skill_name, record.version))
-        }
-        None => (String::new(), "nothing".to_owned()),
+    let (record, to) = match &group.sent {
+        Sent::To(Goal { record, .. }) => (record, "to"),
+        Sent::Away(Away { record, .. }) => (record, "away from"),
     };
     Event {
         at_unix: now_unix,
         who: group.requested_by.clone(),
         action: word(group.cause),
-        subject,
-        detail: format!("{what} to {}: {}", sites.join(", "), group.reason),
+        subject: record.digest.to_string(),
+        detail: format!(
+            "{} {} {to} {}: {}",
+            record.skill_name,
+            record.version,
+            sites.join(", "),
+            group.reason
+        ),
     }
 }

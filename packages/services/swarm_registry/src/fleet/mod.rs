@@ -26,7 +26,7 @@ use crate::record::Reference;
 use crate::update::{UpdateError, Updates};
 
 pub use assign::{Assignment, Cells};
-pub(crate) use assign::{Goal, Group, cells_named, goal_in};
+pub(crate) use assign::{Goal, Group, Sent, away_from, cells_named, goal_in};
 pub use history::HistoryFilter;
 pub use report::{Census, ONLINE_S};
 pub use site::{ALL, SiteId, SiteIdError};

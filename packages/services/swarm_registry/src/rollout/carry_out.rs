@@ -10,11 +10,12 @@ use swarm_tuf::repository::Repository;
 use super::store::{self, Stored};
 use super::{RolloutError, Rollouts};
 use crate::catalogue::quarantine_in;
-use crate::fleet::{FleetError, Goal, Group, SiteId, cells_named, goal_in};
+use crate::database::DatabaseError;
+use crate::fleet::{FleetError, Goal, Group, Sent, SiteId, away_from, cells_named, goal_in};
 use crate::record::Reference;
 
-/// What is asked of the cells, by the digest that they are to run (`None` = nothing any more).
-type Sent = BTreeMap<(Option<String>, String), Vec<SiteId>>;
+/// What is asked of the cells, by the digest that they are to run (`None` = not this roll-out's any more).
+type Asked = BTreeMap<(Option<String>, String), Vec<SiteId>>;
 
 impl Rollouts {
     /// Lets the engine take its turn, or do a command, and carries out what it asks for; gives the number of new deployments.
@@ -42,7 +43,7 @@ impl Rollouts {
             (None, _) => step(&row.rollout, &cells, now_unix),
         };
         let by = format!("roll-out {} of {}", row.id, row.created_by);
-        let (mut assign, mut take_back) = (Sent::new(), Sent::new());
+        let (mut assign, mut take_back) = (Asked::new(), Asked::new());
         let mut quarantine = None;
         for action in actions {
             match action {
@@ -62,16 +63,20 @@ impl Rollouts {
                     Some(digest) => match self.goal(transaction, image, digest).await? {
                         Ok(goal) => Some(goal),
                         Err(why) => {
-                            // No cell would take it; each goes back to its own last good one.
-                            let text = format!("nothing is assigned in place of {digest}: {why}");
+                            // No cell would take it.
+                            let text = format!("nothing is assigned in place of {artifact}: {why}");
                             store::note(transaction, row.id, &text, now_unix).await?;
                             None
                         }
                     },
                 };
+                let sent = match goal {
+                    Some(goal) => Sent::To(goal),
+                    None => away(transaction, row).await?,
+                };
                 let cells = cells_named(transaction, &sites).await?;
                 let (rollout_id, requested_by) = (Some(row.id), by.clone());
-                groups.push(Group { goal, cause, rollout_id, reason, requested_by, cells });
+                groups.push(Group { sent, cause, rollout_id, reason, requested_by, cells });
             }
         }
         let mut deployments = 0;
@@ -110,7 +115,18 @@ impl Rollouts {
     }
 }
 
-fn add(sent: &mut Sent, site_id: &str, digest: Option<String>, reason: String) {
+/// Away from the roll-out's artifact, and nowhere in particular.
+async fn away(transaction: &mut Transaction<'static, Any>, row: &Stored) -> Result<Sent, RolloutError> {
+    let artifact = &row.rollout.plan.artifact;
+    let digest = artifact.parse().map_err(|_| DatabaseError::Corrupt {
+        what: "the artifact",
+        subject: format!("roll-out {}", row.id),
+        found: artifact.clone(),
+    })?;
+    Ok(Sent::Away(away_from(transaction, Reference::Digest(digest)).await?))
+}
+
+fn add(sent: &mut Asked, site_id: &str, digest: Option<String>, reason: String) {
     // Names of cells come from the table, where only such names are.
     if let Ok(site_id) = site_id.parse() {
         sent.entry((digest, reason)).or_default().push(site_id);

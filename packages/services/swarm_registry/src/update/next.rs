@@ -109,11 +109,19 @@ fn expect(role: &str, expected: u64, offered: u64) -> Result<(), UpdateError> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Order {
     pub(crate) site_id: String,
-    /// The target as the image repository has it; `None` takes the cell out of the director's metadata.
-    pub(crate) target: Option<(TargetPath, TargetFile)>,
+    pub(crate) say: Say,
 }
 
-/// Sends cells to targets. A cell has one: what it was sent to before is taken back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Say {
+    /// It is to run the target, as the image repository has it.
+    Run(TargetPath, TargetFile),
+    /// It is to run the target no more, and nothing in particular in its place.
+    Leave(TargetPath, TargetFile),
+    Nothing,
+}
+
+/// Sends cells to targets, or away from them. What was said of a cell before is taken back.
 pub(crate) fn direct(
     stored: &Stored,
     orders: &[Order],
@@ -121,12 +129,12 @@ pub(crate) fn direct(
     now: Moment,
 ) -> Result<Next, UpdateError> {
     let mut repository = open(Which::Director, stored)?;
-    for Order { site_id, target } in orders {
-        for path in director::targets_of(&repository, site_id)? {
-            director::unassign(&mut repository, site_id, &path)?;
-        }
-        if let Some((path, file)) = target {
-            director::assign(&mut repository, site_id, path, file)?;
+    for Order { site_id, say } in orders {
+        director::forget(&mut repository, site_id)?;
+        match say {
+            Say::Run(path, file) => director::assign(&mut repository, site_id, path, file)?,
+            Say::Leave(path, file) => director::send_away(&mut repository, site_id, path, file)?,
+            Say::Nothing => {}
         }
     }
     publish(&mut repository, keys, now)

@@ -334,11 +334,16 @@ impl Bench {
     }
 
     pub(crate) fn assign(&mut self, version: &str, bytes: &[u8]) {
-        let assigned = self.director.repository.role("targets").unwrap().targets.clone();
-        for other in assigned.keys() {
-            director::unassign(&mut self.director.repository, CELL, &other.parse().unwrap()).unwrap();
-        }
+        director::forget(&mut self.director.repository, CELL).unwrap();
         self.assign_too(version, bytes);
+    }
+
+    /// Nothing is assigned any more, and this is to be left.
+    pub(crate) fn send_away(&mut self, version: &str, bytes: &[u8]) {
+        let director = &mut self.director.repository;
+        director::forget(director, CELL).unwrap();
+        director::send_away(director, CELL, &path(version), &TargetFile::of(bytes)).unwrap();
+        self.director.publish(&self.server, NOW);
     }
 
     pub(crate) fn assign_too(&mut self, version: &str, bytes: &[u8]) {

@@ -1,10 +1,13 @@
 //! What a registry promises about roll-outs. What the engine decides is tested with the engine (`swarm_rollout`); here is that it
 //! is carried out, and survives.
 
+use axum::body::Body;
 use serde_json::{Value, json};
+use swarm_api::deployment::Rollback;
+use swarm_registry::approval::Request;
 
 use super::artifacts::Signed;
-use super::ceremony::People;
+use super::ceremony::{People, target_path};
 use super::fleet::report;
 use super::{NOW, Registry};
 
@@ -144,6 +147,65 @@ pub(crate) async fn a_bad_artifact_is_taken_back_and_quarantined_in_one_step(reg
     assert_eq!(registry.get("/api/v1/audit/verify").await.json()["intact"], true);
 }
 
+/// What the director's newest metadata says of an artifact's cells: those that are to run it, and those that are to leave it.
+async fn director_says(registry: &Registry, version: &str) -> Value {
+    let versions = registry.get("/api/v1/update/director/versions").await.expect(200).json();
+    let file = format!("/api/v1/update/director/metadata/{}.targets.json", versions["targets"]);
+    let targets = registry.get(&file).await.expect(200).json();
+    targets["signed"]["targets"][target_path(version).as_str()]["custom"].clone()
+}
+
+pub(crate) async fn who_has_nothing_to_go_back_to_is_sent_away(registry: Registry) {
+    let mut people = registry.begin_updates().await;
+    registry.release(&mut people, &["1.1.0"]).await;
+    let new = Signed::version("1.1.0").digest();
+    // It was commissioned by hand, with something that this registry does not have.
+    let runs = async |sequence: u64, digest: &str, crashes: u64| {
+        let mut report = report(sequence);
+        let health =
+            json!({"runs_succeeded": 1, "runs_failed": 0, "safety_violations": 0, "crashes": crashes});
+        report["running"] = json!({"digest": digest, "skill_name": "cooperative_assembly", "version": "1.0.0", "health": health});
+        registry.report("bench-1", &report).await;
+    };
+    runs(1, &"f".repeat(64), 0).await;
+    begin(&registry, &plan("1.1.0")).await;
+    registry.app.rollouts.turn(NOW).await.unwrap();
+    assert_eq!(director_says(&registry, "1.1.0").await, json!({"cells": ["bench-1"]}));
+    runs(2, &new, 1).await;
+    registry.app.rollouts.turn(NOW).await.unwrap();
+    assert_eq!(assigned(&registry, "bench-1").await, Value::Null);
+    assert_eq!(director_says(&registry, "1.1.0").await, json!({"leave": ["bench-1"]}));
+    let log = registry.get("/api/v1/audit?limit=10").await.expect(200).json();
+    let told = |entry: &Value| entry["detail"].as_str().unwrap().contains("away from bench-1");
+    assert!(log["items"].as_array().unwrap().iter().any(told), "{log}");
+    // A cell that is taken out of the fleet is named no more, not as one that is to leave something either.
+    registry.call("DELETE", "/api/v1/cells/bench-1", &[], Body::empty()).await.expect(204);
+    assert_eq!(director_says(&registry, "1.1.0").await, Value::Null);
+}
+
+pub(crate) async fn a_confirmation_and_deployments_at_once_wait_for_each_other(registry: Registry) {
+    let mut people = registry.begin_updates().await;
+    let ids = registry.release(&mut people, &["1.0.0", "1.1.0"]).await;
+    let deploy = async |at: u64| {
+        let body = json!({"site_id": format!("cell-{}", at % 3), "csa_id": ids[1], "reason": "test"});
+        registry.post("/api/v1/deployments", &body).await.expect(200);
+    };
+    for at in 0..3 {
+        deploy(at).await;
+    }
+    let back =
+        Rollback { site_id: "ALL".to_owned(), target_csa_id: ids[0], reason: "it drops parts".to_owned() };
+    for at in 0..10 {
+        let request = Request::RollbackAll(back.clone());
+        let asked = registry.app.approvals.ask(request, "ann", NOW).await.unwrap();
+        let confirm = format!("/api/v1/approvals/{}/confirm", asked.id);
+        let (confirmed, ..) =
+            tokio::join!(registry.post(&confirm, &Value::Null), deploy(at), deploy(at + 1), deploy(at + 2));
+        confirmed.expect(200);
+    }
+    assert_eq!(registry.get("/api/v1/audit/verify").await.json()["intact"], true);
+}
+
 pub(crate) async fn who_withdraws_an_artifact_ends_its_roll_out(registry: Registry) {
     let mut floor = Floor::new(&registry).await;
     let id = begin(&registry, &plan("1.1.0")).await;
@@ -168,6 +230,7 @@ pub(crate) async fn who_withdraws_an_artifact_ends_its_roll_out(registry: Regist
     let cells = registry.get("/api/v1/cells").await.json()["items"].clone();
     let without = cells.as_array().unwrap().iter().filter(|cell| cell["assigned"].is_null()).count();
     assert_eq!(without, 1, "{cells}");
+    assert_eq!(director_says(&registry, "1.2.0").await["leave"].as_array().unwrap().len(), 1);
     let artifact = registry.get(&format!("/api/v1/csa/{}", release[0])).await.json();
     assert_eq!(artifact["status"], "quarantined");
 }
