@@ -25,7 +25,8 @@ pub struct Memory {
     pub last_believed_unix_s: Option<i64>,
     /// When the registry last answered anything; seconds since 1970-01-01 UTC.
     pub last_contact_unix_s: Option<i64>,
-    /// The runtime was told to begin no runs, by this bridge.
+    /// The runtime was told to begin no runs, by this bridge, and was not allowed to since. It forgets that when it is started again;
+    /// see [`crate::Have::refusal_stands`].
     pub runs_refused: bool,
     /// When this bridge began, as its reports say; seconds since 1970-01-01 UTC.
     started_unix_s: i64,

@@ -93,7 +93,8 @@ pub fn plan(have: &Have<'_>, want: &Want, windows: &Windows, offline: &OfflinePo
     }
     let expired = offline.is_over(have.memory.last_believed_unix_s, have.registry.expires_unix_s, now);
     if expired {
-        if offline.then == Then::RefuseNewRuns {
+        // What was withdrawn before stays so, also on a runtime that was started again since.
+        if offline.then == Then::RefuseNewRuns || have.withdrawn() {
             refuse_runs(have, &mut steps);
         }
         steps.extend((refresh && away).then_some(Step::Refresh));
@@ -231,9 +232,11 @@ fn leave_withdrawn(have: &Have<'_>, now: Now, steps: &mut Vec<Step>) {
     }
 }
 
-/// A run in progress ends as it would: telling the runtime to begin no run ends one, too.
+/// A run in progress ends as it would: telling the runtime to begin no run ends one, too. A runtime that was started again, or that
+/// somebody has activated, is told anew.
 fn refuse_runs(have: &Have<'_>, steps: &mut Vec<Step>) {
-    if !have.memory.runs_refused && have.motion == Motion::AtRest && *have.runtime != Runtime::Silent {
+    let refused = have.memory.runs_refused && have.refusal_stands;
+    if !refused && have.motion == Motion::AtRest && *have.runtime != Runtime::Silent {
         steps.push(Step::RefuseRuns);
     }
 }

@@ -34,6 +34,8 @@ fn id(n: u8) -> ArtifactId {
 #[derive(Clone, Debug)]
 enum Event {
     Assign(Option<u8>),
+    /// A roll-out takes back what is assigned, and knows nothing to put in its place.
+    SendAway,
     /// Out of the image repository, and back in.
     Image(u8, bool),
     RegistryAnswers(bool),
@@ -52,6 +54,7 @@ enum Event {
 fn events() -> impl Strategy<Value = Vec<Event>> {
     let event = prop_oneof![
         4 => prop::option::weighted(0.9, 0..ARTIFACTS).prop_map(Event::Assign),
+        1 => Just(Event::SendAway),
         2 => (0..ARTIFACTS, any::<bool>()).prop_map(|(n, there)| Event::Image(n, there)),
         2 => any::<bool>().prop_map(Event::RegistryAnswers),
         1 => any::<bool>().prop_map(Event::DownloadsFail),
@@ -95,6 +98,9 @@ struct World {
     deploy_for: Option<ArtifactId>,
     asked: Option<ArtifactId>,
     left_by_hand: bool,
+    refusal_stands: bool,
+    /// What the director has the cell leave, in the registry and as believed.
+    to_leave: (Option<u8>, Option<u8>),
 }
 
 impl World {
@@ -122,6 +128,8 @@ impl World {
             deploy_for: None,
             asked: None,
             left_by_hand: false,
+            refusal_stands: false,
+            to_leave: (None, None),
         }
     }
 
@@ -151,6 +159,7 @@ impl World {
 
     fn belief(&self, artifact: Option<ArtifactId>) -> Belief {
         match (&self.believed, artifact) {
+            (Some(_), Some(artifact)) if self.to_leave.1.map(id) == Some(artifact) => Belief::ToLeave,
             (Some((_, image, _)), Some(artifact)) if image.iter().any(|n| id(*n) == artifact) => Belief::Has,
             (Some(_), Some(_)) => Belief::HasNot,
             _ => Belief::NotAsked,
@@ -187,12 +196,21 @@ impl World {
             download: (&self.download, "it failed"),
             deploy: (&self.deploy, "it failed"),
             memory: &self.memory,
+            refusal_stands: self.refusal_stands,
         };
         have.last_good_believed = self.belief(have.last_good().map(|good| good.artifact));
         let withdrawn = have.withdrawn();
         let plan = plan(&have, &want, &self.windows, &self.policy, self.now);
         self.check(&plan, &want, withdrawn)?;
-        let Some(step) = plan.first().cloned() else { return Ok(false) };
+        let no_runs = withdrawn || (plan.rest == Rest::Expired && self.policy.then == Then::RefuseNewRuns);
+        let Some(step) = plan.first().cloned() else {
+            let may_be_told = self.runtime_up && !self.moving;
+            prop_assert!(
+                !(no_runs && may_be_told && self.runtime_active),
+                "a run may begin of what is withdrawn, or without a registry for too long"
+            );
+            return Ok(false);
+        };
         self.carry_out(&step)?;
         Ok(true)
     }
@@ -253,6 +271,7 @@ impl World {
             Step::Refresh => {
                 if self.answers {
                     self.believed = Some((self.assigned, self.image.clone(), self.now.unix_s + LIFETIME_S));
+                    self.to_leave.1 = self.to_leave.0;
                     self.memory.last_believed_unix_s = Some(self.now.unix_s);
                     self.registry.expires_unix_s = Some(self.now.unix_s + LIFETIME_S);
                     self.registry.trouble = None;
@@ -289,7 +308,7 @@ impl World {
             Step::RollBackTo { artifact, .. } => self.exchange(*artifact),
             Step::RefuseRuns => {
                 self.runtime_active = false;
-                self.memory.runs_refused = true;
+                (self.memory.runs_refused, self.refusal_stands) = (true, true);
             }
             Step::AllowRuns => {
                 self.runtime_active = true;
@@ -311,7 +330,10 @@ impl World {
 
     fn happen(&mut self, event: &Event) {
         match *event {
-            Event::Assign(n) => self.assigned = n,
+            Event::Assign(n) => (self.assigned, self.to_leave.0) = (n, None),
+            Event::SendAway => {
+                self.to_leave.0 = self.assigned.take().or(self.to_leave.0);
+            }
             Event::Image(n, true) => {
                 self.image.insert(n);
             }
@@ -322,6 +344,10 @@ impl World {
             Event::DownloadsFail(fail) => self.downloads_fail = fail,
             Event::DeploymentsFail(fail) => self.deployments_fail = fail,
             Event::RuntimeUp(up) => {
+                // It starts itself again, and is active then; the bridge hears it after a silence.
+                if up && !self.runtime_up {
+                    (self.runtime_active, self.refusal_stands) = (true, false);
+                }
                 self.runtime_up = up;
                 self.moving &= up;
             }
@@ -329,6 +355,7 @@ impl World {
             Event::Pass(seconds) => self.pass(seconds),
             Event::Kill => {
                 (self.download, self.deploy, self.asked, self.registry) = Default::default();
+                self.refusal_stands = false;
                 self.registry.expires_unix_s = self.believed.as_ref().map(|(_, _, expires)| *expires);
             }
             Event::CacheLimit(artifacts) => self.cache_limit_bytes = artifacts * BYTES,
@@ -359,7 +386,8 @@ impl World {
     }
 
     fn recover(&mut self) -> Result<(), TestCaseError> {
-        (self.answers, self.runtime_up) = (true, true);
+        self.happen(&Event::RuntimeUp(true));
+        self.answers = true;
         (self.downloads_fail, self.deployments_fail, self.moving) = (false, false, false);
         for _ in 0..200 {
             self.settle()?;
@@ -381,11 +409,8 @@ fn run(events: &[Event], windows: &[&str], then: Then) -> Result<(), TestCaseErr
         world.settle()?;
     }
     world.recover()?;
-    prop_assert!(
-        world.image.is_empty()
-            || world.runtime_active
-            || world.store.last().is_some_and(|n| !world.image.contains(n))
-    );
+    let withdrawn = |n: &u8| !world.image.contains(n) || world.to_leave.1 == Some(*n);
+    prop_assert!(world.image.is_empty() || world.runtime_active || world.store.last().is_some_and(withdrawn));
     let left = world.memory.left().is_some();
     prop_assert!(!left || world.left_by_hand, "something counts as left by hand that nobody left");
     match world.assigned {
@@ -452,6 +477,54 @@ fn what_is_withdrawn_is_left_for_what_was_good_even_if_the_director_insists() {
 }
 
 #[test]
+fn who_is_sent_away_goes_to_what_was_good_or_begins_no_run() {
+    let mut world = World::new(&["sat 00:00-24:00"], Then::Keep);
+    world.pass(86_400);
+    world.settle().unwrap();
+    world.happen(&Event::Assign(Some(1)));
+    world.pass(60);
+    world.settle().unwrap();
+    assert_eq!(world.store, [0, 1]);
+    world.pass(86_400);
+    world.happen(&Event::SendAway);
+    world.settle().unwrap();
+    assert_eq!(world.store, [0, 1, 0], "at once, and not in the window");
+    assert!(world.runtime_active);
+
+    let mut first = World::new(&[], Then::Keep);
+    first.settle().unwrap();
+    assert_eq!(first.store, [0_u8]);
+    first.happen(&Event::SendAway);
+    first.moving = true;
+    first.pass(60);
+    first.settle().unwrap();
+    assert!(first.runtime_active, "the run in progress ends as it would");
+    first.moving = false;
+    first.settle().unwrap();
+    assert!(!first.runtime_active, "nothing that was good is left");
+    first.happen(&Event::Assign(Some(2)));
+    first.pass(60);
+    first.settle().unwrap();
+    assert_eq!((first.store.as_slice(), first.runtime_active), ([0, 2].as_slice(), true));
+}
+
+#[test]
+fn a_runtime_that_comes_back_active_is_told_again_to_begin_no_run() {
+    let mut world = World::new(&[], Then::RefuseNewRuns);
+    world.settle().unwrap();
+    world.answers = false;
+    world.pass(KEEP_RUNNING_FOR_S + 60);
+    world.settle().unwrap();
+    assert!(!world.runtime_active);
+    for up in [false, true] {
+        world.happen(&Event::RuntimeUp(up));
+        world.pass(5);
+        world.settle().unwrap();
+    }
+    assert!(!world.runtime_active);
+}
+
+#[test]
 fn a_way_back_waits_for_rest_and_not_for_the_window() {
     // Friday 2027-01-15 09:00 in the cell's time.
     let mut world = World::new(&["sat 00:00-24:00"], Then::Keep);
@@ -503,6 +576,7 @@ fn plans_read_as_sentences() {
             download: (&world.download, ""),
             deploy: (&world.deploy, ""),
             memory: &world.memory,
+            refusal_stands: world.refusal_stands,
         };
         let plan = plan(&have, &want, &world.windows, &world.policy, world.now);
         (plan.steps.iter().map(ToString::to_string).collect::<Vec<_>>(), plan.rest)

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use futures::FutureExt as _;
 use r2r::WrappedServiceTypeSupport;
-use r2r::lifecycle_msgs::msg::Transition;
-use r2r::lifecycle_msgs::srv::ChangeState;
+use r2r::lifecycle_msgs::msg::{State, Transition};
+use r2r::lifecycle_msgs::srv::{ChangeState, GetState};
 use r2r::std_srvs::srv::Trigger;
 use r2r::swarm_msgs::srv::{Deploy, RollbackTo};
 use swarm_registry_client::bridge::{Exchange, Refused};
@@ -26,6 +26,7 @@ pub struct RuntimeClients {
     rollback: Mutex<r2r::Client<Trigger::Service>>,
     rollback_to: Mutex<r2r::Client<RollbackTo::Service>>,
     change_state: Mutex<r2r::Client<ChangeState::Service>>,
+    get_state: Mutex<r2r::Client<GetState::Service>>,
 }
 
 impl std::fmt::Debug for RuntimeClients {
@@ -41,6 +42,7 @@ impl RuntimeClients {
             rollback: client(shell, "/skill_runtime/rollback")?,
             rollback_to: client(shell, "/skill_runtime/rollback_to")?,
             change_state: client(shell, "/skill_runtime/change_state")?,
+            get_state: client(shell, "/skill_runtime/get_state")?,
         })
     }
 
@@ -83,6 +85,11 @@ impl Exchange for RuntimeClients {
         } else {
             (Transition::TRANSITION_DEACTIVATE as u8, "deactivated")
         };
+        // It is asked anew after every silence, and may be so already: that is no transition.
+        let state = call(&self.get_state, "/skill_runtime/get_state", &GetState::Request::default())?;
+        if (state.current_state.id == State::PRIMARY_STATE_ACTIVE as u8) == allowed {
+            return Ok(());
+        }
         let request = ChangeState::Request { transition: Transition { id, label: String::new() } };
         let answer = call(&self.change_state, "/skill_runtime/change_state", &request)?;
         if answer.success {

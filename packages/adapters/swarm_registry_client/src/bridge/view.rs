@@ -63,6 +63,8 @@ pub struct View {
     deploy: Attempts,
     attempts_for: Option<ArtifactId>,
     asked: Option<ArtifactId>,
+    /// See [`Have::refusal_stands`]. Nothing was heard yet: it may have been started again while this bridge was down.
+    refusal_stands: bool,
     /// Refreshes that ended, well or not.
     pub refreshes: u64,
     pub cache: Vec<Cached>,
@@ -100,6 +102,7 @@ impl View {
             deploy: Attempts::default(),
             attempts_for: None,
             asked: None,
+            refusal_stands: false,
             refreshes: 0,
             cache: Vec::new(),
             cache_bytes: 0,
@@ -114,7 +117,13 @@ impl View {
 
     /// Gives whether somebody should look at once.
     pub fn hear_runtime(&mut self, now: Time, heard: RuntimeHeard) -> bool {
+        let crashes = self.health.health().crashes;
         let counted = self.health.hear_runtime(now, heard.run.clone());
+        let silent = self.runtime.as_ref().is_none_or(|(at, _)| now.since(*at) > SILENT_AFTER);
+        // One that is started again is active.
+        if silent || self.health.health().crashes != crashes {
+            self.refusal_stands = false;
+        }
         if let Some(running) = &heard.deployed {
             let want = self.want();
             if self.memory.hear_running(running, &want, self.asked) && self.asked != Some(running.artifact) {
@@ -124,10 +133,8 @@ impl View {
                 self.memory.hear_believed(running.artifact);
             }
         }
-        let news = self.runtime.as_ref().is_none_or(|(at, last)| {
-            last.deployed != heard.deployed
-                || last.run.running != heard.run.running
-                || now.since(*at) > SILENT_AFTER
+        let news = self.runtime.as_ref().is_none_or(|(_, last)| {
+            silent || last.deployed != heard.deployed || last.run.running != heard.run.running
         });
         self.runtime = Some((now, heard));
         news || counted
@@ -142,6 +149,12 @@ impl View {
 
     pub fn hear_lifecycle(&mut self, ending: bool) {
         self.health.hear_lifecycle(ending);
+        self.refusal_stands &= ending;
+    }
+
+    /// The runtime was told to begin no run, or that it may.
+    pub fn runs_allowed(&mut self, allowed: bool) {
+        (self.memory.runs_refused, self.refusal_stands) = (!allowed, !allowed);
     }
 
     /// A part of some node reports an error in `/diagnostics`; or does no longer.
@@ -186,7 +199,8 @@ impl View {
         self.refreshes += 1;
     }
 
-    /// It could not be; `offline` is what the metadata on the disk still says, if it says anything.
+    /// It could not be; `offline` is what the metadata on the disk still says. Where it says nothing, what was believed before goes on
+    /// to hold until it has expired: the link's trouble is no reason to forget what was withdrawn.
     pub fn refresh_failed(&mut self, error: &ClientError, offline: Option<Look>, now: Now) {
         self.registry.refresh.failed(now.monotonic, REFRESH_BACKOFF, rand::random());
         let why = error.to_string();
@@ -195,7 +209,9 @@ impl View {
         }
         self.registry.trouble =
             Some(if error.is_refusal() { Trouble::NotBelieved(why) } else { Trouble::Away(why) });
-        self.see(offline);
+        if offline.is_some() {
+            self.see(offline);
+        }
         self.refreshes += 1;
     }
 
@@ -293,6 +309,7 @@ impl View {
             download: (&self.download.schedule, &self.download.why),
             deploy: (&self.deploy.schedule, &self.deploy.why),
             memory: &self.memory,
+            refusal_stands: self.refusal_stands,
         };
         have.last_good_believed = self.belief(have.last_good().map(|good| good.artifact));
         then(&have)
