@@ -15,7 +15,7 @@ pub enum Command {
     AbortAndKeep { reason: String },
     /// End it, and give every holder back what it had.
     AbortAndTakeBack { reason: String },
-    /// The artifact was quarantined by somebody: as if a gate had failed.
+    /// The artifact was quarantined by somebody, or taken out of the image repository: as if a gate had failed.
     Withdraw { reason: String },
     /// The roll-out `by` of the same skill begins; it was begun with this one as `superseded`.
     Supersede { by: i64 },
@@ -80,7 +80,7 @@ pub fn command(
             turn.take_everything_back(&reason);
             turn.rollout.state = State::Aborted { since_unix, reason, taken_back: true };
         }
-        Command::Withdraw { reason } => turn.fail(&reason),
+        Command::Withdraw { reason } => turn.withdraw(&reason),
         Command::Supersede { by } => {
             turn.note(format!("superseded by roll-out {by}"));
             turn.rollout.state = State::Superseded { since_unix, by };

@@ -38,13 +38,18 @@ pub(crate) fn runs(health: Health) -> u64 {
 }
 
 /// Why the roll-out fails; `None` while every gate holds.
-pub(crate) fn violated(rollout: &Rollout) -> Option<String> {
+///
+/// `mute` is how many of its cells have a runtime that is silent for too long: a crash of which no runtime is left to tell.
+pub(crate) fn violated(rollout: &Rollout, mute: u64) -> Option<String> {
     let gates = &rollout.plan.gates;
     let over = |what: &str, count: u64, most: u64| {
         (count > most).then(|| format!("{count} {what}, and the plan allows {most}"))
     };
     over("safety violations", rollout.counts.safety_violations, gates.max_safety_violations)
-        .or_else(|| over("crashes of skill runtimes", rollout.counts.crashes, gates.max_crashes))
+        .or_else(|| {
+            let crashes = rollout.counts.crashes.saturating_add(mute);
+            over("crashes of skill runtimes", crashes, gates.max_crashes)
+        })
         .or_else(|| over("cells refused the artifact or left it", rollout.refused, gates.max_refused))
         .or_else(|| too_few_succeed(gates, rollout.stage_counts))
 }

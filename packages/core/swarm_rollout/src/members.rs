@@ -9,6 +9,10 @@ use crate::plan::Cells;
 use crate::state::{Counted, Handover, Member, Rollout, Standing, State};
 use crate::view::{Action, CellView};
 
+/// A runtime that took the artifact and then says nothing for longer than this, while its bridge is heard, counts as crashed; in seconds.
+/// A runtime that is started again, or a computer that boots, is back before.
+const MUTE_S: i64 = 120;
+
 /// A roll-out while it is being changed.
 pub(crate) struct Turn<'a> {
     pub(crate) rollout: Rollout,
@@ -47,6 +51,8 @@ impl<'a> Turn<'a> {
                 continue;
             }
             let before = cell.assigned_digest().map(str::to_owned);
+            // What it ran it with before is not the roll-out's.
+            let counted = counts_of(cell, &plan.artifact);
             let standing = match handed_over.get(site_id) {
                 _ if before.as_ref() != Some(&plan.artifact) => Standing::Pending,
                 // The superseded roll-out was of the same artifact: it is on trial there still.
@@ -55,7 +61,7 @@ impl<'a> Turn<'a> {
                 }
                 _ => Standing::Already,
             };
-            members.insert(site_id.to_owned(), Member { before, standing, counted: None });
+            members.insert(site_id.to_owned(), Member { before, standing, counted });
         }
     }
 
@@ -65,10 +71,10 @@ impl<'a> Turn<'a> {
             let Some(cell) = self.cells.get(site_id.as_str()) else { continue };
             let expected = match &member.standing {
                 Standing::Pending => member.before.as_ref(),
-                Standing::Assigned { .. } | Standing::Taken { .. } => Some(&self.rollout.plan.artifact),
-                Standing::Already | Standing::Refused | Standing::TakenBack | Standing::Left { .. } => {
-                    continue;
+                Standing::Already | Standing::Assigned { .. } | Standing::Taken { .. } => {
+                    Some(&self.rollout.plan.artifact)
                 }
+                Standing::Refused | Standing::TakenBack | Standing::Left { .. } => continue,
             };
             let assigned = cell.assigned_digest();
             if assigned != expected.map(String::as_str) {
@@ -80,29 +86,43 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// Takes over what holders report. Whether they can be heard now does not matter: what they said, happened.
+    /// Takes over what is reported by holders, and by cells that had the artifact before. Whether they can be heard now does not
+    /// matter: what they said, happened.
     pub(crate) fn take_over_reports(&mut self) {
         let mut given_up = Vec::new();
         let Rollout { plan, members, counts, stage_counts, .. } = &mut self.rollout;
         for (site_id, member) in members {
-            let report = self.cells.get(site_id.as_str()).and_then(|cell| cell.report.as_ref());
-            let Some(report) = report.filter(|_| member.standing.holds()) else { continue };
-            match (said(report, &plan.artifact), &mut member.standing) {
-                (Said::Runs(health), standing) => {
-                    let new = gate::since(member.counted, report, health);
-                    *counts = gate::sum(*counts, new);
+            let Some(cell) = self.cells.get(site_id.as_str()) else { continue };
+            let Some(report) = &cell.report else { continue };
+            let said = said(report, &plan.artifact);
+            if let (Said::Runs(health), true) = (&said, member.standing.holds_or_had()) {
+                let new = gate::since(member.counted, report, *health);
+                *counts = gate::sum(*counts, new);
+                // Whether runs succeed is judged by those cells to which the stage brought the artifact.
+                if member.standing.holds() {
                     *stage_counts = gate::sum(*stage_counts, new);
-                    member.counted = Some(Counted { started_unix: report.started_unix, health });
+                }
+                member.counted = Some(Counted { started_unix: report.started_unix, health: *health });
+            }
+            match (said, &mut member.standing) {
+                (Said::Runs(_), standing @ Standing::Assigned { .. }) => {
                     if let Standing::Assigned { previous, .. } = standing {
                         let (previous, heard_unix) = (previous.take(), self.now_unix);
-                        *standing = Standing::Taken { previous, observed_s: 0, heard_unix };
+                        *standing =
+                            Standing::Taken { previous, observed_s: 0, heard_unix, mute_since_unix: None };
                     }
                 }
-                (Said::Refuses(detail), _) => given_up.push((site_id.clone(), format!("refused: {detail}"))),
+                (Said::Runs(_), Standing::Taken { mute_since_unix, .. }) => *mute_since_unix = None,
+                (Said::Nothing, Standing::Taken { mute_since_unix, .. }) => {
+                    let _ = mute_since_unix.get_or_insert(cell.vouched_unix(self.now_unix));
+                }
+                (Said::Refuses(detail), Standing::Assigned { .. } | Standing::Taken { .. }) => {
+                    given_up.push((site_id.clone(), format!("refused: {detail}")));
+                }
                 (Said::RunsAnother(other), Standing::Taken { .. }) => {
                     given_up.push((site_id.clone(), format!("the cell left it, and runs {}", short(other))));
                 }
-                (Said::RunsAnother(_) | Said::Nothing, _) => {}
+                _ => {}
             }
         }
         for (site_id, why) in given_up {
@@ -116,11 +136,23 @@ impl<'a> Turn<'a> {
         self.cells.get(site_id).is_some_and(|cell| cell.is_online(&self.rollout.plan, self.now_unix))
     }
 
-    /// A cell that runs the artifact can be heard.
+    /// How many cells, besides those that have said so, have a runtime that is dead or hangs: it has been silent for too long, and its
+    /// bridge vouches for that. A runtime that comes back is counted by its bridge, if it was another process.
+    pub(crate) fn mute(&self) -> u64 {
+        let mute = self.rollout.members.iter().filter(|(site_id, member)| {
+            let Standing::Taken { mute_since_unix: Some(since), .. } = member.standing else { return false };
+            let cell = self.cells.get(site_id.as_str());
+            cell.is_some_and(|cell| cell.vouched_unix(self.now_unix).saturating_sub(since) > MUTE_S)
+        });
+        mute.count() as u64
+    }
+
+    /// A cell that runs the artifact can be heard, and so can its runtime.
     pub(crate) fn hears_a_taker(&self) -> bool {
         let mut members = self.rollout.members.iter();
         members.any(|(site_id, member)| {
-            matches!(member.standing, Standing::Taken { .. }) && self.is_online(site_id)
+            matches!(member.standing, Standing::Taken { mute_since_unix: None, .. })
+                && self.is_online(site_id)
         })
     }
 
@@ -135,16 +167,19 @@ impl<'a> Turn<'a> {
 
     /// For how long the cell was watched that was watched the longest, in seconds.
     ///
-    /// Only a report shows that the time before it was good. It shows so much of it as a cell may be silent, so that a gap
+    /// Only a report that names the artifact as what the runtime runs shows that the time before it was good. It shows so much of it as a cell may be silent, so that a gap
     /// counts no more than that, and a clock that was set back or forward little or nothing. Times of several cells do not add up: ten
     /// that fall silent after a minute are not ten minutes.
     pub(crate) fn observe(&mut self) -> u64 {
         let mut longest_s = 0;
         let most = self.rollout.plan.offline_after_s.cast_signed();
         for (site_id, member) in &mut self.rollout.members {
-            let Standing::Taken { observed_s, heard_unix, .. } = &mut member.standing else { continue };
+            let Standing::Taken { observed_s, heard_unix, mute_since_unix, .. } = &mut member.standing else {
+                continue;
+            };
             let Some(cell) = self.cells.get(site_id.as_str()) else { continue };
-            let seen_unix = cell.seen_unix.map_or(i64::MIN, |seen| seen.min(self.now_unix));
+            let seen_unix = cell.vouched_unix(self.now_unix);
+            let most = if mute_since_unix.is_none() { most } else { 0 };
             let passed_s = seen_unix.saturating_sub(*heard_unix).clamp(0, most);
             *observed_s = observed_s.saturating_add(passed_s.cast_unsigned());
             *heard_unix = seen_unix.max((*heard_unix).min(self.now_unix));
@@ -159,10 +194,7 @@ impl<'a> Turn<'a> {
         let previous = self.previous(cell);
         let artifact = &self.rollout.plan.artifact;
         // It may run it already without being assigned it; its runs until now are not the roll-out's.
-        let counted = cell.report.as_ref().and_then(|report| match said(report, artifact) {
-            Said::Runs(health) => Some(Counted { started_unix: report.started_unix, health }),
-            Said::Nothing | Said::RunsAnother(_) | Said::Refuses(_) => None,
-        });
+        let counted = counts_of(cell, artifact);
         self.actions.push(Action::Assign {
             site_id: site_id.to_owned(),
             digest: artifact.clone(),
@@ -186,12 +218,35 @@ impl<'a> Turn<'a> {
     }
 
     pub(crate) fn fail(&mut self, reason: &str) {
+        self.end_as_failed(reason, self.rollout.plan.quarantine_on_failure);
+    }
+
+    /// As a failed gate, of an artifact that is withdrawn already.
+    pub(crate) fn withdraw(&mut self, reason: &str) {
+        self.end_as_failed(reason, true);
+    }
+
+    fn end_as_failed(&mut self, reason: &str, stays_nowhere: bool) {
         self.rollout.state = State::Failed { since_unix: self.now_unix, reason: reason.to_owned() };
         self.note(format!("failed: {reason}"));
         self.take_everything_back(reason);
+        if stays_nowhere {
+            self.take_from_those_that_had_it(reason);
+        }
         if self.rollout.plan.quarantine_on_failure {
             let digest = self.rollout.plan.artifact.clone();
             self.actions.push(Action::Quarantine { digest, reason: reason.to_owned() });
+        }
+    }
+
+    /// A bad artifact stays nowhere, whoever brought it there.
+    fn take_from_those_that_had_it(&mut self, reason: &str) {
+        for (site_id, member) in &mut self.rollout.members {
+            if member.standing == Standing::Already && self.cells.contains_key(site_id.as_str()) {
+                member.standing = Standing::TakenBack;
+                let (site_id, reason) = (site_id.clone(), reason.to_owned());
+                self.actions.push(Action::TakeBack { site_id, to: None, reason });
+            }
         }
     }
 
@@ -222,6 +277,15 @@ impl<'a> Turn<'a> {
         }
         let running = cell.running().map(|running| running.digest.as_str());
         assigned.or(running).filter(|&digest| digest != self.rollout.plan.artifact).map(str::to_owned)
+    }
+}
+
+/// What the cell's counts for the artifact are until now.
+fn counts_of(cell: &CellView, artifact: &str) -> Option<Counted> {
+    let report = cell.report.as_ref()?;
+    match said(report, artifact) {
+        Said::Runs(health) => Some(Counted { started_unix: report.started_unix, health }),
+        Said::Nothing | Said::RunsAnother(_) | Said::Refuses(_) => None,
     }
 }
 

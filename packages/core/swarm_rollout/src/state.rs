@@ -108,7 +108,8 @@ pub struct Member {
 pub enum Standing {
     /// Its stage has not come, or it cannot be reached.
     Pending,
-    /// Had the artifact before; nothing is done to it.
+    /// Had the artifact before. It is watched for safety violations and crashes, and nothing else is done to it, until the artifact
+    /// turns out to be a bad one.
     Already,
     /// Is to run it, and was not seen running it yet.
     Assigned { since_unix: i64, previous: Option<String> },
@@ -118,10 +119,13 @@ pub enum Standing {
         /// For how long its reports have shown it in the present stage, up to `heard_unix`.
         observed_s: u64,
         heard_unix: i64,
+        /// Since when its bridge says that the skill runtime says nothing.
+        #[serde(default)]
+        mute_since_unix: Option<i64>,
     },
     /// Refused it, or left it by itself; it is assigned again what it had.
     Refused,
-    /// The roll-out ended, and it is assigned again what it had.
+    /// The roll-out ended, and it is assigned again what it had; or is to leave the artifact where that is not known.
     TakenBack,
     /// Somebody assigned it something else.
     Left {
@@ -134,6 +138,11 @@ impl Standing {
     /// The artifact is assigned to the cell, by this roll-out.
     pub const fn holds(&self) -> bool {
         matches!(self, Self::Assigned { .. } | Self::Taken { .. })
+    }
+
+    /// The artifact is assigned to the cell, by this roll-out or by somebody before it.
+    pub(crate) const fn holds_or_had(&self) -> bool {
+        self.holds() || matches!(self, Self::Already)
     }
 
     /// Uses up one place of the share that a stage may reach. A cell that a person took the artifact from does so too: the next

@@ -34,7 +34,7 @@ pub fn step(rollout: &Rollout, cells: &[CellView], now_unix: i64) -> (Rollout, V
             turn.enrol();
             turn.let_go_of_reassigned();
             turn.take_over_reports();
-            if let Some(reason) = gate::violated(&turn.rollout) {
+            if let Some(reason) = gate::violated(&turn.rollout, turn.mute()) {
                 turn.fail(&reason);
             } else {
                 turn.go_on();
