@@ -8,7 +8,7 @@ use swarm_artifact::ArtifactId;
 use swarm_bridge_core::{Belief, Deployed, Want, Wanted};
 use swarm_tuf::{
     Client, Fetch, Host, Limits, Mode, Moment, Refusal, Signed, Target, TargetFile, TargetPath, director,
-    find, refresh,
+    director::to_leave, find, refresh,
 };
 
 use crate::connection::Connection;
@@ -26,7 +26,12 @@ pub struct Repository {
     folder: Folder,
     pinned: Vec<u8>,
     connection: Connection,
+    /// What an update has changed and does not keep yet, in its order; none where it is kept at once.
+    held: Option<Vec<Change>>,
 }
+
+/// A file of the folder, and its new contents; none to remove it.
+type Change = (String, Option<Vec<u8>>);
 
 /// Director and image repository of one registry.
 #[derive(Debug)]
@@ -47,7 +52,7 @@ pub struct Look {
     pub director: u64,
     /// The earliest expiry, seconds since 1970-01-01 UTC.
     pub expires_unix_s: Option<i64>,
-    /// Whether the image repository has what was asked about.
+    /// Whether the image repository has what was asked about, and what the director has this cell leave.
     pub believed: BTreeMap<ArtifactId, Belief>,
 }
 
@@ -66,7 +71,22 @@ impl Repository {
                 which.as_str()
             ),
         })?;
-        Ok(Self { which, folder: Folder::open(folder)?, pinned, connection })
+        Ok(Self { which, folder: Folder::open(folder)?, pinned, connection, held: None })
+    }
+
+    /// Has an update keep nothing until [`Self::keep`].
+    fn hold(&mut self) {
+        self.held = Some(Vec::new());
+    }
+
+    fn keep(&mut self) -> Result<(), ClientError> {
+        for (file, bytes) in self.held.take().unwrap_or_default() {
+            match bytes {
+                Some(bytes) => self.folder.store(&file, &bytes)?,
+                None => self.folder.remove(&file)?,
+            }
+        }
+        Ok(())
     }
 
     /// Begins an update, and brings the top-level roles up to date.
@@ -82,7 +102,11 @@ impl Host for Repository {
     type Error = ClientError;
 
     fn load(&mut self, file: &str) -> Result<Option<Vec<u8>>, ClientError> {
-        self.folder.load(file)
+        let mut held = self.held.iter().flatten().rev();
+        match held.find(|(name, _)| name == file) {
+            Some((_, bytes)) => Ok(bytes.clone()),
+            None => self.folder.load(file),
+        }
     }
 
     fn fetch(&mut self, fetch: &Fetch) -> Result<Option<Vec<u8>>, ClientError> {
@@ -91,11 +115,19 @@ impl Host for Repository {
     }
 
     fn store(&mut self, file: &str, bytes: &[u8]) -> Result<(), ClientError> {
-        self.folder.store(file, bytes)
+        match &mut self.held {
+            Some(held) => held.push((file.to_owned(), Some(bytes.to_vec()))),
+            None => self.folder.store(file, bytes)?,
+        }
+        Ok(())
     }
 
     fn remove(&mut self, file: &str) -> Result<(), ClientError> {
-        self.folder.remove(file)
+        match &mut self.held {
+            Some(held) => held.push((file.to_owned(), None)),
+            None => self.folder.remove(file)?,
+        }
+        Ok(())
     }
 }
 
@@ -107,15 +139,32 @@ impl Repositories {
     /// Brings both up to date, or reads what is on the disk, and says what this cell is to run; `known` are artifacts of which the
     /// caller wants to know whether the image repository has them.
     ///
-    /// The director comes first: what it points at was published in the image repository before.
+    /// The director comes first: what it points at was published in the image repository before. What it says is kept last, once all of
+    /// the image repository that matters is here: a link that is cut in between must not leave an assignment to something that this cell has
+    /// not heard of, as if the two did not agree.
     pub fn look(&mut self, mode: Mode, now_unix_s: i64, known: &[Deployed]) -> Result<Look, ClientError> {
-        let now = Moment(now_unix_s);
+        self.director.hold();
+        let look = self.look_at_both(mode, Moment(now_unix_s), known);
+        if look.is_ok() {
+            self.director.keep()?;
+        }
+        self.director.held = None;
+        look
+    }
+
+    fn look_at_both(&mut self, mode: Mode, now: Moment, known: &[Deployed]) -> Result<Look, ClientError> {
         let director = self.director.refresh(mode, now)?;
         let mut image = self.image.refresh(mode, now)?;
         let (want, target) = self.want(&director, &mut image)?;
         let mut believed = BTreeMap::new();
         for known in known {
             believed.insert(known.artifact, self.belief(&mut image, known)?);
+        }
+        // After all others: it holds whatever the image repository has.
+        for file in
+            director.targets().map(|targets| to_leave(targets.body(), &self.site_id)).unwrap_or_default()
+        {
+            believed.extend(digest(file).map(|artifact| (artifact, Belief::ToLeave)));
         }
         let version = |client: &Client| client.timestamp().map_or(0, Signed::version);
         let expires = [director.expires(), image.expires()].into_iter().flatten().min();

@@ -81,6 +81,43 @@ fn what_is_withdrawn_from_the_image_repository_is_known_as_that() {
 }
 
 #[test]
+fn what_the_director_has_a_cell_leave_is_known_as_that_whatever_the_image_repository_has() {
+    let mut bench = Bench::new();
+    let archive = bytes(100);
+    let artifact = bench.artifact("1.0.0", &archive);
+    bench.assign("1.0.0", &archive);
+    let known = Deployed { artifact, skill: "pick".to_owned(), version: "1.0.0".parse().unwrap() };
+    let mut repositories = bench.repositories();
+    bench.send_away("1.0.0", &archive);
+    let look = repositories.look(ONLINE, NOW, std::slice::from_ref(&known)).unwrap();
+    assert_eq!((&look.want, look.believed[&artifact]), (&Want::Nothing, Belief::ToLeave));
+    bench.assign("1.0.0", &archive);
+    let look = repositories.look(ONLINE, NOW, &[known]).unwrap();
+    assert_eq!(look.believed[&artifact], Belief::Has, "assigned again, it is to be left no more");
+}
+
+#[test]
+fn a_request_that_fails_in_the_middle_leaves_what_was_agreed_before() {
+    let mut bench = Bench::new();
+    let (old, new) = (bytes(100), bytes(200));
+    let artifact = bench.artifact("1.0.0", &old);
+    bench.assign("1.0.0", &old);
+    let mut repositories = bench.repositories();
+    repositories.look(ONLINE, NOW, &[]).unwrap();
+    bench.artifact("1.1.0", &new);
+    bench.assign("1.1.0", &new);
+    bench.server.fault("/api/v1/update/image/metadata/timestamp.json", [Fault::CutAfter(0)]);
+    let error = repositories.look(ONLINE, NOW, &[]).unwrap_err();
+    assert!(!error.is_refusal(), "{error}");
+    let offline = repositories.look(OFFLINE, NOW, &[]).unwrap();
+    assert_eq!(offline.want.artifact(), Some(artifact), "{:?}", offline.want);
+    let Want::Artifact(wanted) = repositories.look(ONLINE, NOW, &[]).unwrap().want else {
+        panic!("not taken")
+    };
+    assert_eq!(wanted.to_string(), "pick 1.1.0");
+}
+
+#[test]
 fn a_name_that_is_no_artifacts_is_not_taken() {
     let mut bench = Bench::new();
     let name = "pick/readme.txt".parse().unwrap();
