@@ -54,6 +54,11 @@ impl ClientError {
         matches!(self, Self::Refused(_) | Self::NotSigned(_) | Self::BadSignatureFile { .. })
     }
 
+    /// The time is what is wrong, here or there: the cell's clock, or a key that is not valid yet or no more and may be renewed.
+    pub fn is_about_time(&self) -> bool {
+        matches!(self, Self::NotSigned(VerifyError::NotYetValid { .. } | VerifyError::Expired { .. }))
+    }
+
     /// The link's fault, or the registry's load: the same may go well the next time.
     pub fn is_link(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::Slow { .. } | Self::Cut { .. })

@@ -190,7 +190,7 @@ impl Worker {
                 Ok(()) => Ok(()),
                 Err(error @ (ClientError::NotSigned(_) | ClientError::BadSignatureFile { .. })) => {
                     let mut view = self.shared.view();
-                    if view.deploy_failures() + 1 >= SIGNATURE_TRIES {
+                    if !error.is_about_time() && view.deploy_failures() + 1 >= SIGNATURE_TRIES {
                         view.memory.refuse(wanted.artifact, &error.to_string());
                     }
                     Err(error.to_string())
@@ -257,7 +257,7 @@ impl Worker {
         let mut view = self.shared.view();
         match result {
             Ok(()) => {
-                view.memory.runs_refused = !allowed;
+                view.runs_allowed(allowed);
                 let what = if allowed { "may begin runs again" } else { "is told to begin no run" };
                 tracing::warn!("the skill runtime {what}");
             }

@@ -143,6 +143,38 @@ fn what_nobody_who_is_trusted_signed_is_refused_for_good() {
 }
 
 #[test]
+fn a_clock_that_is_wrong_refuses_nothing_for_good() {
+    let mut bench = Bench::new();
+    let archive = bytes(3_000);
+    bench.artifact(VERSION, &archive);
+    bench.assign(VERSION, &archive);
+    // By the cell's clock, the key is not valid yet.
+    let valid = bench.trust.clone();
+    bench.trust.keys[0].not_before_unix = Some(NOW + 1);
+    let bridge = open(&bench).unwrap();
+    let (shared, runtime, shutdown) =
+        (Arc::clone(bridge.shared()), Arc::new(Runtime::default()), Shutdown::new());
+    let active: swarm_registry_client::bridge::Active = Arc::new(|| true);
+    let threads = bridge.start(Arc::clone(&runtime) as _, &active, &shutdown).unwrap();
+    let begun = Instant::now();
+    while shared.view().deploy_failures() < 4 {
+        say(&shared, &runtime);
+        let now = shared.now().monotonic;
+        shared.view().try_again(now);
+        assert!(begun.elapsed() < Duration::from_mins(1));
+        thread::sleep(Duration::from_millis(10));
+    }
+    let artifact = ArchiveDigest::of(&archive).id;
+    assert_eq!(shared.view().memory.refusal(artifact), None);
+    shutdown.request();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    bench.trust = valid;
+    work_until(&bench, State::InStep);
+}
+
+#[test]
 fn a_second_bridge_is_kept_away_and_changes_nothing() {
     let bench = Bench::new();
     let _first = open(&bench).unwrap();
