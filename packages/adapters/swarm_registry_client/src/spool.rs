@@ -14,6 +14,7 @@
 //! that the registry has, also after an end of this process.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -104,26 +105,54 @@ impl Spool {
     }
 
     /// Hands the next marked artifact in, or else the next bag, whole. `Ok(None)`: nothing waits. The error says what is in the way; it
-    /// is tried again.
+    /// is tried again. What cannot be read here holds up nothing but itself, and what may not be read is refused.
     pub fn upload_next(
         &self,
         connection: &Connection,
         keep_on: &dyn Fn() -> bool,
     ) -> Result<Option<String>, ClientError> {
-        if let Some(name) = self.next(Kind::Artifact)? {
-            return self.upload_artifact(connection, &name, keep_on).map(Some);
+        let artifacts = self.marked(Kind::Artifact)?;
+        let bags = self.marked(Kind::Bag)?;
+        let mut first_error = None;
+        for name in artifacts.iter().chain(&bags) {
+            let handed_in = match Kind::of(name) {
+                Kind::Artifact => self.upload_artifact(connection, name, keep_on),
+                Kind::Bag => self.upload_bag(connection, name, &artifacts, keep_on),
+            };
+            match handed_in {
+                Ok(said) => return Ok(Some(said)),
+                Err(error @ ClientError::Disk { .. }) => {
+                    match self.refuse_what_may_not_be_read(name, &error) {
+                        Ok(Some(said)) => return Ok(Some(said)),
+                        Ok(None) => drop(first_error.get_or_insert(error)),
+                        Err(worse) => drop(first_error.get_or_insert(worse)),
+                    }
+                }
+                Err(error) => return Err(error),
+            }
         }
-        match self.next(Kind::Bag)? {
-            Some(name) => self.upload_bag(connection, &name, keep_on).map(Some),
-            None => Ok(None),
-        }
+        first_error.map_or(Ok(None), Err)
     }
 
-    fn next(&self, kind: Kind) -> Result<Option<String>, ClientError> {
-        Ok(self.names()?.into_iter().find_map(|name| {
-            let file = name.strip_suffix(MARK)?;
-            (Kind::of(file) == kind).then(|| file.to_owned())
-        }))
+    /// Waiting does not help against permissions; a person does. Any other trouble of a disk may pass.
+    fn refuse_what_may_not_be_read(
+        &self,
+        name: &str,
+        error: &ClientError,
+    ) -> Result<Option<String>, ClientError> {
+        let ClientError::Disk { source, .. } = error else { return Ok(None) };
+        if source.kind() != io::ErrorKind::PermissionDenied {
+            return Ok(None);
+        }
+        let why = format!("{error}; let the bridge's user read it, and mark it again");
+        Self::refuse(&self.folder.join(name), &why)?;
+        Ok(Some(format!("{name} is not taken: {why}")))
+    }
+
+    fn marked(&self, kind: Kind) -> Result<Vec<String>, ClientError> {
+        let names = self.names()?;
+        let files = names.iter().filter_map(|name| name.strip_suffix(MARK));
+        Ok(files.filter(|file| Kind::of(file) == kind).map(str::to_owned).collect())
     }
 
     fn upload_artifact(
@@ -153,11 +182,16 @@ impl Spool {
         &self,
         connection: &Connection,
         name: &str,
+        artifacts: &[String],
         keep_on: &dyn Fn() -> bool,
     ) -> Result<String, ClientError> {
         let path = self.folder.join(name);
         // An artifact that is marked meanwhile need not wait for hours of video.
-        let keep_on = || keep_on() && matches!(self.next(Kind::Artifact), Ok(None));
+        let none_is_new = || {
+            let marked = self.marked(Kind::Artifact);
+            marked.is_ok_and(|marked| marked.iter().all(|name| artifacts.contains(name)))
+        };
+        let keep_on = || keep_on() && none_is_new();
         match self.send_bag(connection, name, &keep_on) {
             Ok(bag) => {
                 let kept =
@@ -197,7 +231,7 @@ impl Spool {
         upload.complete_bag(name)
     }
 
-    /// As for an artifact, the mark goes before what it marks: whatever a crash leaves of this has no mark, and is handed in no more.
+    /// In the order of [`Self::finish`].
     /// `false`: the registry may not have all of it, so that it stays.
     fn finish_bag(&self, path: &Path, name: &str, bag: &Bag) -> Result<bool, ClientError> {
         let packed = pack::packed(&self.folder, name);
@@ -251,8 +285,8 @@ impl Spool {
         }
     }
 
-    /// The registry has all of it. The mark goes last: whatever a crash leaves of this is done again, and the registry knows the
-    /// artifact by its digest.
+    /// The registry has all of it, and says so in a file before anything is removed. The mark goes before what it marks: whatever a crash
+    /// leaves of this has no mark, and is handed in no more.
     fn finish(archive: &Path, artifact: &Artifact) -> Result<(), ClientError> {
         let answer = serde_json::to_vec_pretty(artifact).expect("an artifact is JSON");
         files::write(&with(archive, DONE), &answer)?;

@@ -310,3 +310,22 @@ fn what_was_half_packed_is_packed_anew() {
     assert_eq!(unpacked(&marked.bench.server.bags()[0])["demo/demo_0.mcap"], b"video");
     assert_eq!(marked.left(), ["demo.uploaded"]);
 }
+
+#[test]
+fn what_may_not_be_read_is_refused_and_what_cannot_be_read_holds_nothing_up() {
+    let marked = spool();
+    // A folder in the place of an archive's signature file is no file that could be read, today or tomorrow.
+    marked.put("a_broken.tar.gz", &bytes(100), "");
+    fs::remove_file(marked.file("a_broken.tar.gz.sig")).unwrap();
+    fs::create_dir(marked.file("a_broken.tar.gz.sig")).unwrap();
+    marked.put("pick_v1.0.0.tar.gz", &bytes(100), "");
+    fs::write(marked.file("z.mcap"), "a bag").unwrap();
+    fs::write(marked.file("z.mcap.upload"), "").unwrap();
+    for expected in ["pick_v1.0.0.tar.gz was handed in", "z.mcap was handed in"] {
+        let said = marked.upload().unwrap().unwrap();
+        assert!(said.contains(expected), "{said}");
+    }
+    let error = marked.upload().unwrap_err();
+    assert!(error.contains("a_broken.tar.gz.sig"), "{error}");
+    assert_eq!(marked.state(), (1, 0, 0), "it is tried again");
+}
