@@ -22,6 +22,7 @@ pub enum Step {
     SyncPointer,
     ReplacePointer,
     SyncRoot,
+    RemoveObject,
 }
 
 type Hook = dyn Fn(Step) -> io::Result<()> + Send + Sync;

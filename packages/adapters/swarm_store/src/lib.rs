@@ -7,7 +7,7 @@
 //! - [`check_contents`] reads a verified archive through, against its manifest, without writing anything.
 //! - [`read_ahead`] does the work of that while the archive arrives, and [`Contents::check`] the judging when it is verified.
 //! - [`make_delta`], [`delta_between`] and [`apply_delta`]: what a cell needs to turn an archive that it has into one that it wants.
-//! - [`Store`] keeps verified artifacts by their SHA-256, and one pointer to the deployed one.
+//! - [`Store`] keeps verified artifacts by their SHA-256, and one pointer to the deployed one. [`Store::prune`] bounds it.
 //!
 //! Deliberately absent: behaviour trees, ONNX models, envelopes. Their checks belong to the caller, who makes them on
 //! [`Object::folder`] between [`Store::ingest`] and [`Store::deploy`]; until `deploy`, what is deployed stays.
@@ -20,6 +20,7 @@ mod durable;
 mod error;
 mod package;
 mod pointer;
+mod prune;
 mod store;
 mod unpack;
 mod verify;
@@ -30,6 +31,7 @@ pub use durable::{Fault, Step};
 pub use error::{ArchiveError, PackageError, StoreError};
 pub use package::{PackageOptions, Packaged, package};
 pub use pointer::{Deployed, Deployment};
+pub use prune::KEPT;
 pub use store::{Object, Store};
 pub use unpack::check_contents;
 pub use verify::{

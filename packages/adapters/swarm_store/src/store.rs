@@ -12,6 +12,7 @@
 //!
 //! Ingest: 1. copy the archive and its signatures into a staging folder, hashing; 2. verify the signatures of the copy;
 //! 3. unpack the copy with its guards; 4. put everything on the disk; 5. rename the folder to its place; 6. sync the parent.
+//! Prune: what nobody needs any more is renamed into the staging folder, and removed there; see [`Store::prune`].
 //! Deploy: 1. write the new pointer to a temporary file; 2. sync it; 3. rename it over the old; 4. sync the folder.
 //! A crash between any two steps leaves the old state or the new one, never a half of either.
 //!
@@ -93,8 +94,8 @@ pub struct Store {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Acceptance {
-    accepted_at_unix: i64,
+pub(crate) struct Acceptance {
+    pub(crate) accepted_at_unix: i64,
 }
 
 impl Store {
@@ -311,16 +312,20 @@ impl Store {
         self.deploy(&target, Intent::Rollback, now_unix)
     }
 
-    fn objects(&self) -> PathBuf {
+    pub(crate) fn objects(&self) -> PathBuf {
         self.root.join("objects")
     }
 
-    fn staging(&self) -> PathBuf {
+    pub(crate) fn staging(&self) -> PathBuf {
         self.root.join("staging")
     }
 
-    fn object_folder(&self, id: ArtifactId) -> PathBuf {
+    pub(crate) fn object_folder(&self, id: ArtifactId) -> PathBuf {
         self.objects().join(id.to_string())
+    }
+
+    pub(crate) fn accepted_path(&self, id: ArtifactId) -> PathBuf {
+        self.object_folder(id).join(ACCEPTED)
     }
 
     fn pointer_path(&self) -> PathBuf {
@@ -332,7 +337,7 @@ impl Store {
     }
 
     /// The kernel drops the lock when this process ends, however it ends.
-    fn lock(&self, name: &str) -> Result<Lock, StoreError> {
+    pub(crate) fn lock(&self, name: &str) -> Result<Lock, StoreError> {
         let path = self.root.join(name);
         let file = File::options().create(true).truncate(false).write(true).open(&path);
         let file = file.map_err(io_error("open the lock file", &path))?;
@@ -343,7 +348,7 @@ impl Store {
         }
     }
 
-    fn clear_staging(&self) -> Result<(), StoreError> {
+    pub(crate) fn clear_staging(&self) -> Result<(), StoreError> {
         let staging = self.staging();
         for entry in fs::read_dir(&staging).map_err(io_error("read the folder", &staging))? {
             let path = entry.map_err(io_error("read the folder", &staging))?.path();
@@ -352,7 +357,7 @@ impl Store {
         Ok(())
     }
 
-    fn step(&self, step: Step, what: &'static str, path: &Path) -> Result<(), StoreError> {
+    pub(crate) fn step(&self, step: Step, what: &'static str, path: &Path) -> Result<(), StoreError> {
         self.fault.before(step).map_err(io_error(what, path))
     }
 
@@ -439,7 +444,7 @@ impl Store {
 }
 
 /// A held lock file.
-struct Lock(File);
+pub(crate) struct Lock(File);
 
 impl Drop for Lock {
     fn drop(&mut self) {
@@ -448,7 +453,7 @@ impl Drop for Lock {
     }
 }
 
-fn io_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+pub(crate) fn io_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
     move |source| StoreError::Io { what, path: path.to_owned(), source }
 }
 
@@ -456,7 +461,7 @@ fn describe(deployment: &Deployment) -> String {
     format!("{} {}", deployment.skill_id, deployment.version)
 }
 
-fn read_acceptance(path: &Path) -> Result<Acceptance, String> {
+pub(crate) fn read_acceptance(path: &Path) -> Result<Acceptance, String> {
     let text = read_text(path, "read", 4096).map_err(|error| error.to_string())?;
     serde_json::from_str(&text).map_err(|error| format!("'{}': {error}", path.display()))
 }

@@ -337,6 +337,9 @@ impl Deployer {
             if let Err(error) = marked {
                 tracing::warn!("the deployed skill could not be marked as good: {}", ErrorChain(&error));
             }
+            if let Err(error) = self.store()?.prune(swarm_store::KEPT) {
+                tracing::warn!("artifacts that nobody needs stay in the store: {}", ErrorChain(&error));
+            }
         }
         Ok(())
     }

@@ -263,6 +263,7 @@ impl Runtime {
         }
         // The runtime warns where this fails, and runs it.
         let _ = self.store.mark_good(pointer.generation);
+        let _ = self.store.prune(swarm_store::KEPT);
         Ok(said)
     }
 

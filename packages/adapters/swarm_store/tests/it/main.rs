@@ -7,3 +7,4 @@ mod damage;
 mod delta;
 mod deploy;
 mod package;
+mod prune;
