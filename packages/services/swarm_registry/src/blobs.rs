@@ -1,6 +1,6 @@
 //! The bytes of artifacts and of uploads that are under way: a local folder, or a bucket of an S3 server.
 //!
-//! - `sha256/ab/abcd….tar.gz`: an artifact, by its digest. Written once, never changed.
+//! - `sha256/ab/abcd….tar.gz`: an artifact, by its digest. Never changed; written again only where it is found damaged.
 //! - `bags/ab/abcd…-<random>.tar`: a bag (see [`crate::bags`]). Backups leave them out.
 //! - `deltas/ab/abcd…-<base>.delta`: the delta to an artifact, by both digests (see [`crate::deltas`]). It can be made again.
 //! - `incoming/<upload>/<start>-<random>.tmp`: a part of an upload. Backups leave `*.tmp` out.
@@ -25,7 +25,7 @@ use object_store::prefix::PrefixStore;
 use object_store::{
     GetOptions, GetRange, GetResultPayload, ObjectMeta, ObjectStore, ObjectStoreExt, PutPayload,
 };
-use swarm_artifact::ArtifactId;
+use swarm_artifact::{ArchiveDigest, ArchiveHasher, ArtifactId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Bytes at a time that are copied.
@@ -133,13 +133,25 @@ impl Blobs {
         self.put(&artifact_path(digest), file).await
     }
 
-    pub async fn has_artifact(&self, digest: ArtifactId) -> Result<bool, BlobError> {
-        let path = artifact_path(digest);
-        match self.store.head(&path).await {
-            Ok(_) => Ok(true),
-            Err(object_store::Error::NotFound { .. }) => Ok(false),
-            Err(error) => Err(failed("look at", &path)(error)),
+    /// For tests: puts other bytes in the place of an artifact, as a failing disk does.
+    pub async fn damage(&self, digest: ArtifactId, bytes: Vec<u8>) -> Result<(), BlobError> {
+        self.put_bytes(&artifact_path(digest), bytes).await
+    }
+
+    /// Whether the artifact is there, and every byte of it is what it was. What cannot be read is not.
+    pub async fn has_artifact(&self, digest: &ArchiveDigest) -> Result<bool, BlobError> {
+        let path = artifact_path(digest.id);
+        match self.find(&path).await? {
+            Some(found) if found.size == digest.length => {}
+            _ => return Ok(false),
         }
+        let Ok(mut pieces) = self.get(&path, None).await else { return Ok(false) };
+        let mut hasher = ArchiveHasher::default();
+        while let Some(piece) = pieces.next().await {
+            let Ok(piece) = piece else { return Ok(false) };
+            hasher.update(&piece);
+        }
+        Ok(hasher.finish() == *digest)
     }
 
     /// The bytes of an artifact, or a part of them (end exclusive).

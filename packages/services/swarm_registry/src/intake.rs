@@ -4,7 +4,8 @@
 //!    belief.
 //! 2. `swarm_artifact::verify` decides whether enough trusted signers signed them. Nothing that was read counts before that.
 //! 3. What was read ahead is held against the manifest; where that was not possible, the archive is read through now.
-//! 4. The file gets its name in the artifact store, its digest; where the store is elsewhere, the bytes go there.
+//! 4. The file gets its name in the artifact store, its digest; where the store is elsewhere, the bytes go there. What is there already is
+//!    read and compared: who uploads an artifact again mends one that was damaged.
 //! 5. One transaction records the artifact and writes the audit log: now it is listed.
 //!
 //! A crash between 4 and 5 leaves bytes that nothing refers to; the next upload of the same artifact uses them.
@@ -149,7 +150,7 @@ impl Intake {
             return Err(IntakeError::VersionTaken { existing: Box::new(existing), digest: artifact });
         }
         // 4.
-        if !self.blobs.has_artifact(artifact).await? {
+        if !self.blobs.has_artifact(&digest).await? {
             self.blobs.put_artifact(artifact, file).await?;
         }
         // 5.
