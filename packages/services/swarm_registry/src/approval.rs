@@ -90,6 +90,10 @@ impl Approvals {
         self.policy == TwoPerson::Required
     }
 
+    pub const fn policy(&self) -> TwoPerson {
+        self.policy
+    }
+
     /// 1.
     pub async fn ask(&self, request: Request, who: &str, now_unix: i64) -> Result<Approval, DatabaseError> {
         let failed = || DatabaseError::query("keep a request for an approval");
@@ -161,7 +165,7 @@ impl Approvals {
     }
 }
 
-/// 3. Marks an approval as confirmed, as the first statement of the transaction that does what it is about.
+/// 3. Marks an approval as confirmed, in the transaction that does what it is about and holds the lock for that.
 pub(crate) async fn confirm_in(
     transaction: &mut Transaction<'static, Any>,
     id: i64,

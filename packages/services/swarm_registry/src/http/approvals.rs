@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use swarm_api::approval::{Action, Approval, ApprovalPage, Confirmed, State as Standing};
+use swarm_api::update::Which;
 use utoipa::IntoParams;
 
 use super::App;
@@ -19,6 +20,7 @@ use crate::access::Permission;
 use crate::approval::{ApprovalError, Request, confirm_in};
 use crate::database::DatabaseError;
 use crate::record::Page;
+use crate::update::lock;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -84,6 +86,13 @@ pub(super) async fn confirm(
         return Err(Problem::not_permitted(&caller.name, needed));
     }
     let mut transaction = app.database.begin().await?;
+    // Everybody takes the head of a repository before that of the audit log; who does it the other way round waits for them, and they
+    // for him.
+    let head = match &request {
+        Request::RollbackAll(_) => Which::Director,
+        Request::PublishRoot { repository, .. } => *repository,
+    };
+    lock(&mut transaction, head).await?;
     confirm_in(&mut transaction, id, &caller.name, now_unix).await?;
     let (mut assigned, mut versions) = (None, None);
     let by = approval.requested_by.clone();

@@ -59,7 +59,7 @@ pub(super) async fn begin(
 ) -> Result<(StatusCode, Json<RolloutStatus>), Problem> {
     let caller = asker.needs(Permission::DeploymentsWrite)?;
     app.updates.keys()?;
-    let begun = app.rollouts.begin(plan, &caller.name, (app.now_unix)()).await?;
+    let begun = app.rollouts.begin(plan, &caller.name, app.approvals.policy(), (app.now_unix)()).await?;
     Ok((StatusCode::CREATED, Json(begun)))
 }
 
@@ -164,6 +164,12 @@ impl From<RolloutError> for Problem {
                 "no_such_rollout",
                 detail,
                 "List them with GET /api/v1/rollouts.",
+            ),
+            RolloutError::NeedsSecondPerson { .. } => Self::new(
+                StatusCode::FORBIDDEN,
+                "second_person_needed",
+                detail,
+                "Ask for a rollback of ALL (POST /api/v1/deployment/rollback), or put a canary before the stage with all cells.",
             ),
             RolloutError::Plan(_) => Self::new(
                 StatusCode::UNPROCESSABLE_ENTITY,

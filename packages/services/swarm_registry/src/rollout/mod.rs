@@ -19,6 +19,7 @@ use swarm_rollout::{
 };
 use tokio::sync::Notify;
 
+use crate::approval::TwoPerson;
 use crate::catalogue::append;
 use crate::database::{Database, DatabaseError};
 use crate::fleet::{Fleet, FleetError, goal_in};
@@ -38,6 +39,10 @@ pub enum RolloutError {
     NoSuchRollout { id: i64 },
     #[error(transparent)]
     Plan(#[from] PlanError),
+    #[error(
+        "{skill_name} {version} is older than what cells are assigned, and this plan sends it to all of them at once: that is a rollback of every cell,          which a second person confirms"
+    )]
+    NeedsSecondPerson { skill_name: String, version: String },
     #[error("roll-out {id}: {source}")]
     Command {
         id: i64,
@@ -68,9 +73,17 @@ impl Rollouts {
         self.nudge.notify_one();
     }
 
-    /// Begins a roll-out; an unfinished one of the same skill is superseded.
-    pub async fn begin(&self, plan: Plan, who: &str, now_unix: i64) -> Result<RolloutStatus, RolloutError> {
+    /// Begins a roll-out; an unfinished one of the same skill is superseded. Under the policy of two people, what comes to a rollback of
+    /// every cell is refused: there is one way for that, which has them.
+    pub async fn begin(
+        &self,
+        plan: Plan,
+        who: &str,
+        policy: TwoPerson,
+        now_unix: i64,
+    ) -> Result<RolloutStatus, RolloutError> {
         plan.check()?;
+        let all_at_once = plan.is_all_at_once();
         let digest = plan.artifact.parse().map_err(|_| {
             let problem = "is no digest".to_owned();
             PlanError { mistakes: vec![swarm_rollout::Mistake { field: "artifact".to_owned(), problem }] }
@@ -80,6 +93,11 @@ impl Rollouts {
         let image = self.fleet.image_in(&mut transaction).await?;
         let goal = goal_in(&mut transaction, image.as_ref(), Reference::Digest(digest)).await?;
         let record = goal.record;
+        let assigned = store::assigned_versions(&mut transaction, &record.skill_name).await?;
+        if policy == TwoPerson::Required && all_at_once && is_older(&record.version, &assigned) {
+            let (skill_name, version) = (record.skill_name, record.version);
+            return Err(RolloutError::NeedsSecondPerson { skill_name, version });
+        }
         let running = store::open_of_skill(&mut transaction, &record.skill_name).await?;
         let before = running.first().map(|row| &row.rollout);
         let rollout = Rollout::begin(plan, &record.skill_name, &record.version, before, now_unix)?;
@@ -179,4 +197,10 @@ impl Rollouts {
             tokio::time::sleep(PAUSE).await;
         }
     }
+}
+
+/// Whether some cell is assigned a newer version.
+fn is_older(version: &str, assigned: &[String]) -> bool {
+    let version = version.parse::<semver::Version>().ok();
+    assigned.iter().any(|other| version < other.parse().ok())
 }

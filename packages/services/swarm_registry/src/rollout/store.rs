@@ -175,6 +175,22 @@ pub(super) async fn notes(
     rows.iter().map(entry).collect::<Result<_, sqlx::Error>>().map_err(failed())
 }
 
+/// Versions of a skill that cells are assigned.
+pub(super) async fn assigned_versions(
+    transaction: &mut Transaction<'static, Any>,
+    skill_name: &str,
+) -> Result<Vec<String>, DatabaseError> {
+    let failed = || DatabaseError::query("find out which versions of a skill are assigned");
+    let rows = sqlx::query(
+        "SELECT DISTINCT version FROM cells JOIN csa_artifacts ON digest = assigned WHERE skill_name = $1",
+    )
+    .bind(skill_name)
+    .fetch_all(&mut **transaction)
+    .await
+    .map_err(failed())?;
+    rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>().map_err(failed())
+}
+
 /// All cells, as the engine sees them.
 pub(super) async fn cells(
     executor: impl Executor<'_, Database = Any>,
