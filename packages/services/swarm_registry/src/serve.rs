@@ -29,7 +29,7 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::current::Current;
-use crate::http::Site;
+use crate::http::{Site, Stranger};
 
 /// Connections at a time; further ones wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 4096;
@@ -214,13 +214,14 @@ async fn connection(
         // An error is the end, too.
         let _ = told.changed().await;
     };
-    let Some(tls) = tls else { return speak(stream, router, None, ending).await };
+    let stranger = Stranger(stream.peer_addr()?.ip());
+    let Some(tls) = tls else { return speak(stream, router, Comes::Stranger(stranger), ending).await };
     // 2. Watched from before the handshake: what is exchanged during it counts.
     let mut exchanged = tls.exchanged.subscribe();
     let stream = tokio::time::timeout(HANDSHAKE, tls.current.get().acceptor.accept(stream)).await??;
     let chain = stream.get_ref().1.peer_certificates().unwrap_or_default().to_vec();
     let Some(site) = chain.first().map(site_name).transpose()? else {
-        return speak(stream, router, None, ending).await;
+        return speak(stream, router, Comes::Stranger(stranger), ending).await;
     };
     let expelled =
         async move { while exchanged.changed().await.is_ok() && tls.current.get().lets_in(&chain) {} };
@@ -230,21 +231,30 @@ async fn connection(
             () = expelled => tracing::info!("a site that is connected is believed no more"),
         }
     };
-    speak(stream, router, Some(site), ending).await
+    speak(stream, router, Comes::Site(site), ending).await
+}
+
+/// What a connection says of who comes over it.
+enum Comes {
+    Site(Site),
+    Stranger(Stranger),
 }
 
 /// 3. After `ending`, a request that is under way is the last one.
 async fn speak(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     router: Router,
-    site: Option<Site>,
+    comes: Comes,
     ending: impl Future<Output = ()>,
 ) -> Result<(), Problem> {
     let service = hyper::service::service_fn(move |mut request: Request<Incoming>| {
         // Only the connection says which site it is.
-        request.extensions_mut().remove::<Site>();
-        if let Some(site) = &site {
-            request.extensions_mut().insert(site.clone());
+        match &comes {
+            Comes::Site(site) => drop(request.extensions_mut().insert(site.clone())),
+            Comes::Stranger(stranger) => {
+                request.extensions_mut().remove::<Site>();
+                request.extensions_mut().insert(*stranger);
+            }
         }
         router.clone().oneshot(request.map(axum::body::Body::new))
     });

@@ -20,6 +20,10 @@ use crate::intake::Staged;
 pub const MAX_IDLE_S: i64 = 24 * 3600;
 /// Uploads that one caller may have under way.
 pub const MAX_OPEN: i64 = 64;
+/// Bytes that the uploads of one caller may be announced with together, and those of all. One alone is bounded by what an artifact or a
+/// recording may have.
+pub const MAX_OPEN_BYTES: u64 = 64 << 30;
+pub const MAX_ALL_BYTES: u64 = 512 << 30;
 
 /// An upload that is under way.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,6 +47,10 @@ pub enum UploadError {
     Incomplete { received: u64, length: u64 },
     #[error("{open} uploads of this caller are under way, which is the limit")]
     TooMany { open: i64 },
+    #[error(
+        "uploads of {open} bytes are under way ({whose}), and {length} more would be over the limit of {limit}"
+    )]
+    TooManyBytes { whose: &'static str, open: u64, length: u64, limit: u64 },
     #[error(transparent)]
     Blobs(#[from] BlobError),
     #[error(transparent)]
@@ -76,11 +84,26 @@ impl Uploads {
     pub async fn begin(&self, owner: &str, length: u64, now_unix: i64) -> Result<Upload, UploadError> {
         self.remove_idle(now_unix).await?;
         let failed = || DatabaseError::query("begin an upload");
-        let open = sqlx::query("SELECT CAST(COUNT(*) AS BIGINT) FROM uploads WHERE owner = $1").bind(owner);
-        let open = open.fetch_one(self.database.pool()).await.map_err(failed())?;
-        let open: i64 = open.try_get(0).map_err(failed())?;
+        let row = sqlx::query(
+            "SELECT CAST(COALESCE(SUM(CASE WHEN owner = $1 THEN 1 ELSE 0 END), 0) AS BIGINT), \
+             CAST(COALESCE(SUM(CASE WHEN owner = $1 THEN length ELSE 0 END), 0) AS BIGINT), \
+             CAST(COALESCE(SUM(length), 0) AS BIGINT) FROM uploads",
+        )
+        .bind(owner)
+        .fetch_one(self.database.pool())
+        .await
+        .map_err(failed())?;
+        let number = |at: usize| row.try_get::<i64, _>(at).map_err(failed());
+        let (open, own, all) = (number(0)?, number(1)?.unsigned_abs(), number(2)?.unsigned_abs());
         if open >= MAX_OPEN {
             return Err(UploadError::TooMany { open });
+        }
+        for (whose, open, limit) in
+            [("this caller's", own, MAX_OPEN_BYTES), ("all callers'", all, MAX_ALL_BYTES)]
+        {
+            if open > 0 && open.saturating_add(length) > limit {
+                return Err(UploadError::TooManyBytes { whose, open, length, limit });
+            }
         }
         let id = format!("{:032x}", rand::random::<u128>());
         sqlx::query(

@@ -28,12 +28,13 @@ use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::Method;
 use axum::middleware::{Next, from_fn_with_state};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use utoipa::OpenApi;
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use self::problem::Problem;
 use crate::access::{Audience, RateLimit, TokenKeys};
 use crate::approval::Approvals;
 use crate::bags::Bags;
@@ -50,7 +51,7 @@ use crate::uploads::Uploads;
 
 pub use lists::Lists;
 pub use problem::PROBLEM_TYPE;
-pub use request::Site;
+pub use request::{Site, Stranger};
 
 /// How callers are told apart.
 #[derive(Clone, Debug)]
@@ -104,7 +105,7 @@ struct Document;
 
 /// All routes and their description.
 pub fn router(app: App) -> (Router, utoipa::openapi::OpenApi) {
-    let metrics = Arc::clone(&app.metrics);
+    let (metrics, limit) = (Arc::clone(&app.metrics), app.limit.clone());
     let (router, document) = routes();
     // Shared: each request takes the state several times.
     let router = router
@@ -113,6 +114,7 @@ pub fn router(app: App) -> (Router, utoipa::openapi::OpenApi) {
         .method_not_allowed_fallback(async |request: Request| {
             problem::no_method(request.method(), request.uri().path())
         })
+        .layer(from_fn_with_state(limit, spare))
         .layer(from_fn_with_state(metrics, count));
     (crate::page::with(router), document)
 }
@@ -176,6 +178,19 @@ fn routes() -> (Router<Arc<App>>, utoipa::openapi::OpenApi) {
         SecurityScheme::Http(Http::builder().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build()),
     );
     (router, document)
+}
+
+/// Before anything is asked of the database: an address that nobody vouches for has a bound, whatever it asks. Whoever wants to know
+/// whether the program lives is always answered.
+async fn spare(State(limit): State<Option<Arc<RateLimit>>>, request: Request, next: Next) -> Response {
+    if let Some(limit) = limit
+        && let Some(Stranger(address)) = request.extensions().get::<Stranger>()
+        && request.uri().path() != "/health"
+        && let Err(wait) = limit.take_address(*address)
+    {
+        return Problem::too_many(&format!("address {address}"), wait).into_response();
+    }
+    next.run(request).await
 }
 
 async fn count(State(metrics): State<Arc<Metrics>>, request: Request, next: Next) -> Response {

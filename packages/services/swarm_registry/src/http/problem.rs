@@ -283,7 +283,7 @@ impl From<UploadError> for Problem {
                 Self::new(StatusCode::CONFLICT, "incomplete", detail, "Send the missing parts first.")
                     .with(super::parts::UPLOAD_OFFSET, &received.to_string())
             }
-            UploadError::TooMany { .. } => Self::new(
+            UploadError::TooMany { .. } | UploadError::TooManyBytes { .. } => Self::new(
                 StatusCode::TOO_MANY_REQUESTS,
                 "too_many_uploads",
                 detail,

@@ -1,5 +1,6 @@
 //! Reading requests: bodies, queries and who asks. What cannot be read is a problem like every other refusal.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Json;
@@ -18,6 +19,10 @@ use crate::record::Reference;
 /// The site whose certificate the connection showed; [`crate::serve`] adds it to each request of the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Site(pub String);
+
+/// The address from which a connection comes that showed no certificate; added likewise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stranger(pub IpAddr);
 
 /// Who asks; refused with 401 where that is not known.
 pub(super) struct Asker(Caller);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::common::artifacts::{FORM_TYPE, Signed};
 use crate::common::{NOW, Place, Registry};
 use axum::body::Body;
+use axum::http::Request;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::{Signer, SigningKey};
@@ -17,7 +18,7 @@ use swarm_artifact::public_key_to_pem;
 use swarm_registry::access::{Audience, RateLimit, TokenKeys};
 use swarm_registry::approval::{Approvals, TwoPerson};
 use swarm_registry::current::Current;
-use swarm_registry::http::Access;
+use swarm_registry::http::{Access, Stranger};
 use swarm_registry::serve::{SiteFiles, Tls, serve};
 
 fn key(seed: u8) -> SigningKey {
@@ -271,6 +272,31 @@ async fn a_second_person_confirms_what_concerns_everybody() {
     assert_eq!(late.refusal(), (409, "approval_expired".to_owned()));
 }
 
+#[tokio::test]
+async fn no_roll_out_is_a_way_around_the_second_person() {
+    let place = Arc::new(Place::local());
+    let mut app = place.app(Access::Development).await;
+    let prepared = Registry::of(Arc::clone(&place), app.clone());
+    let mut people = prepared.begin_updates().await;
+    let ids = prepared.release(&mut people, &["1.0.0", "1.1.0", "1.2.0"]).await;
+    app.approvals = Approvals::new(app.database.clone(), TwoPerson::Required);
+    let registry = Registry::of(place, app);
+    let deploy = json!({"site_id": "cell-1", "csa_id": ids[1], "reason": "x"});
+    registry.post("/api/v1/deployments", &deploy).await.expect(200);
+    let begin = async |version: &str, stages: Value| {
+        let artifact = Signed::version(version).digest();
+        let plan = json!({"artifact": artifact, "cells": "all", "stages": stages, "gates": {"observe_s": 0, "min_runs": 0, "min_success_rate": 0.0}});
+        registry.post("/api/v1/rollouts", &plan).await
+    };
+    let at_once = || json!([{"name": "all", "percent": 100}]);
+    let refused = begin("1.0.0", at_once()).await;
+    assert_eq!(refused.refusal(), (403, "second_person_needed".to_owned()));
+    begin("1.0.0", json!([{"name": "canary", "percent": 10}, {"name": "all", "percent": 100}]))
+        .await
+        .expect(201);
+    begin("1.2.0", at_once()).await.expect(201);
+}
+
 async fn prepared_assigned(registry: &Registry, who: &str) -> Value {
     let cell = registry.call("GET", "/api/v1/cells/cell-1", &[("authorization", who)], Body::empty()).await;
     cell.expect(200).json()["assigned"].clone()
@@ -292,6 +318,28 @@ async fn who_asks_too_often_waits_and_nobody_else_does() {
     assert_eq!(refused[0].header("retry-after"), "1");
     ask("operator").await.expect(200);
     registry.get("/health").await.expect(200);
+}
+
+#[tokio::test]
+async fn an_address_that_nobody_vouches_for_has_a_bound_whatever_it_asks() {
+    let place = Arc::new(Place::local());
+    let mut app = place.app(access()).await;
+    app.limit = Some(Arc::new(RateLimit::per_second(std::num::NonZeroU32::MIN)));
+    let registry = Registry::of(place, app);
+    let from = async |address: &str, path: &str| {
+        let mut request = Request::builder().uri(path).body(Body::empty()).unwrap();
+        request.extensions_mut().insert(Stranger(address.parse().unwrap()));
+        registry.send(request).await
+    };
+    for path in ["/metrics", "/health/database"] {
+        let answers = futures::future::join_all((0..60).map(|_| from("192.0.2.1", path))).await;
+        let refused = answers.iter().find(|answer| answer.status == 429);
+        let refused = refused.unwrap_or_else(|| panic!("nothing of 60 requests to {path} was refused"));
+        assert_eq!(refused.refusal(), (429, "too_many_requests".to_owned()));
+    }
+    from("192.0.2.1", "/health").await.expect(200);
+    from("192.0.2.2", "/metrics").await.expect(200);
+    registry.get("/metrics").await.expect(200);
 }
 
 #[tokio::test]
