@@ -50,8 +50,9 @@ def metrics():
     definition = r'"([a-z][a-z0-9_]*)",\s*"[A-Z][^"]*\."\s*,?\s*\)?\s*,?\s*\)?\s*,?\s*(?:&\[([^]]*)\])?'
     for name, labels in re.findall(definition, text):
         found[name] = set(re.findall(r'"([a-z_]+)"', labels))
+    gauges = set(re.findall(r'\bgauges?\(\s*"([a-z0-9_]+)"', text))
     for name in list(found):
-        if name.endswith("_seconds"):
+        if name.endswith("_seconds") and name not in gauges:
             for suffix in ("_bucket", "_sum", "_count"):
                 found[name + suffix] = found[name] | ({"le"} if suffix == "_bucket" else set())
             del found[name]

@@ -193,15 +193,13 @@ impl Client {
         self.roles.get(TARGETS)
     }
 
-    /// The earliest moment at which something of the top-level metadata expires.
+    /// The earliest moment at which something of the metadata expires that is believed: of the top-level roles, and of those that were asked
+    /// for a target. None before all top-level roles are there.
     pub fn expires(&self) -> Option<Moment> {
-        let times = [
-            Some(self.root.expires()),
-            self.timestamp.as_ref().map(Signed::expires),
-            self.snapshot.as_ref().map(Signed::expires),
-            self.targets().map(Signed::expires),
-        ];
-        times.into_iter().collect::<Option<Vec<_>>>()?.into_iter().min()
+        let (timestamp, snapshot) = (self.timestamp.as_ref()?.expires(), self.snapshot.as_ref()?.expires());
+        self.targets()?;
+        let roles = self.roles.values().map(Signed::expires);
+        roles.chain([self.root.expires(), timestamp, snapshot]).min()
     }
 
     /// One transition. `None`: the next one needs no answer.

@@ -11,6 +11,7 @@
 //! | `deployment_total` | `status` (`assigned`, `downloading`, `waiting`, `deployed`, `refused`, `failed`) | deployments that came that far |
 //! | `cells` | `state` (`online`, `offline`) | cells that are known |
 //! | `update_metadata_version` | `repository` | version of the newest timestamp metadata |
+//! | `update_metadata_expires_seconds` | `repository`, `role` | until the newest metadata of a role expires; negative = it has |
 //! | `registry_http_requests_total` | `route`, `method`, `status` | answered requests |
 //! | `registry_http_request_duration_seconds` | `route` | from a request's header to its answer's |
 //! | `csa_artifacts`, `csa_quarantined`, `csa_storage_bytes` | | what the catalogue holds |
@@ -24,6 +25,7 @@ use swarm_api::update::Versions;
 
 use crate::catalogue::Totals;
 use crate::fleet::Census;
+use crate::update::Expiry;
 
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 
@@ -41,6 +43,7 @@ pub struct Metrics {
     pub deployments: IntCounterVec,
     cells: IntGaugeVec,
     metadata: IntGaugeVec,
+    expires: IntGaugeVec,
     artifacts: IntGauge,
     quarantined: IntGauge,
     bytes: IntGauge,
@@ -97,15 +100,21 @@ impl Default for Metrics {
                 "Version of the newest timestamp metadata.",
                 &["repository"],
             ),
+            expires: gauges(
+                "update_metadata_expires_seconds",
+                "Until the newest metadata of a role expires; negative where it has.",
+                &["repository", "role"],
+            ),
             artifacts: gauge("csa_artifacts", "Artifacts in the catalogue."),
             quarantined: gauge("csa_quarantined", "Artifacts that are quarantined."),
             bytes: gauge("csa_storage_bytes", "Bytes of all artifacts in the catalogue."),
             registry,
         };
-        let collectors: [Box<dyn prometheus::core::Collector>; 14] = [
+        let collectors: [Box<dyn prometheus::core::Collector>; 15] = [
             Box::new(metrics.deployments.clone()),
             Box::new(metrics.cells.clone()),
             Box::new(metrics.metadata.clone()),
+            Box::new(metrics.expires.clone()),
             Box::new(metrics.uploads.clone()),
             Box::new(metrics.downloads.clone()),
             Box::new(metrics.deltas.clone()),
@@ -127,7 +136,19 @@ impl Default for Metrics {
 
 impl Metrics {
     /// The page.
-    pub fn text(&self, totals: Totals, census: Census, [image, director]: [Versions; 2]) -> String {
+    pub fn text(
+        &self,
+        totals: Totals,
+        census: Census,
+        [image, director]: [Versions; 2],
+        expiries: &[Expiry],
+        now_unix: i64,
+    ) -> String {
+        // A role that was removed is not one that has expired.
+        self.expires.reset();
+        for Expiry { which, role, expires_unix } in expiries {
+            self.expires.with_label_values(&[which.as_str(), role]).set(expires_unix - now_unix);
+        }
         let set = |gauge: &IntGauge, value: u64| gauge.set(i64::try_from(value).unwrap_or(i64::MAX));
         set(&self.artifacts, totals.artifacts);
         set(&self.quarantined, totals.quarantined);

@@ -1,6 +1,10 @@
 //! Years of a registry that nobody looks after, on a clock that is moved by hand: it renews signatures before they expire and
 //! changes its keys, the root's too, while cells are away for days, months, or years, and come back.
 //!
+//! All keys are at hand here, the root's too. In a fleet a person renews root, targets and the skills' roles (`csactl keys renew`), told a
+//! month before by the alert `UpdateMetadataExpires`; what the registry renews alone is snapshot, timestamp and the director's targets.
+//! What the years show is that no cell is lost on the way, however long it was away.
+//!
 //! A cell is stranded if it can reach the registry and does not get to its newest state.
 
 use std::collections::BTreeMap;

@@ -76,7 +76,8 @@ pub(super) async fn health_alias() -> Response {
 
 /// Whether the database answers.
 #[utoipa::path(get, path = "/health/database", operation_id = "health_database", tag = "service",
-    responses((status = 200, body = Health), (status = 503, body = Health)))]
+    responses((status = 200, body = Health), (status = 503, body = Health),
+        (status = 429, description = "Too much at once.", body = swarm_api::problem::Problem, content_type = "application/problem+json")))]
 pub(super) async fn database(State(app): State<Arc<App>>) -> Response {
     let result = app.database.ping().await;
     answer("database", result.as_ref().map_err(|error| error as &dyn std::error::Error).copied())
@@ -84,7 +85,8 @@ pub(super) async fn database(State(app): State<Arc<App>>) -> Response {
 
 /// Whether the artifact store answers.
 #[utoipa::path(get, path = "/health/models", operation_id = "health_models", tag = "service",
-    responses((status = 200, body = Health), (status = 503, body = Health)))]
+    responses((status = 200, body = Health), (status = 503, body = Health),
+        (status = 429, description = "Too much at once.", body = swarm_api::problem::Problem, content_type = "application/problem+json")))]
 pub(super) async fn models(State(app): State<Arc<App>>) -> Response {
     let result = app.intake.blobs.ping().await;
     answer("artifact store", result.as_ref().map_err(|error| error as &dyn std::error::Error).copied())
@@ -105,9 +107,11 @@ pub(super) async fn version(State(app): State<Arc<App>>) -> Json<Version> {
     responses((status = 200, description = "Prometheus text.", body = String, content_type = "text/plain"), Problems))]
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Problem> {
     let totals = app.catalogue.totals().await?;
-    let census = app.fleet.census((app.now_unix)()).await?;
+    let now_unix = (app.now_unix)();
+    let census = app.fleet.census(now_unix).await?;
     let (image, director) = app.updates.heads().await?;
-    let text = app.metrics.text(totals, census, [image, director]);
+    let expiries = app.updates.expiries().await?;
+    let text = app.metrics.text(totals, census, [image, director], &expiries, now_unix);
     Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
 }
 

@@ -32,7 +32,7 @@ use feed::Feed;
 use swarm_audit::Event;
 
 pub use keys::UpdateKeys;
-pub(crate) use next::{Next, Order, direct, open};
+pub(crate) use next::{Next, Order, Say, direct, open};
 pub(crate) use store::lock;
 
 /// How often a replica looks for what others published.
@@ -65,6 +65,14 @@ pub enum UpdateError {
     },
     #[error(transparent)]
     Database(#[from] DatabaseError),
+}
+
+/// When a role's newest metadata expires, seconds since 1970-01-01 UTC.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expiry {
+    pub which: Which,
+    pub role: String,
+    pub expires_unix: i64,
 }
 
 /// Both repositories.
@@ -123,6 +131,11 @@ impl Updates {
         }
         self.feed.wait(which, newer_than, longest).await;
         self.versions(which).await
+    }
+
+    /// When the newest metadata of each role expires. People renew what they signed, and have to hear of it in time.
+    pub async fn expiries(&self) -> Result<Vec<Expiry>, DatabaseError> {
+        store::expiries(self.database.pool()).await
     }
 
     /// How many requests wait for something new on this replica.

@@ -4,9 +4,9 @@ use sqlx::any::AnyRow;
 use sqlx::{Any, Executor, Row, Transaction};
 use swarm_api::update::{Versions, Which};
 use swarm_tuf::repository::{File, Stored};
-use swarm_tuf::{ROOT, SNAPSHOT, TIMESTAMP};
+use swarm_tuf::{Moment, ROOT, SNAPSHOT, TIMESTAMP};
 
-use super::Next;
+use super::{Expiry, Next};
 use crate::database::DatabaseError;
 
 /// How many versions of a file stay for readers that are between two files. Roots stay for ever: cells follow them one by one.
@@ -84,6 +84,42 @@ pub(super) async fn newest(
         }
     }
     Ok((!rows.is_empty()).then_some(stored))
+}
+
+/// When the newest file of each role expires.
+pub(super) async fn expiries(
+    executor: impl Executor<'_, Database = Any>,
+) -> Result<Vec<Expiry>, DatabaseError> {
+    #[derive(serde::Deserialize)]
+    struct File {
+        signed: Dated,
+    }
+    #[derive(serde::Deserialize)]
+    struct Dated {
+        expires: Moment,
+    }
+    let failed = || DatabaseError::query("look when metadata expires");
+    let rows = sqlx::query(
+        "SELECT repository, role, content FROM update_files file WHERE version = (SELECT MAX(version) FROM update_files newer \
+         WHERE newer.repository = file.repository AND newer.role = file.role) ORDER BY repository, role",
+    )
+    .fetch_all(executor)
+    .await
+    .map_err(failed())?;
+    let mut expiries = Vec::new();
+    for row in &rows {
+        let text = |at: usize| row.try_get::<String, _>(at).map_err(failed());
+        let (repository, role, content) = (text(0)?, text(1)?, text(2)?);
+        // What cannot be read is told by those who believe it.
+        let (Some(which), Ok(file)) = (
+            Which::ALL.into_iter().find(|which| which.as_str() == repository),
+            serde_json::from_str::<File>(&content),
+        ) else {
+            continue;
+        };
+        expiries.push(Expiry { which, role, expires_unix: file.signed.expires.0 });
+    }
+    Ok(expiries)
 }
 
 /// One file, as it is on the wire.

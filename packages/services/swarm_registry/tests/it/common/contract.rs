@@ -3,6 +3,7 @@
 use axum::body::Body;
 use bytes::Bytes;
 use serde_json::{Value, json};
+use swarm_registry::uploads::{MAX_ALL_BYTES, MAX_OPEN_BYTES, UploadError};
 
 use super::artifacts::{Signed, form};
 use super::{MAX_BYTES, Registry};
@@ -14,6 +15,7 @@ macro_rules! contract {
         $crate::contract! { $registry, contract:
             an_upload_is_listed_shown_and_handed_out
             the_same_bytes_again_are_no_second_artifact
+            the_same_bytes_again_mend_an_artifact_that_was_damaged
             what_does_not_verify_is_never_listed
             the_limits_of_an_upload_are_held
             pages_are_stable_while_artifacts_come_in
@@ -22,6 +24,7 @@ macro_rules! contract {
             an_upload_in_parts_becomes_the_same_artifact
             parts_that_cannot_be_read_are_no_reason_to_refuse_an_upload
             parts_count_only_where_the_next_byte_is_missing
+            uploads_under_way_have_a_bound_in_bytes
             of_concurrent_uploads_one_is_first
             replicas_share_everything
             the_audit_log_is_a_chain
@@ -45,6 +48,7 @@ macro_rules! contract {
             of_two_that_publish_at_once_one_is_first
             who_waits_hears_of_what_any_replica_publishes
             what_would_expire_is_signed_anew_once
+            metrics_say_when_each_role_expires
             without_its_key_nothing_is_published
         }
         $crate::contract! { $registry, fleet:
@@ -60,6 +64,8 @@ macro_rules! contract {
         $crate::contract! { $registry, rollouts:
             a_good_artifact_goes_from_the_canary_to_all
             a_bad_artifact_is_taken_back_and_quarantined_in_one_step
+            who_has_nothing_to_go_back_to_is_sent_away
+            a_confirmation_and_deployments_at_once_wait_for_each_other
             who_withdraws_an_artifact_ends_its_roll_out
             people_pause_resume_abort_and_supersede
         }
@@ -141,6 +147,20 @@ pub(crate) async fn the_same_bytes_again_are_no_second_artifact(registry: Regist
     assert_eq!(audit(&registry).await.len(), 1);
 }
 
+pub(crate) async fn the_same_bytes_again_mend_an_artifact_that_was_damaged(registry: Registry) {
+    let signed = Signed::version("1.0.0");
+    let id = registry.upload(&signed).await.expect(201).json()["id"].clone();
+    let digest = signed.digest().parse().unwrap();
+    let mut flipped = signed.archive.clone();
+    flipped[100] ^= 1;
+    for damaged in [flipped, signed.archive[..100].to_vec()] {
+        registry.app.intake.blobs.damage(digest, damaged).await.unwrap();
+        assert_eq!(registry.upload(&signed).await.expect(200).json()["id"], id);
+        let sent = registry.get(&format!("/api/v1/csa/{id}/download")).await.expect(200);
+        assert!(sent.body == signed.archive);
+    }
+}
+
 pub(crate) async fn what_does_not_verify_is_never_listed(registry: Registry) {
     let good = Signed::version("1.0.0");
     let stranger = ed25519_dalek::SigningKey::from_bytes(&[9; 32]);
@@ -167,9 +187,9 @@ pub(crate) async fn what_does_not_verify_is_never_listed(registry: Registry) {
         assert_eq!(answer.refusal(), (422, code.to_owned()), "{:?}", answer.json());
         let shown = registry.get(&format!("/api/v1/csa/{digest}")).await;
         assert_eq!(shown.refusal(), (404, "no_such_artifact".to_owned()));
-        let artifact = digest.parse().unwrap();
+        let artifact = swarm_artifact::ArchiveDigest::of(&signed.archive);
         assert!(
-            !registry.app.intake.blobs.has_artifact(artifact).await.unwrap(),
+            !registry.app.intake.blobs.has_artifact(&artifact).await.unwrap(),
             "{code}: bytes were stored"
         );
     }
@@ -384,6 +404,21 @@ pub(crate) async fn parts_count_only_where_the_next_byte_is_missing(registry: Re
     let later = Registry::of(std::sync::Arc::clone(&registry.place), app);
     begin(&later, 1000).await;
     assert_eq!(later.get(&idle).await.status, 404);
+}
+
+pub(crate) async fn uploads_under_way_have_a_bound_in_bytes(registry: Registry) {
+    let uploads = &registry.app.uploads;
+    let begin = async |owner: &str, length: u64| uploads.begin(owner, length, super::NOW).await;
+    // One alone may be as large as anything may be.
+    let large = begin("ann", MAX_OPEN_BYTES + 1).await.unwrap();
+    let refused = begin("ann", 1).await.unwrap_err();
+    assert!(matches!(refused, UploadError::TooManyBytes { whose: "this caller's", .. }), "{refused}");
+    uploads.remove(&large.id).await.unwrap();
+    for at in 0..MAX_ALL_BYTES / MAX_OPEN_BYTES {
+        begin(&format!("site-{at}"), MAX_OPEN_BYTES).await.unwrap();
+    }
+    let refused = begin("bob", 1).await.unwrap_err();
+    assert!(matches!(refused, UploadError::TooManyBytes { whose: "all callers'", .. }), "{refused}");
 }
 
 pub(crate) async fn of_concurrent_uploads_one_is_first(registry: Registry) {

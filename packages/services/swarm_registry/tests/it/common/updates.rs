@@ -13,7 +13,7 @@ use swarm_tuf::{
 };
 
 use super::artifacts::Signed;
-use super::ceremony::{People, target_path};
+use super::ceremony::{People, SKILL, target_path};
 use super::{NOW, Registry};
 
 /// A cell's update client whose server is the registry. It begins with the first root.
@@ -310,6 +310,27 @@ pub(crate) async fn what_would_expire_is_signed_anew_once(registry: Registry) {
     let director = updates.renew(Which::Director, days).await.unwrap().unwrap();
     assert_eq!((director.timestamp, director.snapshot, director.targets), (3, 2, 2));
     assert!(updates.renew(Which::Director, days).await.unwrap().is_none());
+}
+
+pub(crate) async fn metrics_say_when_each_role_expires(registry: Registry) {
+    let mut people = registry.begin_updates().await;
+    registry.release(&mut people, &["1.0.0"]).await;
+    let mut app = registry.app.clone();
+    app.now_unix = || NOW + 3600;
+    let later = Registry::of(std::sync::Arc::clone(&registry.place), app);
+    let expires = async |registry: &Registry, which: &str, role: &str| -> i64 {
+        let page = registry.get("/metrics").await.expect(200);
+        let begin = format!("update_metadata_expires_seconds{{repository=\"{which}\",role=\"{role}\"}} ");
+        let lines = std::str::from_utf8(&page.body).unwrap().lines();
+        let mut found = lines.filter_map(|line| line.strip_prefix(begin.as_str()));
+        found.next().unwrap_or_else(|| panic!("no {begin}")).parse().unwrap()
+    };
+    assert_eq!(expires(&registry, "director", "timestamp").await, 86_400);
+    assert_eq!(expires(&later, "director", "timestamp").await, 86_400 - 3_600);
+    for (which, role) in [("image", "root"), ("image", "targets"), ("image", SKILL), ("director", "root")] {
+        let (now, then) = (expires(&registry, which, role).await, expires(&later, which, role).await);
+        assert!(now > 86_400 && then == now - 3_600, "{which} {role}: {now}, {then}");
+    }
 }
 
 pub(crate) async fn without_its_key_nothing_is_published(registry: Registry) {
