@@ -5,6 +5,7 @@
 //! - [`cell`]: what a cell says of itself; [`deployment`]: which artifact a cell has been given, and what became of it.
 //! - [`update`]: signed metadata of the update framework that is handed in; [`approval`]: what a second person confirms.
 //! - [`provenance`]: what an artifact was made from, what was made from it, and where it ran.
+//! - [`database`]: where the registry's database is, for it and for its backups.
 //! - [`problem`]: why a request was refused; [`service`]: health and version.
 //!
 //! Field names are those of the operations manual. Moments end with `_unix` (seconds since 1970-01-01 UTC) or are RFC 3339
@@ -17,6 +18,7 @@ pub mod artifact;
 pub mod audit;
 pub mod bag;
 pub mod cell;
+pub mod database;
 pub mod deployment;
 pub mod problem;
 pub mod provenance;

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use swarm_api::database::DatabaseSettings;
 use swarm_artifact::Trust;
 
 use crate::access::{Audience, TokenKeys};
@@ -313,29 +313,16 @@ impl Settings {
     }
 }
 
-/// The address as it is given, put together from its parts, or that of a SQLite file. What is wrong is said without the password.
 fn database_url(arguments: &Arguments) -> Result<String, String> {
-    let parts = [&arguments.database_host, &arguments.database_name, &arguments.database_user];
-    match (&arguments.database_url, parts) {
-        (Some(url), [None, None, None]) => Ok(url.clone()),
-        (None, [None, None, None]) => Ok(format!("sqlite:{}", arguments.data.join("registry.db").display())),
-        (None, [Some(host), Some(name), Some(user)]) => {
-            let port = &arguments.database_port;
-            if port.parse::<u16>().is_err() {
-                return Err(format!("DATABASE_PORT: expected 1 to 65535, found '{port}'"));
-            }
-            let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
-            let password = arguments.database_password.as_deref().map(encoded);
-            let password = password.map(|password| format!(":{password}")).unwrap_or_default();
-            Ok(format!("postgresql://{}{password}@{host}:{port}/{}", encoded(user), encoded(name)))
-        }
-        (Some(_), _) => {
-            Err("give either this or DATABASE_HOST, DATABASE_NAME and DATABASE_USER, not both".to_owned())
-        }
-        (None, _) => {
-            Err("DATABASE_HOST, DATABASE_NAME and DATABASE_USER need each other; one is missing".to_owned())
-        }
-    }
+    let settings = DatabaseSettings {
+        url: arguments.database_url.as_deref(),
+        host: arguments.database_host.as_deref(),
+        port: &arguments.database_port,
+        name: arguments.database_name.as_deref(),
+        user: arguments.database_user.as_deref(),
+        password: arguments.database_password.as_deref(),
+    };
+    settings.address(&arguments.data)
 }
 
 #[cfg(test)]

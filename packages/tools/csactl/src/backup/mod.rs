@@ -23,7 +23,8 @@ pub(crate) mod take;
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
+use swarm_api::database::DatabaseSettings;
 
 /// Where the registry keeps what it has; names and defaults are the registry's own.
 #[derive(Clone, Debug, clap::Args)]
@@ -34,6 +35,15 @@ pub(crate) struct Kept {
     /// sqlite:FILE or postgresql://USER@HOST/NAME [default: a SQLite file in the data folder].
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub(crate) database_url: Option<String>,
+    /// Host of a PostgreSQL server, with DATABASE_NAME, DATABASE_USER and DATABASE_PASSWORD in place of DATABASE_URL.
+    #[arg(long, env = "DATABASE_HOST", value_name = "HOST")]
+    pub(crate) database_host: Option<String>,
+    #[arg(long, env = "DATABASE_PORT", value_name = "PORT", default_value = "5432")]
+    pub(crate) database_port: String,
+    #[arg(long, env = "DATABASE_NAME", value_name = "NAME")]
+    pub(crate) database_name: Option<String>,
+    #[arg(long, env = "DATABASE_USER", value_name = "NAME")]
+    pub(crate) database_user: Option<String>,
     /// The artifacts: a folder, or s3://BUCKET/PREFIX [default: a folder in the data folder].
     #[arg(long, env = "ARTIFACT_STORAGE_PATH", value_name = "PLACE")]
     pub(crate) artifacts: Option<String>,
@@ -41,9 +51,17 @@ pub(crate) struct Kept {
 
 impl Kept {
     pub(crate) fn database(&self) -> anyhow::Result<database::Address> {
-        let address = self.database_url.clone();
-        let address =
-            address.unwrap_or_else(|| format!("sqlite:{}", self.data.join("registry.db").display()));
+        let password = std::env::var("DATABASE_PASSWORD").ok();
+        let settings = DatabaseSettings {
+            url: self.database_url.as_deref(),
+            host: self.database_host.as_deref(),
+            port: &self.database_port,
+            name: self.database_name.as_deref(),
+            user: self.database_user.as_deref(),
+            password: password.as_deref(),
+        };
+        let address = settings.address(&self.data);
+        let address = address.map_err(|why| anyhow!("DATABASE_URL (--database-url): {why}"))?;
         database::Address::parse(&address)
     }
 

@@ -27,6 +27,18 @@ fn a_backup_of_a_running_registry_on_postgresql_comes_back_whole() {
     csactl.json(&["upload", text(&artifact(folder.path(), "1.0.0"))]);
     csactl.json(&["upload", text(&artifact(folder.path(), "1.1.0"))]);
     csactl.json(&["quarantine", "2", "--reason", "drops the peg"]);
+    // The same place, named by its parts as the registry may be told it.
+    let (user, rest) = old.strip_prefix("postgresql://").unwrap().split_once('@').unwrap();
+    let ((user, password), (host, name)) = (user.split_once(':').unwrap(), rest.split_once('/').unwrap());
+    let parts = Csactl::at(&registry.address)
+        .with("DATABASE_HOST", host.split(':').next().unwrap())
+        .with("DATABASE_PORT", host.split(':').nth(1).unwrap())
+        .with("DATABASE_NAME", name)
+        .with("DATABASE_USER", user)
+        .with("DATABASE_PASSWORD", &password.replace("%20", " "))
+        .with("REGISTRY_DATA_PATH", text(&data))
+        .with("BACKUP_PLACE", text(&folder.path().join("by_parts")));
+    assert_eq!(parts.json(&["backup"])["artifacts"], 2);
     let (list, audit) = (csactl.json(&["list"]), csactl.json(&["audit", "verify"]));
     let taken = csactl.json(&["backup"]);
     assert_eq!(taken["artifacts"], 2);
