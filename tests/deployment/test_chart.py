@@ -15,6 +15,7 @@ ANSWERS = {
     "image": {"digest": "sha256:" + "0" * 64},
     "existingSecret": "registry-secrets",
     "config": {"DATABASE_URL": "postgresql://registry@db:5432/csa_registry"},
+    "networkPolicy": {"database": {"cidr": "10.0.0.5/32"}, "objectStore": {"cidr": "10.0.1.0/24"}},
 }
 PUBLIC = {"ingress": {"host": "registry.example.com"}}
 SECRETS = ["pgpass", "trust.yaml", "token_keys.yaml", "tls_certificate.pem", "tls_key.pem", "site_ca.pem", "site_crl.pem", "update_key.pem"]
@@ -57,7 +58,6 @@ EVERYTHING = {
     "resourceQuota": {"enabled": True},
     "existingSecret": "",
     "secret": {"create": True, "data": {name: "x" for name in SECRETS}},
-    "networkPolicy": {"database": {"cidr": "10.0.0.5/32"}, "objectStore": {"cidr": "10.0.1.0/24"}},
     "imagePullSecrets": [{"name": "pull"}],
     "service": {"annotations": {"example.com/owner": "cells"}},
 }
@@ -235,6 +235,9 @@ REFUSED = {
     "a folder that goes with the pod": ("default", {"persistence": {"enabled": False}}, "persistence"),
     "a folder outside of the volume": ("default", {"config": {"ARTIFACT_STORAGE_PATH": "/tmp/x"}}, "ARTIFACT_STORAGE_PATH"),
     "an ingress without a name": ("production", {"ingress": {"host": ""}}, "ingress"),
+    "a policy that cuts the database off": ("default", {"networkPolicy": {"database": {"cidr": ""}}}, "networkPolicy"),
+    "a policy that cuts the bucket off": ("production", {"networkPolicy": {"objectStore": {"cidr": ""}}}, "networkPolicy"),
+    "more connections than the database has": ("production", {"config": {"DATABASE_CONNECTIONS": "8"}}, "databaseMaxConnections"),
     "a value that the chart does not have": ("default", {"replicaCount": 3}, "replicaCount"),
 }
 
@@ -251,3 +254,33 @@ def test_a_secret_that_is_made_has_to_be_whole():
     made = {"existingSecret": "", "secret": {"create": True, "data": {name: "x" for name in SECRETS if name != "tls_key.pem"}}}
     with pytest.raises(Refused, match="tls_key.pem"):
         render(values("default", made))
+
+
+def test_another_secret_means_other_pods():
+    def checksum(revoked):
+        data = {name: "x" for name in SECRETS} | {"site_crl.pem": revoked}
+        made = render(values("default", {"existingSecret": "", "secret": {"create": True, "data": data}}))
+        return one(made, "Deployment")["spec"]["template"]["metadata"]["annotations"]["checksum/secret"]
+
+    assert checksum("nobody") == checksum("nobody") != checksum("cell-7")
+
+
+def test_a_secret_that_is_made_holds_the_buckets_keys():
+    keys = {"AWS_ACCESS_KEY_ID": "id", "AWS_SECRET_ACCESS_KEY": "key"}
+    made = render(values("production", EVERYTHING, {"secret": {"data": keys}}))
+    assert keys.keys() <= one(made, "Secret")["data"].keys()
+    for pod in pods(made):
+        asked = {entry["valueFrom"]["secretKeyRef"]["key"] for entry in pod["spec"]["containers"][0]["env"] if "valueFrom" in entry}
+        assert asked == keys.keys()
+
+
+def test_a_backup_runs_where_the_volume_is_and_has_room_for_its_dump():
+    pod = one(render(CASES["default"]), "CronJob", "registry-backup")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    [term] = pod["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    registry = one(render(CASES["default"]), "Deployment")["spec"]["template"]["metadata"]["labels"]
+    assert term["labelSelector"]["matchLabels"].items() <= registry.items()
+    assert term["topologyKey"] == "kubernetes.io/hostname"
+    [tmp] = [volume for volume in pod["volumes"] if volume["name"] == "tmp"]
+    assert tmp["emptyDir"]["sizeLimit"].endswith("Gi")
+    # Where many nodes can write, or there is no volume, any node will do.
+    assert "affinity" not in one(render(CASES["production"]), "CronJob", "registry-backup")["spec"]["jobTemplate"]["spec"]["template"]["spec"]

@@ -88,7 +88,8 @@ def test_no_password_has_a_default(path):
     for name, service in services(path)["services"].items():
         for key, value in (service.get("environment") or {}).items():
             if re.search(r"PASSWORD|SECRET|PRIVATE|CREDENTIAL", key) and not key.startswith("GF_SECURITY_COOKIE"):
-                said = key.endswith("_FILE") or "${" + key in path.read_text() or value == "true"
+                # None: passed through from whoever starts it.
+                said = key.endswith("_FILE") or "${" + key in path.read_text() or value in ("true", None)
                 assert said, f"{name}: {key} stands in the file"
     assert "admin/admin" not in path.read_text()
 
@@ -98,7 +99,8 @@ def test_settings_are_known_to_the_registry(path):
     known = sources.registry_settings() | sources.OF_LIBRARIES.keys() | sources.command_line_settings()
     for name, service in services(path)["services"].items():
         if service["image"].startswith("swarm-registry"):
-            assert service["environment"].keys() <= known, name
+            # Where a backup's dump is made; nothing that a person sets.
+            assert service["environment"].keys() - {"TMPDIR"} <= known, name
 
 
 def test_everything_in_production_is_shut_in():
@@ -143,6 +145,19 @@ def test_the_settings_are_checked_before_the_registry_starts():
     assert check["command"] == ["--check"]
     assert check["environment"] == registry["environment"] and check["secrets"] == registry["secrets"]
     assert registry["environment"]["REGISTRY_PROFILE"] == "production"
+
+
+def test_a_bucket_is_reached_by_registry_check_and_backup():
+    document = services(PRODUCTION)
+    for name in ("registry", "check", "backup"):
+        environment = document["services"][name]["environment"]
+        for key in ("AWS_REGION", "AWS_ENDPOINT", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            assert key in environment and environment[key] is None, f"{name}: {key} is passed through"
+    for name in ("registry", "backup"):
+        assert set(document["services"][name]["networks"]) == {"database", "outside"}, name
+    backup = document["services"]["backup"]
+    places = [entry.split(":")[-1] for entry in backup["volumes"]]
+    assert backup["environment"]["TMPDIR"] in places, "a dump in a tmpfs is a dump in memory"
 
 
 def test_secrets_are_files_under_the_names_that_the_settings_have():

@@ -11,6 +11,23 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{ if .Values.secret.create }}{{ .Release.Name }}{{ else }}{{ .Values.existingSecret }}{{ end }}
 {{- end }}
 
+{{- /* Keys are copied once, when a pod begins: another secret means other pods. */ -}}
+{{- define "registry.secretChecksum" -}}
+{{- if .Values.secret.create }}{{ toYaml .Values.secret.data | sha256sum }}
+{{- else }}{{ toYaml (lookup "v1" "Secret" .Release.Namespace .Values.existingSecret).data | sha256sum }}
+{{- end }}
+{{- end }}
+
+{{- /* Replicas that cannot connect are not ready, and the rolling update waits for them. */ -}}
+{{- define "registry.connections" -}}
+{{- $replicas := .Values.replicas }}
+{{- if .Values.autoscaling.enabled }}{{ $replicas = .Values.autoscaling.maxReplicas }}{{ end }}
+{{- $needed := mul $replicas (int .Values.config.DATABASE_CONNECTIONS) }}
+{{- if and (hasPrefix "postgresql:" .Values.config.DATABASE_URL) (gt $needed (int64 .Values.databaseMaxConnections)) }}
+{{- fail (printf "%d replicas of DATABASE_CONNECTIONS %s need more than databaseMaxConnections %d; have PostgreSQL allow more, or lower one of the two" (int $replicas) .Values.config.DATABASE_CONNECTIONS (int .Values.databaseMaxConnections)) }}
+{{- end }}
+{{- end }}
+
 {{- /* Pod Security Standards, profile `restricted`. */ -}}
 {{- define "registry.podSecurity" -}}
 runAsNonRoot: true
