@@ -68,7 +68,8 @@ pub(crate) fn publish(args: &Publish, context: &Context) -> anyhow::Result<Outco
 
 /// Take an artifact out of the image repository: no cell can be sent to it any more, not even by a director that was taken over.
 ///
-/// Cells that run it go on until they are sent elsewhere; see `csactl rollback`.
+/// Cells that run it leave it as soon as they hear of this and nothing moves: for what they are assigned instead (see `csactl rollback`), or
+/// else for their own last good artifact, or else they begin no run.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Withdraw {
     skill: SkillId,

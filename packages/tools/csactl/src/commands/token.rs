@@ -89,7 +89,7 @@ pub(crate) fn run(command: &Token, context: &Context) -> anyhow::Result<Outcome>
             context.output.show(&json!({"id": id, "private_key": path, "token_keys": token_keys}), || {
                 format!(
                     "private key  {} (keep it where only its holder can read it)\ntoken keys   {} (the registry's TOKEN_KEYS_PATH; \
-                     it is read at start)\n",
+                     SIGHUP has it read again)\n",
                     path.display(),
                     token_keys.display()
                 )
