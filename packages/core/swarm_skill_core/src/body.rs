@@ -9,7 +9,7 @@ use swarm_kinematics::{ArmModel, JointVector, Load, Pose};
 
 use crate::insertion::MeanPose;
 use crate::motion::Mover;
-use crate::policy::NamedPolicy;
+use crate::policy::{NamedPolicy, PolicyTick};
 use crate::role_io::{GripperTarget, PartSighting, RoleInputs};
 
 /// The robot, its policy, and the role's memory.
@@ -20,6 +20,10 @@ pub(crate) struct Body {
     pub(crate) tool: Load,
     pub(crate) home: JointVector,
     pub(crate) policy: Option<NamedPolicy>,
+    /// What the role's chunked policy does in this tick.
+    pub(crate) policy_tick: PolicyTick,
+    /// What another executor's policy has done in this tick, where it sets the pace of this one's.
+    pub(crate) pace: Option<PolicyTick>,
     pub(crate) memory: Memory,
 }
 
@@ -64,8 +68,11 @@ impl Body {
 }
 
 impl Memory {
-    /// Keeps the last sightings of every part. To be called once per tick.
+    /// Keeps the last sightings of every part that there are sightings of. To be called once per tick.
     pub(crate) fn see(&mut self, sightings: &[PartSighting]) {
+        if self.recent.len() > sightings.len() {
+            self.recent.retain(|part, _| sightings.iter().any(|sighting| sighting.part == *part));
+        }
         for sighting in sightings {
             let recent = self.recent.entry(sighting.part.clone()).or_default();
             if recent.back().is_none_or(|last| sighting.at > last.at) {

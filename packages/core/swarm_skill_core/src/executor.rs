@@ -22,7 +22,7 @@ use crate::leaves::{self, Behaviour, Context, Failure, Progress};
 use crate::link::Link;
 use crate::message::{Report, Standing};
 use crate::motion::{MotionLimits, Mover, Slew};
-use crate::policy::NamedPolicy;
+use crate::policy::{NamedPolicy, PolicyTick};
 use crate::role_io::{RoleInputs, RoleOutputs};
 use crate::shared_board::SharedBoard;
 
@@ -127,12 +127,15 @@ pub struct RoleExecutor {
     answered: bool,
 }
 
-/// What the roles of one run have in common.
+/// What the executors that one process makes for a run have in common.
 #[derive(Clone, Debug)]
 pub struct RunIdentity {
     /// Trace id.
     pub run: String,
     pub epoch: u64,
+    /// Tells them from every other executor of the same roles, in another process or an earlier one: two that have the same number are
+    /// one to everybody else.
+    pub instance: u64,
     pub roles: Vec<Role>,
     pub phases: Vec<Phase>,
     pub timing: Timing,
@@ -141,26 +144,19 @@ pub struct RunIdentity {
 impl RoleExecutor {
     /// An executor that is there from the start of the run.
     pub fn new(spec: RoleSpec, identity: &RunIdentity, link: Box<dyn Link>, now: Time) -> Self {
-        Self::make(spec, identity, 0, link, Cooperation::new, now)
+        Self::make(spec, identity, link, Cooperation::new, now)
     }
 
     /// A robot that stands by for `spec.role`, and takes it over if the role is lost at a safe point. Its tree then begins at that point:
     /// leaves of the registry before it answer SUCCESS
-    /// without being carried out; scripts run, but what the predecessor has shared stands. `instance` tells it from every other executor of the role.
-    pub fn stand_by(
-        spec: RoleSpec,
-        identity: &RunIdentity,
-        instance: u64,
-        link: Box<dyn Link>,
-        now: Time,
-    ) -> Self {
-        Self::make(spec, identity, instance, link, Cooperation::stand_by, now)
+    /// without being carried out; scripts run, but what the predecessor has shared stands. The instance of `identity` is its own.
+    pub fn stand_by(spec: RoleSpec, identity: &RunIdentity, link: Box<dyn Link>, now: Time) -> Self {
+        Self::make(spec, identity, link, Cooperation::stand_by, now)
     }
 
     fn make(
         spec: RoleSpec,
         identity: &RunIdentity,
-        instance: u64,
         link: Box<dyn Link>,
         cooperation: fn(CooperationConfig, Time) -> Cooperation,
         now: Time,
@@ -169,7 +165,7 @@ impl RoleExecutor {
             run: identity.run.as_str().into(),
             epoch: identity.epoch,
             me: spec.role,
-            instance,
+            instance: identity.instance,
             roles: identity.roles.clone(),
             phases: identity.phases.clone(),
             timing: identity.timing,
@@ -180,6 +176,8 @@ impl RoleExecutor {
             tool: spec.tool,
             home: spec.home,
             policy: spec.policy.clone(),
+            policy_tick: PolicyTick::default(),
+            pace: None,
             memory: Memory::default(),
         };
         Self {
@@ -231,6 +229,7 @@ impl RoleExecutor {
                 self.refused = Some((message.from, why));
             }
         }
+        self.body.policy_tick = PolicyTick::default();
         self.check_inputs(inputs, now);
         self.errands.tick(&inputs.words, now);
         self.body.memory.see(&inputs.parts);
@@ -257,9 +256,7 @@ impl RoleExecutor {
             velocity: self.slew.follow(&velocity, &self.body.mover.limits, dt),
             gripper: self.body.memory.gripper,
         };
-        if self.outputs.velocity == JointVector::zeros() {
-            self.cooperation.settle();
-        }
+        self.cooperation.set_at_rest(self.outputs.velocity == JointVector::zeros());
         if let Some(message) = self.cooperation.outgoing(now) {
             self.link.send(&message);
         }
@@ -289,6 +286,16 @@ impl RoleExecutor {
     /// Whether a leaf that was interrupted is still being waited for.
     pub fn is_stopping(&self) -> bool {
         self.tree_state.halting() > 0 && self.errands.alarm().is_none()
+    }
+
+    /// What the role's chunked policy did in the last tick.
+    pub fn policy_tick(&self) -> PolicyTick {
+        self.body.policy_tick
+    }
+
+    /// In its next tick the role's chunked policy takes questions and gives answers as that one did.
+    pub(crate) fn set_pace(&mut self, pace: PolicyTick) {
+        self.body.pace = Some(pace);
     }
 
     pub fn spec(&self) -> &RoleSpec {
@@ -354,24 +361,26 @@ impl RoleExecutor {
         if let Some(stale) = self.spec.stale_input(inputs, now) {
             self.cooperation.abort(stale);
         }
-        let finite = inputs
-            .joints
-            .q
-            .iter()
-            .chain(&inputs.joints.qd)
-            .chain(&inputs.wrench.flange)
-            .all(|v| v.is_finite());
-        if !finite {
-            self.cooperation.abort(format!("a measurement of {robot} is not finite"));
+        let gripper = inputs.gripper.map(|gripper| [gripper.width_m, gripper.force_n]);
+        let measured: [(&str, &[f64]); 4] = [
+            ("joint positions", inputs.joints.q.as_slice()),
+            ("joint velocities", inputs.joints.qd.as_slice()),
+            ("wrench", &inputs.wrench.flange),
+            ("gripper's width and force", gripper.as_ref().map_or(&[][..], |values| &values[..])),
+        ];
+        if let Some((what, values)) =
+            measured.into_iter().find(|(_, values)| !values.iter().all(|value| value.is_finite()))
+        {
+            self.cooperation.abort(format!("the {what} of {robot} is {values:?}, expected finite numbers"));
         }
     }
 
     fn tick_tree(&mut self, inputs: &RoleInputs, dt: f64, velocity: &mut JointVector) {
         if self.answered {
-            self.halt_tree(inputs, dt);
-            if self.tree_state.halting() == 0 {
-                self.cooperation.finish();
+            if self.tree_state.halting() > 0 {
+                self.halt_tree(inputs, dt);
             }
+            self.finish_if_stopped();
             return;
         }
         if !self.begun {
@@ -396,11 +405,10 @@ impl RoleExecutor {
         }
         match (answer, &self.skip_to) {
             (Ok(Status::Running), _) => {}
-            (Ok(Status::Success | Status::Skipped), None) if self.tree_state.halting() == 0 => {
-                self.cooperation.finish();
+            (Ok(Status::Success | Status::Skipped), None) => {
+                self.answered = true;
+                self.finish_if_stopped();
             }
-            // The tree has ended, but not all that it had begun.
-            (Ok(Status::Success | Status::Skipped), None) => self.answered = true,
             (Ok(Status::Success | Status::Skipped), Some(point)) => {
                 self.cooperation.abort(format!("its tree ends without coming to safe point '{point}'"));
             }
@@ -409,6 +417,13 @@ impl RoleExecutor {
                 self.cooperation.abort(reason);
             }
             (Err(error), _) => self.cooperation.abort(error.to_string()),
+        }
+    }
+
+    /// The tree has ended, but maybe not all that it had begun.
+    fn finish_if_stopped(&mut self) {
+        if self.tree_state.halting() == 0 {
+            self.cooperation.finish();
         }
     }
 

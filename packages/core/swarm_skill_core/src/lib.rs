@@ -31,6 +31,12 @@
 //! | `ProgressSync` | has none: waiting is holding, and limited by the hold time-out | the one ahead stands; hold, abort | counts as at 0 | dropped |
 //! | `OnRoleLost` | has none | goes on with its first child, until the hold time-out | counts as there until the peer time-out | dropped |
 //!
+//! # What runs in the product, and what is a part for others
+//!
+//! `swarm_skill_runtime` plays all roles of a cell in one process, over [`LocalLink`]. So a role is not lost there without the others, and
+//! what is for roles on different computers is a part of this library that the simulator and tests run, and no node starts: a robot that
+//! stands by ([`RoleExecutor::stand_by`]), links that lose messages, and a resource's [`Fence`], which is the resource's own to keep.
+//!
 //! # Flow
 //!
 //! 1. Deploying makes a [`RoleSpec`] per role: arm, limits, tree, policy.
@@ -91,8 +97,8 @@ pub use motion::MotionLimits;
 pub use policy::{
     ACTION, Answer, ChunkModel, ChunkPlayer, ChunkedPolicy, Deviation, Due, Feature, InlineRunner,
     ModelInput, ModelShape, NamedPolicy, ObservationError, Observer, OutOfDistribution, Playing, Policy,
-    PolicyError, PolicyKind, PolicyRunner, QuestionId, Statistics, StatisticsProblem, StatisticsUnreadable,
-    Untimed, contract as policy_contract, runner_contract, shape_of,
+    PolicyError, PolicyKind, PolicyRunner, PolicyTick, QuestionId, Statistics, StatisticsProblem,
+    StatisticsUnreadable, Untimed, contract as policy_contract, runner_contract, shape_of,
 };
 pub use preview::{
     Footprint, Limit, Margin, Place, Preview, PreviewRefusal, Scene, Swept, preview, preview_watched,

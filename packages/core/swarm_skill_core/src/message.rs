@@ -62,6 +62,9 @@ pub struct Report {
     /// The re-assignment of a role that this role has agreed to last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vote: Option<Vote>,
+    /// The meetings of the role voted for, as it was heard last: its successor counts on from there.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inherits: BTreeMap<String, Gate>,
 }
 
 /// How far a role is with its run.
@@ -193,6 +196,7 @@ mod tests {
             )]
             .into(),
             vote: Some(Vote { epoch: 8, role: Role::Leader, instance: 9, phase: 3 }),
+            inherits: [("barrier:x".to_owned(), Gate { ready: 2, entered: 2 })].into(),
         }
     }
 

@@ -13,6 +13,7 @@ use crate::errand::Order;
 use crate::executor::{Activity, RoleExecutor, RoleSpec, RoleState, RunIdentity};
 use crate::link::Link;
 use crate::message::Standing;
+use crate::policy::PolicyTick;
 use crate::role_io::{RoleInputs, RoleOutputs};
 
 /// What the safety monitor says, as far as it concerns a run.
@@ -182,6 +183,18 @@ impl Run {
         self.executors
             .iter()
             .flat_map(|executor| executor.orders().iter().map(move |order| (executor.spec().role, order)))
+    }
+
+    /// What the roles' chunked policies did in the last tick, in the order of the roles.
+    pub fn policies(&self) -> impl Iterator<Item = PolicyTick> {
+        self.executors.iter().map(RoleExecutor::policy_tick)
+    }
+
+    /// What the roles' chunked policies do in the next tick, as [`Self::policies`] of another run.
+    pub(crate) fn set_pace(&mut self, policies: &[PolicyTick]) {
+        for (executor, pace) in self.executors.iter_mut().zip(policies) {
+            executor.set_pace(*pace);
+        }
     }
 
     /// Why the cell has to be stopped from outside, with the role that says so: something that a tree has begun cannot be stopped by it.

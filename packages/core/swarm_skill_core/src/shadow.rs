@@ -1,8 +1,10 @@
 //! A skill beside the one that runs: ticked on the same inputs, moving nothing, to see where the two first part.
 //!
-//! A run is a function of what its roles are told, so a version that comes in the middle of a run is first given everything
-//! that the run has been told since its start ([`Told`], tick by tick), and then goes on beside it. Its roles talk among
-//! themselves. From the first difference on its arms would be elsewhere than the real ones, and nothing that it wants after
+//! A run is a function of what its roles are told, and of the ticks in which their chunked policies take questions and give
+//! answers. So a version that comes in the middle of a run is first given everything that the run has been told since its start
+//! ([`Told`], tick by tick), and then goes on beside it. Its roles talk among themselves. Its policies are its own, and need
+//! runners that answer at once ([`InlineRunner`](crate::InlineRunner) without delay): whether they are as fast as those of the run
+//! is not compared. From the first difference on its arms would be elsewhere than the real ones, and nothing that it wants after
 //! that says anything; so one difference is all there is.
 //!
 //! Flow: 1. whoever ticks a [`Run`] keeps a [`Told`] of every tick. 2. [`Shadow::new`] with the other skill's roles and the run's
@@ -16,6 +18,7 @@ use crate::cooperation::Phase;
 use crate::errand::Order;
 use crate::executor::{RoleSpec, RunIdentity};
 use crate::link::{Link, LocalLink};
+use crate::policy::PolicyTick;
 use crate::role_io::{RoleInputs, RoleOutputs};
 use crate::run::{Run, RunState, SafetyView};
 
@@ -29,6 +32,8 @@ pub struct Told {
     pub wishes: Vec<RoleOutputs>,
     /// What the roles wanted of the cell's peripherals.
     pub orders: Vec<(Role, Order)>,
+    /// What the roles' chunked policies did, in the order of the roles.
+    pub policies: Vec<PolicyTick>,
     pub state: RunState,
 }
 
@@ -134,6 +139,7 @@ impl Shadow {
         if self.cast != cast || told.inputs.len() != cast.len() || told.wishes.len() != cast.len() {
             return Some(Departure::Cast { running: named(cast), other: named(&self.cast) });
         }
+        self.run.set_pace(&told.policies);
         let other = self.run.tick(&told.inputs, &told.safety, told.now).clone();
         let states = self.run.role_states();
         for (((spec, wish), running), state) in self.run.outputs().zip(&told.wishes).zip(states) {

@@ -34,6 +34,7 @@ impl Cell {
         let identity = RunIdentity {
             run: "test".into(),
             epoch: 1,
+            instance: 1,
             roles: vec![Role::Leader],
             phases: phases(&spec.tree),
             timing: Timing::default(),

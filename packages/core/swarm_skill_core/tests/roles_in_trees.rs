@@ -9,8 +9,8 @@ use swarm_cell::{ArmError, CellConfig, arm_models};
 use swarm_kinematics::JointVector;
 use swarm_skill_core::project::project;
 use swarm_skill_core::{
-    INPUT_TIMEOUT, JointSample, Link, LocalLink, MotionLimits, RoleExecutor, RoleInputs, RoleSpec,
-    RunIdentity, Standing, Timing, WrenchSample, phases, registry,
+    GripperSample, INPUT_TIMEOUT, JointSample, Link, LocalLink, MotionLimits, RoleExecutor, RoleInputs,
+    RoleSpec, RunIdentity, Standing, Timing, WrenchSample, phases, registry,
 };
 
 const TICK: Duration = Duration::from_millis(10);
@@ -22,6 +22,9 @@ struct Cell {
     now: Time,
     /// Tokens by resource, in the order in which they were held.
     held: BTreeMap<String, Vec<swarm_skill_core::Token>>,
+    identity: RunIdentity,
+    /// The end of a robot that does not stand by.
+    spare: Option<Box<dyn Link>>,
 }
 
 impl Cell {
@@ -30,21 +33,27 @@ impl Cell {
         let identity = RunIdentity {
             run: "test".into(),
             epoch: 1,
+            instance: 1,
             roles: Role::ALL.to_vec(),
             phases: phases(&specs[0].tree),
             timing: Timing::default(),
         };
-        let ends: Vec<Role> = Role::ALL.into_iter().chain(standby).collect();
+        let ends: Vec<Role> = Role::ALL.into_iter().chain([standby.unwrap_or(Role::Leader)]).collect();
         let mut links = LocalLink::connect(&ends).into_iter().map(|link| Box::new(link) as Box<dyn Link>);
         let mut executors: Vec<RoleExecutor> = specs
             .into_iter()
             .zip(&mut links)
             .map(|(spec, link)| RoleExecutor::new(spec, &identity, link, Time::ZERO))
             .collect();
-        if let (Some(role), Some(link)) = (standby, links.next()) {
-            executors.push(RoleExecutor::stand_by(spec(role, document), &identity, 1, link, Time::ZERO));
+        let mut spare = links.next();
+        if let Some(role) = standby
+            && let Some(link) = spare.take()
+        {
+            let other = RunIdentity { instance: 2, ..identity.clone() };
+            executors.push(RoleExecutor::stand_by(spec(role, document), &other, link, Time::ZERO));
         }
-        Self { running: vec![true; executors.len()], executors, now: Time::ZERO, held: BTreeMap::new() }
+        let (running, now, held) = (vec![true; executors.len()], Time::ZERO, BTreeMap::new());
+        Self { executors, running, now, held, identity, spare }
     }
 
     fn run(&mut self, ticks: u32) {
@@ -52,20 +61,15 @@ impl Cell {
             self.now = self.now + TICK;
             let running = self.executors.iter_mut().zip(&self.running).filter(|(_, running)| **running);
             for (executor, _) in running {
-                let inputs = RoleInputs {
-                    joints: JointSample { q: executor.spec().home, qd: JointVector::zeros(), at: self.now },
-                    wrench: WrenchSample { flange: [0.0; 6], at: self.now },
-                    gripper: None,
-                    parts: Vec::new(),
-                    words: Vec::new(),
-                    topics: Vec::new(),
-                };
-                executor.tick(&inputs, self.now);
+                executor.tick(&inputs(executor, self.now), self.now);
             }
             let mut users: BTreeMap<String, u32> = BTreeMap::new();
-            for executor in &self.executors {
+            for (index, executor) in self.executors.iter().enumerate() {
                 for (resource, token) in executor.tokens() {
                     *users.entry(resource.to_owned()).or_default() += 1;
+                    let mut others = self.executors.iter().enumerate().filter(|(other, _)| *other != index);
+                    let moving = others.find(|(_, other)| other.outputs().velocity != JointVector::zeros());
+                    assert!(moving.is_none(), "{resource} is leased to {index} while another one moves");
                     let held = self.held.entry(resource.to_owned()).or_default();
                     if held.last() != Some(&token) {
                         held.push(token);
@@ -81,6 +85,18 @@ impl Cell {
             Standing::Aborted(reason) => reason.clone(),
             other => format!("{other:?}"),
         }
+    }
+}
+
+/// At home, and nothing is felt or seen.
+fn inputs(executor: &RoleExecutor, now: Time) -> RoleInputs {
+    RoleInputs {
+        joints: JointSample { q: executor.spec().home, qd: JointVector::zeros(), at: now },
+        wrench: WrenchSample { flange: [0.0; 6], at: now },
+        gripper: None,
+        parts: Vec::new(),
+        words: Vec::new(),
+        topics: Vec::new(),
     }
 }
 
@@ -216,4 +232,84 @@ fn a_lost_spotter_is_dealt_with_by_the_tree_that_watches_it() {
     cell.running[2] = false;
     cell.run(30);
     assert!(cell.standing(0).contains("nobody watches"), "{}", cell.standing(0));
+}
+
+/// The leader moves in the bench only, and leaves it in a way that the follower must not come in by.
+fn in_turn(uses: &str) -> String {
+    format!(
+        r#"<root BTCPP_format="4">
+             <BehaviorTree ID="Main">
+               <Sequence>
+                 <EnterPhase phase="work"/>
+                 <SubTree ID="Move" role="leader"/>
+                 <SubTree ID="Wait" role="follower"/>
+               </Sequence>
+             </BehaviorTree>
+             <BehaviorTree ID="Move">{uses}</BehaviorTree>
+             <BehaviorTree ID="Wait">
+               <Lease resource="bench" timeout_s="5"><Sleep msec="50"/></Lease>
+             </BehaviorTree>
+           </root>"#
+    )
+}
+
+#[test]
+fn a_lease_is_given_back_when_the_arm_stands_however_its_use_ends() {
+    let leased = |inside: &str| format!(r#"<Lease resource="bench" timeout_s="5">{inside}</Lease>"#);
+    let away = r#"<MoveLinear xyz="0;0;0.2"/>"#;
+    let until_felt = format!(r#"<Parallel success_count="1">{away}<Sleep msec="300"/></Parallel>"#);
+    let too_slow = format!(r#"<ForceSuccess><Timeout msec="300">{away}</Timeout></ForceSuccess>"#);
+    let cut_short = format!(r#"<ForceSuccess><Timeout msec="300">{}</Timeout></ForceSuccess>"#, leased(away));
+    for uses in [leased(&until_felt), leased(&too_slow), cut_short] {
+        let mut cell = Cell::new(&in_turn(&uses), None);
+        let (mut fastest, mut standing) = (0.0_f64, 0.0);
+        for _ in 0..200 {
+            cell.run(1);
+            let speed = cell.executors[0].outputs().velocity.amax();
+            fastest = fastest.max(speed);
+            if cell.executors[0].standing() == &Standing::Done {
+                standing = speed;
+            }
+        }
+        assert!(fastest > 0.01, "the leader has hardly moved: {fastest} rad/s in {uses}");
+        assert!(standing == 0.0, "done at {standing} rad/s in {uses}");
+        assert_eq!([0, 1, 2].map(|index| cell.standing(index)), ["Done", "Done", "Done"], "{uses}");
+        assert_eq!(cell.held["bench"].len(), 2, "both had it in {uses}");
+    }
+}
+
+#[test]
+fn of_two_executors_of_one_role_the_second_is_refused_and_the_first_goes_on() {
+    let mut cell = Cell::new(TAKEOVER, None);
+    cell.run(10);
+    let other = RunIdentity { instance: 9, ..cell.identity.clone() };
+    let link = cell.spare.take().expect("nobody stands by");
+    cell.executors.push(RoleExecutor::new(spec(Role::Leader, TAKEOVER), &other, link, cell.now));
+    cell.running.push(true);
+    cell.run(10);
+    assert!(
+        cell.standing(3).ends_with("hears instance 1, this is 9; a role is taken over at a safe point only"),
+        "{}",
+        cell.standing(3)
+    );
+    assert_eq!(
+        cell.executors[1].refused(),
+        Some((Role::Leader, "another executor plays its role; a role is taken over at a safe point only"))
+    );
+    cell.run(100);
+    assert_eq!([0, 1, 2].map(|index| cell.standing(index)), ["Done", "Done", "Done"]);
+}
+
+#[test]
+fn a_gripper_that_measures_nothing_ends_the_run_before_a_leaf_can_use_it() {
+    let mut cell = Cell::new(TAKEOVER, None);
+    cell.run(5);
+    let executor = &mut cell.executors[0];
+    let gripper = GripperSample { width_m: f64::NAN, force_n: 0.0, holding: false };
+    executor.tick(&RoleInputs { gripper: Some(gripper), ..inputs(executor, cell.now) }, cell.now);
+    let robot = executor.spec().robot.clone();
+    assert_eq!(
+        cell.standing(0),
+        format!("the gripper's width and force of {robot} is [NaN, 0.0], expected finite numbers")
+    );
 }

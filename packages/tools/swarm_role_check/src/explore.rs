@@ -18,7 +18,7 @@ use swarm_base::{Duration, Role, Time};
 use swarm_skill_core::{Cooperation, CooperationConfig, Phase, RoleMessage, Timing};
 
 use crate::invariants::{Deeds, Invariant};
-use crate::player::{Player, Step, TICK};
+use crate::player::{Player, Step, TICK, Then};
 
 /// What becomes of a message that does not arrive in the tick after it was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -93,7 +93,7 @@ impl World {
     fn new(search: Search) -> Self {
         let phases: Arc<[String]> = ["approach".to_owned(), "gripped".to_owned(), "mate".to_owned()].into();
         let program = |role| -> Arc<[Step]> {
-            let bench = Step::Use { resource: "bench", ticks: 2 };
+            let bench = Step::Use { resource: "bench", ticks: 1, then: Then::GiveBack };
             let work = if role == Role::Follower { Step::Work(6) } else { Step::Work(1) };
             [Step::Enter(0), bench, work, Step::Enter(1), bench, Step::Enter(2), Step::Work(1)].into()
         };

@@ -20,7 +20,8 @@ pub enum Invariant {
     OneUser,
     /// No token is used after a newer one.
     TokenOrder,
-    /// A barrier is passed only if all of its roles have entered its round.
+    /// A barrier is passed for the n-th time only if all of its roles have come to it n times, and have entered as many rounds; whoever
+    /// plays them.
     Meeting,
     /// A thing is let go of only if the other one holds it.
     HeldByOne,
@@ -104,10 +105,12 @@ fn judge_meetings(players: &[Player]) -> Option<Invariant> {
     players.iter().find_map(|player| {
         let (name, with) = player.deed.met?;
         let gate = format!("barrier:{name}");
-        let round = player.cooperation.own_report().gate(&gate).entered;
+        // Counted by what was done, since what a role was told may be what is wrong.
+        let times = player.came_to(name);
         let all = with.iter().all(|role| {
-            let same = players.iter().filter(|other| other.role == *role);
-            same.map(|other| other.cooperation.own_report().gate(&gate).entered).max() >= Some(round)
+            let same = || players.iter().filter(|other| other.role == *role);
+            let entered = same().map(|other| other.cooperation.own_report().gate(&gate).entered as usize);
+            same().any(|other| other.came_to(name) >= times) && entered.max() >= Some(times)
         });
         (!all).then_some(Invariant::Meeting)
     })

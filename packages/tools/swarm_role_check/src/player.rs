@@ -16,7 +16,7 @@ pub enum Step {
     /// Move for so many ticks.
     Work(u32),
     /// Use a resource for so many ticks.
-    Use { resource: &'static str, ticks: u32 },
+    Use { resource: &'static str, ticks: u32, then: Then },
     /// Pass a barrier of some roles.
     Meet { name: &'static str, with: &'static [Role] },
     /// Wait for so many roles.
@@ -25,6 +25,15 @@ pub enum Step {
     HandOver { item: &'static str, from: Role, to: Role },
     /// Work in step with all roles: so many pieces of work, a tick or more each.
     Sweep { name: &'static str, pieces: u32, slowness: u32 },
+}
+
+/// How the use of a resource ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Then {
+    /// By itself: the role waits until it has given the resource back.
+    GiveBack,
+    /// It is interrupted: the role goes on, and gives the resource back on its way.
+    Leave,
 }
 
 /// How far a role may be ahead in a [`Step::Sweep`], in pieces.
@@ -37,7 +46,7 @@ pub struct Deed {
     pub acted_in: Option<u32>,
     /// It used a resource.
     pub used: Option<(&'static str, Token)>,
-    /// It passed a round of a barrier.
+    /// It passed a barrier of these roles.
     pub met: Option<(&'static str, &'static [Role])>,
     /// It let go of a thing that it handed over.
     pub let_go: bool,
@@ -60,8 +69,10 @@ pub struct Player {
     /// The robot comes to rest so many ticks after it was told to.
     braking_ticks: u32,
     brakes: u32,
+    /// It believes that its robot stands whenever it is not told to move.
+    pub hasty: bool,
     pub deed: Deed,
-    /// It holds the thing that is handed over.
+    /// It holds the thing of the hand-over that it is in.
     pub holds_item: bool,
 }
 
@@ -87,6 +98,7 @@ impl Player {
             patience,
             braking_ticks,
             brakes: 0,
+            hasty: false,
             deed: Deed::default(),
             holds_item: false,
         }
@@ -102,20 +114,13 @@ impl Player {
             self.skip_to_safe_point();
             self.run();
         }
-        let goes = leave == Leave::Go && (self.is_active() || self.is_done());
-        self.brakes = match self.deed.acted_in {
-            Some(_) => self.braking_ticks,
-            // A step that has ended has ended at rest; one that is interrupted has not.
-            None if goes => 0,
-            None => self.brakes.saturating_sub(1),
-        };
-        if self.deed.acted_in.is_none() && self.brakes > 0 {
-            // Told to stand, it still moves where it was; what it has given back it had left.
-            self.deed.used = used.filter(|(resource, _)| self.cooperation.token(resource).is_some());
+        let acted = self.deed.acted_in.is_some();
+        self.brakes = if acted { self.braking_ticks } else { self.brakes.saturating_sub(1) };
+        if !acted && self.brakes > 0 {
+            // However its step ended, it was told to stand, and still moves where it was.
+            self.deed.used = used;
         }
-        if self.brakes == 0 {
-            self.cooperation.settle();
-        }
+        self.cooperation.set_at_rest(self.hasty || (!acted && self.brakes == 0));
     }
 
     pub fn is_active(&self) -> bool {
@@ -134,6 +139,13 @@ impl Player {
     /// Progress in the work that is done in step; `None` while there is none.
     pub fn swept(&self) -> Option<u32> {
         matches!(self.program.get(self.at), Some(Step::Sweep { .. })).then_some(self.progress)
+    }
+
+    /// How often it has come to that barrier: by the steps of its program, whatever it was told. A successor begins with what its
+    /// predecessor has done.
+    pub fn came_to(&self, barrier: &str) -> usize {
+        let come = self.program.iter().take(self.at + 1);
+        come.filter(|step| matches!(step, Step::Meet { name, .. } if *name == barrier)).count()
     }
 
     /// What else a digest of the world needs.
@@ -174,7 +186,17 @@ impl Player {
                 self.act(1);
                 self.next_if(self.progress >= ticks)
             }
-            Step::Use { resource, ticks } => {
+            Step::Use { resource, ticks, then } => {
+                if self.progress >= ticks {
+                    let goes_on = match then {
+                        Then::GiveBack => self.cooperation.give_back(resource),
+                        Then::Leave => {
+                            self.cooperation.release_at_rest(resource);
+                            true
+                        }
+                    };
+                    return self.next_if(goes_on);
+                }
                 let Some(token) = self.cooperation.lease(resource) else {
                     let limit = self.patience;
                     self.waited += 1;
@@ -186,10 +208,7 @@ impl Player {
                 };
                 self.act(1);
                 self.deed.used = Some((resource, token));
-                if self.progress >= ticks {
-                    self.cooperation.release(resource);
-                }
-                self.next_if(self.progress >= ticks)
+                false
             }
             Step::Meet { name, with } => {
                 if !with.contains(&self.role) {
@@ -281,6 +300,8 @@ impl Player {
     }
 
     fn next(&mut self) {
+        // What was handed over is put down, or was.
+        self.holds_item = false;
         self.at += 1;
         self.progress = 0;
         self.waited = 0;

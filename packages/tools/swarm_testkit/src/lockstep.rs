@@ -185,6 +185,7 @@ impl LockstepCell {
         let identity = RunIdentity {
             run: format!("seed-{seed}"),
             epoch: 1,
+            instance: 1,
             roles: self.skill.role_names(),
             phases: self.skill.phases.clone(),
             timing: Timing::default(),

@@ -18,6 +18,7 @@ impl Cooperation {
         self.sequence.hash(into);
         (self.sent.map(age), self.urgent, self.holding_since.map(age)).hash(into);
         (&self.aborted, self.acted, &self.passed, &self.watched, &self.recovering).hash(into);
+        (self.at_rest, self.finished).hash(into);
         for peer in &self.peers {
             (peer.instance, peer.sequence, age(peer.heard), age(peer.confirmed)).hash(into);
             peer.standby.map(|(instance, heard)| (instance, age(heard))).hash(into);
@@ -53,9 +54,10 @@ impl Report {
             paces,
             entries,
             vote,
+            inherits,
         } = self;
         (instance, ready, entered, standing, hold).hash(into);
-        (contact_force_n.to_bits(), heard, lost, gates, tickets, vote).hash(into);
+        (contact_force_n.to_bits(), heard, lost, gates, tickets, vote, inherits).hash(into);
         for (name, pace) in paces {
             (name, pace.to_bits()).hash(into);
         }

@@ -9,7 +9,10 @@
 //! 3. Everybody else has come to that barrier, and has not entered. The leader votes for the standby; the others vote as it does. A
 //!    [`Vote`] is a promise: to enter nothing and to take no lease in the old epoch, and to refuse the silent role from now on.
 //! 4. Whoever has heard the same vote from all who are left begins the next epoch. Messages of the old one are stale.
-//! 5. The standby hears of the epoch that it was voted for in, and stands at the barrier in its predecessor's place.
+//! 5. The standby hears of the epoch that it was voted for in, and stands at the barrier in its predecessor's place. With the vote comes
+//!    which rounds of which [meetings](super::meeting) its predecessor had left behind ([`Report::inherits`]): it counts on from there,
+//!    or it would take the others' part in an earlier round for their part in its first one. All who vote have heard the same of them:
+//!    at the barrier of the safe point the rounds before it are over.
 //!
 //! Why no two instances act: the old one could act beyond the safe point only if all the others had entered it in the old epoch, and
 //! each has promised not to. Before the safe point it does not move, since it stood there. Whatever it had leased it has ceased to use
@@ -20,13 +23,14 @@
 //! goes on without it, and aborts with that reason. A role that is lost anywhere but at a safe point, or for which nobody stands by,
 //! makes the others hold and abort.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use swarm_base::{Role, Time};
 
 use super::Cooperation;
 use super::peer::{Peer, Receipt};
-use crate::message::{Heard, Report, RoleMessage, Standing, Vote};
+use crate::message::{Gate, Heard, Report, RoleMessage, Standing, Vote};
 
 impl Cooperation {
     /// An executor that takes no part in the run `config` names until its role is lost at a safe point. `config.epoch` is the epoch in
@@ -71,6 +75,8 @@ impl Cooperation {
         if !self.has_promised()
             && let Some(vote) = self.vote(now)
         {
+            let lost = self.peers.iter().find(|peer| peer.role == vote.role);
+            self.own.inherits = lost.map(|peer| peer.report.gates.clone()).unwrap_or_default();
             self.own.vote = Some(vote);
             self.urgent = true;
         }
@@ -113,7 +119,13 @@ impl Cooperation {
         if let Some(peer) = self.peers.iter_mut().find(|peer| peer.role == vote.role) {
             // A successor has been through the phases before, as its predecessor had.
             let entered = vote.phase - 1;
-            let report = Report { instance: vote.instance, ready: entered, entered, ..Report::default() };
+            let report = Report {
+                instance: vote.instance,
+                ready: entered,
+                entered,
+                gates: left_behind(&peer.report.gates).collect(),
+                ..Report::default()
+            };
             *peer =
                 Peer { instance: Some(vote.instance), report: Arc::new(report), ..Peer::new(vote.role, now) };
             self.own.heard[vote.role as usize] = Heard::default();
@@ -130,7 +142,7 @@ impl Cooperation {
         match (begun, &self.own.standing) {
             (Some(vote), _) if Some(vote) == self.own.vote => self.begin_epoch(vote, now),
             (Some(vote), Standing::Standby) if (vote.role, vote.instance) == (me, instance) => {
-                self.take_over(vote, now);
+                self.take_over(vote, &message.report.inherits, now);
             }
             (_, Standing::Standby) => {}
             _ => self.abort(format!(
@@ -141,7 +153,7 @@ impl Cooperation {
     }
 
     /// Step 5.
-    fn take_over(&mut self, vote: Vote, now: Time) {
+    fn take_over(&mut self, vote: Vote, inherits: &BTreeMap<String, Gate>, now: Time) {
         let known = self.config.phases.get(vote.phase as usize - 1);
         if !known.is_some_and(|phase| phase.takeover) {
             self.abort(format!(
@@ -159,6 +171,8 @@ impl Cooperation {
         self.own.ready = vote.phase - 1;
         self.own.entered = vote.phase - 1;
         self.acted = vote.phase - 1;
+        self.own.gates = left_behind(inherits).collect();
+        self.passed = self.own.gates.iter().map(|(name, gate)| (name.clone(), gate.entered)).collect();
         self.urgent = true;
     }
 
@@ -171,6 +185,11 @@ impl Cooperation {
         let phase = number.checked_sub(1).and_then(|index| self.config.phases.get(index as usize));
         phase.is_some_and(|phase| phase.takeover) && report.ready == number
     }
+}
+
+/// Meetings as they are for a successor: no round is under way, so it is ready for none that has not been entered.
+fn left_behind(gates: &BTreeMap<String, Gate>) -> impl Iterator<Item = (String, Gate)> {
+    gates.iter().map(|(name, &Gate { entered, .. })| (name.clone(), Gate { ready: entered, entered }))
 }
 
 impl Receipt {

@@ -4,7 +4,8 @@
 //! 2. It is a role's turn once every unfinished peer is known to have heard of the ticket and then had none that comes earlier. (Who
 //!    hears of a ticket draws only later ones: Lamport's mutual exclusion, "Time, Clocks, and the Ordering of Events in a
 //!    Distributed System", 1978, with reports that are repeated in place of messages that arrive.)
-//! 3. Who has the lease gives it back by dropping its ticket, once its arm is meant to stand.
+//! 3. Who has the lease gives it back by dropping its ticket, once its arm is meant to stand. That holds for every way out: what used
+//!    the resource has ended, was interrupted, or was the end of the tree. An arm that has been told to stand still brakes for a while.
 //!
 //! - *Exclusive* by order alone: no clock is compared. Two tickets cannot both be first, because the later one was drawn, or its
 //!   owner was asked, after the earlier one had been heard of.
@@ -21,7 +22,7 @@ use std::collections::BTreeMap;
 use swarm_base::{Role, Time};
 
 use super::Cooperation;
-use crate::message::Ticket;
+use crate::message::{Standing, Ticket};
 
 /// The right to use a resource, as sent along with what uses it. Greater tokens are newer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -113,14 +114,23 @@ impl Cooperation {
         names.filter_map(|resource| Some((resource, self.token(resource)?)))
     }
 
-    /// Gives a resource back, or stops asking for it.
+    /// Stops asking for a resource; one that is leased is given back with [`give_back`](Self::give_back) or
+    /// [`release_at_rest`](Self::release_at_rest).
     pub fn release(&mut self, resource: &str) {
         self.leases.leaving.retain(|leaving| leaving != resource);
         self.leases.since.remove(resource);
         self.urgent |= self.own.tickets.remove(resource).is_some();
     }
 
-    /// Gives a resource back as soon as the arm is meant to stand ([`settle`](Self::settle)): for whoever is stopped while using it.
+    /// Gives a resource back if the arm is meant to stand since the last tick. Whether it is; to be repeated until then.
+    pub fn give_back(&mut self, resource: &str) -> bool {
+        if self.at_rest {
+            self.release(resource);
+        }
+        self.at_rest
+    }
+
+    /// Gives a resource back as soon as the arm is meant to stand: for whoever is stopped while using it.
     pub fn release_at_rest(&mut self, resource: &str) {
         if self.own.tickets.get(resource).is_some_and(|ticket| ticket.held) {
             self.leases.leaving.push(resource.to_owned());
@@ -129,10 +139,20 @@ impl Cooperation {
         }
     }
 
-    /// The arm is meant to stand, after this tick.
-    pub fn settle(&mut self) {
+    /// Whether the arm is meant to stand after this tick: its last command was zero, and it is not on its way there any more. To be
+    /// called at the end of every tick. At rest, what was to be given back goes, and a role that has [finished](Self::finish) is done.
+    pub fn set_at_rest(&mut self, at_rest: bool) {
+        self.at_rest = at_rest;
+        if !at_rest {
+            return;
+        }
         for resource in std::mem::take(&mut self.leases.leaving) {
             self.release(&resource);
+        }
+        if self.finished && self.own.standing == Standing::Active {
+            self.own.standing = Standing::Done;
+            self.own.tickets.clear();
+            self.urgent = true;
         }
     }
 

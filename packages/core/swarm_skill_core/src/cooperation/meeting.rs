@@ -1,11 +1,11 @@
 //! Meetings other than phases: barriers of some roles, quorums, hand-overs. Each has a name and can be held again and again.
 //!
 //! Every role counts its *rounds* of a meeting: how often it was `ready`, and how often it has `entered` ([`Gate`]). As with phases,
-//! readiness can be taken back and entering cannot.
+//! readiness can be taken back and entering cannot. A role that takes another's place counts on from where that one stood.
 //!
 //! - *Barrier*: a role passes round *n* only if all its roles have entered it, and enters only if all are ready. All or none, among
 //!   the roles named.
-//! - *Quorum*: a role passes once `k` roles, itself included, have declared themselves. Nobody is bound by it.
+//! - *Quorum*: a role passes once `k` roles, itself included, have declared themselves. Nobody is bound by it; who has passed has entered.
 //! - *Hand-over*: the giver is ready (offers); the receiver takes hold and is ready (has it); the giver enters and lets go; the
 //!   receiver hears that and goes on. At every moment somebody has heard to be holding the thing: the giver lets go only after it
 //!   has heard that the receiver holds it.
@@ -29,9 +29,9 @@ pub enum MeetingError {
     TooMany { meeting: String, needed: usize, roles: usize },
 }
 
-/// What a hand-over is called in reports.
-fn hand_over(item: &str) -> String {
-    format!("handover:{item}")
+/// What a hand-over is called in reports. Each pair counts its own rounds: a thing that is handed on goes through several pairs.
+fn hand_over(item: &str, from: Role, to: Role) -> String {
+    format!("handover:{item}:{from}:{to}")
 }
 
 impl Cooperation {
@@ -65,7 +65,11 @@ impl Cooperation {
         let round = self.round(&gate);
         self.declare(&gate, round);
         let others = self.peers.iter().filter(|peer| peer.report.gate(&gate).ready >= round).count();
-        Ok(self.pass_if(&gate, round, others + 1 >= needed))
+        let met = others + 1 >= needed;
+        if met {
+            self.commit(&gate, round);
+        }
+        Ok(self.pass_if(&gate, round, met))
     }
 
     /// Takes back what [`agree`](Self::agree) has declared, if the quorum was not met.
@@ -75,7 +79,7 @@ impl Cooperation {
 
     /// Begins a hand-over: the giver's wait until the receiver has hold of the thing, the receiver's until it is offered.
     pub fn begin_hand_over(&mut self, item: &str, from: Role, to: Role) -> Result<Entry, MeetingError> {
-        let gate = hand_over(item);
+        let gate = hand_over(item, from, to);
         self.check_roles(&gate, &[from, to])?;
         let round = self.round(&gate);
         if self.config.me == from {
@@ -94,7 +98,7 @@ impl Cooperation {
 
     /// Ends a hand-over: the giver has let go; the receiver has hold of the thing, and waits until the giver has let go.
     pub fn end_hand_over(&mut self, item: &str, from: Role, to: Role) -> Result<Entry, MeetingError> {
-        let gate = hand_over(item);
+        let gate = hand_over(item, from, to);
         self.check_roles(&gate, &[from, to])?;
         let round = self.round(&gate);
         self.declare(&gate, round);
@@ -111,7 +115,7 @@ impl Cooperation {
     /// Leaves a hand-over before its end. An offer that nobody has taken is taken back; a receiver that has said that it holds the thing,
     /// and a giver that was told so, end the run: both hold it.
     pub fn leave_hand_over(&mut self, item: &str, from: Role, to: Role) {
-        let gate = hand_over(item);
+        let gate = hand_over(item, from, to);
         let round = self.round(&gate);
         let taken_from_me = self.config.me == from && self.all(&gate, &[to], |gate| gate.ready >= round);
         let taken_by_me = self.config.me == to && self.own.gate(&gate).ready >= round;

@@ -101,6 +101,10 @@ pub struct Cooperation {
     /// Work that this role does in step with others.
     paces: BTreeMap<String, Pace>,
     leases: lease::Leases,
+    /// The arm is meant to stand since the last tick.
+    at_rest: bool,
+    /// The tree has succeeded; the role is done as soon as its arm is at rest.
+    finished: bool,
     /// Roles whose loss this role's tree deals with itself, since the last tick of the tree.
     watched: Vec<Role>,
     /// The tree is dealing with the loss of one of them.
@@ -126,6 +130,8 @@ impl Cooperation {
             passed: BTreeMap::new(),
             paces: BTreeMap::new(),
             leases: lease::Leases::default(),
+            at_rest: true,
+            finished: false,
             watched: Vec::new(),
             recovering: Vec::new(),
             config: Arc::new(config),
@@ -142,6 +148,9 @@ impl Cooperation {
             return Leave::Hold(format!("stands by for {}", self.config.me));
         }
         self.note_lost(now);
+        let lost = self.lost();
+        // A loss that is over excuses none that comes later, and its time has stopped running.
+        self.recovering.retain(|role| lost.contains(role));
         self.fail_over(now);
         self.enter_if_all_are_ready();
         self.update_leases();
@@ -174,13 +183,10 @@ impl Cooperation {
         self.own.standing = Standing::Aborted(reason);
     }
 
-    /// This role's tree has succeeded.
+    /// This role's tree has succeeded. The role is done, and gives back what it has leased, with the tick after which its arm is
+    /// [at rest](Self::set_at_rest): a peer takes the ticket of a role that is done for one that is not there.
     pub fn finish(&mut self) {
-        if self.aborted.is_none() {
-            self.urgent |= self.own.standing != Standing::Done;
-            self.own.standing = Standing::Done;
-            self.own.tickets.clear();
-        }
+        self.finished = true;
     }
 
     /// Norm of this role's contact force, N, for the others to see.

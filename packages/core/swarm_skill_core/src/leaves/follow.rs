@@ -9,6 +9,7 @@ use swarm_kinematics::JointVector;
 
 use super::insert::of_role;
 use super::{Behaviour, Context, Failure, Progress, number, span};
+use crate::body::Body;
 use crate::motion::{FEEDBACK, limited};
 use crate::policy::{Answer, ChunkPlayer, ChunkedPolicy, Due, Observer, PolicyError, PolicyKind, QuestionId};
 use crate::role_io::GripperTarget;
@@ -90,10 +91,10 @@ impl FollowPolicy {
             return Ok(Progress::Done);
         }
         self.observer.see(context.inputs, context.clock);
-        self.take_answer(context.clock)?;
+        self.take_answer(context.body, context.clock)?;
         let due = self.observed.is_none_or(|at| context.clock.since(at) >= self.policy.replan());
         if self.question.map_or(due, |question| question.ticket.is_none()) {
-            self.ask(context.clock)?;
+            self.ask(context.body, context.clock)?;
         }
         self.act(context);
         Ok(Progress::Running)
@@ -105,9 +106,12 @@ impl FollowPolicy {
         (self.question, self.observed, self.target) = (None, None, None);
     }
 
-    fn take_answer(&mut self, now: Time) -> Result<(), Failure> {
+    fn take_answer(&mut self, body: &mut Body, now: Time) -> Result<(), Failure> {
+        let may = body.pace.is_none_or(|pace| pace.answered);
         // A poisoned lock means that another run's thread panicked while asking; the runner itself is whole between its calls.
-        let answer = self.policy.runner.lock().unwrap_or_else(PoisonError::into_inner).poll();
+        let runner = || self.policy.runner.lock().unwrap_or_else(PoisonError::into_inner);
+        let answer = if may { runner().poll() } else { None };
+        body.policy_tick.answered = answer.is_some();
         let Some(Question { since, about, ticket }) = self.question else { return Ok(()) };
         match answer {
             Some(Answer { ticket: answered, took, chunk }) if ticket == Some(answered) => {
@@ -137,11 +141,15 @@ impl FollowPolicy {
     }
 
     /// Asks about the present.
-    fn ask(&mut self, now: Time) -> Result<(), Failure> {
+    fn ask(&mut self, body: &mut Body, now: Time) -> Result<(), Failure> {
         self.observer.observe(now, &mut self.observation)?;
+        body.policy_tick.score = Some(self.policy.score(&self.observation));
         self.policy.judge(&self.observation)?;
         self.policy.normalise(&self.observation, &mut self.network);
-        let asked = self.policy.runner.lock().unwrap_or_else(PoisonError::into_inner).submit(&self.network);
+        let runner = || self.policy.runner.lock().unwrap_or_else(PoisonError::into_inner);
+        let may = body.pace.is_none_or(|pace| pace.asked);
+        let asked = if may { runner().submit(&self.network) } else { Err(PolicyError::Busy) };
+        body.policy_tick.asked = asked.is_ok();
         let ticket = match asked {
             Ok(ticket) => Some(ticket),
             Err(PolicyError::Busy) => None,

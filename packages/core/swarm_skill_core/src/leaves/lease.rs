@@ -1,6 +1,7 @@
 //! Leaves that lease a resource. `Lease` itself is made of them, see [`crate::project`].
 
 use swarm_bt::{Halt, LeafCall};
+use swarm_kinematics::JointVector;
 
 use super::cooperate::Patience;
 use super::{Behaviour, Context, Failure, Progress};
@@ -65,7 +66,8 @@ impl Behaviour for Keep {
     }
 }
 
-/// Gives the resource back after what used it has ended by itself.
+/// Gives the resource back after what used it has ended by itself: once the arm stands, which a motion that was halted, or has ended at
+/// speed, is still braking to. [`Keep`] stands beside it and is asked first, so the ticket goes in this leaf's tick and not between two.
 #[derive(Debug)]
 pub(super) struct Release {
     resource: String,
@@ -79,7 +81,16 @@ impl Release {
 
 impl Behaviour for Release {
     fn tick(&mut self, context: &mut Context<'_>) -> Result<Progress, Failure> {
-        context.cooperation.release(&self.resource);
-        Ok(Progress::Done)
+        // What was halted in this very tick may have wanted a velocity before.
+        let stands = *context.velocity == JointVector::zeros();
+        if stands && context.cooperation.give_back(&self.resource) {
+            return Ok(Progress::Done);
+        }
+        Ok(Progress::Running)
+    }
+
+    fn halted(&mut self, context: &mut Context<'_>) -> Halt {
+        context.cooperation.release_at_rest(&self.resource);
+        Halt::Done
     }
 }

@@ -131,6 +131,13 @@ impl ChunkedPolicy {
         }
     }
 
+    /// How far an observation is from the training data: the largest deviation of its values, in standard deviations. Infinite where one
+    /// is no number.
+    pub fn score(&self, observation: &[Vec<f64>]) -> f64 {
+        let features = self.inputs.iter().zip(observation);
+        features.map(|(feature, values)| feature.largest_deviation(values)).fold(0.0, f64::max)
+    }
+
     /// Whether the policy was trained for such an observation.
     pub fn judge(&self, observation: &[Vec<f64>]) -> Result<(), OutOfDistribution> {
         let limit = self.entry.max_deviation;

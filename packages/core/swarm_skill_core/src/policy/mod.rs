@@ -67,6 +67,18 @@ pub enum PolicyError {
     Failed(String),
 }
 
+/// What a role's chunked policy was asked, and has answered, in one tick. Its decisions depend on that beside its inputs: how long an
+/// inference takes is up to the computer.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct PolicyTick {
+    /// A question was taken.
+    pub asked: bool,
+    /// An answer was taken out, to whichever question.
+    pub answered: bool,
+    /// Score of the observation that was made in this tick, see [`ChunkedPolicy::score`].
+    pub score: Option<f64>,
+}
+
 /// A policy on a virtual clock: it answers in no time, however long the computer takes that the clock stands still for.
 #[derive(Debug)]
 pub struct Untimed<P>(pub P);

@@ -162,6 +162,16 @@ impl Feature {
         }
     }
 
+    /// The largest deviation of the values of any number of steps, in standard deviations. Infinite where one is no number.
+    pub fn largest_deviation(&self, si: &[f64]) -> f64 {
+        let z = |(at, value): (usize, &f64)| {
+            let index = at % self.len();
+            let z = (value - self.mean[index]).abs() / self.std[index];
+            if z.is_nan() { f64::INFINITY } else { z }
+        };
+        si.iter().enumerate().map(z).fold(0.0, f64::max)
+    }
+
     /// Of every value whose deviation is above `limit`, or is no number, what it is; in the order of the values.
     pub fn deviations_above<'a>(&'a self, si: &'a [f64], limit: f64) -> impl Iterator<Item = Deviation> + 'a {
         si.iter().enumerate().filter_map(move |(at, &value)| {

@@ -269,6 +269,7 @@ fn begin(skill: &Skill) -> Run {
     let identity = RunIdentity {
         run: "preview".into(),
         epoch: 1,
+        instance: 1,
         roles,
         phases: skill.phases.clone(),
         timing: Timing::default(),

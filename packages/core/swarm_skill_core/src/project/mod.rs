@@ -6,7 +6,7 @@
 //!
 //! | node | children | becomes |
 //! |---|---|---|
-//! | `Lease resource timeout_s` | one | acquire; then the child beside a leaf that keeps the lease, and gives it back however the child ends |
+//! | `Lease resource timeout_s` | one | acquire; then the child beside a leaf that keeps the lease, and gives it back however the child ends, once the arm stands |
 //! | `Handover item from to timeout_s` | one: how this role lets go, or takes hold | wait for the other role; the child; tell it. In a third role's tree: `AlwaysSuccess` |
 //! | `ProgressSync work value delta roles` | one | the child beside a leaf that reports `value` |
 //! | `OnRoleLost role` | two: what to do when it is lost, what to do else | watch the role; FAILURE after the first child |

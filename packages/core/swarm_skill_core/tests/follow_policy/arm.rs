@@ -11,9 +11,9 @@ use swarm_bt::Loader;
 use swarm_cell::{ArmError, CellConfig, arm_models};
 use swarm_kinematics::JointVector;
 use swarm_skill_core::{
-    ChunkModel, ChunkedPolicy, Grasps, INPUT_TIMEOUT, InlineRunner, LocalLink, ModelShape, MotionLimits,
-    NamedPolicy, Outcome, PolicyError, PolicyKind, RoleSpec, Run, RunIdentity, RunState, SafetyView,
-    Statistics, Timing, Twin, TwinArm, TwinPart, phases, registry, shape_of,
+    ChunkModel, ChunkedPolicy, Difference, Grasps, INPUT_TIMEOUT, InlineRunner, LocalLink, ModelShape,
+    MotionLimits, NamedPolicy, Outcome, PolicyError, PolicyKind, RoleSpec, Run, RunIdentity, RunState,
+    SafetyView, Shadow, Statistics, Timing, Told, Twin, TwinArm, TwinPart, phases, registry, shape_of,
 };
 
 pub(crate) const TREE: &str = r#"<root BTCPP_format="4"><BehaviorTree ID="Main"><Sequence name="reach">
@@ -113,6 +113,8 @@ pub(crate) struct Arm {
     now: Time,
     limits: MotionLimits,
     pub(crate) hide_parts: bool,
+    /// Every tick, for whoever follows.
+    told: Vec<Told>,
     /// What was wanted in every tick.
     pub(crate) velocities: Vec<JointVector>,
     pub(crate) largest_velocity_share: f64,
@@ -126,6 +128,27 @@ impl Arm {
     }
 
     pub(crate) fn new(policy: Arc<ChunkedPolicy>) -> Self {
+        let (spec, identity) = Self::cast(policy);
+        let links = LocalLink::connect(&[Role::Leader]).into_iter().map(|link| Box::new(link) as _).collect();
+        let part =
+            TwinPart { name: "part_a".into(), in_world: Isometry3::identity(), grasps: Grasps::Anywhere };
+        let twin = TwinArm::new(Arc::clone(&spec.arm), spec.tool, spec.home);
+        let limits = spec.limits;
+        Self {
+            run: Run::new(vec![spec], identity, links, 1, Time::ZERO),
+            twin: Twin::new(vec![twin], vec![part]),
+            now: Time::ZERO,
+            limits,
+            hide_parts: false,
+            told: Vec::new(),
+            velocities: Vec::new(),
+            largest_velocity_share: 0.0,
+            largest_change_share: 0.0,
+        }
+    }
+
+    /// The one who plays, and what is played.
+    fn cast(policy: Arc<ChunkedPolicy>) -> (RoleSpec, RunIdentity) {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..");
         let cell = CellConfig::parse(CELL).unwrap();
         let arms =
@@ -140,6 +163,7 @@ impl Arm {
         let identity = RunIdentity {
             run: "test".into(),
             epoch: 1,
+            instance: 1,
             roles: vec![Role::Leader],
             phases: phases(&tree),
             timing: Timing::default(),
@@ -147,7 +171,6 @@ impl Arm {
         let spec = RoleSpec {
             role: Role::Leader,
             robot: robot.name.clone(),
-            arm: Arc::clone(&arm),
             tool: robot.load(),
             home,
             limits,
@@ -158,20 +181,22 @@ impl Arm {
                 deadline: Duration::from_millis(300),
                 kind: PolicyKind::Chunked(policy),
             }),
+            arm,
         };
-        let links = LocalLink::connect(&[Role::Leader]).into_iter().map(|link| Box::new(link) as _).collect();
-        let part =
-            TwinPart { name: "part_a".into(), in_world: Isometry3::identity(), grasps: Grasps::Anywhere };
-        Self {
-            run: Run::new(vec![spec], identity, links, 1, Time::ZERO),
-            twin: Twin::new(vec![TwinArm::new(arm, robot.load(), home)], vec![part]),
-            now: Time::ZERO,
-            limits,
-            hide_parts: false,
-            velocities: Vec::new(),
-            largest_velocity_share: 0.0,
-            largest_change_share: 0.0,
-        }
+        (spec, identity)
+    }
+
+    /// Where the same skill with another policy, or the same one, would have parted from the run.
+    pub(crate) fn difference(&self, policy: Arc<ChunkedPolicy>) -> Option<Difference> {
+        let (spec, identity) = Self::cast(policy);
+        let cast = [(spec.role, spec.robot.clone())];
+        let mut shadow = Shadow::new(&[spec], &identity.phases, &identity, 1, Time::ZERO);
+        self.told.iter().find_map(|told| shadow.follow(&cast, told).cloned())
+    }
+
+    /// Of the observations that the policy has been asked about, in their order.
+    pub(crate) fn scores(&self) -> Vec<f64> {
+        self.told.iter().flat_map(|told| &told.policies).filter_map(|policy| policy.score).collect()
     }
 
     pub(crate) fn run_to_end(&mut self) -> Outcome {
@@ -201,7 +226,16 @@ impl Arm {
             inputs.parts.clear();
         }
         let safety = SafetyView { epoch: 1, permits_motion: true, state: "RUN".into() };
-        let state = self.run.tick(&[inputs], &safety, self.now).clone();
+        let state = self.run.tick(std::slice::from_ref(&inputs), &safety, self.now).clone();
+        self.told.push(Told {
+            now: self.now,
+            safety,
+            inputs: vec![inputs],
+            wishes: self.run.outputs().map(|(_, wish)| *wish).collect(),
+            orders: Vec::new(),
+            policies: self.run.policies().collect(),
+            state: state.clone(),
+        });
         let (_, wish) = self.run.outputs().next().unwrap();
         let (wish, dt) = (*wish, TICK.as_secs_f64());
         let before = self.velocities.last().copied().unwrap_or_default();

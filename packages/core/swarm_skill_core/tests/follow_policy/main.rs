@@ -71,6 +71,36 @@ fn the_same_answers_in_the_same_ticks_give_the_same_run() {
     assert_eq!(run(), run());
 }
 
+/// A version beside a run answers in the ticks in which the run's own policy did, however long that one thinks; also through the first
+/// ticks, in which that one still thinks about the question of a run before.
+#[test]
+fn a_shadow_with_the_same_policy_does_the_same_and_with_another_one_parts_from_it() {
+    let waves = |scale: f32| answer_with(move |step, _, seen| seen.sin() * step as f32 * scale);
+    for delay in [0, 1, 7, 12] {
+        let policy_of = |delay, scale| policy(ActionKind::JointVelocity, delay, waves(scale));
+        let slow = policy_of(delay, 0.1);
+        Arm::new(slow.clone()).run_for(4);
+        let mut arm = Arm::new(slow);
+        assert_eq!(arm.run_to_end(), Outcome::Succeeded);
+        assert_eq!(arm.difference(policy_of(0, 0.1)), None, "a delay of {delay} ticks");
+        let parted = arm.difference(policy_of(0, 0.11)).expect("it is another network");
+        let first = arm.velocities.iter().position(|qd| qd.amax() > 0.0).expect("it has moved");
+        assert_eq!(parted.tick, first as u64 + 1, "{parted}");
+    }
+}
+
+#[test]
+fn an_observation_is_scored_by_its_largest_deviation_whether_it_is_refused_or_not() {
+    let mut arm = Arm::new(policy(ActionKind::JointVelocity, 2, steady(0.5)));
+    arm.run_to_end();
+    let scores = arm.scores();
+    // The mean is the home position, a standard deviation 0.01 rad, 30 are allowed. The part is at its mean but for w = 1 of its turn.
+    assert!((scores[0] - 1.0).abs() < 1e-6, "{scores:?}");
+    assert!(scores.is_sorted(), "the arm moves away: {scores:?}");
+    let (refused, before) = scores.split_last().expect("there was an observation");
+    assert!(*refused > 30.0 && before.iter().all(|score| *score <= 30.0), "{scores:?}");
+}
+
 #[test]
 fn a_policy_that_does_not_answer_by_its_deadline_fails_the_leaf() {
     let mut arm = Arm::new(policy(ActionKind::JointVelocity, 1_000, steady(0.2)));

@@ -93,6 +93,7 @@ impl Cell {
         let identity = RunIdentity {
             run: "test".into(),
             epoch: 1,
+            instance: 1,
             roles: Role::ALL.to_vec(),
             phases: phases(&specs[0].tree),
             timing: Timing::default(),

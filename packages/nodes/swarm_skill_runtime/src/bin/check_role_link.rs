@@ -137,6 +137,7 @@ fn check(options: &Options) -> anyhow::Result<bool> {
     }
     // The others need not wait for a role that has done its part.
     own.finish();
+    own.set_at_rest(true);
     for _ in 0..FAREWELLS {
         if let Some(message) = own.outgoing(clock.now()) {
             link.send(&message);

@@ -8,7 +8,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use swarm_base::{Duration, Role};
 use swarm_skill_core::{Phase, Timing};
 
-use crate::player::{Step, TICK};
+use crate::player::{Step, TICK, Then};
 
 /// The roles of every episode.
 pub const ROLES: [Role; 3] = Role::ALL;
@@ -146,7 +146,8 @@ pub fn timing() -> Timing {
         peer_timeout: ticks(8),
         hold_timeout: ticks(24),
         lease_term: ticks(14),
-        stop_margin: ticks(3),
+        // An arm takes longer to stand than a message to arrive.
+        stop_margin: ticks(5),
         clock_drift_ppm: DRIFT_PPM,
     }
 }
@@ -212,8 +213,13 @@ fn strike(rng: &mut SmallRng) -> (Strike, bool) {
 /// The same meetings for every role, and between them work of its own.
 fn programs(rng: &mut SmallRng, strike: Strike) -> [Arc<[Step]>; 3] {
     let mut programs: [Vec<Step>; 3] = Default::default();
+    let mut before = None;
     for index in 0..PHASES.len() {
-        let together = together(rng, index);
+        // What is done again behind the safe point may be done by a successor.
+        let again = before.filter(|_| index + 1 > SAFE_POINT as usize && rng.random_bool(0.5));
+        let together = again.or_else(|| together(rng, index));
+        // Work in step has a name of its own each time.
+        before = before.or(together.filter(|step| !matches!(step, Step::Sweep { .. })));
         for program in &mut programs {
             program.push(Step::Enter(index));
             let own = rng.random_range(0..3);
@@ -222,6 +228,7 @@ fn programs(rng: &mut SmallRng, strike: Strike) -> [Arc<[Step]>; 3] {
                     0 => Step::Use {
                         resource: if rng.random_bool(0.7) { "bench" } else { "light" },
                         ticks: rng.random_range(1..5),
+                        then: if rng.random_bool(0.8) { Then::GiveBack } else { Then::Leave },
                     },
                     _ => Step::Work(rng.random_range(1..=6)),
                 });
@@ -243,7 +250,6 @@ fn together(rng: &mut SmallRng, index: usize) -> Option<Step> {
         0 => Some(Step::Meet { name: "all", with: &ROLES }),
         1 => Some(Step::Meet { name: "pair", with: &PAIR }),
         2 => Some(Step::Agree { name: "ready", needed: rng.random_range(2..=3) }),
-        // Given to and fro: not twice within an episode, so that who holds it first is known.
         3 if index == 1 => Some(Step::HandOver { item: "peg", from: Role::Leader, to: Role::Follower }),
         4 if index == 3 => Some(Step::Sweep { name: "sweep", pieces: 8, slowness: rng.random_range(1..3) }),
         _ => None,

@@ -30,10 +30,14 @@ pub enum Sabotage {
     Paces,
     /// What is handed over looks taken as soon as it is offered.
     HandOver,
+    /// Every robot is believed to stand whenever it is not told to move.
+    Rest,
+    /// A successor is not told which rounds of which meetings its predecessor has left behind.
+    Rounds,
 }
 
 impl Sabotage {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Order,
         Self::Fencing,
         Self::Instances,
@@ -43,6 +47,8 @@ impl Sabotage {
         Self::Patience,
         Self::Paces,
         Self::HandOver,
+        Self::Rest,
+        Self::Rounds,
     ];
 
     pub(super) fn instance(self, instance: u64) -> u64 {
@@ -59,7 +65,7 @@ impl Sabotage {
         let hearer = &players[to];
         let known = |message: &RoleMessage| hearer.cooperation.own_report().heard[message.from as usize];
         match self {
-            Self::Nothing | Self::Instances | Self::Patience => {}
+            Self::Nothing | Self::Instances | Self::Patience | Self::Rest => {}
             Self::Order => message.sequence = known(&message).sequence + 1,
             Self::Fencing => {
                 message.epoch = hearer.cooperation.epoch();
@@ -81,6 +87,7 @@ impl Sabotage {
                 }
             }
             Self::Tickets => Arc::make_mut(&mut message.report).tickets.clear(),
+            Self::Rounds => Arc::make_mut(&mut message.report).inherits.clear(),
             Self::Paces => {
                 let report = Arc::make_mut(&mut message.report);
                 report.paces.insert("sweep".to_owned(), f64::MAX);
@@ -88,7 +95,7 @@ impl Sabotage {
             Self::HandOver => {
                 let gate = swarm_skill_core::Gate { ready: 1, entered: 0 };
                 let gates = &mut Arc::make_mut(&mut message.report).gates;
-                gates.entry("handover:peg".to_owned()).or_insert(gate).ready = 1;
+                gates.entry("handover:peg:leader:follower".to_owned()).or_insert(gate).ready = 1;
             }
         }
         message

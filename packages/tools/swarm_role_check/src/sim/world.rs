@@ -213,7 +213,7 @@ impl World {
         let cooperation = make(config, local(&self.plan, clock, self.tick));
         let program = Arc::clone(&self.plan.programs[role]);
         let braking = (self.plan.timing.stop_margin.0 / TICK.0) as u32 - 1;
-        Player::new(
+        let mut player = Player::new(
             ROLES[role],
             instance,
             cooperation,
@@ -221,7 +221,9 @@ impl World {
             Arc::clone(&self.phases),
             self.plan.patience,
             braking,
-        )
+        );
+        player.hasty = self.sabotage == Sabotage::Rest;
+        player
     }
 }
 

@@ -55,6 +55,8 @@ struct Trio {
 }
 
 const FOLLOWER: usize = 1;
+/// What the hand-over is called in reports.
+const PEG: &str = "handover:peg:leader:follower";
 const NEVER: u32 = u32::MAX;
 
 impl Trio {
@@ -156,7 +158,7 @@ impl Trio {
             Node::Quorum => acting(own.agree("q", 2).unwrap()),
             Node::Lease => role < 2 && own.lease("bench").is_some(),
             Node::Handover => match role {
-                0 | 1 if own.own_report().gate("handover:peg").entered > 0 => true,
+                0 | 1 if own.own_report().gate(PEG).entered > 0 => true,
                 0 | 1 if acting(own.begin_hand_over("peg", PAIR[0], PAIR[1]).unwrap()) => {
                     acting(own.end_hand_over("peg", PAIR[0], PAIR[1]).unwrap())
                 }
@@ -274,6 +276,64 @@ fn the_tree_that_watches_a_role_goes_on_after_its_loss_until_the_hold_time_out()
 }
 
 #[test]
+fn a_loss_that_is_over_neither_ends_the_run_nor_excuses_the_next_one() {
+    let mut trio = Trio::new(Node::OnRoleLost, Fate::Arrive, [0; 3], 61);
+    trio.run(60);
+    let watch = |trio: &mut Trio, ticks: u32| {
+        let mut live = false;
+        for _ in 0..ticks {
+            trio.step();
+            // Both ask, whatever the other one is told.
+            live = [0, 2].map(|role| trio.roles[role].watch(Role::Follower)) == [true; 2];
+        }
+        live
+    };
+    assert!(!watch(&mut trio, 60), "it is lost, and dealt with");
+    assert_eq!(trio.leaves[0], Leave::Go);
+    trio.cut_from = NEVER;
+    assert!(watch(&mut trio, ABORTS_AFTER), "it is back");
+    assert_eq!(
+        trio.leaves,
+        [Leave::Go, Leave::Go, Leave::Go],
+        "longer than the hold time-out after the loss"
+    );
+    // Lost once more, and nobody watches any longer.
+    trio.cut_from = trio.tick + 1;
+    trio.run(HOLDS_AFTER + 2);
+    assert!(matches!(trio.leaves[0], Leave::Hold(_)), "{:?}", trio.leaves[0]);
+}
+
+#[test]
+fn a_role_is_done_when_its_arm_stands_and_keeps_its_lease_until_then() {
+    let mut trio = Trio::new(Node::Lease, Fate::Arrive, [0; 3], NEVER);
+    trio.run(20);
+    trio.roles[0].set_at_rest(false);
+    trio.roles[0].finish();
+    trio.run(20);
+    assert_eq!(trio.roles[0].own_report().standing, Standing::Active);
+    assert_eq!(trio.passed[FOLLOWER], None, "the arm still moves");
+    trio.roles[0].set_at_rest(true);
+    assert_eq!(trio.roles[0].own_report().standing, Standing::Done);
+    trio.run(20);
+    assert!(trio.passed[FOLLOWER].is_some());
+}
+
+#[test]
+fn each_pair_counts_the_hand_overs_of_a_thing_that_is_handed_on() {
+    let mut trio = Trio::new(Node::Handover, Fate::Arrive, [0; 3], NEVER);
+    trio.run(20);
+    assert!(trio.passed[FOLLOWER].is_some(), "from the leader to the follower");
+    let (from, to) = (Role::Follower, Role::Spotter);
+    assert_eq!(trio.roles[2].begin_hand_over("peg", from, to), Ok(Entry::Waiting), "it has not been offered");
+    assert_eq!(trio.roles[FOLLOWER].begin_hand_over("peg", from, to), Ok(Entry::Waiting));
+    trio.run(3);
+    assert_eq!(trio.roles[2].begin_hand_over("peg", from, to), Ok(Entry::Acting));
+    assert_eq!(trio.roles[2].end_hand_over("peg", from, to), Ok(Entry::Waiting));
+    trio.run(3);
+    assert_eq!(trio.roles[FOLLOWER].begin_hand_over("peg", from, to), Ok(Entry::Acting), "it is taken");
+}
+
+#[test]
 fn a_timeout_before_the_commitment_takes_the_declaration_back() {
     for node in NODES {
         // Nobody else comes.
@@ -328,7 +388,7 @@ fn leaving_after_the_commitment_ends_the_run() {
                 let waits = match node {
                     Node::EnterPhase => report.entered == 1,
                     Node::SafePoint => report.entered == 2,
-                    Node::Handover => role == FOLLOWER && report.gate("handover:peg").ready == 1,
+                    Node::Handover => role == FOLLOWER && report.gate(PEG).ready == 1,
                     _ => report.gates.values().any(|gate| gate.entered == 1),
                 };
                 waits && trio.passed[role].is_none()
@@ -350,10 +410,12 @@ fn a_lease_goes_from_one_to_the_other_with_a_greater_token() {
     assert_eq!(trio.passed[FOLLOWER], None, "two at once");
     assert_eq!(trio.roles[FOLLOWER].holder("bench"), Some(Role::Leader));
     // Stopped while using it, it gives the resource back at rest, and not before.
+    trio.roles[0].set_at_rest(false);
+    assert!(!trio.roles[0].give_back("bench"), "the arm still moves");
     trio.roles[0].release_at_rest("bench");
     trio.run(20);
     assert_eq!(trio.passed[FOLLOWER], None, "the arm still moves");
-    trio.roles[0].settle();
+    trio.roles[0].set_at_rest(true);
     trio.run(20);
     let second = trio.roles[FOLLOWER].token("bench").unwrap();
     assert!(second > first);

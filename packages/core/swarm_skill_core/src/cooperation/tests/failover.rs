@@ -245,3 +245,48 @@ fn a_successor_finds_what_its_predecessor_left() {
     assert_eq!(cell.members[3].taken_over_at(), Some("gripped"));
     assert_eq!(cell.members[3].shared("role_count").unwrap().value, SharedValue::Int(5));
 }
+
+/// Members ask until they have passed, for some ticks; who has.
+fn passed<const N: usize>(
+    cell: &mut Cell,
+    members: [usize; N],
+    poll: impl Fn(&mut Cooperation) -> Entry,
+) -> [bool; N] {
+    let mut passed = [false; N];
+    for _ in 0..10 {
+        for (passed, index) in passed.iter_mut().zip(members) {
+            *passed = *passed || poll(&mut cell.members[index]) == Entry::Acting;
+        }
+        cell.run(1);
+    }
+    passed
+}
+
+#[test]
+fn a_successor_counts_meetings_on_from_where_its_predecessor_stood() {
+    const PAIR: [Role; 2] = [Role::Leader, Role::Follower];
+    let barrier = |own: &mut Cooperation| own.meet("b", &PAIR).unwrap();
+    let quorum = |own: &mut Cooperation| own.agree("q", 3).unwrap();
+    // What is between begin and end opens or closes the gripper.
+    let hand_over = |own: &mut Cooperation| match own.begin_hand_over("peg", PAIR[0], PAIR[1]).unwrap() {
+        Entry::Acting => own.end_hand_over("peg", PAIR[0], PAIR[1]).unwrap(),
+        Entry::Waiting => Entry::Waiting,
+    };
+    let mut cell = Cell::new();
+    cell.members.push(Cooperation::stand_by(config(Role::Leader, 2, 7), Time::ZERO));
+    cell.run(10);
+    assert_eq!(passed(&mut cell, [0, 1], barrier), [true; 2]);
+    assert_eq!(passed(&mut cell, [0, 1], hand_over), [true; 2]);
+    assert_eq!(passed(&mut cell, [0, 1, 2], quorum), [true; 3]);
+    cell.wants = vec![1, 0, 0, 1];
+    cell.run(5);
+    cell.lose_leader();
+    assert_eq!(cell.members[3].taken_over_at(), Some("gripped"));
+
+    assert_eq!(passed(&mut cell, [3], barrier), [false], "the follower has not come to this round");
+    assert_eq!(passed(&mut cell, [3, 1], barrier), [true; 2]);
+    assert_eq!(passed(&mut cell, [3], hand_over), [false], "it let go of what the follower has not taken");
+    assert_eq!(passed(&mut cell, [3, 1], hand_over), [true; 2]);
+    assert_eq!(passed(&mut cell, [3, 1], quorum), [false; 2], "the spotter has not declared itself");
+    assert_eq!(passed(&mut cell, [3, 1, 2], quorum), [true; 3]);
+}

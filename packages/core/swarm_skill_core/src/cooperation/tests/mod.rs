@@ -119,6 +119,7 @@ impl World {
         }
         if self.wants[role] == PHASES.len() {
             self.roles[role].finish();
+            self.roles[role].set_at_rest(true);
             return;
         }
         if self.roles[role].enter(PHASES[self.wants[role]]).unwrap() == Entry::Acting {
@@ -364,6 +365,7 @@ fn a_hold_that_lasts_too_long_becomes_an_abort() {
 fn a_peer_that_finished_early_is_not_waited_for() {
     let (mut leader, mut spotter) = pair(Time::ZERO);
     spotter.finish();
+    spotter.set_at_rest(true);
     leader.enter("approach").unwrap();
     exchange(&mut leader, &mut spotter, Time::from_millis(10));
     assert_eq!(
@@ -376,6 +378,7 @@ fn a_peer_that_finished_early_is_not_waited_for() {
 fn a_finished_peer_may_fall_silent() {
     let (mut leader, mut spotter) = pair(Time::ZERO);
     spotter.finish();
+    spotter.set_at_rest(true);
     exchange(&mut leader, &mut spotter, Time::from_millis(10));
     assert_eq!(leader.judge(Time::from_millis(60_000)), Leave::Go);
 }
