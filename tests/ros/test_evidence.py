@@ -52,7 +52,9 @@ MEASUREMENTS = {
         ["swap_evidence", "--deploys=60"],
         False,
         {"deploys", "torn", "in_motion", "rollback_ms_p100"},
-        lambda f: f["deploys"] >= 60 and f["killed"] > 0 and f["waited"] > 0 and f["torn"] == f["in_motion"] == 0,
+        lambda f: f["deploys"] >= 60
+        and all(f[what] > 0 for what in ("killed", "waited", "reloads", "envelopes_refused", "flips_failed"))
+        and f["torn"] == f["in_motion"] == 0,
     ),
     "soak": (
         ["xtask", "evidence", "soak", "--minutes=1", "--profile=dev", "--out"],

@@ -1,16 +1,21 @@
 //! A cell whose arms go where they are told, ten times as fast as the clock on the wall; the runtime's engine at work in it.
+//!
+//! It begins as a runtime finds it that was killed in the middle of a run: the arms brake still. Now and then its gate refuses an
+//! envelope, or the disk fails when the pointer is to be flipped.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::Context as _;
+use rand::RngExt as _;
+use rand::rngs::StdRng;
 use swarm_artifact::ArtifactId;
 use swarm_base::{Duration, Time};
 use swarm_cell::CellConfig;
 use swarm_kinematics::JointVector;
-use swarm_skill_core::{ArmAtRest, Goal, REST_RAD_PER_S, Skill, Timing};
-use swarm_skill_runtime::beside::{self, Telling};
+use swarm_skill_core::{ArmAtRest, Goal, REST_RAD_PER_S, Timing};
+use swarm_skill_runtime::beside::{self, Candidate, Telling};
 use swarm_skill_runtime::deployer::{Deployer, Surroundings};
 use swarm_skill_runtime::engine::{Engine, GoalSink, GoalUpdate};
 use swarm_skill_runtime::robots::Robots;
@@ -20,6 +25,14 @@ use swarm_skill_runtime::world::{Safety, World};
 const TICK: Duration = Duration::from_millis(10);
 /// The same on the wall.
 const PACE: std::time::Duration = std::time::Duration::from_millis(1);
+/// Chance that the gate refuses an envelope, and that the disk fails behind it.
+const TROUBLE: f64 = 0.15;
+/// What the gate says then.
+pub(crate) const BUSY: &str = "the gate of the evidence is busy";
+/// The file that the store makes before it flips the pointer. A folder stands in its place while the disk fails.
+pub(crate) const STAGED: &str = "deployed.json.new";
+/// Speed of joint 0 of every arm at the beginning, rad/s, and what it loses of it in a turn.
+const COASTING: (f64, f64) = (0.6, 0.02);
 /// Joint, and rad, that every arm is away from home at the beginning of a run: half a second of motion.
 const AWAY: (usize, f64) = (0, 0.3);
 
@@ -27,6 +40,8 @@ pub(crate) struct Cell {
     inside: Mutex<Inside>,
     pub(crate) deployer: Deployer,
     robots: Arc<Robots>,
+    store: PathBuf,
+    random: Mutex<StdRng>,
     /// No further run begins.
     pub(crate) idle: AtomicBool,
     /// Exchanges of the skill in force that should not have been.
@@ -59,15 +74,20 @@ pub(crate) fn robots(root: &Path) -> anyhow::Result<Robots> {
 }
 
 impl Cell {
-    pub(crate) fn new(robots: Robots, places: swarm_skill_runtime::deployer::Places) -> Self {
+    pub(crate) fn new(robots: Robots, places: swarm_skill_runtime::deployer::Places, random: StdRng) -> Self {
         let robots = Arc::new(robots);
         let still = vec![JointVector::zeros(); robots.robots.len()];
+        let mut coasting = still.clone();
+        for qd in &mut coasting {
+            qd[0] = COASTING.0;
+        }
+        let store = places.store.clone();
         let inside = Inside {
             engine: Engine::new(Arc::clone(&robots), Timing::default()),
             world: World::new(&robots),
             now: Time::ZERO,
-            q: still.clone(),
-            qd: still,
+            q: still,
+            qd: coasting,
             loaded: None,
             in_force: None,
         };
@@ -75,6 +95,8 @@ impl Cell {
             inside: Mutex::new(inside),
             deployer: Deployer::new(places, Arc::clone(&robots)),
             robots,
+            store,
+            random: Mutex::new(random),
             idle: AtomicBool::new(false),
             violations: AtomicU64::new(0),
         }
@@ -86,6 +108,11 @@ impl Cell {
             self.turn();
             std::thread::sleep(PACE);
         }
+    }
+
+    /// Whether the gate holds the envelope of what is in force. If not, the node's keeper thread would reload.
+    pub(crate) fn is_consistent(&self) -> bool {
+        self.deployer.active().map(|active| active.artifact) == self.inside().loaded
     }
 
     fn inside(&self) -> MutexGuard<'_, Inside> {
@@ -134,7 +161,12 @@ impl Cell {
             let goal = Goal { role: None, trace_id: String::new(), patience: TICK };
             inside.engine.ask(&goal, Some(active), None, Box::new(Nobody), inside.now);
         }
-        let turn = inside.engine.turn(&inside.world, active.as_ref(), &mut (), inside.now);
+        let turn = inside.engine.turn(&inside.world, &self.deployer.in_force(), &mut (), inside.now);
+        if turn.commands.is_empty() {
+            for qd in &mut inside.qd {
+                qd[0] = (qd[0] - COASTING.1).max(0.0);
+            }
+        }
         for command in &turn.commands {
             inside.qd[command.robot] = command.wish.velocity;
             inside.q[command.robot] += command.wish.velocity * TICK.as_secs_f64();
@@ -158,11 +190,21 @@ impl beside::Cell for Cell {
 }
 
 impl Surroundings for Cell {
-    fn await_rest(&self, candidate: &Skill) -> Result<Option<String>, String> {
+    fn await_rest(&self, candidate: &Candidate<'_>) -> Result<Option<String>, String> {
         beside::await_rest(self, candidate, std::time::Duration::from_secs(30))
     }
 
     fn load_envelope(&self, artifact: Option<ArtifactId>) -> Result<(), String> {
+        let staged = self.store.join(STAGED);
+        // The disk works again; mostly it has never failed.
+        let _ = std::fs::remove_dir(&staged);
+        let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
+        if random.random_bool(TROUBLE) {
+            return Err(BUSY.into());
+        }
+        if random.random_bool(TROUBLE) {
+            std::fs::create_dir(&staged).map_err(|error| format!("cannot make the disk fail: {error}"))?;
+        }
         self.inside().loaded = artifact;
         Ok(())
     }

@@ -9,7 +9,7 @@ use ed25519_dalek::SigningKey;
 use semver::Version;
 use swarm_artifact::{ArchiveDigest, Intent, KeyRole, SignatureFile, Trust, TrustedKey};
 use swarm_skill_runtime::deployer::{Order, Places};
-use swarm_store::{PackageOptions, package, signature_path};
+use swarm_store::{PackageOptions, Store, package, signature_path};
 
 pub(crate) const VERSIONS: [Version; 3] =
     [Version::new(1, 0, 0), Version::new(1, 1, 0), Version::new(1, 2, 0)];
@@ -63,6 +63,22 @@ pub(crate) fn make(root: &Path, folder: &Path) -> anyhow::Result<()> {
 
 fn archive(folder: &Path, version: &Version) -> PathBuf {
     folder.join(format!("evidence_v{version}.tar.gz"))
+}
+
+/// The version in an archive, by the archive's name.
+pub(crate) fn of(wanted: &Path) -> anyhow::Result<String> {
+    let folder = wanted.parent().context("an archive is in a folder")?;
+    let found = VERSIONS.into_iter().find(|version| archive(folder, version) == wanted);
+    found
+        .map(|version| version.to_string())
+        .with_context(|| format!("{} is none of the archives", wanted.display()))
+}
+
+/// The version that the store names, `none` where it names none. Nothing is verified.
+pub(crate) fn deployed(folder: &Path) -> anyhow::Result<String> {
+    let deployed = Store::open(&places(folder).store)?.deployed()?;
+    Ok(deployed
+        .map_or_else(|| "none".to_owned(), |deployed| deployed.current_deployment().version.to_string()))
 }
 
 fn write_source(root: &Path, source: &Path, version: &Version, speed: &str) -> std::io::Result<()> {
