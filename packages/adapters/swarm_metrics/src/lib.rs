@@ -6,6 +6,7 @@
 //! | `phase_transition_duration_seconds` | `from`, `to` | from the first role at the barrier of `to` to the last that has entered it |
 //! | `safety_violations_total` | `type` (the safety monitor's cause) | times that the safety monitor stopped the cell |
 //! | `policy_inference_seconds` | `result` (done, late, failed) | one inference of a policy; of one that answers with chunks, from question to answer |
+//! | `policy_observation_deviation` | `role` | largest deviation of the last observation of a policy from its training data, in standard deviations |
 //! | `control_tick_seconds` | | one turn of the control loop, without its sleep |
 //! | `control_overruns_total` | | turns that ended after the next one should have begun |
 //!
@@ -19,7 +20,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry, TextEncoder,
+    GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry, TextEncoder,
 };
 
 pub use server::{MAX_CONNECTIONS, Server, StartError};
@@ -55,6 +56,7 @@ pub struct Metrics {
     transitions: HistogramVec,
     violations: IntCounterVec,
     inference: HistogramVec,
+    deviations: GaugeVec,
     ticks: Histogram,
     overruns: IntCounter,
     skills: Label,
@@ -104,6 +106,10 @@ impl Metrics {
             // From a small network close to contact to one that thinks over a chunk of actions.
             &[5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 0.1, 0.2, 0.5, 1.0, 2.0],
         );
+        let help = "Largest deviation of a policy's last observation from its training data, in standard deviations.";
+        let deviations = GaugeVec::new(Opts::new("policy_observation_deviation", help), &["role"])
+            .expect("a well-formed name");
+        registry.register(Box::new(deviations.clone())).expect("registered once");
         let ticks = histogram(
             "control_tick_seconds",
             "Time of one turn of the control loop, without its sleep.",
@@ -117,6 +123,7 @@ impl Metrics {
             transitions,
             violations,
             inference,
+            deviations,
             ticks: ticks.with_label_values::<&str>(&[]),
             overruns: overruns.with_label_values::<&str>(&[]),
             skills: Label::default(),
@@ -153,6 +160,11 @@ impl Metrics {
             InferenceEnd::Failed => "failed",
         };
         self.inference.with_label_values(&[result]).observe(took.as_secs_f64());
+    }
+
+    /// The last observation of the policy of a role: its out-of-distribution score.
+    pub fn observation_deviation(&self, role: &str, standard_deviations: f64) {
+        self.deviations.with_label_values(&[role]).set(standard_deviations);
     }
 
     pub fn tick(&self, took: Duration) {
@@ -206,6 +218,8 @@ mod tests {
         metrics.phase_entered("fetch", "mate", Duration::from_secs(90));
         metrics.safety_violation("joint_velocity");
         metrics.inference(Duration::from_micros(300), InferenceEnd::Late);
+        metrics.observation_deviation("follower", 30.0);
+        metrics.observation_deviation("follower", 2.5);
         metrics.tick(Duration::from_micros(70));
         metrics.overrun();
         let text = metrics.text();
@@ -219,6 +233,8 @@ mod tests {
             r#"phase_transition_duration_seconds_sum{from="fetch",to="mate"} 90"#,
             r#"safety_violations_total{type="joint_velocity"} 1"#,
             r#"policy_inference_seconds_count{result="late"} 1"#,
+            "# TYPE policy_observation_deviation gauge",
+            r#"policy_observation_deviation{role="follower"} 2.5"#,
             r#"control_tick_seconds_bucket{le="0.0001"} 1"#,
             "control_overruns_total 1",
         ] {

@@ -227,6 +227,11 @@ impl Watch for Live {
         let phases: Vec<String> = run.role_states().into_iter().map(|role| role.phase).collect();
         let barriers: Vec<Option<&str>> = self.trees.iter().map(TreeView::phase_barrier).collect();
         self.leases = leases::of(run.executors());
+        for executor in run.executors() {
+            if let Some(score) = executor.policy_tick().score {
+                self.metrics.observation_deviation(executor.spec().role.as_str(), score);
+            }
+        }
         if let Some(entered) = self.phases.look(&phases, &barriers, now) {
             self.metrics.phase_entered(&entered.from, &entered.to, entered.took.to_std());
         }
