@@ -101,6 +101,17 @@ def test_a_goal_that_waits_for_others_can_be_canceled(cell, workshop):
     cell.succeeds()
 
 
+def test_a_goal_that_waits_starts_nothing_of_a_version_that_comes_meanwhile(cell, workshop):
+    cell.ready(workshop.make("1.0.0"))
+    old = cell.execute(role="leader", join_timeout=60.0)
+    assert cell.deploy(workshop.make("1.1.0")).success
+    result = old.result()
+    assert result.outcome == ABORTED
+    now = f"the skill in force was {SKILL} 1.0.0 when the goal came and is {SKILL} 1.1.0 now; start again"
+    assert result.message == now
+    assert cell.standing_now()
+
+
 def test_the_cancel_of_one_role_halts_them_all(cell, workshop):
     cell.ready(workshop.make("1.0.0", SLOW))
     runs = [cell.execute(role=role, join_timeout=60.0) for role in ROLES]

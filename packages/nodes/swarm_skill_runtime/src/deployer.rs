@@ -10,14 +10,15 @@ use swarm_artifact::{ArtifactId, EntryPath, Intent, Trust};
 use swarm_base::{Duration, ErrorChain};
 use swarm_bt_check::{Finding, Severity};
 use swarm_metrics::Metrics;
-use swarm_onnx::{Lengths, OnnxChunks, OnnxPolicy, OnnxRuntime, Provider, ThreadedRunner, VirtualTime};
+use swarm_onnx::{Lengths, OnnxChunks, OnnxPolicy, OnnxRuntime, Provider, ThreadedRunner};
 use swarm_safety_core::Config;
 use swarm_skill_core::{
-    ACTION_LEN, Busy, Deployment, GoldenVectors, Material, ModelShape, Next, OBSERVATION_LEN, Peripherals,
-    Policy, PolicyRunner, Request, Skill, Step,
+    ACTION_LEN, Busy, Deployment, GoldenVectors, InlineRunner, Material, ModelShape, Next, OBSERVATION_LEN,
+    Peripherals, Policy, PolicyRunner, Request, Skill, Step, Untimed,
 };
 use swarm_store::{Object, Store};
 
+use crate::beside::Candidate;
 use crate::counted::{Counted, CountedRunner};
 use crate::robots::Robots;
 
@@ -39,11 +40,20 @@ impl ActiveSkill {
     }
 }
 
+/// What a run may be started of.
+#[derive(Clone, Debug)]
+pub enum InForce {
+    Nothing,
+    Skill(Arc<ActiveSkill>),
+    /// An order is being carried out: nothing may be started until it is known what is in force.
+    Changing,
+}
+
 /// What a deployment needs from outside.
 pub trait Surroundings {
     /// Waits until nothing moves, if there is patience for it: see [`crate::beside::await_rest`]. Gives how the candidate
     /// compared with a run that it waited for; the error says what still moves.
-    fn await_rest(&self, candidate: &Skill) -> Result<Option<String>, String>;
+    fn await_rest(&self, candidate: &Candidate<'_>) -> Result<Option<String>, String>;
 
     /// Makes the safety monitor load the envelope of an artifact; `None` unloads. The error is its refusal, or why it did not answer.
     fn load_envelope(&self, artifact: Option<ArtifactId>) -> Result<(), String>;
@@ -154,6 +164,14 @@ impl Deployer {
         self.active.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// What a run may be started of. To be asked by whoever holds what [`Surroundings::await_rest`] looks at.
+    pub fn in_force(&self) -> InForce {
+        if self.is_busy() {
+            return InForce::Changing;
+        }
+        self.active().map_or(InForce::Nothing, InForce::Skill)
+    }
+
     /// Whether an order is being carried out; no run may start then.
     pub fn is_busy(&self) -> bool {
         !self.deployment.lock().unwrap_or_else(PoisonError::into_inner).is_idle()
@@ -233,8 +251,9 @@ impl Deployer {
                 progress.candidate = Some(checked?);
             }
             Step::RequireRest => {
-                let candidate = progress.candidate.as_mut().ok_or("nothing was checked")?;
-                candidate.beside = around.await_rest(&candidate.skill)?;
+                let object = object()?;
+                let beside = around.await_rest(&|| self.untimed(object).map(|(skill, _)| skill))?;
+                progress.candidate.as_mut().ok_or("nothing was checked")?.beside = beside;
             }
             Step::LoadEnvelope => around.load_envelope(Some(object()?.id()))?,
             Step::Flip => progress.generation = self.flip(order, object()?)?,
@@ -283,7 +302,7 @@ impl Deployer {
 
     fn check(&self, object: &Object) -> Result<ActiveSkill, String> {
         let source = &object.manifest().skill;
-        let material = Files { object, places: &self.places, metrics: &self.metrics };
+        let material = Files { object, places: &self.places, clock: PolicyClock::Wall(&self.metrics) };
         let robots = self.robots.by_role(&self.limits(object)?);
         let skill = Skill::assemble(source, &robots, &*self.peripherals, &material)
             .map_err(|problems| problems.to_string())?;
@@ -308,16 +327,17 @@ impl Deployer {
             .map_err(|error| format!("{path}: {error}"))
     }
 
-    /// The skill in force once more, for a preview, with the limits that it runs under: its policies answer in no time there, and are not
-    /// those that a run asks.
+    /// The skill in force once more, for a preview, with the limits that it runs under.
     pub fn rehearsal(&self, active: &ActiveSkill) -> Result<(Skill, Config), String> {
         let object = self.store()?.object(active.artifact, &self.trust()?);
-        let object = object.map_err(|error| ErrorChain(&error).to_string())?;
-        let limits = self.limits(&object)?;
-        let material = VirtualTime {
-            read: |path: &EntryPath| read_entry(&object, path),
-            library: Some(self.places.onnx_runtime.clone()),
-        };
+        self.untimed(&object.map_err(|error| ErrorChain(&error).to_string())?)
+    }
+
+    /// A skill beside the one that runs, with its limits: its policies answer in no time, are not those that a run asks, and are not
+    /// counted.
+    fn untimed(&self, object: &Object) -> Result<(Skill, Config), String> {
+        let limits = self.limits(object)?;
+        let material = Files { object, places: &self.places, clock: PolicyClock::Virtual };
         let robots = self.robots.by_role(&limits);
         let skill = Skill::assemble(&object.manifest().skill, &robots, &*self.peripherals, &material);
         Ok((skill.map_err(|problems| problems.to_string())?, limits))
@@ -369,7 +389,15 @@ fn read_entry(object: &Object, path: &EntryPath) -> Result<Vec<u8>, String> {
 struct Files<'a> {
     object: &'a Object,
     places: &'a Places,
-    metrics: &'a Arc<Metrics>,
+    clock: PolicyClock<'a>,
+}
+
+/// What time the inferences of policies take.
+enum PolicyClock<'a> {
+    /// That of the wall, and they are counted: for runs.
+    Wall(&'a Arc<Metrics>),
+    /// None: for whatever is worked out beside them.
+    Virtual,
 }
 
 impl Material for Files<'_> {
@@ -381,7 +409,10 @@ impl Material for Files<'_> {
         let lengths = Lengths { observation: OBSERVATION_LEN, action: ACTION_LEN };
         let policy =
             OnnxPolicy::load(self.runtime()?, onnx, lengths, golden).map_err(|error| error.to_string())?;
-        Ok(Arc::new(Mutex::new(Counted::new(policy, Arc::clone(self.metrics)))))
+        Ok(match self.clock {
+            PolicyClock::Wall(metrics) => Arc::new(Mutex::new(Counted::new(policy, Arc::clone(metrics)))),
+            PolicyClock::Virtual => Arc::new(Mutex::new(Untimed(policy))),
+        })
     }
 
     fn load_chunked(
@@ -393,9 +424,14 @@ impl Material for Files<'_> {
     ) -> Result<Box<dyn PolicyRunner>, String> {
         let model = OnnxChunks::load(self.runtime()?, onnx, shape.clone(), golden)
             .map_err(|error| error.to_string())?;
-        let runner = ThreadedRunner::start(model)
-            .map_err(|error| format!("cannot start a thread for the policy: {error}"))?;
-        Ok(Box::new(CountedRunner::new(runner, deadline, Arc::clone(self.metrics))))
+        Ok(match self.clock {
+            PolicyClock::Wall(metrics) => {
+                let runner = ThreadedRunner::start(model)
+                    .map_err(|error| format!("cannot start a thread for the policy: {error}"))?;
+                Box::new(CountedRunner::new(runner, deadline, Arc::clone(metrics)))
+            }
+            PolicyClock::Virtual => Box::new(InlineRunner::new(model, 0)),
+        })
     }
 }
 

@@ -3,13 +3,15 @@
 //! Values in, values out: [`Engine::turn`] gets the time, and a shell sends what it returns. A goal is anything that takes
 //! [`GoalUpdate`]s; the action server's goals are one kind.
 //!
-//! 1. New goals join; those that cannot are told why.
-//! 2. A complete join starts a run, if the safety monitor permits motion under the deployed skill's envelope.
+//! 1. New goals join; those that cannot are told why. A goal is one for the skill that was in force when it came, and for no other.
+//! 2. A complete join starts a run, if the safety monitor permits motion under the deployed skill's envelope, and while no order changes
+//!    what is deployed.
 //! 3. The run is ticked; its wishes become commands.
 //! 4. When it has ended, all its goals get the result.
 
 use std::sync::Arc;
 
+use swarm_artifact::ArtifactId;
 use swarm_base::{Duration, Role, Time};
 use swarm_skill_core::{
     Activity, Goal, Join, Joining, Link, LocalLink, Order, Outcome, RoleInputs, RoleOutputs, RoleState, Run,
@@ -17,7 +19,7 @@ use swarm_skill_core::{
 };
 
 use crate::beside::Telling;
-use crate::deployer::ActiveSkill;
+use crate::deployer::{ActiveSkill, InForce};
 use crate::recordings::{self, Recordings};
 use crate::robots::Robots;
 use crate::world::{FIRST_HEARING, World};
@@ -60,6 +62,9 @@ pub struct Command {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Turn {
     pub commands: Vec<Command>,
+    /// What the commands are of, whatever has been deployed since: `skill_id@version`, and the artifact.
+    pub skill: String,
+    pub artifact: String,
     pub trace_id: String,
     pub running: bool,
     pub roles: Vec<RoleState>,
@@ -90,6 +95,8 @@ pub struct Engine {
     /// States of the last run's roles, shown until there is another one.
     last: (String, Vec<RoleState>),
     run_epoch: u64,
+    /// Tells this process's executors from those of any other: process id, and a random number.
+    instance: u64,
     /// Of the last commands. It goes on from run to run, and starts at the time of day: so it does not go back with a restart either,
     /// and nobody takes an old command for a new one.
     sequence: u64,
@@ -101,6 +108,9 @@ struct Waiting {
     role: Option<Role>,
     sink: Box<dyn GoalSink>,
     since: Time,
+    /// What was in force when it came, and what that is called.
+    artifact: ArtifactId,
+    title: String,
 }
 
 struct Running {
@@ -124,8 +134,8 @@ const FEEDBACK_PERIOD: Duration = Duration::from_millis(100);
 /// just before is in one that is still on its way. The status is said 50 times a second.
 const START_GRACE: Duration = Duration::from_millis(200);
 
-/// What a run starts from: the skill, its robots by their place in the declaration, their first inputs.
-type Start = (Arc<ActiveSkill>, Vec<usize>, Vec<RoleInputs>);
+/// What a run starts from: its robots by their place in the declaration, and their first inputs.
+type Start = (Vec<usize>, Vec<RoleInputs>);
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -143,6 +153,7 @@ impl Engine {
             running: None,
             last: (String::new(), Vec::new()),
             run_epoch: 0,
+            instance: u64::from(std::process::id()) << 32 | u64::from(rand::random::<u32>()),
             sequence: swarm_store::unix_now().unsigned_abs() * 1_000,
             last_feedback: Time::ZERO,
             recordings: None,
@@ -173,17 +184,42 @@ impl Engine {
         sink: Box<dyn GoalSink>,
         now: Time,
     ) {
+        self.refuse_outdated(skill, now);
         let result = match (refusal, skill, self.run_in_progress()) {
             (Some(reason), ..) => Err(reason),
             (_, None, _) => Err(NOTHING_DEPLOYED.into()),
             (_, _, Some(run)) => Err(format!("run {run} is in progress; cancel it or wait for its end")),
             (_, Some(skill), None) => {
-                self.join.ask(goal, &skill.skill.role_names(), now).map_err(|error| error.to_string())
+                let joined = self.join.ask(goal, &skill.skill.role_names(), now);
+                joined.map(|()| skill).map_err(|error| error.to_string())
             }
         };
         match result {
-            Ok(()) => self.waiting.push(Waiting { role: goal.role, sink, since: now }),
+            Ok(skill) => self.waiting.push(Waiting {
+                role: goal.role,
+                sink,
+                since: now,
+                artifact: skill.artifact,
+                title: skill.title(),
+            }),
             Err(reason) => finish(&*sink, Outcome::Aborted(reason), &goal.trace_id, Duration::ZERO),
+        }
+    }
+
+    /// Goals that wait for another skill than the one in force are told so: whoever asked for that one has not asked for this one.
+    fn refuse_outdated(&mut self, skill: Option<&ActiveSkill>, now: Time) {
+        let artifact = skill.map(|skill| skill.artifact);
+        if self.waiting.iter().all(|goal| Some(goal.artifact) == artifact) {
+            return;
+        }
+        let trace_id = self.join.trace_id().unwrap_or_default().to_owned();
+        self.join = Join::default();
+        let new = skill.map_or_else(|| "none".to_owned(), ActiveSkill::title);
+        for goal in std::mem::take(&mut self.waiting) {
+            let old = &goal.title;
+            let reason =
+                format!("the skill in force was {old} when the goal came and is {new} now; start again");
+            finish(&*goal.sink, Outcome::Aborted(reason), &trace_id, now.since(goal.since));
         }
     }
 
@@ -225,15 +261,14 @@ impl Engine {
     }
 
     /// One turn, nominally every 10 ms.
-    pub fn turn(
-        &mut self,
-        world: &World,
-        skill: Option<&Arc<ActiveSkill>>,
-        watch: &mut dyn Watch,
-        now: Time,
-    ) -> Turn {
+    pub fn turn(&mut self, world: &World, in_force: &InForce, watch: &mut dyn Watch, now: Time) -> Turn {
         let idle = self.running.is_none();
-        self.start_if_complete(world, skill, now);
+        match in_force {
+            // What waits goes on waiting.
+            InForce::Changing => {}
+            InForce::Nothing => self.refuse_outdated(None, now),
+            InForce::Skill(skill) => self.start_if_complete(world, skill, now),
+        }
         if let Some(new) = self.running.as_mut().filter(|_| idle) {
             watch.began(&mut new.run, now);
         }
@@ -263,6 +298,8 @@ impl Engine {
         // The last commands of a run are those to stand still; they go out too.
         let mut turn = Turn {
             commands: commands.collect(),
+            skill: format!("{}@{}", running.skill.skill_id, running.skill.version),
+            artifact: running.skill.artifact.to_string(),
             trace_id,
             running: true,
             roles,
@@ -288,80 +325,81 @@ impl Engine {
         turn
     }
 
-    fn start_if_complete(&mut self, world: &World, skill: Option<&Arc<ActiveSkill>>, now: Time) {
+    fn start_if_complete(&mut self, world: &World, skill: &Arc<ActiveSkill>, now: Time) {
+        self.refuse_outdated(Some(skill), now);
         if self.is_early(world, skill, now) {
             return;
         }
-        let needed = skill.map(|skill| skill.skill.role_names()).unwrap_or_default();
         let given_id = self.join.trace_id().map(str::to_owned);
-        match self.join.poll(&needed, now) {
+        match self.join.poll(&skill.skill.role_names(), now) {
             Joining::Empty | Joining::Waiting(_) => {}
             Joining::TimedOut(missing) => {
                 let missing = missing.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", ");
+                let trace_id = given_id.unwrap_or_default();
                 for goal in std::mem::take(&mut self.waiting) {
                     let waited = now.since(goal.since);
-                    let reason = format!(
-                        "waited {:.1} s for the other roles; still missing: {missing}",
-                        waited.as_secs_f64()
-                    );
-                    finish(
-                        &*goal.sink,
-                        Outcome::Aborted(reason),
-                        given_id.as_deref().unwrap_or_default(),
-                        waited,
-                    );
+                    let seconds = waited.as_secs_f64();
+                    let reason =
+                        format!("waited {seconds:.1} s for the other roles; still missing: {missing}");
+                    finish(&*goal.sink, Outcome::Aborted(reason), &trace_id, waited);
                 }
             }
             Joining::Complete => {
-                let goals = std::mem::take(&mut self.waiting);
                 self.run_epoch += 1;
                 let trace_id = given_id.unwrap_or_else(|| self.new_trace_id(skill));
-                match skill
-                    .ok_or_else(|| "no skill is deployed".to_owned())
-                    .and_then(|skill| self.prepare(world, skill, now))
-                {
-                    Ok((skill, robots, inputs)) => {
-                        let run = self.new_run(&skill, &trace_id, world.safety(now).epoch, now);
-                        tracing::info!("run {trace_id} of {} starts", skill.title());
-                        let cast = skill.skill.roles.iter().map(|spec| (spec.role, spec.robot.clone()));
-                        let identity = run.identity().clone();
-                        let telling =
-                            Arc::new(Telling::new(identity, run.safety_epoch(), now, cast.collect()));
-                        self.running = Some(Running {
-                            run,
-                            skill,
-                            goals,
-                            robots,
-                            inputs,
-                            telling,
-                            words: Vec::new(),
-                            alarmed: false,
-                        });
-                    }
-                    Err(reason) => {
-                        for goal in goals {
-                            finish(&*goal.sink, Outcome::Aborted(reason.clone()), &trace_id, Duration::ZERO);
-                        }
-                    }
-                }
+                let goals = std::mem::take(&mut self.waiting);
+                self.begin(world, skill, goals, &trace_id, now);
             }
         }
     }
 
+    /// Begins the run that these goals have asked for, or tells them why it cannot begin.
+    fn begin(
+        &mut self,
+        world: &World,
+        skill: &Arc<ActiveSkill>,
+        goals: Vec<Waiting>,
+        trace_id: &str,
+        now: Time,
+    ) {
+        let (robots, inputs) = match self.prepare(world, skill, now) {
+            Ok(start) => start,
+            Err(reason) => {
+                for goal in goals {
+                    finish(&*goal.sink, Outcome::Aborted(reason.clone()), trace_id, Duration::ZERO);
+                }
+                return;
+            }
+        };
+        let run = self.new_run(skill, trace_id, world.safety(now).epoch, now);
+        tracing::info!("run {trace_id} of {} starts", skill.title());
+        let cast = skill.skill.roles.iter().map(|spec| (spec.role, spec.robot.clone()));
+        let telling = Telling::new(run.identity().clone(), run.safety_epoch(), now, cast.collect());
+        self.running = Some(Running {
+            run,
+            skill: Arc::clone(skill),
+            goals,
+            robots,
+            inputs,
+            telling: Arc::new(telling),
+            words: Vec::new(),
+            alarmed: false,
+        });
+    }
+
     /// Whether something that the waiting goals need may still be on its way: leave to move, or the first word of an arm.
-    fn is_early(&self, world: &World, skill: Option<&Arc<ActiveSkill>>, now: Time) -> bool {
+    fn is_early(&self, world: &World, skill: &ActiveSkill, now: Time) -> bool {
         let Some(asked) = self.waiting.iter().map(|goal| goal.since).max() else { return false };
         let waited = now.since(asked);
         if !world.permits_motion_since(asked, now) {
             return waited < START_GRACE;
         }
-        let robots = skill.iter().flat_map(|skill| &skill.skill.roles);
-        let mut robots = robots.filter_map(|spec| self.robots.index_of(&spec.robot));
+        let mut robots = skill.skill.roles.iter().filter_map(|spec| self.robots.index_of(&spec.robot));
         waited < FIRST_HEARING && robots.any(|robot| world.inputs(robot).is_err())
     }
 
     /// Everything that a run needs, or why it cannot start.
-    fn prepare(&self, world: &World, skill: &Arc<ActiveSkill>, now: Time) -> Result<Start, String> {
+    fn prepare(&self, world: &World, skill: &ActiveSkill, now: Time) -> Result<Start, String> {
         let safety = world.safety(now);
         if !safety.permits_motion {
             return Err(format!(
@@ -391,7 +429,7 @@ impl Engine {
             robots.push(robot);
             inputs.push(measured);
         }
-        Ok((Arc::clone(skill), robots, inputs))
+        Ok((robots, inputs))
     }
 
     fn new_run(&self, skill: &ActiveSkill, trace_id: &str, safety_epoch: u64, now: Time) -> Run {
@@ -401,6 +439,7 @@ impl Engine {
         let identity = RunIdentity {
             run: trace_id.to_owned(),
             epoch: self.run_epoch,
+            instance: self.instance,
             roles,
             phases: skill.skill.phases.clone(),
             timing: self.timing,
@@ -413,9 +452,8 @@ impl Engine {
     }
 
     /// Unique on this machine: the time of day and a number.
-    fn new_trace_id(&self, skill: Option<&Arc<ActiveSkill>>) -> String {
-        let name = skill.map_or("run", |skill| skill.skill_id.as_str());
-        format!("{name}-{:x}-{}", swarm_store::unix_now(), self.run_epoch)
+    fn new_trace_id(&self, skill: &ActiveSkill) -> String {
+        format!("{}-{:x}-{}", skill.skill_id, swarm_store::unix_now(), self.run_epoch)
     }
 
     /// Roles as they are shown while nothing runs: those that wait, else those of the last run.
@@ -467,6 +505,7 @@ impl Running {
                 inputs: self.inputs.clone(),
                 wishes,
                 orders: self.run.orders().map(|(role, order)| (role, order.clone())).collect(),
+                policies: self.run.policies().collect(),
                 state: state.clone(),
             });
         }

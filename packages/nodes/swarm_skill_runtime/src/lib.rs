@@ -20,6 +20,9 @@
 //! | [`action`] | the action server | yes |
 //! | [`node`] | topics, services, threads | yes |
 //!
+//! One process plays all roles of its cell: its runs use the link within a process. [`role_link`] is the link for executors on different
+//! computers; `check_role_link` and the tests use it, and the node does not.
+//!
 //! Deliberately absent: the decisions themselves, which are `swarm_skill_core`'s; motion that is not a wish to the safety gate.
 
 pub mod action;

@@ -87,6 +87,7 @@ pub fn run() -> anyhow::Result<()> {
     serve::serve(&mut shell, &shared)?;
     action::serve(&mut shell, Arc::clone(&shared))?;
     serve::report(&shell, &shared);
+    serve::report_parts(&shell, &shared);
     recording::report(&shell, health.clone());
     let live = Live::start(&view.ports(), &view.cameras(), metrics, Arc::clone(&robots));
     view::report(&shell, &live);

@@ -8,6 +8,10 @@
 //!
 //! A server that is not there within [`SERVER_TIMEOUT`] is a refusal, and nothing has been sent. A server that is gone later, or whose
 //! result is lost although its status says that it has ended, is an end that nobody knows ([`End::Unknown`]).
+//!
+//! A runtime that dies cancels nothing: what it had begun goes on for as long as the server lets it, and the runtime that is started
+//! again knows nothing of it, since an action cannot be asked for the goals of one client. So a server that moves something has to see for
+//! itself that nobody wants it any more, as an arm's driver does by the permit.
 
 mod errand;
 

@@ -18,6 +18,8 @@ pub struct World {
     /// Joint name to robot and place in its chain.
     joints: HashMap<String, (usize, usize)>,
     parts: Vec<PartSighting>,
+    /// Sightings that were not kept.
+    parts_refused: u64,
     topics: Vec<TopicSample>,
     safety: Option<(Time, Safety)>,
 }
@@ -50,6 +52,15 @@ pub struct Safety {
 /// publishers and subscriptions together.
 pub const FIRST_HEARING: Duration = Duration::from_millis(5_000);
 
+/// Parts that are kept: every robot is told all of them in every tick.
+pub const MOST_PARTS: usize = 64;
+
+/// Bytes of a part's name at most.
+const LONGEST_NAME: usize = 128;
+
+/// A part that has not been seen for so long makes room for another one, where there is none.
+const FORGOTTEN_AFTER: Duration = Duration::from_millis(60_000);
+
 /// A safety monitor that has been silent for longer than this permits nothing. It speaks at 50 Hz.
 const SAFETY_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -75,6 +86,7 @@ impl World {
             robots: robots.robots.iter().map(measured).collect(),
             joints: joints.collect(),
             parts: Vec::new(),
+            parts_refused: 0,
             topics: Vec::new(),
             safety: None,
         }
@@ -104,12 +116,30 @@ impl World {
         self.robots[robot].gripper = Some(gripper);
     }
 
+    /// A part has been seen. One beyond [`MOST_PARTS`], or with a name too long, is counted and not kept.
     pub fn hear_part(&mut self, part: &str, in_world: Isometry3<f64>, now: Time) {
-        let sighting = PartSighting { part: part.to_owned(), in_world, at: now };
-        match self.parts.iter_mut().find(|known| known.part == part) {
-            Some(known) => *known = sighting,
-            None => self.parts.push(sighting),
+        if let Some(known) = self.parts.iter_mut().find(|known| known.part == part) {
+            (known.in_world, known.at) = (in_world, now);
+            return;
         }
+        if part.len() > LONGEST_NAME {
+            self.parts_refused += 1;
+            return;
+        }
+        let sighting = PartSighting { part: part.to_owned(), in_world, at: now };
+        if self.parts.len() < MOST_PARTS {
+            self.parts.push(sighting);
+            return;
+        }
+        match self.parts.iter_mut().find(|known| now.since(known.at) > FORGOTTEN_AFTER) {
+            Some(forgotten) => *forgotten = sighting,
+            None => self.parts_refused += 1,
+        }
+    }
+
+    /// Sightings of parts that were not kept, since the start.
+    pub fn parts_refused(&self) -> u64 {
+        self.parts_refused
     }
 
     /// A message of a topic among the cell's peripherals.

@@ -39,7 +39,6 @@ pub(super) fn control(
         if stopping {
             shared.engine().cancel_all("the runtime shuts down");
         }
-        let active = shared.deployer.active();
         let started = Instant::now();
         let heard = peripherals.hear();
         let turn = {
@@ -48,11 +47,11 @@ pub(super) fn control(
             for Heard { run, role, word } in heard {
                 engine.hear(run, role, word);
             }
-            engine.turn(&world, active.as_ref(), &mut live, shared.clock.now())
+            // Looked at while the engine is held: an order that begins later asks the engine for rest, and finds what starts now.
+            let in_force = shared.deployer.in_force();
+            engine.turn(&world, &in_force, &mut live, shared.clock.now())
         };
-        if let Some(active) = &active {
-            publishers.send(&turn, active);
-        }
+        publishers.send(&turn);
         for (role, order) in &turn.orders {
             peripherals.carry_out(turn.run, *role, order);
         }
@@ -68,6 +67,7 @@ pub(super) fn control(
         if stop_wanted {
             publishers.press_emergency_stop();
         }
+        let active = shared.deployer.active();
         let last_good = shared.last_good.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let status = publishers.status(&turn, active.as_deref(), &last_good);
         let due = shown

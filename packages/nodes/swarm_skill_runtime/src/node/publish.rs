@@ -39,8 +39,7 @@ impl Publishers {
         warn_if_failed(self.emergency_stop.publish(&Bool { data: true }));
     }
 
-    pub(super) fn send(&self, turn: &Turn, active: &ActiveSkill) {
-        let artifact = active.artifact.to_string();
+    pub(super) fn send(&self, turn: &Turn) {
         for command in &turn.commands {
             let robot = &self.robots.robots[command.robot];
             let joints = robot.arm.joints();
@@ -49,8 +48,8 @@ impl Publishers {
                 robot: robot.name.clone(),
                 joint_names: joints.iter().map(|joint| joint.name.clone()).collect(),
                 velocity: command.wish.velocity.iter().take(joints.len()).copied().collect(),
-                skill: format!("{}@{}", active.skill_id, active.version),
-                artifact: artifact.clone(),
+                skill: turn.skill.clone(),
+                artifact: turn.artifact.clone(),
                 role: command.role.to_string(),
                 trace_id: turn.trace_id.clone(),
                 epoch: command.epoch,
@@ -63,7 +62,7 @@ impl Publishers {
                     robot: robot.name.clone(),
                     width: target.width_m,
                     force: target.force_n,
-                    artifact: artifact.clone(),
+                    artifact: turn.artifact.clone(),
                     epoch: command.epoch,
                     sequence: command.sequence,
                 };

@@ -10,6 +10,7 @@ use swarm_ros::{Level, NodeShell, Report};
 
 use super::shared::Shared;
 use crate::deployer::{ActiveSkill, MOST_WARNINGS, NotDeployed, Order, warnings};
+use crate::world::MOST_PARTS;
 
 /// The four services of a deployment.
 pub(super) fn serve(shell: &mut NodeShell, shared: &Arc<Shared>) -> anyhow::Result<()> {
@@ -73,6 +74,25 @@ pub(super) fn report(shell: &NodeShell, shared: &Arc<Shared>) {
     shell.diagnostics().add("skill", move || match shared.deployer.active() {
         Some(active) => of(&active),
         None => Report::new(Level::Warn, "no skill is deployed"),
+    });
+}
+
+/// Says in `/diagnostics` how many parts are known, and whether more are reported than are kept.
+pub(super) fn report_parts(shell: &NodeShell, shared: &Arc<Shared>) {
+    let shared = Arc::clone(shared);
+    shell.diagnostics().add("parts", move || {
+        let (known, refused) = {
+            let world = shared.world();
+            (world.parts().len(), world.parts_refused())
+        };
+        let report = match refused {
+            0 => Report::ok("every part that was seen is known"),
+            _ => Report::new(
+                Level::Warn,
+                format!("more parts are reported on /part_poses than the {MOST_PARTS} that are kept, or with names too long"),
+            ),
+        };
+        report.with("known", known).with("sightings_refused", refused)
     });
 }
 

@@ -9,9 +9,9 @@ use swarm_artifact::ArtifactId;
 use swarm_base::{Clock as _, Duration, MonotonicClock, Role, Shutdown};
 use swarm_metrics::Metrics;
 use swarm_ros::{LifecycleState, Parameter};
-use swarm_skill_core::{ArmAtRest, Goal, Skill};
+use swarm_skill_core::{ArmAtRest, Goal};
 
-use crate::beside::{self, Telling};
+use crate::beside::{self, Candidate, Telling};
 use crate::deployer::{ActiveSkill, Deployer, NotDeployed, Order, Surroundings};
 use crate::engine::{Engine, GoalSink, NOTHING_DEPLOYED};
 use crate::rehearsal::{Rehearsals, Rehearsed};
@@ -153,7 +153,7 @@ impl beside::Cell for Shared {
 }
 
 impl Surroundings for Shared {
-    fn await_rest(&self, candidate: &Skill) -> Result<Option<String>, String> {
+    fn await_rest(&self, candidate: &Candidate<'_>) -> Result<Option<String>, String> {
         let patience = std::time::Duration::from_secs_f64(self.swap_wait_s.get());
         beside::await_rest(self, candidate, patience)
     }

@@ -1,6 +1,7 @@
 //! Goals, runs and their ends, on a cell whose arms go where they are told and on a clock that is moved by hand.
 
 use crate::common::cell::Cell;
+use crate::common::{Around, Bench, SkillFolder};
 use swarm_base::{Duration, Role};
 use swarm_kinematics::JointVector;
 use swarm_skill_core::{Activity, Outcome};
@@ -197,4 +198,68 @@ fn leave_to_move_that_is_heard_just_after_the_goal_counts() {
     cell.safety.permits_motion = true;
     let (finished, _) = cell.result(&goal);
     assert_eq!(finished.outcome, Outcome::Succeeded);
+}
+
+/// Version 1.1.0 is deployed in a cell in which 1.0.0 was in force.
+fn deploy_next(bench: &Bench, cell: &mut Cell) {
+    let order = bench.order("1.1.0", &SkillFolder::default());
+    cell.skill = bench.deployer().carry_out(&order, &Around::default()).unwrap();
+    cell.safety.artifact = cell.skill.artifact.to_string();
+}
+
+#[test]
+fn a_goal_that_waited_while_another_version_was_deployed_starts_nothing_of_it() {
+    let bench = Bench::new();
+    let mut cell = Cell::of(&bench, "1.0.0", &SkillFolder::default());
+    let old = cell.ask(Some(Role::Leader));
+    cell.turn();
+    deploy_next(&bench, &mut cell);
+    let others = [Role::Follower, Role::Spotter].map(|role| cell.ask(Some(role)));
+    let (finished, last) = cell.result(&old);
+    let reason =
+        "the skill in force was assembly 1.0.0 when the goal came and is assembly 1.1.0 now; start again";
+    assert_eq!(finished.outcome, Outcome::Aborted(reason.into()));
+    assert!(last.commands.is_empty(), "nobody moved");
+    let new = cell.ask(Some(Role::Leader));
+    assert_eq!(cell.result(&new).0.outcome, Outcome::Succeeded, "the others have joined the new version");
+    drop(others);
+}
+
+#[test]
+fn a_goal_for_all_roles_of_a_version_that_is_gone_is_refused_too() {
+    let bench = Bench::new();
+    let mut cell = Cell::of(&bench, "1.0.0", &SkillFolder::default());
+    let goal = cell.ask(None);
+    deploy_next(&bench, &mut cell);
+    let Outcome::Aborted(reason) = cell.result(&goal).0.outcome else { panic!("the new version has run") };
+    assert!(reason.starts_with("the skill in force was assembly 1.0.0"), "{reason}");
+}
+
+#[test]
+fn no_run_starts_while_an_order_is_being_carried_out() {
+    let mut cell = Cell::new();
+    cell.changing = true;
+    let goal = cell.ask(None);
+    for _ in 0..100 {
+        let turn = cell.turn();
+        assert!(!turn.running && turn.commands.is_empty());
+    }
+    assert!(goal.try_recv().is_err(), "it waits");
+    cell.changing = false;
+    assert_eq!(cell.result(&goal).0.outcome, Outcome::Succeeded);
+}
+
+#[test]
+fn commands_name_the_skill_that_runs_whatever_is_in_force() {
+    let bench = Bench::new();
+    let mut cell = Cell::of(&bench, "1.0.0", &SkillFolder::default());
+    let goal = cell.ask(None);
+    while !cell.turn().running {}
+    let runs = cell.skill.artifact.to_string();
+    let loaded = cell.safety.artifact.clone();
+    deploy_next(&bench, &mut cell);
+    cell.safety.artifact = loaded;
+    let turn = cell.turn();
+    assert_eq!((turn.skill.as_str(), turn.artifact), ("assembly@1.0.0", runs));
+    assert_eq!(cell.result(&goal).0.outcome, Outcome::Succeeded);
 }

@@ -8,7 +8,7 @@ use swarm_base::{Duration, Time};
 use swarm_kinematics::JointVector;
 use swarm_metrics::Metrics;
 use swarm_skill_core::{Goal, Timing};
-use swarm_skill_runtime::deployer::ActiveSkill;
+use swarm_skill_runtime::deployer::{ActiveSkill, InForce};
 use swarm_skill_runtime::engine::{Engine, GoalSink, GoalUpdate};
 use swarm_skill_runtime::live::{Live, Ports, Seen};
 use swarm_skill_runtime::robots::Robots;
@@ -81,7 +81,8 @@ impl Cell {
             view,
         };
         self.world.hear_safety(safety, self.now);
-        let turn = self.engine.turn(&self.world, Some(&self.skill), &mut self.live, self.now);
+        let in_force = InForce::Skill(Arc::clone(&self.skill));
+        let turn = self.engine.turn(&self.world, &in_force, &mut self.live, self.now);
         for command in &turn.commands {
             self.q[command.robot] += command.wish.velocity * TICK.as_secs_f64();
         }

@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use swarm_base::{Duration, Role, Time};
 use swarm_kinematics::JointVector;
 use swarm_skill_core::{Goal, Timing};
-use swarm_skill_runtime::deployer::ActiveSkill;
+use swarm_skill_runtime::deployer::{ActiveSkill, InForce};
 use swarm_skill_runtime::engine::{Engine, Finished, GoalSink, GoalUpdate, Turn};
 use swarm_skill_runtime::robots::Robots;
 use swarm_skill_runtime::world::{Safety, World};
@@ -33,6 +33,8 @@ pub(crate) struct Cell {
     pub(crate) q: Vec<JointVector>,
     pub(crate) now: Time,
     pub(crate) deaf: bool,
+    /// An order is being carried out.
+    pub(crate) changing: bool,
     /// The force sensor of this robot says nothing.
     pub(crate) without_wrench: Option<usize>,
 }
@@ -69,6 +71,7 @@ impl Cell {
             safety,
             now: Time::ZERO,
             deaf: false,
+            changing: false,
             without_wrench: None,
         }
     }
@@ -93,7 +96,9 @@ impl Cell {
             }
             self.world.hear_safety(self.safety.clone(), self.now);
         }
-        let turn = self.engine.turn(&self.world, Some(&self.skill), &mut (), self.now);
+        let in_force =
+            if self.changing { InForce::Changing } else { InForce::Skill(Arc::clone(&self.skill)) };
+        let turn = self.engine.turn(&self.world, &in_force, &mut (), self.now);
         for command in &turn.commands {
             self.q[command.robot] += command.wish.velocity * TICK.as_secs_f64();
         }

@@ -11,7 +11,8 @@ use ed25519_dalek::SigningKey;
 use swarm_artifact::{ArchiveDigest, ArtifactId, Intent, KeyRole, SignatureFile, Trust, TrustedKey};
 use swarm_base::Duration;
 use swarm_cell::CellConfig;
-use swarm_skill_core::{ArmAtRest, Skill, check_rest};
+use swarm_skill_core::{ArmAtRest, check_rest};
+use swarm_skill_runtime::beside::Candidate;
 use swarm_skill_runtime::deployer::{Deployer, Order, Places, Surroundings};
 use swarm_skill_runtime::robots::Robots;
 use swarm_store::{PackageOptions, package, signature_path};
@@ -164,7 +165,7 @@ pub(crate) struct Around {
 }
 
 impl Surroundings for Around {
-    fn await_rest(&self, _: &Skill) -> Result<Option<String>, String> {
+    fn await_rest(&self, _: &Candidate<'_>) -> Result<Option<String>, String> {
         let arm =
             ArmAtRest { robot: "panda".into(), joints: Some((Duration::from_millis(2), self.rad_per_s)) };
         check_rest(self.run.as_deref(), &[arm]).map(|()| None).map_err(|error| error.to_string())
