@@ -2,10 +2,14 @@
 //!
 //! A permit counts when it names this robot once, its scale is a number from 0 to 1, its stamp is of this moment, and epoch
 //! and sequence have risen. One that does not count stops the robot until one that does; one that merely repeats the last is
-//! passed over, so that it cannot make an old leave look young. Age goes by the monotonic time of arrival.
+//! passed over, so that it cannot make an old leave look young. Its age is what it had on arrival by the wall clock, and goes on
+//! by the monotonic clock.
 //!
 //! The status must name the same epoch and a state that moves. A shell that has not seen a reset itself has no leave, so that
-//! a shell that was restarted in the middle of a run does not go on with it.
+//! a shell that was restarted in the middle of a run does not go on with it. A new epoch alone is no reset: limits that are
+//! loaded in READY begin one, too.
+
+use std::cmp::Ordering;
 
 use swarm_base::{Duration, Time};
 
@@ -31,6 +35,8 @@ pub struct StatusHeard {
     pub arrival: Time,
     pub state: MonitorState,
     pub epoch: u64,
+    /// Epoch that the last granted reset began; 0 if there was none since the monitor's start.
+    pub reset_epoch: u64,
 }
 
 /// State of the safety monitor.
@@ -73,7 +79,7 @@ pub struct LeaveRules {
     pub permit_timeout: Duration,
     /// Age from which a status counts no more.
     pub status_timeout: Duration,
-    /// How far the clocks of the cell's computers may disagree.
+    /// How far ahead of this computer's clock a stamp may be.
     pub stamp_tolerance: Duration,
 }
 
@@ -84,13 +90,16 @@ pub enum News {
     Nothing,
     /// A person has reset the cell.
     Reset,
+    /// A protective stop has ended by itself, as the cell's ceiling lets it.
+    Released,
     /// The cell is stopped, in this state.
     Stopped(MonitorState),
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Accepted {
-    arrival: Time,
+    /// On the clock of arrivals.
+    sent: Time,
     epoch: u64,
     sequence: u64,
     scale: f64,
@@ -105,8 +114,8 @@ pub struct Leave {
     /// Why the newest permit did not count.
     refused: Option<StopCause>,
     status: Option<StatusHeard>,
-    /// Epoch that was current when the cell was last seen stopped, or first seen at all: a reset begins a later one.
-    before_reset: Option<u64>,
+    /// `reset_epoch` when the cell was last seen stopped, or first seen at all: the next reset begins a later one.
+    known_reset: Option<u64>,
     armed: bool,
     permits_refused: u64,
 }
@@ -119,7 +128,7 @@ impl Leave {
             permit: None,
             refused: None,
             status: None,
-            before_reset: None,
+            known_reset: None,
             armed: false,
             permits_refused: 0,
         }
@@ -142,26 +151,26 @@ impl Leave {
 
     /// Takes a status, and says what it means.
     pub fn hear_status(&mut self, status: StatusHeard) -> News {
-        self.status = Some(status);
+        let before = self.status.replace(status);
         if !status.state.moves() {
-            self.before_reset = Some(status.epoch);
+            self.known_reset = Some(status.reset_epoch);
             // A protective stop may be released by the monitor without a reset, where the cell's ceiling says so.
             self.armed &= status.state == MonitorState::Stop2;
             return News::Stopped(status.state);
         }
-        match self.before_reset {
-            Some(before) if status.epoch > before => {
-                self.before_reset = Some(status.epoch);
+        let known = *self.known_reset.get_or_insert(status.reset_epoch);
+        match status.reset_epoch.cmp(&known) {
+            Ordering::Greater => {
+                self.known_reset = Some(status.reset_epoch);
                 self.armed = true;
                 News::Reset
             }
-            Some(before) if status.epoch == before => News::Nothing,
-            Some(_) => {
-                self.armed = false;
-                News::Nothing
+            Ordering::Equal if self.armed && before.is_some_and(|b| b.state == MonitorState::Stop2) => {
+                News::Released
             }
-            None => {
-                self.before_reset = Some(status.epoch);
+            Ordering::Equal => News::Nothing,
+            Ordering::Less => {
+                self.armed = false;
                 News::Nothing
             }
         }
@@ -178,7 +187,7 @@ impl Leave {
         if let Some(cause) = self.refused {
             return Err(cause);
         }
-        if now.since(permit.arrival) > self.rules.permit_timeout {
+        if now.since(permit.sent) > self.rules.permit_timeout {
             return Err(StopCause::PermitOld);
         }
         let status = self.status.ok_or(StopCause::NoStatus)?;
@@ -222,20 +231,21 @@ impl Leave {
             (None, _) => return Err(StopCause::PermitNamesOthers),
             _ => return Err(StopCause::PermitMalformed),
         };
-        let (tolerance, timeout) = (self.rules.stamp_tolerance.0, self.rules.permit_timeout.0);
-        let age = permit.received_ns.saturating_sub(permit.sent_ns);
-        let ahead = permit.sent_ns.saturating_sub(permit.received_ns);
-        if ahead > tolerance || age > timeout.saturating_add(tolerance) {
+        // A stamp that is ahead counts as arrival.
+        let age_ns = permit.received_ns.saturating_sub(permit.sent_ns);
+        let ahead_ns = permit.sent_ns.saturating_sub(permit.received_ns);
+        if ahead_ns > self.rules.stamp_tolerance.0 || age_ns > self.rules.permit_timeout.0 {
             return Err(StopCause::PermitStamp);
         }
         if let Some(last) = self.permit {
             match (permit.epoch, permit.sequence).cmp(&(last.epoch, last.sequence)) {
-                std::cmp::Ordering::Less => return Err(StopCause::PermitBackwards),
-                std::cmp::Ordering::Equal => return Ok(None),
-                std::cmp::Ordering::Greater => {}
+                Ordering::Less => return Err(StopCause::PermitBackwards),
+                Ordering::Equal => return Ok(None),
+                Ordering::Greater => {}
             }
         }
         let PermitHeard { arrival, epoch, sequence, .. } = *permit;
-        Ok(Some(Accepted { arrival, epoch, sequence, scale }))
+        let sent = Time(arrival.0.saturating_sub(age_ns));
+        Ok(Some(Accepted { sent, epoch, sequence, scale }))
     }
 }

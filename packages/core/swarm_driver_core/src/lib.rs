@@ -12,7 +12,7 @@
 //! Flow, once per period and at once when a message takes leave away ([`Driver::cycle`]):
 //! 1. follow the newest command, or stand, and why ([`StopCause`]);
 //! 2. what the controller is told: velocities, or a trajectory that ends standing even if it is the last one ([`motion`]);
-//! 3. which acts are due: every stop reaches for the means, only a reset lets go of them;
+//! 3. which acts are due: every stop reaches for the means, only a person's reset lets go of them;
 //! 4. whether the arm obeys ([`effect`]). The monitor's own check of this stays the authority; this one is for people.
 //!
 //! Requirements of `packages/nodes/swarm_safety_monitor/SAFETY.md` that are met here are named by their ids.

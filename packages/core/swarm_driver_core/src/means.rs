@@ -3,7 +3,8 @@
 //! A stop is answered at once and on every means that fits it; a means that is dead is asked again while the stop lasts, and
 //! holds up nothing. A reset is the only way back, in steps: the controller is told to stand where the arm is ([`SETTLE`]),
 //! so that whatever a paused program or controller still had in mind is gone; then the means are let go of; and only when
-//! they have answered does motion follow. Nothing here ever starts a program.
+//! they have answered does motion follow. Nothing here ever starts a program. A protective stop that the monitor releases by
+//! itself goes the same way where the arm has no means that a person must see to, and nowhere else.
 
 use swarm_base::{Duration, Time};
 
@@ -33,6 +34,15 @@ pub struct MeansOffered {
     pub error_recovery: bool,
     /// The controller takes goals from others too, which a stop cancels.
     pub goals: bool,
+}
+
+impl MeansOffered {
+    /// Whether a protective stop leaves something behind that a person must see to: a slider that is down, a paused program,
+    /// an error.
+    const fn need_a_person(&self) -> bool {
+        // AoU-13
+        self.slider_fraction.is_some() || self.protective_stop || self.error_recovery
+    }
 }
 
 /// A request to the arm.
@@ -77,9 +87,9 @@ pub struct Wish {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Stage {
-    /// From a stop, or the start, to the next reset.
+    /// From a stop, or the start, to its end.
     Stopped,
-    /// Reset; the controller is told to stand until this time.
+    /// It has ended; the controller is told to stand until this time.
     Settling { until: Time },
     /// Let go of; motion waits for the answers.
     LettingGo,
@@ -110,8 +120,9 @@ impl Means {
                 self.stop(state);
                 false
             }
-            News::Reset => {
-                // A stop that was not delivered before the reset must not arrive after it.
+            News::Released if self.offered.need_a_person() => false,
+            News::Reset | News::Released => {
+                // What the stop asked for and was not delivered must not arrive after its end.
                 self.wishes.clear();
                 self.answering = None;
                 self.stage = Stage::Settling { until: now + SETTLE };

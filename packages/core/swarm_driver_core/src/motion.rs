@@ -21,7 +21,8 @@ const HOLD_PERIOD: Duration = Duration::from_millis(100);
 /// The controller at the other end.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
-    /// `std_msgs/Float64MultiArray` of velocities. Without a deceleration a stop is zeros at once, and the arm's own limits brake.
+    /// `std_msgs/Float64MultiArray` of velocities. Without a deceleration a stop is zeros at once, and the arm's own limits brake:
+    /// as hard as the cell's ceiling lets joints accelerate, or harder (AoU-16).
     ForwardVelocity { deceleration_rad_s2: Option<f64> },
     /// `trajectory_msgs/JointTrajectory`.
     JointTrajectory { deceleration_rad_s2: f64 },

@@ -15,6 +15,7 @@ pub(crate) struct Bench {
     pub(crate) driver: Driver,
     pub(crate) now: Time,
     pub(crate) epoch: u64,
+    pub(crate) reset_epoch: u64,
     pub(crate) sequence: u64,
     pub(crate) position: [f64; 2],
 }
@@ -39,7 +40,8 @@ impl Bench {
     pub(crate) fn new(kind: Kind, means: MeansOffered) -> Self {
         let mut driver = Driver::new(options(kind, means));
         driver.set_active(true);
-        Self { driver, now: Time::from_millis(5_000), epoch: 7, sequence: 0, position: [0.3, -0.4] }
+        let now = Time::from_millis(5_000);
+        Self { driver, now, epoch: 7, reset_epoch: 7, sequence: 0, position: [0.3, -0.4] }
     }
 
     pub(crate) fn velocity() -> Self {
@@ -82,7 +84,8 @@ impl Bench {
     }
 
     pub(crate) fn status(&mut self, state: MonitorState) {
-        self.driver.hear_status(StatusHeard { arrival: self.now, state, epoch: self.epoch });
+        let (epoch, reset_epoch) = (self.epoch, self.reset_epoch);
+        self.driver.hear_status(StatusHeard { arrival: self.now, state, epoch, reset_epoch });
     }
 
     pub(crate) fn command(&mut self, velocity: &[f64]) {
@@ -113,6 +116,15 @@ impl Bench {
     /// Stopped, and then reset by a person: the cell is READY in a new epoch.
     pub(crate) fn reset(&mut self) {
         self.status(MonitorState::Deny);
+        self.cycle();
+        self.epoch += 1;
+        self.reset_epoch = self.epoch;
+        self.status(MonitorState::Ready);
+    }
+
+    /// In READY, and then limits are loaded: a new epoch, and nobody has reset anything.
+    pub(crate) fn load_limits(&mut self) {
+        self.status(MonitorState::Ready);
         self.cycle();
         self.epoch += 1;
         self.status(MonitorState::Ready);

@@ -4,7 +4,7 @@ use swarm_base::Duration;
 use swarm_driver_core::means::{ANSWER_TIMEOUT, LOWEST_SLIDER, SETTLE, Standing};
 use swarm_driver_core::{Act, Doing, Kind, MeansOffered, MonitorState, Said, StopCause};
 
-use crate::bench::{Bench, assert_stands};
+use crate::bench::{Bench, PERIOD, assert_stands};
 
 const V: [f64; 2] = [0.5, -0.25];
 
@@ -105,12 +105,56 @@ fn the_slider_rises_after_a_reset_only_and_after_the_arm_was_told_to_stand() {
     assert_eq!(bench.good(V).doing, Doing::Following);
 }
 
+/// SR-16 AoU-13
+#[test]
+fn a_protective_stop_that_ends_by_itself_lets_an_arm_without_means_follow_again() {
+    for mut bench in [Bench::velocity().running(V), Bench::trajectory().running(V)] {
+        bench.status(MonitorState::Stop2);
+        bench.cycle();
+        let released_at = bench.now;
+        assert_stands(&bench.good([0.0; 2]), StopCause::ArmNotReady);
+        while bench.good([0.0; 2]).doing != Doing::Following {
+            assert!(bench.now.since(released_at).0 <= SETTLE.0 + 2 * PERIOD.0, "{:?}", bench.driver.doing());
+        }
+    }
+}
+
+#[test]
+fn a_protective_stop_that_ends_by_itself_lets_go_of_nothing_that_a_person_must_see_to() {
+    let none = MeansOffered::default();
+    let offers = [
+        MeansOffered { slider_fraction: Some(0.8), ..none },
+        MeansOffered { protective_stop: true, ..none },
+        MeansOffered { error_recovery: true, ..none },
+    ];
+    for offered in offers {
+        let kind = Kind::ForwardVelocity { deceleration_rad_s2: None };
+        let mut bench = Bench::new(kind, offered).running(V);
+        bench.status(MonitorState::Stop2);
+        obliging(&mut bench, 1, V);
+        assert_eq!(obliging(&mut bench, 500, V), []);
+        assert_stands(&bench.good(V), StopCause::ArmNotReady);
+        bench.running(V);
+    }
+}
+
+#[test]
+fn a_stop_after_a_fault_does_not_end_by_itself_for_any_arm() {
+    let mut bench = Bench::velocity().running(V);
+    bench.status(MonitorState::Stop2);
+    bench.cycle();
+    bench.status(MonitorState::Stop1);
+    bench.cycle();
+    assert_eq!(obliging(&mut bench, 500, V), []);
+    assert_stands(&bench.good(V), StopCause::NoReset);
+}
+
 #[test]
 fn a_slider_that_does_not_answer_keeps_the_arm_standing_and_is_asked_again() {
     let mut bench = ur();
     bench.reset();
     let mut asked = 0;
-    let cycles = 4 * ANSWER_TIMEOUT.0 / crate::bench::PERIOD.0;
+    let cycles = 4 * ANSWER_TIMEOUT.0 / PERIOD.0;
     for _ in 0..cycles {
         let said = bench.good(V);
         assert_stands(&said, StopCause::ArmNotReady);
@@ -144,7 +188,7 @@ fn a_stop_that_nobody_answered_is_not_sent_after_the_reset() {
     bench.status(MonitorState::Estop);
     bench.cycle();
     bench.reset();
-    let after = obliging(&mut bench, 2 * (ANSWER_TIMEOUT.0 / crate::bench::PERIOD.0) as u32, [0.0; 2]);
+    let after = obliging(&mut bench, 2 * (ANSWER_TIMEOUT.0 / PERIOD.0) as u32, [0.0; 2]);
     assert_eq!(after, [Act::Slider(0.8)]);
 }
 
@@ -157,6 +201,14 @@ fn errors_are_left_once_for_each_reset_and_never_otherwise() {
     assert_eq!(bench.driver.doing(), Doing::Following);
     bench.status(MonitorState::Stop1);
     assert_eq!(acts(&bench.cycle()), []);
+    assert_eq!(obliging(&mut bench, 500, V), []);
+}
+
+/// A cell that stays READY while somebody pushes its arm into a reflex, and the next artifact is deployed.
+#[test]
+fn errors_are_not_left_because_limits_are_loaded() {
+    let mut bench = franka().running(V);
+    bench.load_limits();
     assert_eq!(obliging(&mut bench, 500, V), []);
 }
 

@@ -14,22 +14,26 @@ fn a_fresh_leave_passes_the_command_on() {
     assert_eq!(bench.good(V).output, Output::Velocity(V.to_vec()));
 }
 
-#[test]
-fn twenty_milliseconds_without_permits_and_no_longer() {
-    let mut bench = Bench::velocity().running(V);
+/// How many cycles the shell follows without another permit; the next stands because of that.
+fn followed_without_permits(bench: &mut Bench) -> u32 {
     let mut followed = 0;
-    let said = loop {
+    loop {
         bench.status(MonitorState::Run);
         bench.command(&V);
         let said = bench.cycle();
         if said.doing != Doing::Following {
-            break said;
+            assert_stands(&said, StopCause::PermitOld);
+            return followed;
         }
         followed += 1;
-    };
+    }
+}
+
+#[test]
+fn twenty_milliseconds_without_permits_and_no_longer() {
+    let mut bench = Bench::velocity().running(V);
     // Ages 4, 8, .. 20 ms pass.
-    assert_eq!(followed, 5);
-    assert_stands(&said, StopCause::PermitOld);
+    assert_eq!(followed_without_permits(&mut bench), 5);
     for _ in 0..1000 {
         bench.status(MonitorState::Run);
         bench.command(&V);
@@ -71,7 +75,7 @@ fn every_wrong_message_stops_in_the_cycle_that_hears_it() {
         ("an older epoch", |b| off_by(b, -1, 8, 0), Cause::PermitBackwards),
         ("a newer epoch than the status", |b| off_by(b, 1, 0, 0), Cause::EpochDiffers),
         ("a stamp from the future", |b| off_by(b, 0, 0, 6), Cause::PermitStamp),
-        ("a stamp of long ago", |b| off_by(b, 0, 0, -26), Cause::PermitStamp),
+        ("a stamp of long ago", |b| off_by(b, 0, 0, -21), Cause::PermitStamp),
         ("a monitor that has stopped", |b| b.status(MonitorState::Stop2), Cause::MonitorStopped),
         ("a command of wrong length", |b| b.command(&[0.1]), Cause::CommandRefused),
         ("a command that is no number", |b| b.command(&[f64::NAN, 0.0]), Cause::CommandRefused),
@@ -87,6 +91,19 @@ fn every_wrong_message_stops_in_the_cycle_that_hears_it() {
             "{name}"
         );
     }
+}
+
+#[test]
+fn a_permit_that_was_long_on_its_way_is_not_believed_longer_for_it() {
+    let mut bench = Bench::velocity().running(V);
+    off_by(&mut bench, 0, 0, -12);
+    // Ages 12, 16, 20 ms pass.
+    assert_eq!(followed_without_permits(&mut bench), 3);
+
+    let mut bench = Bench::velocity().running(V);
+    off_by(&mut bench, 0, 0, 4);
+    // The monitor's clock is ahead: ages 0, 4, .. 20 ms since arrival pass.
+    assert_eq!(followed_without_permits(&mut bench), 6);
 }
 
 #[test]
@@ -111,6 +128,40 @@ fn a_shell_that_comes_back_in_the_middle_of_a_run_waits_for_a_reset() {
         assert_stands(&bench.good(V), StopCause::NoReset);
     }
     bench.running(V);
+}
+
+#[test]
+fn limits_that_are_loaded_in_ready_are_no_reset() {
+    // A shell that came back, and one whose cell was stopped and said so.
+    let mut stopped = Bench::velocity().running(V);
+    stopped.status(MonitorState::Stop1);
+    stopped.cycle();
+    for mut bench in [Bench::velocity(), stopped] {
+        bench.load_limits();
+        for _ in 0..50 {
+            assert_stands(&bench.good(V), StopCause::NoReset);
+        }
+        bench.running(V);
+    }
+}
+
+#[test]
+fn limits_that_are_loaded_after_a_reset_need_no_other() {
+    let mut bench = Bench::velocity().running(V);
+    bench.load_limits();
+    assert_eq!(bench.good(V).doing, Doing::Following);
+}
+
+#[test]
+fn a_reset_counts_though_the_stop_before_it_was_not_heard() {
+    let mut bench = Bench::velocity();
+    bench.status(MonitorState::Ready);
+    bench.cycle();
+    bench.epoch += 3;
+    bench.reset_epoch = bench.epoch - 1;
+    bench.status(MonitorState::Ready);
+    bench.permit(1.0);
+    assert_stands(&bench.cycle(), StopCause::ArmNotReady);
 }
 
 #[test]
@@ -179,7 +230,7 @@ fn a_smaller_scale_bounds_every_joint_and_keeps_the_direction() {
 #[derive(Clone, Debug)]
 enum Event {
     Permit { epoch: u64, sequence: u64, named: bool, scale: f64, skew_ms: i64 },
-    Status { state: u8, epoch: u64 },
+    Status { state: u8, epoch: u64, reset_epoch: u64 },
     Command([f64; 2]),
     ShortCommand,
     Measured,
@@ -196,7 +247,8 @@ fn event() -> impl Strategy<Value = Event> {
         4 => (7..10u64, 1..60u64, prop::bool::weighted(0.9), scale, skew).prop_map(
             |(epoch, sequence, named, scale, skew_ms)| Event::Permit { epoch, sequence, named, scale, skew_ms }
         ),
-        4 => (prop_oneof![6 => 1..4u8, 2 => 0..8u8], 7..10u64).prop_map(|(state, epoch)| Event::Status { state, epoch }),
+        4 => (prop_oneof![6 => 1..4u8, 2 => 0..8u8], 7..10u64, 0..4u64)
+            .prop_map(|(state, epoch, reset_epoch)| Event::Status { state, epoch, reset_epoch }),
         3 => [velocity.clone(), velocity].prop_map(Event::Command),
         1 => Just(Event::ShortCommand),
         1 => Just(Event::Measured),
@@ -207,11 +259,11 @@ fn event() -> impl Strategy<Value = Event> {
 /// An account of what a leave takes, kept apart from the code under test and as plainly as it can be said.
 #[derive(Default)]
 struct Account {
-    /// Epoch, sequence, scale, and arrival of the newest good permit; and whether a bad one came after it.
+    /// Epoch, sequence, scale, and stamp of the newest good permit; and whether a bad one came after it.
     permit: Option<(u64, u64, f64, u64)>,
     spoilt: bool,
     status: Option<(u8, u64, u64)>,
-    stopped_in: Option<u64>,
+    known_reset: Option<u64>,
     reset_seen: bool,
 }
 
@@ -232,27 +284,30 @@ proptest! {
                     let name = if named { ROBOT } else { "right" };
                     bench.permit_of(epoch, sequence, &[name], &[scale], sent);
                     let order = account.permit.map(|(e, s, _, _)| (epoch, sequence).cmp(&(e, s)));
-                    let good = named && (0.0..=1.0).contains(&scale) && (-25..=5).contains(&skew_ms);
+                    let good = named && (0.0..=1.0).contains(&scale) && (-20..=5).contains(&skew_ms);
                     if good && order.is_none_or(std::cmp::Ordering::is_gt) {
-                        account.permit = Some((epoch, sequence, scale, now_ms));
+                        account.permit = Some((epoch, sequence, scale, now_ms.saturating_add_signed(skew_ms.min(0))));
                         account.spoilt = false;
                     } else if !good || order.is_some_and(std::cmp::Ordering::is_lt) {
                         account.spoilt = true;
                     }
                 }
-                Event::Status { state, epoch } => {
+                Event::Status { state, epoch, reset_epoch } => {
                     let Some(monitor) = MonitorState::from_number(state) else { continue };
-                    bench.driver.hear_status(swarm_driver_core::StatusHeard { arrival: bench.now, state: monitor, epoch });
+                    (bench.epoch, bench.reset_epoch) = (epoch, reset_epoch);
+                    bench.status(monitor);
                     account.status = Some((state, epoch, now_ms));
                     if (1..=3).contains(&state) {
-                        match account.stopped_in {
-                            Some(before) if epoch > before => (account.stopped_in, account.reset_seen) = (Some(epoch), true),
-                            Some(before) if epoch < before => account.reset_seen = false,
+                        match account.known_reset {
+                            Some(before) if reset_epoch > before => {
+                                (account.known_reset, account.reset_seen) = (Some(reset_epoch), true);
+                            }
+                            Some(before) if reset_epoch < before => account.reset_seen = false,
                             Some(_) => {}
-                            None => account.stopped_in = Some(epoch),
+                            None => account.known_reset = Some(reset_epoch),
                         }
                     } else {
-                        account.stopped_in = Some(epoch);
+                        account.known_reset = Some(reset_epoch);
                         account.reset_seen &= state == 4;
                     }
                 }
@@ -267,7 +322,7 @@ proptest! {
                     let scale = account.permit.map_or(0.0, |permit| permit.2);
                     let leave = !account.spoilt
                         && account.reset_seen
-                        && account.permit.is_some_and(|(_, _, _, arrival)| now_ms - arrival <= 20)
+                        && account.permit.is_some_and(|(_, _, _, sent)| now_ms - sent <= 20)
                         && account.status.is_some_and(|(state, epoch, arrival)| {
                             (1..=3).contains(&state) && now_ms - arrival <= 500 && Some(epoch) == account.permit.map(|p| p.0)
                         });
