@@ -32,7 +32,7 @@ TRAJECTORY = {
     "kind": "joint_trajectory",
     "controller": f"/{ARM}/scaled_joint_trajectory_controller",
     "period_us": PERIOD_US,
-    "deceleration_rad_s2": 5.0,
+    "deceleration_rad_s2": 8.0,
 }
 UR = {
     "speed_slider": {"service": f"/{ARM}/io_and_status_controller/set_speed_slider", "fraction": 0.8},
@@ -59,7 +59,8 @@ class ScriptedMonitor:
 
     def __init__(self, probe: Probe, robot: str = ARM):
         self.probe, self.robot = probe, robot
-        self.epoch, self.sequence, self.state, self.scale = 41, 0, DENY, 0.0
+        self.epoch, self.reset_epoch = 41, 0
+        self.sequence, self.state, self.scale = 0, DENY, 0.0
         self.velocity = [0.0] * len(JOINTS[robot])
         self.position, self.measured_velocity = [0.1] * len(self.velocity), [0.0] * len(self.velocity)
         self.permits = probe.publisher(Permit, "/safety_monitor/permit", SENSOR)
@@ -82,7 +83,7 @@ class ScriptedMonitor:
         joints.header.stamp = self.probe.stamp()
         self.joints.publish(joints)
         self.permit()
-        self.statuses.publish(SafetyStatus(state=self.state, epoch=self.epoch))
+        self.statuses.publish(SafetyStatus(state=self.state, epoch=self.epoch, reset_epoch=self.reset_epoch))
         self.commands.publish(Float64MultiArray(data=self.velocity))
 
     def until(self, condition, what):
@@ -93,6 +94,12 @@ class ScriptedMonitor:
         self.state, self.scale = state, 0.0
 
     def reset(self):
+        self.epoch += 1
+        self.reset_epoch = self.epoch
+        self.state, self.scale = READY, 1.0
+
+    def load_limits(self):
+        """In READY, as a deploy does: a new epoch, and nobody has reset anything."""
         self.epoch += 1
         self.state, self.scale = READY, 1.0
 

@@ -1,8 +1,10 @@
 """Driver shells against scripted peers that speak the interfaces of real arms' ROS 2 drivers."""
 
 import signal
+import time
 
 import pytest
+from builtin_interfaces.msg import Time
 from cell import SIM, ArtifactStore, Reports, Safety, Skill
 from cell import MONITOR as SAFETY_MONITOR
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
@@ -14,6 +16,7 @@ from driver_peers import (
     LOWEST_SLIDER,
     OTHER,
     PERIOD_US,
+    READY,
     STOP1,
     STOP2,
     TRAJECTORY,
@@ -26,7 +29,7 @@ from driver_peers import (
     near,
     stands,
 )
-from std_msgs.msg import Float64MultiArray
+from std_msgs.msg import Float64MultiArray, Header
 
 # A busy test machine lets the scripted monitor speak when it can.
 PERMIT_TIMEOUT_US = 500_000
@@ -139,15 +142,61 @@ def test_a_shell_that_comes_back_in_the_middle_of_a_run_waits_for_a_reset(bench)
     bench.monitor.until(bench.moving, "it moves after a reset")
 
 
+# SR-16 AoU-12
+def test_a_shell_that_comes_back_in_ready_is_not_armed_by_a_deploy(bench):
+    bench.arm.velocity_controller()
+    bench.start(VELOCITY).running()
+    monitor = bench.monitor
+    monitor.state = READY
+    bench.driver.kill()
+    bench.arm.heard.clear()
+    bench.driver = bench.start_node(DRIVER, parameters={
+        "cell_config": str(bench.folder / "config" / "cell.yaml"), "permit_timeout_us": PERMIT_TIMEOUT_US,
+    })
+    monitor.until(lambda: "no_reset" in bench.driver.log, "the shell hears the cell")
+    monitor.load_limits()
+    monitor.run(SPEED)
+    assert all(stands(told) for told in bench.speak(200))
+    monitor.reset()
+    monitor.run(SPEED)
+    monitor.until(bench.moving, "it moves after a reset")
+
+
+# SR-16
+def test_a_permit_that_was_long_on_its_way_is_not_believed_longer_for_it(bench):
+    bench.arm.velocity_controller()
+    bench.start(VELOCITY).running()
+    monitor, before = bench.monitor, len(bench.arm.of("told"))
+    # All but a tenth of its time is over when it comes.
+    sent_ns = time.time_ns() - PERMIT_TIMEOUT_US * 900
+    stamp = Time(sec=sent_ns // 10**9, nanosec=sent_ns % 10**9)
+    monitor.permit(header=Header(stamp=stamp))
+    bench.probe.wait_for(lambda: any(stands(told) for told in bench.arm.of("told")[before:]), "zeros")
+    moved = [told for told in bench.arm.of("told")[before:] if not stands(told)]
+    assert len(moved) < PERMIT_TIMEOUT_US / PERIOD_US / 2, "its age counts from when it was sent"
+
+
+# SR-16 AoU-13
+def test_an_arm_without_means_follows_again_when_a_protective_stop_ends_by_itself(bench):
+    bench.arm.velocity_controller()
+    bench.start(VELOCITY).running()
+    monitor, before = bench.monitor, bench.driver.log.count("monitor_stopped")
+    monitor.stop(STOP2)
+    monitor.until(lambda: bench.driver.log.count("monitor_stopped") > before, "the shell hears the stop")
+    bench.wait_standing()
+    monitor.run(SPEED)
+    monitor.until(bench.moving, "it moves without a reset")
+
+
 def test_a_shell_that_is_ended_leaves_the_arm_standing(bench):
     bench.arm.velocity_controller()
-    bench.start({**VELOCITY, "deceleration_rad_s2": 5.0}).running()
+    bench.start({**VELOCITY, "deceleration_rad_s2": 8.0}).running()
     bench.driver.interrupt()
     bench.monitor.until(lambda: not bench.driver.running(), "the shell ends")
     bench.probe.wait_for(lambda: stands(bench.arm.of("told")[-1]), "the last it said is zero")
     speeds = [told[0] for told in bench.arm.of("told")]
     braking = speeds[max(index for index, speed in enumerate(speeds) if speed == SPEED):]
-    # 0.3 rad/s at 5 rad/s^2 in steps of 4 ms: 15 of them, however long each took.
+    # 0.3 rad/s at 8 rad/s^2 in steps of 4 ms: 9 of them, however long each took.
     assert len([speed for speed in braking if 0.0 < speed < SPEED]) >= 2 and braking == sorted(braking, reverse=True)
 
 
@@ -324,6 +373,18 @@ def test_a_franka_arm_leaves_errors_on_a_reset_and_never_by_itself(bench):
     bench.monitor.run(SPEED)
     assert all(stands(told) for told in bench.speak(200))
     assert arm.calls() == [("recovery", None)]
+
+
+# SR-16
+def test_a_franka_arm_does_not_leave_errors_because_of_a_deploy(bench):
+    """Somebody pushes an arm at rest into a reflex; the cell stays READY, and the next artifact is deployed."""
+    arm = bench.arm.velocity_controller().franka()
+    bench.start({**VELOCITY, **FRANKA}).running()
+    bench.monitor.state = READY
+    bench.speak(50)
+    bench.monitor.load_limits()
+    bench.speak(200)
+    assert arm.calls() == [("recovery", None)], "that of the reset"
 
 
 def test_a_recovery_that_fails_leaves_the_arm_standing(bench):

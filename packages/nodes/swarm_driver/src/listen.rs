@@ -83,5 +83,6 @@ fn hear_permit(shell: &Shell, message: &Permit) {
 fn hear_status(shell: &Shell, message: &SafetyStatus) {
     // A state that is not known yet is none that moves.
     let state = MonitorState::from_number(message.state).unwrap_or(MonitorState::Deny);
-    shell.hear(|driver, arrival| driver.hear_status(StatusHeard { arrival, state, epoch: message.epoch }));
+    let (epoch, reset_epoch) = (message.epoch, message.reset_epoch);
+    shell.hear(|driver, arrival| driver.hear_status(StatusHeard { arrival, state, epoch, reset_epoch }));
 }
