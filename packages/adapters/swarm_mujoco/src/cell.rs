@@ -23,7 +23,8 @@ const SUBSTEPS: u32 = 2;
 
 /// Of normal motion, rad/s²; well above what the safety envelope of a skill allows, so that the driver is not what limits.
 const ACCELERATION_RAD_S2: f64 = 20.0;
-/// Of a stop, rad/s². A UR5e's category 1 stop from full speed (3.1 rad/s) ends within 0.3 s.
+/// Of a stop, rad/s². A UR5e's category 1 stop from full speed (3.1 rad/s) ends within 0.3 s. Not below what a cell's ceiling lets
+/// joints accelerate with (8 in the shipped one): distances are kept for that (AoU-16).
 const DECELERATION_RAD_S2: f64 = 10.0;
 
 /// How the simulated drivers are set, and how the cell looks when it is drawn.
@@ -287,6 +288,7 @@ impl Cell {
         }
         for (robot, inbox) in self.robots.iter_mut().zip(&commands.robots) {
             robot.driver.cycle(commands.now, &inbox.permits, &inbox.velocities);
+            // AoU-15
             let permitted = robot.driver.permit_at(commands.now).is_ok();
             robot.gripper.cycle(commands.now, &inbox.gripper, permitted, robot.driver.command_timeout());
         }

@@ -120,7 +120,8 @@ pub struct DriverConfig {
     pub period_us: u64,
     /// Of `SCHED_FIFO`, for the thread that tells the controller; none = the system's fair time sharing.
     pub priority: Option<u8>,
-    /// With which a stop brakes. A forward-velocity controller without one hears zeros at once.
+    /// With which a stop brakes; a cell is refused whose safety ceiling lets the robot's joints accelerate harder. A
+    /// forward-velocity controller without one hears zeros at once, and the arm's own limits brake.
     pub deceleration_rad_s2: Option<f64>,
     pub speed_slider: Option<SpeedSlider>,
     /// `std_srvs/Trigger`, called on a protective stop.

@@ -11,9 +11,11 @@
 use std::collections::BTreeMap;
 
 use swarm_base::Role;
-use swarm_cell::{ArmError, CellConfig, arm_models};
+use swarm_cell::{ArmError, CellConfig, RobotConfig, arm_models};
 use swarm_kinematics::ArmModel;
-use swarm_safety_core::{ArmConfig, Config, ConfigError, EnvelopeError, EnvelopeFile, Timing, Tolerances};
+use swarm_safety_core::{
+    ArmConfig, Config, ConfigError, EnvelopeError, EnvelopeFile, RobotLimits, Timing, Tolerances,
+};
 
 /// Everything that a cell's configuration is made from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +76,8 @@ impl Sources {
     }
 }
 
-/// The configuration of `cell` with its `arms`, in the order of the declaration, under its own ceiling.
+/// The configuration of `cell` with its `arms`, in the order of the declaration, under its own ceiling. Refused, too, where a
+/// driver brakes more gently than the ceiling has it.
 pub fn config(
     cell: &CellConfig,
     arms: Vec<ArmModel>,
@@ -88,7 +91,26 @@ pub fn config(
         elbow_joint: robot.model.elbow_joint(),
         payload: robot.load(),
     });
-    Config::new(arms.collect(), ceiling, timing, tolerances)
+    let config = Config::new(arms.collect(), ceiling, timing, tolerances)?;
+    let limits = &config.ceiling().robots;
+    let problems: Vec<_> = cell.robots.iter().zip(limits).filter_map(|(r, l)| too_gentle(r, l)).collect();
+    if problems.is_empty() { Ok(config) } else { Err(ConfigError::Invalid(problems)) }
+}
+
+/// What is wrong if the robot's driver brakes more gently than its joints may accelerate: every distance is kept for braking
+/// that hard. Under an envelope, which can only lower that limit, it is kept for a longer way.
+fn too_gentle(robot: &RobotConfig, limits: &RobotLimits) -> Option<String> {
+    // AoU-16
+    let brakes = robot.driver.as_ref()?.deceleration_rad_s2?;
+    let kept_for = limits.joints.acceleration.max();
+    (brakes < kept_for).then(|| {
+        format!(
+            "robot '{}': its driver brakes with {brakes} rad/s^2 (driver.deceleration_rad_s2), but distances are kept for \
+             {kept_for} rad/s^2, the largest joints.acceleration_rad_s2 of the robot in the safety ceiling: raise the first \
+             or lower the second",
+            robot.name
+        )
+    })
 }
 
 /// The role that each robot plays, in the robots' order: an envelope may name limits by roles.
@@ -119,6 +141,37 @@ mod tests {
     fn each_robot_of_the_shipped_cell_has_a_role() {
         let cell = shipped().cell().unwrap();
         assert_eq!(roles(&cell), [Some("leader"), Some("follower"), Some("spotter")]);
+    }
+
+    /// The shipped cell, whose first robot has this driver.
+    fn with_driver(block: &str) -> Result<Config, SetupError> {
+        let mut sources = shipped();
+        let robot = "  - name: ur5e_left\n";
+        assert!(sources.declaration.contains(robot));
+        let driven = format!("{robot}    driver: {block}\n");
+        sources.declaration = sources.declaration.replacen(robot, &driven, 1);
+        sources.config(Timing::default(), Tolerances::default())
+    }
+
+    /// AoU-16
+    #[test]
+    fn a_driver_that_brakes_more_gently_than_distances_are_kept_for_is_refused() {
+        let block = |deceleration: &str| {
+            format!("{{kind: joint_trajectory, controller: /left, period_us: 8000, {deceleration}}}")
+        };
+        let error = with_driver(&block("deceleration_rad_s2: 7.9")).unwrap_err();
+        let SetupError::Config(ConfigError::Invalid(problems)) = error else { panic!("{error:?}") };
+        assert_eq!(
+            problems,
+            [
+                "robot 'ur5e_left': its driver brakes with 7.9 rad/s^2 (driver.deceleration_rad_s2), but distances are kept \
+                 for 8 rad/s^2, the largest joints.acceleration_rad_s2 of the robot in the safety ceiling: raise the first or \
+                 lower the second"
+            ]
+        );
+        with_driver(&block("deceleration_rad_s2: 8.0")).unwrap();
+        // The arm's own limits brake then.
+        with_driver("{kind: forward_velocity, controller: /left, period_us: 4000}").unwrap();
     }
 
     #[test]

@@ -1,11 +1,14 @@
-//! `cell config check`: every mistake of a cell's declaration, and every file that it names and that is not there.
+//! `cell config check`: every mistake of a cell's declaration, every file that it names and that is not there, and why the
+//! safety monitor would refuse them all together.
 
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use swarm_cell::CellConfig;
+use swarm_safety_core::Tolerances;
 
 use crate::Outcome;
+use crate::cell_file::{declared_timing, sources};
 use crate::output::{print_json, read};
 
 /// The cell's declaration (config/cell.yaml).
@@ -14,7 +17,7 @@ pub(crate) enum Config {
     Check(Check),
 }
 
-/// List all mistakes of a declaration, each with line, column and field, and the files it names that are missing.
+/// List all mistakes of a declaration, each with line, column and field, and the files it names that are missing or contradict it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Check {
     /// The declaration; paths in it start at the folder that holds the file's folder.
@@ -28,10 +31,15 @@ pub(crate) struct Check {
 pub(crate) fn run(command: &Config) -> anyhow::Result<Outcome> {
     let Config::Check(args) = command;
     let text = read(&args.file)?;
-    let (mistakes, missing) = match CellConfig::parse(&text) {
-        Ok(cell) => (Vec::new(), missing_files(&cell, &args.file)),
-        Err(error) => (error.mistakes.as_slice().to_vec(), Vec::new()),
+    let (mistakes, missing, refusal) = match CellConfig::parse(&text) {
+        Ok(cell) => {
+            let missing = missing_files(&cell, &args.file);
+            let refusal = if missing.is_empty() { refusal(&cell, &args.file) } else { None };
+            (Vec::new(), missing, refusal)
+        }
+        Err(error) => (error.mistakes.as_slice().to_vec(), Vec::new(), None),
     };
+    let good = mistakes.is_empty() && missing.is_empty() && refusal.is_none();
     if args.json {
         let mistakes = mistakes.iter().map(|mistake| {
             json!({
@@ -39,7 +47,8 @@ pub(crate) fn run(command: &Config) -> anyhow::Result<Outcome> {
                 "problem": mistake.problem,
             })
         });
-        print_json(&json!({"mistakes": mistakes.collect::<Vec<_>>(), "missing_files": missing}))?;
+        let mistakes: Vec<_> = mistakes.collect();
+        print_json(&json!({"mistakes": mistakes, "missing_files": missing, "refusal": refusal}))?;
     } else {
         for mistake in &mistakes {
             println!("{}: {mistake}", args.file.display());
@@ -47,11 +56,21 @@ pub(crate) fn run(command: &Config) -> anyhow::Result<Outcome> {
         for path in &missing {
             println!("{}: names {}, which is no file", args.file.display(), path.display());
         }
-        if mistakes.is_empty() && missing.is_empty() {
+        if let Some(refusal) = &refusal {
+            println!("{}: {refusal}", args.file.display());
+        }
+        if good {
             println!("{}: good", args.file.display());
         }
     }
-    Ok(if mistakes.is_empty() && missing.is_empty() { Outcome::Done } else { Outcome::Refused })
+    Ok(if good { Outcome::Done } else { Outcome::Refused })
+}
+
+/// Why the safety monitor would not start with the declaration and the files that it names.
+fn refusal(cell: &CellConfig, declaration: &Path) -> Option<String> {
+    let configured = sources(declaration)
+        .and_then(|sources| Ok(sources.config(declared_timing(cell), Tolerances::default())?));
+    configured.err().map(|error| format!("{error:#}"))
 }
 
 /// Files below the declaration's root that are not there. Store and trust file are the installation's, not the declaration's.

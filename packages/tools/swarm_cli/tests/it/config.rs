@@ -64,6 +64,32 @@ fn a_file_that_is_named_and_missing_is_told() {
 }
 
 #[test]
+fn a_driver_that_the_ceiling_contradicts_is_told() {
+    let root = shipped().ancestors().nth(2).unwrap().to_owned();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config/cell.yaml");
+    std::fs::create_dir(folder.path().join("config")).unwrap();
+    std::fs::copy(root.join("config/safety_ceiling.yaml"), file.with_file_name("safety_ceiling.yaml"))
+        .unwrap();
+    std::os::unix::fs::symlink(root.join("urdf"), folder.path().join("urdf")).unwrap();
+    let robot = "  - name: panda\n";
+    let driver = "    driver: {kind: forward_velocity, controller: /panda, period_us: 4000, deceleration_rad_s2: 2.0}\n";
+    let text = std::fs::read_to_string(shipped()).unwrap();
+    assert!(text.contains(robot));
+    std::fs::write(&file, text.replacen(robot, &format!("{robot}{driver}"), 1)).unwrap();
+
+    let output = check(&file, &[]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        said.contains("robot 'panda': its driver brakes with 2 rad/s^2") && said.lines().count() == 1,
+        "{said}"
+    );
+    assert_eq!(output.status.code(), Some(1));
+    let answer: serde_json::Value = serde_json::from_slice(&check(&file, &["--json"]).stdout).unwrap();
+    assert!(answer["refusal"].as_str().unwrap().contains("7.5 rad/s^2"), "{answer}");
+}
+
+#[test]
 fn a_declaration_that_is_not_there_is_not_a_refusal() {
     let output = check(Path::new("/nowhere/cell.yaml"), &[]);
     assert!(String::from_utf8_lossy(&output.stderr).starts_with("error: cannot read '/nowhere/cell.yaml'"));
