@@ -9,7 +9,7 @@ between the gate and its driver (swarm_driver); any other driver takes /<robot>/
 What happens when a node dies: the arms stand at once, because they get no fresh permit or no fresh command. The safety
 monitor is never restarted by a machine: its end ends the launch, and a person starts the cell again. Any other node comes
 back after RESPAWN_DELAY_S, RESPAWNS times at most; motion needs a deliberate reset and a new run then. A driver's shell comes
-back at once, because the first that it says is "stand".
+back at once and as often as it ends, because the first that it says is "stand", and nobody else says it.
 """
 
 import os
@@ -30,6 +30,8 @@ READERS_OF_ARTIFACTS = (SAFETY_MONITOR, 'swarm_skill_runtime')
 RESPAWN_DELAY_S = 2.0
 # A node that has ended this often has a reason that another start does not mend.
 RESPAWNS = 10
+# As `launch` says it (AoU-12).
+ENDLESSLY = -1
 
 
 def generate_launch_description():
@@ -111,7 +113,7 @@ def start_node(node, parameters, argument):
     managed = node['lifecycle'] == 'managed'
     if managed:
         parameters['autostart'] = argument['autostart'] == 'true'
-    guards = node['package'] == SAFETY_MONITOR
+    guards, tells_an_arm = node['package'] == SAFETY_MONITOR, node['package'] == DRIVER_SHELL
     return (LifecycleNode if managed else Node)(
         package=node['package'],
         executable=node['executable'],
@@ -123,8 +125,8 @@ def start_node(node, parameters, argument):
         prefix=on_core(node['schedule']['cpu']),
         output='screen',
         respawn=not guards,
-        respawn_delay=0.0 if node['package'] == DRIVER_SHELL else RESPAWN_DELAY_S,
-        respawn_max_retries=RESPAWNS,
+        respawn_delay=0.0 if tells_an_arm else RESPAWN_DELAY_S,
+        respawn_max_retries=ENDLESSLY if tells_an_arm else RESPAWNS,
         on_exit=end_launch if guards else None,
     )
 

@@ -188,6 +188,7 @@ def test_a_robot_that_declares_a_driver_gets_a_shell_of_its_own(source, with_dri
     [parameters] = shell.parameters
     assert parameters == {"cell_config": with_driver, "robot": "panda", "autostart": True, "permit_timeout_us": 10000}
     assert shell.respawn is True and shell.respawn_delay == 0.0, "what comes back says zeros"
+    assert shell.respawn_max_retries < 0 < nodes["skill_runtime"].respawn_max_retries, "as often as it ends"
 
 
 def test_a_shells_priority_that_is_not_permitted_is_told(source, tmp_path, monkeypatch, with_driver):

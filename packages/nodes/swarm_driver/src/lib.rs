@@ -13,7 +13,8 @@
 //! node starts; it must have been built where their packages are installed.
 //!
 //! Prefer `joint_trajectory`: its every message ends standing, so that the arm stands even if this process is killed. A
-//! forward-velocity controller keeps the last velocity for ever; nobody but a living shell can send it zeros.
+//! forward-velocity controller keeps the last velocity for ever; nobody but a living shell can send it zeros. So a panic of any
+//! thread ends the process, the launch starts it again, and zeros are the first that it says.
 //!
 //! Flow:
 //! 1. the spin thread hands messages to the robot's [`Shell`](shell::Shell) as they arrive, and wakes its cycle where one

@@ -18,6 +18,8 @@ use swarm_ros::{CellFile, Managed, NodeShell, Parameter, ParameterSpec, PrimaryS
 const PERMIT_TIMEOUT: Duration = Duration::from_millis(20);
 
 fn main() -> ExitCode {
+    // AoU-12: an arm must not be left with its last velocity because the thread that tells it more has ended.
+    swarm_ros::abort_on_panic();
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -144,7 +146,7 @@ impl Managed for Shells {
         // The publishers go with the node: the arms are told to stand before it does.
         self.ending.request();
         for cycle in self.cycles.drain(..) {
-            // A panic in it has been printed where it happened.
+            // A panic in it would have ended the process.
             let _ = cycle.join();
         }
         Ok(())

@@ -77,7 +77,7 @@ impl Shell {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Every holder leaves whole decisions behind at each point where it could panic.
+        // A panic ends the process before anybody could meet what its holder left half done.
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
