@@ -98,8 +98,8 @@ pub enum News {
 
 #[derive(Clone, Copy, Debug)]
 struct Accepted {
-    /// On the clock of arrivals.
-    sent: Time,
+    /// The last moment at which it counts.
+    until: Time,
     epoch: u64,
     sequence: u64,
     scale: f64,
@@ -187,7 +187,7 @@ impl Leave {
         if let Some(cause) = self.refused {
             return Err(cause);
         }
-        if now.since(permit.sent) > self.rules.permit_timeout {
+        if now > permit.until {
             return Err(StopCause::PermitOld);
         }
         let status = self.status.ok_or(StopCause::NoStatus)?;
@@ -234,7 +234,8 @@ impl Leave {
         // A stamp that is ahead counts as arrival.
         let age_ns = permit.received_ns.saturating_sub(permit.sent_ns);
         let ahead_ns = permit.sent_ns.saturating_sub(permit.received_ns);
-        if ahead_ns > self.rules.stamp_tolerance.0 || age_ns > self.rules.permit_timeout.0 {
+        let left = self.rules.permit_timeout.0.checked_sub(age_ns).ok_or(StopCause::PermitStamp)?;
+        if ahead_ns > self.rules.stamp_tolerance.0 {
             return Err(StopCause::PermitStamp);
         }
         if let Some(last) = self.permit {
@@ -245,7 +246,6 @@ impl Leave {
             }
         }
         let PermitHeard { arrival, epoch, sequence, .. } = *permit;
-        let sent = Time(arrival.0.saturating_sub(age_ns));
-        Ok(Some(Accepted { sent, epoch, sequence, scale }))
+        Ok(Some(Accepted { until: arrival + Duration(left), epoch, sequence, scale }))
     }
 }
