@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::few::Few;
-use crate::limits::{Boxes, Envelope, Fixture, Plane, RobotLimits, WorldBox};
+use crate::limits::{Boxes, Envelope, Fixture, HumanLimits, Plane, RobotLimits, WorldBox};
 
 /// A field of an envelope that allows more than the ceiling.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,7 +36,7 @@ impl fmt::Display for LooserThanCeiling {
 }
 
 /// Envelope in force: `envelope`, if it is nowhere looser than `ceiling`. Keep-out boxes, planes and fixtures
-/// of both hold.
+/// of both hold. An envelope that asks for care with people is refused where the ceiling looks for nobody: nothing would come of it.
 ///
 /// A workspace box must lie in one box of the ceiling's workspace (not only in their union). `robots` are the names for the
 /// messages, in the order of both arguments.
@@ -57,6 +57,11 @@ pub fn compose(
     looser.at_most("cell.timeouts.command_s", c.command_timeout_s, e.command_timeout_s);
     looser.at_least("cell.protective_stop.release_after_s", c.release_after_s, e.release_after_s);
     let (c, e) = (&ceiling.humans, &envelope.humans);
+    // SR-11
+    if !c.is_monitored() && *c != (HumanLimits { zones: c.zones, ..*e }) {
+        let nobody = "nothing there: it declares no zone in which anybody would be seen".to_owned();
+        looser.push("cell.humans", nobody, "asked for".to_owned());
+    }
     looser.at_most("cell.humans.timeout_s", c.timeout_s, e.timeout_s);
     looser.at_least("cell.humans.speed_m_s", c.speed_m_s, e.speed_m_s);
     looser.at_least("cell.humans.intrusion_m", c.intrusion_m, e.intrusion_m);

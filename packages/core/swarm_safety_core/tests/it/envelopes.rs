@@ -283,6 +283,19 @@ fn a_configuration_lists_all_its_mistakes() {
     }
 }
 
+// SR-11
+#[test]
+fn an_envelope_that_asks_for_care_with_people_is_refused_where_nobody_is_looked_for() {
+    let refused =
+        under("schema: 1\ncell: {humans: {timeout_s: 0.1, speed_m_s: 1.6}}").unwrap_err().to_string();
+    assert_eq!(
+        refused,
+        "the skill's safety envelope is looser than the cell's ceiling: cell.humans is asked for, the cell allows nothing there: it \
+         declares no zone in which anybody would be seen"
+    );
+    assert_eq!(under("schema: 1\ncell: {humans: unmonitored}").unwrap(), ceiling());
+}
+
 /// Any limits, also absurd ones.
 fn envelope() -> impl Strategy<Value = Envelope> {
     let number = || prop_oneof![8 => 0.0..2.0f64, 1 => Just(f64::NAN), 1 => Just(f64::INFINITY)];

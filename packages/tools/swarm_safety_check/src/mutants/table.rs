@@ -126,6 +126,8 @@ pub const MUTANTS: &[Mutant] = &[
         "an arm that ignores its commands goes unnoticed"),
     mutant("contradiction-unseen", "told.rs", "let agrees = most <= config.tolerances().consistency_rad;", "let agrees = most <= 1e9;",
         "an encoder that drifts goes unnoticed"),
+    mutant("care-unheard", "compose.rs", "if !c.is_monitored() && *c", "if c.is_monitored() && *c",
+        "a skill that counts on people being looked for runs where nobody looks"),
     mutant("looser-envelope", "compose.rs", "let tighter = envelope <= ceiling;", "let tighter = envelope <= ceiling * 2.0;",
         "a skill loosens the cell's limits"),
 ];
