@@ -31,8 +31,9 @@ CELL_CONFIG = str(repository() / "config" / "cell.yaml")
 PERMIT_TIMEOUT_US = 100_000
 SIM = "swarm_sim"
 MONITOR = "swarm_safety_monitor"
-# A gate that arms on any machine, and bears as long a pause as the drivers here.
-ON_ANY_MACHINE = {"degraded": True, "max_cycle_gap_us": PERMIT_TIMEOUT_US}
+# A gate that arms on any machine, and bears as long a pause as the drivers here, and a simulator whose clock goes on while its
+# arms do not.
+ON_ANY_MACHINE = {"degraded": True, "max_cycle_gap_us": PERMIT_TIMEOUT_US, "max_joint_state_gap_us": 7_000}
 
 
 def press(probe: Probe, stop, profile, heard):

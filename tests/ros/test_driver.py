@@ -236,7 +236,8 @@ def test_the_end_of_the_real_monitor_stops_the_arm_within_the_permits_time(start
     })
     safety, reports = Safety(probe), Reports(probe)
     probe.wait_for(lambda: arm.heard, "the shell speaks")
-    monitor = start(SAFETY_MONITOR, parameters={"cell_config": config, "degraded": True, **store.parameters})
+    simulated = {"degraded": True, "max_joint_state_gap_us": 7_000}
+    monitor = start(SAFETY_MONITOR, parameters={"cell_config": config, **simulated, **store.parameters})
     assert safety.load(store.digests["tight"]).success
     skill = Skill(probe, ARM, store.digests["tight"])
     skill.epoch = safety.make_ready().epoch

@@ -471,6 +471,15 @@ def test_without_real_time_the_gate_does_not_arm_unless_it_is_told_to(cell, prob
     assert (status.real_time, status.degraded) == (False, True)
 
 
+# AoU-02
+def test_a_gate_that_keeps_distances_for_less_time_than_its_drivers_take_does_not_start(cell):
+    parameters = {"cell_config": cell.config, "reaction_us": 16_000, **ON_ANY_MACHINE, **cell.store.parameters}
+    refusing = cell.start(MONITOR, parameters=parameters)
+    assert refusing.wait() == 1
+    assert "timing.reaction_s is 0.016, expected at least 0.025" in refusing.log, refusing.log
+    assert "drivers stop without a permit" in refusing.log, refusing.log
+
+
 # SR-16
 def test_an_inactive_monitor_lets_nothing_move(cell, probe):
     cell.running()

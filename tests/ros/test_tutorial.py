@@ -82,7 +82,8 @@ class Terminal:
             "trust_file": str(self.folder / arguments["trust_file"]),
         }
         self.start("swarm_sim", parameters={"cell_config": str(config), "permit_timeout_us": patience_us})
-        self.start("swarm_safety_monitor", parameters={**store, "degraded": True, "max_cycle_gap_us": patience_us})
+        simulated = {"degraded": True, "max_cycle_gap_us": patience_us, "max_joint_state_gap_us": 7_000}
+        self.start("swarm_safety_monitor", parameters={**store, **simulated})
         ports = {"view.groot_port": self.port, "view.foxglove_port": self.port + 6}
         runtime = yaml.safe_load(arguments["overrides"])["skill_runtime"]
         runtime["recordings.folder"] = str(self.folder / runtime["recordings.folder"])

@@ -12,6 +12,7 @@ pub type Digest = [u8; 32];
 
 /// What the deciding thread hands over: plain values, so that they go through a queue without a heap.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are cycles, and boxing states would allocate")]
 pub enum Entry {
     /// One call of `step`, and the generation of the limits that it was made under. A generation that is new makes the
     /// recorder note its limits; so no message of its own can get lost.
@@ -31,6 +32,7 @@ pub struct Cycle {
 
 /// One record of a file.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "one at a time is made or read")]
 pub enum Record {
     Header(Header),
     Cycle(Cycle),

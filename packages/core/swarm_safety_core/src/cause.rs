@@ -66,6 +66,8 @@ pub enum CauseKind {
     HumanSeparation,
     /// Moves otherwise than it was told; rad/s, measured and the nearest velocity that was told.
     UnexpectedMotion,
+    /// Was told to stand and has moved away; rad, from its place.
+    LeftStandstill,
     /// Was told to move and does not; rad/s, measured and told.
     NotFollowing,
     /// Still moves after a stop, faster than braking explains; rad/s.
@@ -146,6 +148,7 @@ impl CauseKind {
             Self::FixtureSeparation => "fixture_separation",
             Self::HumanSeparation => "human_separation",
             Self::UnexpectedMotion => "unexpected_motion",
+            Self::LeftStandstill => "left_standstill",
             Self::NotFollowing => "not_following",
             Self::StopIneffective => "stop_ineffective",
             Self::JointInconsistent => "joint_inconsistent",
@@ -166,7 +169,7 @@ impl CauseKind {
     /// Unit of value and limit, empty where there is none.
     pub const fn unit(self) -> &'static str {
         match self {
-            Self::JointPosition | Self::JointInconsistent => "rad",
+            Self::JointPosition | Self::LeftStandstill | Self::JointInconsistent => "rad",
             Self::JointVelocity
             | Self::JointVelocityCommand
             | Self::UnexpectedMotion
@@ -284,6 +287,9 @@ impl CauseKind {
             }
             Self::UnexpectedMotion => {
                 "the joint moves otherwise than it was told; check the driver, its units and whether another program commands it"
+            }
+            Self::LeftStandstill => {
+                "the joint was told to stand and has moved away, too slowly for a velocity to tell; check its brake, the driver and what pushes the arm"
             }
             Self::NotFollowing => {
                 "the robot was told to move and does not; check the driver, its permit and the robot's own stops"

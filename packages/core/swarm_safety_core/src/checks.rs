@@ -68,16 +68,16 @@ pub(crate) fn check_inputs(config: &Config, inputs: &Inputs, now: Time, findings
             findings.report(Cause::robot(kind, i, 0.0, 0.0));
         }
         // SR-04
-        let age = age_s(now, input.joints.as_ref().map(|joints| joints.arrival));
+        let age = age_s(now, input.joints.as_ref().map(|joints| joints.sent));
         findings.report_above(CauseKind::Timeout(Input::JointState), i, age, cell.joint_state_timeout_s);
-        let age = age_s(now, input.wrench.as_ref().map(|wrench| wrench.arrival));
+        let age = age_s(now, input.wrench.as_ref().map(|wrench| wrench.sent));
         findings.report_above(CauseKind::Timeout(Input::Wrench), i, age, cell.wrench_timeout_s);
     }
 }
 
-/// Seconds since an arrival; infinite if there was none.
-pub(crate) fn age_s(now: Time, arrival: Option<Time>) -> f64 {
-    arrival.map_or(f64::INFINITY, |arrival| now.since(arrival).as_secs_f64())
+/// Seconds since then; infinite if there was no such time.
+pub(crate) fn age_s(now: Time, since: Option<Time>) -> f64 {
+    since.map_or(f64::INFINITY, |since| now.since(since).as_secs_f64())
 }
 
 /// Speeds, accelerations and loads as measured. `accelerations` are filtered, rad/s^2.

@@ -13,7 +13,7 @@ use crate::observed::{Observed, PAIRS, Scene};
 /// Could every robot still stop in time, moving as measured, or as it is about to be told (`outputs`)?
 ///
 /// A stop keeps the direction in joint space and takes the time that the slowest joint needs, so that joint `i` travels
-/// `|v_i| (reaction + stop / 2)`, with `stop = max |v_j| / a_j`.
+/// `|v_i| (age + reaction + stop / 2)`, with `stop = max |v_j| / a_j` and `age` that of the joint state: it has gone on since.
 pub(crate) fn check(
     config: &Config,
     scene: &Scene,
@@ -24,7 +24,7 @@ pub(crate) fn check(
     for (i, arm) in config.arms().iter().enumerate().take(MAX_ROBOTS) {
         let (Some(seen), limits) = (&scene.robots[i], &config.in_force().robots[i]) else { continue };
         for velocity in [&seen.joints.qd, &outputs[i]] {
-            let time = stopping_time_s(config, &limits.joints, velocity, arm.model.dof());
+            let time = stopping_time_s(config, &limits.joints, seen, velocity, arm.model.dof());
             check_joint_range(i, arm, limits, seen, velocity, time, findings);
             let end = seen.tcp + seen.tcp_velocity(velocity) * time;
             check_place(i, limits, &end, findings);
@@ -132,9 +132,15 @@ pub(crate) fn braking_time_s(limits: &JointLimits, velocity: &JointVector, dof: 
         .fold(0.0, f64::max)
 }
 
-/// Time at full velocity that covers the same way as reaction and braking, s.
-fn stopping_time_s(config: &Config, limits: &JointLimits, velocity: &JointVector, dof: usize) -> f64 {
-    config.timing().reaction_s + braking_time_s(limits, velocity, dof) / 2.0
+/// Time at full velocity that covers the same way as what has passed since the joint state, reaction and braking, s.
+fn stopping_time_s(
+    config: &Config,
+    limits: &JointLimits,
+    seen: &Observed,
+    velocity: &JointVector,
+    dof: usize,
+) -> f64 {
+    seen.age_s + config.timing().reaction_s + braking_time_s(limits, velocity, dof) / 2.0
 }
 
 fn check_joint_range(

@@ -4,9 +4,10 @@
 //!
 //! `S >= v_h (T_r + T_s) + S_r + S_s + C + Z_d + Z_r`
 //!
-//! with `v_h` the person's speed, `T_r` the reaction time (age of what the sensor said, and from a motion to the begin of
-//! braking), `T_s` the braking time, `S_r` and `S_s` the robot's ways in both, `C`, `Z_d`, `Z_r` as in [`HumanLimits`]. For a
-//! motion that is scaled by `k`, `T_s` and the ways grow with `k`, so that the formula is a quadratic in `k`.
+//! with `v_h` the person's speed, `T_r` the reaction time (from a decision to the begin of braking), `T_s` the braking time, `S_r`
+//! and `S_s` the robot's ways in both, `C`, `Z_d`, `Z_r` as in [`HumanLimits`]. Both sides have moved since they were seen, each
+//! since its own sample: `S` is less what a person has walked since the sensor saw him, and `S_r` has the robot's way since its
+//! joint state. For a motion that is scaled by `k`, `T_s` and the ways grow with `k`, so that the formula is a quadratic in `k`.
 
 use swarm_base::Time;
 use swarm_kinematics::JointVector;
@@ -23,9 +24,9 @@ use crate::observed::{Observed, Scene};
 /// What the zones say of one robot.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Nearness {
-    /// Least distance to a person, m; infinite without zones.
+    /// Least distance at which a person may be by now, m; infinite without zones.
     pub separation: f64,
-    /// Zone that says so.
+    /// Zone that says so: the most demanding, which need not be the one that saw somebody nearest.
     zone: usize,
     /// Age of what it said, s.
     age: f64,
@@ -37,8 +38,9 @@ pub(crate) fn nearness(config: &Config, inputs: &Inputs, scene: &Scene, now: Tim
     let mut all = [Nearness { separation: f64::INFINITY, zone: 0, age: 0.0 }; MAX_ROBOTS];
     for (i, zone) in humans.zones.as_slice().iter().enumerate() {
         let sample = inputs.presence.get(i).copied().flatten();
-        let age = age_s(now, sample.map(|sample| sample.arrival));
-        let range = sample.filter(|_| age <= humans.timeout_s).map_or(0.0, |sample| sample.range_m);
+        let age = age_s(now, sample.map(|sample| sample.sent));
+        let walked = humans.speed_m_s * age;
+        let range = sample.filter(|_| age <= humans.timeout_s).map_or(0.0, |sample| sample.range_m - walked);
         for (robot, (arm, seen)) in config.arms().iter().zip(&scene.robots).enumerate().take(MAX_ROBOTS) {
             let Some(seen) = seen else { continue };
             let separation = range - reach(arm, seen, zone);
@@ -65,16 +67,15 @@ struct Required {
 }
 
 impl Required {
-    fn new(config: &Config, robot: usize, seen: &Observed, velocity: &JointVector, age: f64) -> Self {
+    fn new(config: &Config, robot: usize, seen: &Observed, velocity: &JointVector) -> Self {
         let (arm, limits) = (&config.arms()[robot], &config.in_force().robots[robot].joints);
         let humans = &config.in_force().humans;
-        // An infinite age has set the separation to zero already.
-        let reaction = config.timing().reaction_s + if age.is_finite() { age } else { 0.0 };
+        let reaction = config.timing().reaction_s;
         let braking = braking_time_s(limits, velocity, arm.model.dof());
         let way = seen.placed.levers.travel(&velocity.abs()).longest();
         Self {
             still: humans.speed_m_s * reaction + fixed(humans),
-            rate: humans.speed_m_s * braking + way * reaction,
+            rate: humans.speed_m_s * braking + way * (seen.age_s + reaction),
             bend: way * braking / 2.0,
         }
     }
@@ -114,10 +115,11 @@ pub(crate) fn scale(
         return 1.0;
     }
     let in_hand = config.in_force().humans.speed_m_s * config.timing().reaction_s;
-    Required::new(config, robot, seen, wish, near.age).scale(near.separation - in_hand)
+    Required::new(config, robot, seen, wish).scale(near.separation - in_hand)
 }
 
-/// Is every robot that moves, or is about to be told to, slow enough for how near people are?
+/// Is every robot that moves, or is about to be told to, slow enough for how near people are? Of both velocities the larger counts,
+/// joint by joint: a robot that lags behind a slow-down is as fast as it is, and one that will speed up as fast as it is told.
 pub(crate) fn check(
     config: &Config,
     scene: &Scene,
@@ -143,7 +145,8 @@ pub(crate) fn check(
             let cause = Cause::robot(kind, i, near[i].age, humans.timeout_s);
             findings.report(Cause { other: Some(about), ..cause });
         }
-        let required = Required::new(config, i, seen, &outputs[i], near[i].age).at(1.0);
+        let fastest = seen.joints.qd.zip_map(&outputs[i], |measured, told| measured.abs().max(told.abs()));
+        let required = Required::new(config, i, seen, &fastest).at(1.0);
         let apart = near[i].separation >= required;
         if !apart {
             let cause = Cause::robot(CauseKind::HumanSeparation, i, near[i].separation, required);

@@ -12,6 +12,9 @@ use crate::inputs::{CommandSample, GripperSample, InputFault, JointSample, Prese
 
 /// When a message was sent and received, all in ns: `sent` and `received` by the wall clock that stamps are made with,
 /// `arrival` by the monotonic clock of the steps.
+///
+/// A sample counts as sent at `arrival - (received - sent)`, never after `arrival`. Clocks that disagree shift that by as much as
+/// they do: AoU-04 takes for granted that this is at most [`StampRules::future_tolerance_s`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
     pub sent_ns: u64,
@@ -46,7 +49,8 @@ struct StampCheck {
 }
 
 impl StampCheck {
-    fn check(&mut self, stamp: &Stamp) -> Result<(), Refused> {
+    /// When the message was sent, by the clock of the steps; or why its stamp is not believed.
+    fn check(&mut self, stamp: &Stamp) -> Result<Time, Refused> {
         let seconds = |ns: u64| ns as f64 * 1e-9;
         let refused = |fault, value, limit| Err(Refused { fault, joint: None, value, limit });
         let (sent, received) = (stamp.sent_ns, stamp.received_ns);
@@ -54,7 +58,8 @@ impl StampCheck {
         if ahead > self.rules.future_tolerance_s {
             return refused(InputFault::StampFuture, ahead, self.rules.future_tolerance_s);
         }
-        let age = seconds(received.saturating_sub(sent));
+        let under_way = received.saturating_sub(sent);
+        let age = seconds(under_way);
         if age > self.rules.max_age_s {
             return refused(InputFault::StampOld, age, self.rules.max_age_s);
         }
@@ -67,7 +72,7 @@ impl StampCheck {
             }
         }
         self.last_ns = Some(sent);
-        Ok(())
+        Ok(Time(stamp.arrival.0.saturating_sub(under_way)))
     }
 }
 
@@ -108,10 +113,9 @@ impl JointStateIngest {
             same_size(names.len(), effort.len())?;
             Some(picked(&places, effort)?)
         };
-        self.stamps.check(stamp)?;
+        let sent = self.stamps.check(stamp)?;
         self.sequence += 1;
-        let (stamp_ns, arrival) = (stamp.sent_ns, stamp.arrival);
-        Ok(Some(JointSample { q, qd, effort, stamp_ns, arrival, sequence: self.sequence }))
+        Ok(Some(JointSample { q, qd, effort, stamp_ns: stamp.sent_ns, sent, sequence: self.sequence }))
     }
 }
 
@@ -145,13 +149,13 @@ impl WrenchIngest {
         if force.iter().chain(&torque).all(|value| *value == 0.0) {
             return Err(plain(InputFault::DeadSensor));
         }
-        self.stamps.check(stamp)?;
+        let sent = self.stamps.check(stamp)?;
         self.sequence += 1;
         Ok(WrenchSample {
             force: Vector3::from(force),
             torque: Vector3::from(torque),
             stamp_ns: stamp.sent_ns,
-            arrival: stamp.arrival,
+            sent,
             sequence: self.sequence,
         })
     }
@@ -174,8 +178,8 @@ impl PresenceIngest {
         if range_m.is_nan() {
             return Err(plain(InputFault::NotFinite));
         }
-        self.stamps.check(stamp)?;
-        Ok(PresenceSample { range_m: range_m.max(0.0), stamp_ns: stamp.sent_ns, arrival: stamp.arrival })
+        let sent = self.stamps.check(stamp)?;
+        Ok(PresenceSample { range_m: range_m.max(0.0), stamp_ns: stamp.sent_ns, sent })
     }
 }
 
@@ -230,14 +234,14 @@ impl CommandIngest {
         same_size(self.names.len(), found)?;
         same_size(names.len(), velocity.len())?;
         let velocity = picked(&places, velocity)?;
-        self.stamps.check(stamp)?;
+        let sent = self.stamps.check(stamp)?;
         Ok(CommandSample {
             velocity,
             epoch: origin.epoch,
             run: run_id(origin.trace_id),
             sequence: origin.sequence,
             artifact_matches: origin.matches(loaded),
-            arrival: stamp.arrival,
+            sent,
         })
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! The shell keeps one [`Inputs`], overwrites samples as they arrive, hands a copy to [`crate::step`] and then calls
 //! [`Inputs::forget_events`]: samples stay, what happened once (faults, a reset, a press) does not.
+//!
+//! A sample is as old as the time since it was sent, not since it was heard: one that is late for ever is old for ever. `sent` is
+//! by the monotonic clock of the steps ([`ingest::Stamp`](crate::ingest::Stamp) says how it is known).
 
 use nalgebra::Vector3;
 use swarm_base::Time;
@@ -141,8 +144,7 @@ pub struct JointSample {
     pub effort: Option<JointVector>,
     /// Sender's time, ns.
     pub stamp_ns: u64,
-    /// Monotonic time of arrival.
-    pub arrival: Time,
+    pub sent: Time,
     /// +1 per accepted message.
     pub sequence: u64,
 }
@@ -156,7 +158,7 @@ pub struct WrenchSample {
     /// N m, about the flange's origin
     pub torque: Vector3<f64>,
     pub stamp_ns: u64,
-    pub arrival: Time,
+    pub sent: Time,
     pub sequence: u64,
 }
 
@@ -173,7 +175,7 @@ pub struct CommandSample {
     pub sequence: u64,
     /// It names the artifact whose envelope is in force.
     pub artifact_matches: bool,
-    pub arrival: Time,
+    pub sent: Time,
 }
 
 /// A skill's wish for one gripper.
@@ -183,6 +185,7 @@ pub struct GripperSample {
     pub force_n: f64,
     pub epoch: u64,
     pub artifact_matches: bool,
+    /// Tells it from the one before: two may carry one stamp.
     pub arrival: Time,
 }
 
@@ -192,7 +195,7 @@ pub struct PresenceSample {
     /// Distance from the zone's point within which nobody is, m; infinite if nobody is in range.
     pub range_m: f64,
     pub stamp_ns: u64,
-    pub arrival: Time,
+    pub sent: Time,
 }
 
 /// Everything of one robot.

@@ -2,7 +2,7 @@
 //! No way to make or change one.
 
 use swarm_base::Time;
-use swarm_kinematics::JointVector;
+use swarm_kinematics::{JointVector, MAX_JOINTS};
 
 use crate::state::{RobotState, State};
 use crate::{GripperTarget, MAX_ROBOTS};
@@ -32,7 +32,7 @@ impl<'a> RobotView<'a> {
         &self.0.target
     }
 
-    /// Arrival of that wish; `None` when no run moves the robot.
+    /// When that wish was sent; `None` when no run moves the robot.
     pub fn target_since(self) -> Option<Time> {
         self.0.target_since
     }
@@ -67,9 +67,14 @@ impl<'a> RobotView<'a> {
         self.0.told.since
     }
 
-    /// When it last followed what it was told.
-    pub fn followed(self) -> Option<Time> {
-        self.0.told.followed
+    /// When each joint last followed what it was told.
+    pub fn followed(self) -> &'a [Time; MAX_JOINTS] {
+        &self.0.told.followed
+    }
+
+    /// Where each joint was told to stand, rad.
+    pub fn stood(self) -> &'a JointVector {
+        &self.0.told.stood
     }
 
     /// Positions less the sum of velocities, fading, rad.

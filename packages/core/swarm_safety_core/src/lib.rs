@@ -52,7 +52,7 @@ pub mod wire;
 
 pub use cause::{Cause, CauseKind, Other, Severity};
 pub use compose::{LooserField, LooserThanCeiling, compose};
-pub use config::{ArmConfig, Config, ConfigError, Timing, Tolerances};
+pub use config::{ArmConfig, Config, ConfigError, PERMIT_TIMEOUT_S, Timing, Tolerances};
 pub use few::{Few, Label};
 pub use file::{EnvelopeError, EnvelopeFile, RobotShape};
 pub use inputs::{

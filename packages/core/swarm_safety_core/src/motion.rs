@@ -98,7 +98,7 @@ fn take_velocity(
             return;
         }
     }
-    if age_s(gate.now, Some(command.arrival)) > config.in_force().cell.command_timeout_s {
+    if age_s(gate.now, Some(command.sent)) > config.in_force().cell.command_timeout_s {
         // It lay in a queue: the time-out of the stream says the rest.
         return;
     }
@@ -118,7 +118,7 @@ fn take_velocity(
     }
     robot.last_command = Some(this);
     robot.target = command.velocity;
-    robot.target_since = Some(command.arrival);
+    robot.target_since = Some(command.sent);
     taken.accepted = true;
 }
 

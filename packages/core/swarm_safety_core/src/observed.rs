@@ -1,9 +1,11 @@
 //! The cell as its latest samples show it.
 
 use nalgebra::{Point3, Vector3};
+use swarm_base::Time;
 use swarm_kinematics::{ArmCapsules, JointVector, Placed, PointJacobian, closest};
 
 use crate::MAX_ROBOTS;
+use crate::checks::age_s;
 use crate::config::{ArmConfig, Config};
 use crate::inputs::{Inputs, JointSample, RobotInputs};
 
@@ -11,6 +13,8 @@ use crate::inputs::{Inputs, JointSample, RobotInputs};
 #[derive(Debug)]
 pub(crate) struct Observed<'a> {
     pub joints: &'a JointSample,
+    /// How old that is, s. At most its time-out: beyond, the silence is a finding by itself.
+    pub age_s: f64,
     pub placed: &'a Placed,
     /// Of the tool centre point.
     pub jacobian: PointJacobian,
@@ -60,13 +64,14 @@ impl Observed<'_> {
 pub(crate) fn observe<'a>(
     config: &Config,
     inputs: &'a Inputs,
+    now: Time,
     room: &'a mut [Placed; MAX_ROBOTS],
 ) -> Scene<'a> {
     let mut room = room.iter_mut().zip(config.arms()).zip(&inputs.robots);
     let mut scene = Scene {
         robots: std::array::from_fn(|_| {
             let ((placed, arm), input) = room.next()?;
-            observe_robot(config, arm, input, placed)
+            observe_robot(config, arm, input, now, placed)
         }),
         separation: [f64::INFINITY; MAX_ROBOTS],
         gaps: [f64::INFINITY; PAIRS.len()],
@@ -85,9 +90,11 @@ fn observe_robot<'a>(
     config: &Config,
     arm: &ArmConfig,
     input: &'a RobotInputs,
+    now: Time,
     placed: &'a mut Placed,
 ) -> Option<Observed<'a>> {
     let joints = input.joints.as_ref().filter(|joints| is_finite(&joints.q) && is_finite(&joints.qd))?;
+    let age_s = age_s(now, Some(joints.sent)).min(config.in_force().cell.joint_state_timeout_s);
     arm.model.place(&joints.q, placed);
     let Placed { poses, capsules, .. } = &*placed;
     let flange = arm.model.flange(poses);
@@ -108,6 +115,7 @@ fn observe_robot<'a>(
     let fixture_gap = fixture_gap(config, arm, capsules);
     Some(Observed {
         joints,
+        age_s,
         placed,
         jacobian,
         tcp_speed: (jacobian * joints.qd).norm(),

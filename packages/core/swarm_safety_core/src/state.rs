@@ -74,7 +74,7 @@ pub(crate) struct RobotState {
     pub output: JointVector,
     /// Last accepted wish, rad/s; zero when no run moves the robot.
     pub target: JointVector,
-    /// Arrival of that wish; `None` when no run moves the robot.
+    /// When that wish was sent; `None` when no run moves the robot.
     pub target_since: Option<Time>,
     /// Run and sequence of the newest command seen, accepted or not.
     pub seen_command: Option<(u64, u64)>,

@@ -35,7 +35,7 @@ pub fn step(config: &Config, state: &State, inputs: &Inputs, now: Time) -> (Stat
 
     let dt = time_passed(config, state, now, &mut findings);
     let mut room = [Placed::nowhere(); MAX_ROBOTS];
-    let scene = observed::observe(config, inputs, &mut room);
+    let scene = observed::observe(config, inputs, now, &mut room);
     let near = human::nearness(config, inputs, &scene, now);
     exchange_limits(config, &scene, next, &mut findings);
     checks::check_inputs(config, inputs, now, &mut findings);
@@ -171,12 +171,16 @@ fn take_samples(
     findings: &mut Findings,
 ) -> [JointVector; MAX_ROBOTS] {
     let mut accelerations = [JointVector::zeros(); MAX_ROBOTS];
+    let open = is_open(next.safety);
     for (i, robot) in next.robots.iter_mut().enumerate() {
         let Some(seen) = &scene.robots[i] else { continue };
         if let Some(before) = robot.joints.filter(|before| before.sequence != seen.joints.sequence) {
             robot.acceleration = filtered(config, robot, &before, seen.joints);
             robot.told.compare(config, &before, seen.joints);
         }
+        // SR-14, SR-15. After a stop, an arm that has come to rest may be moved by hand.
+        let brakes = robot.stopping.is_some() && !seen.is_at_rest(config.tolerances().rest_rad_s);
+        robot.told.stand(&seen.joints.q, open || brakes);
         if let Some((joint, rad)) = robot.told.contradiction(config) {
             let limit = config.tolerances().consistency_rad;
             findings.report(Cause::joint(CauseKind::JointInconsistent, i, joint, rad, limit));
@@ -206,6 +210,10 @@ fn check_obedience(config: &Config, scene: &Scene, next: &mut State, findings: &
         if let Some((joint, velocity, limit)) = robot.told.otherwise(config, seen) {
             findings.report(Cause::joint(CauseKind::UnexpectedMotion, i, joint, velocity, limit));
         }
+        if let Some((joint, way)) = robot.told.strayed(config, seen) {
+            let limit = config.tolerances().standstill_rad;
+            findings.report(Cause::joint(CauseKind::LeftStandstill, i, joint, way, limit));
+        }
         let output = robot.output;
         if let Some(cause) = robot.told.not_following(config, i, &output, seen, now) {
             findings.report(cause);
@@ -222,10 +230,14 @@ fn goes_on(config: &Config, scene: &Scene, state: &State, robot: usize, now: Tim
     }
     let seen = scene.robots[robot].as_ref()?;
     // A silent robot is a fault of its own; what it said last tells nothing of what it does.
-    if age_s(now, Some(seen.joints.arrival)) > config.in_force().cell.joint_state_timeout_s {
+    if age_s(now, Some(seen.joints.sent)) > config.in_force().cell.joint_state_timeout_s {
         return None;
     }
-    let (joint, velocity, limit) = known.told.otherwise(config, seen)?;
+    let (joint, velocity, limit) = known.told.otherwise(config, seen).or_else(|| {
+        known.told.strayed(config, seen)?;
+        let fastest = seen.joints.qd.iamax();
+        Some((fastest, seen.joints.qd[fastest], config.tolerances().rest_rad_s))
+    })?;
     Some(Cause::joint(CauseKind::StopIneffective, robot, joint, velocity, limit))
 }
 
@@ -456,8 +468,8 @@ fn measures(
     now: Time,
 ) -> Measures {
     let (limits, cell) = (&config.in_force().robots[i], &config.in_force().cell);
-    let joints_age = age_s(now, inputs.robots[i].joints.as_ref().map(|joints| joints.arrival));
-    let wrench_age = age_s(now, inputs.robots[i].wrench.as_ref().map(|wrench| wrench.arrival));
+    let joints_age = age_s(now, inputs.robots[i].joints.as_ref().map(|joints| joints.sent));
+    let wrench_age = age_s(now, inputs.robots[i].wrench.as_ref().map(|wrench| wrench.sent));
     let mut measures = Measures {
         tcp_speed_limit_m_s: limits.tcp_speed_m_s,
         elbow_speed_limit_m_s: limits.elbow_speed_m_s,

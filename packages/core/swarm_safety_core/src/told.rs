@@ -3,10 +3,13 @@
 //! A drive takes its time: what it was told in the last moments ([`Tolerances::response_s`]) and standstill span the velocities
 //! that a healthy robot can have. The span is kept in two halves of at least that time, so that its size is fixed.
 //!
+//! The span needs a slack, since velocities are noisy and drives overshoot; below it a joint could creep for ever. So a joint that is
+//! told to stand is held to its place too, which noise does not add up in: what IEC 61800-5-2 calls a safe operating stop.
+//!
 //! [`Tolerances::response_s`]: crate::Tolerances::response_s
 
 use swarm_base::Time;
-use swarm_kinematics::JointVector;
+use swarm_kinematics::{JointVector, MAX_JOINTS};
 
 use crate::cause::{Cause, CauseKind};
 use crate::checks::age_s;
@@ -39,18 +42,26 @@ pub(crate) struct Told {
     pub before: Span,
     /// Begin of the newer half.
     pub since: Option<Time>,
-    /// When it last followed, or had nothing to follow.
-    pub followed: Option<Time>,
+    /// When each joint last followed, or the arm as a whole while the joint had nothing to follow.
+    pub followed: [Time; MAX_JOINTS],
+    /// Where each joint was when it was last told to move, or not held to its place, rad.
+    pub stood: JointVector,
     /// Positions less the sum of velocities, fading, rad.
     pub residual: JointVector,
 }
 
 wire_struct!(Span { low, high });
-wire_struct!(Told { newest, before, since, followed, residual });
+wire_struct!(Told { newest, before, since, followed, stood, residual });
 
 impl Told {
-    pub(crate) const NOTHING: Self =
-        Self { newest: Span::STILL, before: Span::STILL, since: None, followed: None, residual: STILL };
+    pub(crate) const NOTHING: Self = Self {
+        newest: Span::STILL,
+        before: Span::STILL,
+        since: None,
+        followed: [Time::ZERO; MAX_JOINTS],
+        stood: STILL,
+        residual: STILL,
+    };
 
     /// Notes what the robot is told from now on.
     pub(crate) fn tell(&mut self, config: &Config, velocity: &JointVector, now: Time) {
@@ -62,10 +73,32 @@ impl Told {
         self.newest = self.newest.with(velocity);
     }
 
+    /// What it was told lately.
+    fn span(&self) -> Span {
+        Span { low: self.newest.low.inf(&self.before.low), high: self.newest.high.sup(&self.before.high) }
+    }
+
+    /// Notes where joints stand: where they are, as long as they were told to move lately or are not `held` to their places.
+    pub(crate) fn stand(&mut self, q: &JointVector, held: bool) {
+        let Span { low, high } = self.span();
+        for joint in 0..MAX_JOINTS {
+            if !held || low[joint] < 0.0 || high[joint] > 0.0 {
+                self.stood[joint] = q[joint];
+            }
+        }
+    }
+
+    /// The joint that is farthest from where it was told to stand, if that is too far: rad, and with its sign.
+    pub(crate) fn strayed(&self, config: &Config, seen: &Observed) -> Option<(usize, f64)> {
+        let way = seen.joints.q - self.stood;
+        let joint = way.iamax();
+        (way[joint].abs() > config.tolerances().standstill_rad).then_some((joint, way[joint]))
+    }
+
     /// A joint outside the span of what it was told: measured velocity and the end of the span that it exceeds.
     pub(crate) fn otherwise(&self, config: &Config, seen: &Observed) -> Option<(usize, f64, f64)> {
         let (slack, share) = (config.tolerances().unexpected_rad_s, config.tolerances().measured_speed);
-        let (low, high) = (self.newest.low.inf(&self.before.low), self.newest.high.sup(&self.before.high));
+        let Span { low, high } = self.span();
         seen.joints.qd.iter().enumerate().find_map(|(joint, qd)| {
             let (low, high) = (low[joint] * share - slack, high[joint] * share + slack);
             if *qd > high {
@@ -78,7 +111,7 @@ impl Told {
         })
     }
 
-    /// A robot that has been told to move for long and has not moved.
+    /// A joint that has been told to move for long and has not moved.
     pub(crate) fn not_following(
         &mut self,
         config: &Config,
@@ -87,30 +120,38 @@ impl Told {
         seen: &Observed,
         now: Time,
     ) -> Option<Cause> {
-        // Less than a tenth of what its fastest joint was told is not moving.
+        // Less than a tenth of what it was told is not moving.
         const MOVING: f64 = 0.1;
-        let joint = told.iamax();
-        let idle = told[joint].abs() <= config.tolerances().unexpected_rad_s;
-        let follows = seen.joints.qd[joint] / told[joint] >= MOVING;
-        if idle || follows || self.followed.is_none() {
-            self.followed = Some(now);
+        let (qd, tolerances) = (&seen.joints.qd, config.tolerances());
+        let asked = |joint: &usize| told[*joint].abs() > tolerances.unexpected_rad_s;
+        let mut newest = None;
+        for joint in (0..MAX_JOINTS).filter(asked) {
+            if qd[joint] / told[joint] >= MOVING {
+                self.followed[joint] = now;
+            }
+            newest = newest.max(Some(self.followed[joint]));
         }
-        let late = age_s(now, self.followed) > config.tolerances().follow_s;
-        late.then(|| Cause::joint(CauseKind::NotFollowing, robot, joint, seen.joints.qd[joint], told[joint]))
+        // An arm that stands while its joints are told to move in turns does not follow either.
+        let arm = newest.unwrap_or(now);
+        for joint in (0..MAX_JOINTS).filter(|joint| !asked(joint)) {
+            self.followed[joint] = self.followed[joint].max(arm);
+        }
+        let late = |joint: &usize| age_s(now, Some(self.followed[*joint])) > tolerances.follow_s;
+        let joint = (0..MAX_JOINTS).filter(asked).find(late)?;
+        Some(Cause::joint(CauseKind::NotFollowing, robot, joint, qd[joint], told[joint]))
     }
 
     /// Takes a further joint state.
     pub(crate) fn compare(&mut self, config: &Config, before: &JointSample, after: &JointSample) {
         // Time constant with which old differences fade, s.
         const FADING_S: f64 = 1.0;
-        // Longer than the time-outs of cells with real arms.
-        const SILENCE_S: f64 = 0.025;
-        // With more patience it is a simulated cell on a busy machine, whose arms lose time: four of its periods have passed on the
-        // clock and one for the arm. That must not add up to a contradiction.
-        const PATIENT_SILENCE_S: f64 = 0.007;
+        let tolerances = config.tolerances();
         let dt = after.stamp_ns.saturating_sub(before.stamp_ns) as f64 * 1e-9;
-        let timeout_s = config.in_force().cell.joint_state_timeout_s;
-        if dt > if timeout_s > SILENCE_S { PATIENT_SILENCE_S } else { timeout_s } {
+        if dt > tolerances.response_s {
+            // What it was told since the joint state before need not be in the span any more.
+            self.stood = after.q;
+        }
+        if dt > tolerances.max_joint_state_gap_s.min(config.in_force().cell.joint_state_timeout_s) {
             // Across a silence nothing is known of the velocities.
             self.residual = STILL;
             return;

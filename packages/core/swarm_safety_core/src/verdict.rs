@@ -79,7 +79,7 @@ pub struct Measures {
     pub self_separation_m: f64,
     /// Distance to the nearest fixture, m; infinite if there is none.
     pub fixture_separation_m: f64,
-    /// Least distance to a person as the sensors have it, m; infinite if nobody is looked for or in range.
+    /// Least distance at which a person may be by now, from what the sensors said, m; infinite if nobody is looked for or in range.
     pub human_separation_m: f64,
     /// Largest |velocity| / limit over the joints.
     pub joint_velocity_ratio: f64,

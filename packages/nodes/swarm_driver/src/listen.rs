@@ -56,7 +56,7 @@ pub fn subscribe(
         if let Ok(Some(sample)) = ingest.accept(&message.name, position, velocity, &message.effort, &stamp) {
             let picked = |values: &[f64]| values[..joints].to_vec();
             let measured = Measured {
-                arrival: sample.arrival,
+                arrival: sample.sent,
                 position_rad: picked(sample.q.as_slice()),
                 velocity_rad_s: picked(sample.qd.as_slice()),
             };

@@ -1,5 +1,5 @@
-//! Message stamps. A stamp is ROS time (wall clock, or `/clock` under `use_sim_time`) and says when a value was taken; whether a
-//! value is still fresh is decided with the monotonic `swarm_base::Time` of its arrival, never with a stamp.
+//! Message stamps. A stamp is ROS time (wall clock, or `/clock` under `use_sim_time`) and says when a value was taken, and so how long
+//! it was under way; from its arrival on, its age is counted with the monotonic `swarm_base::Time`.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -16,7 +16,7 @@ use swarm_ros::{CellFile, Managed, NodeShell, ShellError, TransitionError, qos};
 use swarm_rt::cells::queue;
 use swarm_rt::purity::allocation::TrapAllocator;
 use swarm_rt::{Kernel, Lack, keep_cpus_awake, prepare_process, wake};
-use swarm_safety_core::{Config, Tolerances};
+use swarm_safety_core::Config;
 use swarm_safety_monitor::deciding::{self, BlackBox, Decider, Terms};
 use swarm_safety_monitor::envelopes::Envelopes;
 use swarm_safety_monitor::exchange::Exchange;
@@ -56,12 +56,12 @@ fn run() -> anyhow::Result<()> {
     let awake = keep_cpus_awake();
     let mut shell = NodeShell::create("safety_monitor")?;
     let cell = CellFile::from_parameter(&shell)?;
-    let parameters = GateParameters::declare(&shell, &cell);
+    let schedule = setup::node(&cell, "safety_monitor")?.schedule.clone();
+    let parameters = GateParameters::declare(&shell, &cell, schedule.period_us);
     shell.check_parameters()?;
 
-    let schedule = setup::node(&cell, "safety_monitor")?.schedule.clone();
     let timing = parameters.timing(schedule.period_us);
-    let (sources, tolerances) = (setup::sources(&cell)?, Tolerances::default());
+    let (sources, tolerances) = (setup::sources(&cell)?, parameters.tolerances());
     let config = sources.config(timing, tolerances).map_err(SetupError::from)?;
     let flanges: Vec<String> = cell.config.robots.iter().map(RobotConfig::flange_frame).collect();
     let (sleeper, waker) = wake::pair();

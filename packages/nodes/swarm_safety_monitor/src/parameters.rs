@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use swarm_base::Duration;
 use swarm_black_box_file::{Mode, OnDiskFailure, Options};
 use swarm_ros::{CellFile, NodeShell, Parameter, ParameterSpec};
-use swarm_safety_core::Timing;
+use swarm_safety_core::{Timing, Tolerances};
 
 use crate::intake::StampTolerance;
 use crate::outputs::Periods;
@@ -26,15 +26,25 @@ pub struct GateParameters {
     stamp_tolerance_us: Parameter<i64>,
     reaction_us: Parameter<i64>,
     max_cycle_gap_us: Parameter<i64>,
+    max_joint_state_gap_us: Parameter<i64>,
     black_box: BlackBoxParameters,
 }
 
 impl GateParameters {
-    pub fn declare(shell: &NodeShell, cell: &CellFile) -> Self {
+    /// `period_us` is that of the deciding thread.
+    pub fn declare(shell: &NodeShell, cell: &CellFile, period_us: u64) -> Self {
         let integer = |name, default: i64, text, range| {
             shell.declare(ParameterSpec::<i64>::new(name, default).describe(text).range(range).read_only())
         };
         let artifacts = &cell.config.artifacts;
+        let permit_period_us = integer(
+            "permit_period_us",
+            4_000,
+            "Time between two permits, microseconds; drivers stop when they hear none for their time-out (20 ms)",
+            1_000..=100_000,
+        );
+        let period_s = Duration::from_micros(period_us).as_secs_f64();
+        let least_reaction_s = Timing::least_reaction_s(period_s, seconds(&permit_period_us));
         Self {
             artifact_store: shell.declare(
                 ParameterSpec::<String>::new("artifact_store", artifacts.store.clone())
@@ -59,12 +69,7 @@ impl GateParameters {
                 "Time between two joint commands to the drivers while nothing changes, microseconds",
                 500..=100_000,
             ),
-            permit_period_us: integer(
-                "permit_period_us",
-                4_000,
-                "Time between two permits, microseconds; drivers stop when they hear none for their time-out (20 ms)",
-                1_000..=100_000,
-            ),
+            permit_period_us,
             stamp_tolerance_us: integer(
                 "stamp_tolerance_us",
                 5_000,
@@ -73,9 +78,9 @@ impl GateParameters {
             ),
             reaction_us: integer(
                 "reaction_us",
-                16_000,
-                "From a motion to the begin of braking, microseconds: age of the joint state, one period, the way to the drive; \
-                 distances to limits are kept for it",
+                (least_reaction_s * 1e6).round() as i64,
+                "From a decision to the begin of braking, microseconds: distances to limits are kept for it, and for the age of the joint \
+                 state besides. At least, and by default: period, permit_period_us and the 20000 after which drivers stop without a permit",
                 1_000..=500_000,
             ),
             max_cycle_gap_us: integer(
@@ -85,17 +90,28 @@ impl GateParameters {
                  time-out, after which they have stopped by themselves and must not go on by themselves; 0 = not watched",
                 0..=1_000_000,
             ),
+            max_joint_state_gap_us: integer(
+                "max_joint_state_gap_us",
+                0,
+                "Longest time between two joint states across which positions are held against velocities, microseconds; 0 = the time-out of \
+                 joint states. A simulator on a machine that cannot keep up needs some 7000: its clock goes on while its arms do not",
+                0..=1_000_000,
+            ),
             black_box: BlackBoxParameters::declare(shell),
         }
     }
 
     pub fn timing(&self, period_us: u64) -> Timing {
-        let gap = seconds(&self.max_cycle_gap_us);
         Timing {
             period_s: Duration::from_micros(period_us).as_secs_f64(),
+            permit_period_s: seconds(&self.permit_period_us),
             reaction_s: seconds(&self.reaction_us),
-            max_cycle_gap_s: if gap > 0.0 { gap } else { f64::INFINITY },
+            max_cycle_gap_s: bound(&self.max_cycle_gap_us),
         }
+    }
+
+    pub fn tolerances(&self) -> Tolerances {
+        Tolerances { max_joint_state_gap_s: bound(&self.max_joint_state_gap_us), ..Tolerances::default() }
     }
 
     pub fn periods(&self) -> Periods {
@@ -193,6 +209,14 @@ fn micros(parameter: &Parameter<i64>) -> Duration {
 
 fn seconds(parameter: &Parameter<i64>) -> f64 {
     micros(parameter).as_secs_f64()
+}
+
+/// A parameter in microseconds, as seconds; 0 is no bound.
+fn bound(parameter: &Parameter<i64>) -> f64 {
+    match parameter.get() {
+        0 => f64::INFINITY,
+        _ => seconds(parameter),
+    }
 }
 
 /// A parameter in seconds; its range leaves neither negative nor endless values.

@@ -204,7 +204,7 @@ impl Exporter {
         }
         if let Some(command) = input.command.filter(|new| Some(*new) != before.command) {
             let message = JointCommand {
-                header: stamped(self.header.unix_ns(command.arrival), ""),
+                header: stamped(self.header.unix_ns(command.sent), ""),
                 robot: arm.name.clone(),
                 joint_names: names(),
                 velocity: values(&command.velocity),

@@ -18,8 +18,6 @@ pub(crate) fn sources(declaration: &Path) -> anyhow::Result<Sources> {
 
 /// The period that the declaration gives to the safety monitor; everything else as the monitor has it by itself.
 pub(crate) fn declared_timing(cell: &CellConfig) -> Timing {
-    let timing = Timing::default();
     let node = cell.nodes.iter().find(|node| node.package == "swarm_safety_monitor");
-    let period_s = node.map_or(timing.period_s, |node| node.schedule.period_us as f64 * 1e-6);
-    Timing { period_s, ..timing }
+    node.map_or_else(Timing::default, |node| Timing::every(node.schedule.period_us as f64 * 1e-6))
 }

@@ -161,10 +161,9 @@ impl<'a> Heard<'a> {
         for (name, presence) in &line.presence {
             let zone = self.config.ceiling().humans.zone(name);
             let zone = zone.with_context(|| format!("presence.{name}: the ceiling has no zone '{name}'"))?;
-            let (stamp_ns, arrival) =
-                sent(now, presence.age_s).with_context(|| format!("presence.{name}"))?;
+            let (stamp_ns, sent) = sent(now, presence.age_s).with_context(|| format!("presence.{name}"))?;
             let range_m = presence.range_m.unwrap_or(f64::INFINITY);
-            self.inputs.presence[zone] = Some(PresenceSample { range_m, stamp_ns, arrival });
+            self.inputs.presence[zone] = Some(PresenceSample { range_m, stamp_ns, sent });
         }
         if let Some(stop) = line.emergency_stop {
             self.inputs.hear_emergency_stop(stop);
@@ -203,20 +202,20 @@ impl<'a> Heard<'a> {
         let sequence = self.sequence;
         let inputs = &mut self.inputs.robots[index];
         if let Some(said) = &robot.joints {
-            let (stamp_ns, arrival) = sent(now, said.age_s).context("joints")?;
+            let (stamp_ns, sent) = sent(now, said.age_s).context("joints")?;
             inputs.joints = Some(JointSample {
                 q: joints(&said.position, "joints.position")?,
                 qd: joints(&said.velocity, "joints.velocity")?,
                 effort: said.effort.as_deref().map(|effort| joints(effort, "joints.effort")).transpose()?,
                 stamp_ns,
-                arrival,
+                sent,
                 sequence,
             });
         }
         if let Some(said) = &robot.wrench {
-            let (stamp_ns, arrival) = sent(now, said.age_s).context("wrench")?;
+            let (stamp_ns, sent) = sent(now, said.age_s).context("wrench")?;
             let (force, torque) = (Vector3::from(said.force), Vector3::from(said.torque));
-            inputs.wrench = Some(WrenchSample { force, torque, stamp_ns, arrival, sequence });
+            inputs.wrench = Some(WrenchSample { force, torque, stamp_ns, sent, sequence });
         }
         if let Some(said) = &robot.command {
             inputs.command = Some(CommandSample {
@@ -225,7 +224,7 @@ impl<'a> Heard<'a> {
                 run: run_id(&said.run),
                 sequence: said.sequence.unwrap_or(sequence),
                 artifact_matches: said.artifact_matches,
-                arrival: sent(now, said.age_s).context("command")?.1,
+                sent: sent(now, said.age_s).context("command")?.1,
             });
         }
         if let Some(said) = &robot.gripper {

@@ -78,7 +78,7 @@ pub(crate) fn measures(robot: &RobotSafety) -> Measures {
 /// number and not its text. Empty if none was heard.
 pub(crate) fn trace_id(inputs: &Inputs) -> String {
     let commands = inputs.robots.iter().filter_map(|robot| robot.command);
-    let newest = commands.filter(|command| command.artifact_matches).max_by_key(|command| command.arrival);
+    let newest = commands.filter(|command| command.artifact_matches).max_by_key(|command| command.sent);
     newest.map(|command| run_text(command.run)).unwrap_or_default()
 }
 

@@ -201,18 +201,18 @@ impl Work {
     /// Everything that a cell says in one cycle.
     fn say(&mut self) {
         let t = self.cycle as f64 * PERIOD_S;
-        let (arrival, stamp_ns, sequence) = (self.now, self.now.0, self.cycle);
+        let (sent, stamp_ns, sequence) = (self.now, self.now.0, self.cycle);
         let epoch = self.state.epoch();
         for (i, (robot, arm)) in self.inputs.robots.iter_mut().zip(self.config.arms()).enumerate() {
             let (q, qd) = (self.positions[i], self.told[i]);
-            robot.joints = Some(JointSample { q, qd, effort: Some(qd * 10.0), stamp_ns, arrival, sequence });
+            robot.joints = Some(JointSample { q, qd, effort: Some(qd * 10.0), stamp_ns, sent, sequence });
             let weight = arm.payload.weight(&arm.model.flange(&arm.model.forward(&q)));
             let touch = (t + i as f64).sin();
             robot.wrench = Some(WrenchSample {
                 force: Vector3::new(weight[0] + touch, weight[1], weight[2]),
                 torque: Vector3::new(weight[3], weight[4], weight[5]),
                 stamp_ns,
-                arrival,
+                sent,
                 sequence,
             });
             let dof = arm.model.dof();
@@ -224,11 +224,11 @@ impl Work {
             if self.cycle > 10 {
                 let artifact_matches = true;
                 robot.command =
-                    Some(CommandSample { velocity, epoch, run: 1, sequence, artifact_matches, arrival });
+                    Some(CommandSample { velocity, epoch, run: 1, sequence, artifact_matches, sent });
             }
         }
         self.range_m = self.reach_m + PERSON.0 + PERSON.1 * (PERSON.2 * t).cos();
-        self.inputs.presence[0] = Some(PresenceSample { range_m: self.range_m, stamp_ns, arrival });
+        self.inputs.presence[0] = Some(PresenceSample { range_m: self.range_m, stamp_ns, sent });
         self.inputs.reset = (self.cycle == 5).then_some(ResetRequest { epoch });
     }
 

@@ -278,7 +278,7 @@ impl LockstepCell {
                 qd: vector(&state.velocity_rad_s),
                 effort: Some(vector(&state.effort_nm)),
                 stamp_ns,
-                arrival: self.now,
+                sent: self.now,
                 sequence,
             });
             let w = state.wrench;
@@ -286,7 +286,7 @@ impl LockstepCell {
                 force: Vector3::new(w[0], w[1], w[2]),
                 torque: Vector3::new(w[3], w[4], w[5]),
                 stamp_ns,
-                arrival: self.now,
+                sent: self.now,
                 sequence,
             });
         }
@@ -344,7 +344,7 @@ impl LockstepCell {
                 run,
                 sequence,
                 artifact_matches: true,
-                arrival: self.now,
+                sent: self.now,
             });
             if let Some(target) = wish.gripper {
                 inputs.gripper = Some(GripperSample {

@@ -49,9 +49,9 @@ pub(crate) fn inputs(header: &Header, cycle: u64, now: Time) -> Inputs {
         let (stamp_ns, sequence) = (now.0, cycle);
         let effort = Some(JointVector::zeros());
         input.joints =
-            Some(JointSample { q, qd: JointVector::zeros(), effort, stamp_ns, arrival: now, sequence });
+            Some(JointSample { q, qd: JointVector::zeros(), effort, stamp_ns, sent: now, sequence });
         let (force, torque) = ([1.0 + noise, 0.0, 2.0].into(), [0.1, 0.0, 0.0].into());
-        input.wrench = Some(WrenchSample { force, torque, stamp_ns, arrival: now, sequence });
+        input.wrench = Some(WrenchSample { force, torque, stamp_ns, sent: now, sequence });
     }
     if cycle == 10 {
         inputs.reset = Some(ResetRequest { epoch: 1 });

@@ -13,11 +13,11 @@ use crate::verdict::{GripperTarget, Measures, Refusal, ResetRefusal, RobotVerdic
 // What the cell said.
 wire_struct!(Inputs { robots, presence, emergency_stop, reset, not_recorded });
 wire_struct!(RobotInputs { joints, wrench, command, gripper, refused });
-wire_struct!(JointSample { q, qd, effort, stamp_ns, arrival, sequence });
-wire_struct!(WrenchSample { force, torque, stamp_ns, arrival, sequence });
-wire_struct!(CommandSample { velocity, epoch, run, sequence, artifact_matches, arrival });
+wire_struct!(JointSample { q, qd, effort, stamp_ns, sent, sequence });
+wire_struct!(WrenchSample { force, torque, stamp_ns, sent, sequence });
+wire_struct!(CommandSample { velocity, epoch, run, sequence, artifact_matches, sent });
 wire_struct!(GripperSample { width_m, force_n, epoch, artifact_matches, arrival });
-wire_struct!(PresenceSample { range_m, stamp_ns, arrival });
+wire_struct!(PresenceSample { range_m, stamp_ns, sent });
 wire_struct!(Refused { fault, joint, value, limit });
 wire_struct!(ResetRequest { epoch });
 wire_struct!(EmergencyStop { held, pressed });
@@ -76,7 +76,7 @@ wire_enum!(Other, 3 {
     2 = Fixture { fixture, own },
     3 = Zone(zone),
 });
-wire_enum!(CauseKind, 31 {
+wire_enum!(CauseKind, 32 {
     0 = StartUp,
     1 = EmergencyStop,
     2 = Timeout(input),
@@ -109,10 +109,11 @@ wire_enum!(CauseKind, 31 {
     29 = ClockBackwards,
     30 = CycleOverrun,
     31 = NotRecorded,
+    32 = LeftStandstill,
 });
 
 // What is known beforehand.
-wire_struct!(Timing { period_s, reaction_s, max_cycle_gap_s });
+wire_struct!(Timing { period_s, permit_period_s, reaction_s, max_cycle_gap_s });
 wire_struct!(Tolerances {
     measured_speed,
     measured_acceleration,
@@ -122,7 +123,9 @@ wire_struct!(Tolerances {
     unexpected_rad_s,
     response_s,
     follow_s,
+    standstill_rad,
     consistency_rad,
+    max_joint_state_gap_s,
     slowest_scale,
 });
 

@@ -64,7 +64,7 @@ pub(crate) fn config() -> Config {
 
 pub(crate) fn config_of(ceiling: &str, tolerances: Tolerances) -> Config {
     let ceiling = EnvelopeFile::parse(ceiling).unwrap();
-    Config::new(arms(), &ceiling, Timing::default(), tolerances).unwrap()
+    Config::new(arms(), &ceiling, Timing::every(PERIOD.as_secs_f64()), tolerances).unwrap()
 }
 
 /// Three ideal robots: they do at once what the last verdict said, and their sensors are perfect.
@@ -76,6 +76,8 @@ pub(crate) struct Bench {
     /// Robots whose joint states or wrenches have fallen silent.
     pub mute_joints: [bool; MAX_ROBOTS],
     pub mute_wrench: [bool; MAX_ROBOTS],
+    /// How old joint states are when they are heard.
+    pub late: Duration,
     pub q: [JointVector; MAX_ROBOTS],
     pub qd: [JointVector; MAX_ROBOTS],
     pub effort: [JointVector; MAX_ROBOTS],
@@ -102,6 +104,7 @@ impl Bench {
             now: Time::from_millis(5),
             mute_joints: [false; MAX_ROBOTS],
             mute_wrench: [false; MAX_ROBOTS],
+            late: Duration(0),
             q: std::array::from_fn(home),
             qd: [JointVector::zeros(); MAX_ROBOTS],
             effort: [JointVector::zeros(); MAX_ROBOTS],
@@ -139,28 +142,23 @@ impl Bench {
         self.sequence += 1;
         for (i, arm) in self.config.arms().iter().enumerate() {
             let input = &mut self.inputs.robots[i];
-            let (stamp_ns, arrival, sequence) = (self.now.0, self.now, self.sequence);
+            let (stamp_ns, sent, sequence) = (self.now.0, self.now, self.sequence);
             if !self.mute_joints[i] {
                 let (q, qd, effort) = (self.q[i], self.qd[i], Some(self.effort[i]));
-                input.joints = Some(JointSample { q, qd, effort, stamp_ns, arrival, sequence });
+                let sent = Time(self.now.0 - self.late.0);
+                input.joints = Some(JointSample { q, qd, effort, stamp_ns, sent, sequence });
             }
             if !self.mute_wrench[i] {
                 let flange = arm.model.flange(&arm.model.forward(&self.q[i]));
                 let weight = arm.payload.weight(&flange);
                 let force = weight.fixed_rows::<3>(0) + self.contact[i].0;
                 let torque = weight.fixed_rows::<3>(3) + self.contact[i].1;
-                input.wrench = Some(WrenchSample { force, torque, stamp_ns, arrival, sequence });
+                input.wrench = Some(WrenchSample { force, torque, stamp_ns, sent, sequence });
             }
             if let Some(velocity) = self.wish[i] {
                 let epoch = self.state.epoch();
-                input.command = Some(CommandSample {
-                    velocity,
-                    epoch,
-                    run: RUN,
-                    sequence,
-                    artifact_matches: true,
-                    arrival,
-                });
+                input.command =
+                    Some(CommandSample { velocity, epoch, run: RUN, sequence, artifact_matches: true, sent });
             }
         }
     }

@@ -112,7 +112,7 @@ fn a_repeated_command_is_not_a_new_one() {
     for _ in 0..40 {
         bench.sample();
         let mut repeated = frozen.unwrap();
-        repeated.arrival = bench.now;
+        repeated.sent = bench.now;
         bench.inputs.robots[LEFT].command = Some(repeated);
         last = bench.step().state;
     }
@@ -125,7 +125,7 @@ fn a_command_that_lay_in_a_queue_is_not_taken() {
     bench.wish[LEFT] = Some(slow(LEFT));
     bench.sample();
     let old = bench.inputs.robots[LEFT].command.as_mut().unwrap();
-    old.arrival = swarm_base::Time(0);
+    old.sent = swarm_base::Time(0);
     bench.now = swarm_base::Time::from_millis(500);
     bench.wish[LEFT] = None;
     let verdict = bench.cycle();

@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use swarm_kinematics::{JointVector, Load, Obstacle};
 use swarm_safety_core::{
     Boxes, CellLimits, Config, ConfigError, Envelope, EnvelopeError, EnvelopeFile, Few, Fixture, HumanLimits,
-    HumanZone, Label, MAX_BOXES, MAX_ROBOTS, RobotLimits, RobotShape, Timing, Tolerances, WorldBox, compose,
+    HumanZone, Label, MAX_BOXES, MAX_ROBOTS, PERMIT_TIMEOUT_S, RobotLimits, RobotShape, Timing, Tolerances,
+    WorldBox, compose,
 };
 
 use crate::bench::{CEILING, LEFT, PANDA_ARM, RIGHT, arms, config};
@@ -266,7 +267,7 @@ fn a_configuration_lists_all_its_mistakes() {
     arms[1].payload = Load { mass_kg: -1.0, ..arms[1].payload };
     arms[2].payload.com_m.x = f64::NAN;
     let text = CEILING.replace("velocity_rad_s: 1.5\n", "velocity_rad_s: 2.3\n");
-    let timing = Timing { period_s: 0.0, ..Timing::default() };
+    let timing = Timing { period_s: 0.0, reaction_s: 0.016, ..Timing::default() };
     let tolerances = Tolerances { measured_speed: 0.5, slowest_scale: 2.0, ..Tolerances::default() };
     let file = EnvelopeFile::parse(&text).unwrap();
     let Err(ConfigError::Invalid(problems)) = Config::new(arms, &file, timing, tolerances) else { panic!() };
@@ -276,10 +277,29 @@ fn a_configuration_lists_all_its_mistakes() {
         "robot 'panda': payload",
         "robot 'panda' joint 'panda_panda_joint1': velocity_rad_s 2.3 is beyond the maker's 2.175",
         "timing.period_s is 0",
+        "timing.reaction_s is 0.016, expected at least 0.024",
         "tolerances.measured_speed is 0.5, expected at least 1",
         "tolerances.slowest_scale is 2, expected at most 1",
     ] {
         assert!(text.contains(expected), "{expected} is not in\n{text}");
+    }
+}
+
+/// A monitor that dies right after a decision: its drivers move on until they know.
+#[test]
+fn a_reaction_time_covers_a_step_a_permit_and_the_drivers_patience() {
+    let file = EnvelopeFile::parse(CEILING).unwrap();
+    let with = |timing| Config::new(arms(), &file, timing, Tolerances::default());
+    assert_eq!(Timing::default().reaction_s, 0.025);
+    for period_s in [0.001, 0.002, 0.0007, 0.01] {
+        let timing = Timing::every(period_s);
+        assert!((timing.reaction_s - period_s - 0.004 - PERMIT_TIMEOUT_S).abs() < 1e-12);
+        assert!(with(timing).is_ok(), "{timing:?}");
+        assert!(with(Timing { reaction_s: timing.reaction_s + 0.01, ..timing }).is_ok());
+        for less in [timing.reaction_s - 1e-6, 0.0, f64::NAN] {
+            let refused = with(Timing { reaction_s: less, ..timing }).unwrap_err().to_string();
+            assert!(refused.contains("after which drivers stop without a permit"), "{refused}");
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use nalgebra::Vector3;
 use swarm_base::{Duration, Time};
-use swarm_safety_core::ingest::Refused;
+use swarm_safety_core::ingest::{JointStateIngest, Refused, Repeats, Stamp, StampRules};
 use swarm_safety_core::{
     CauseKind, Config, EnvelopeFile, Input, InputFault, MAX_ROBOTS, ResetRefusal, SafetyState, Timing,
     Tolerances, Verdict,
@@ -58,6 +58,29 @@ fn a_joint_state_that_falls_silent_stops_the_cell_when_its_time_is_out() {
             CauseKind::Timeout(Input::JointState),
             Some(robot),
         );
+    }
+}
+
+// SR-04
+#[test]
+fn joint_states_that_are_always_late_are_old_for_ever() {
+    let model = &arms()[LEFT].model;
+    let names: Vec<String> = model.joints().iter().map(|joint| joint.name.clone()).collect();
+    // Clocks may disagree by 5 ms, so that messages are taken that are up to 25 ms under way.
+    let rules = StampRules { future_tolerance_s: 0.005, max_age_s: 0.025, repeats: Repeats::Refused };
+    for (milliseconds, expected) in [(18, None), (22, Some(CauseKind::Timeout(Input::JointState)))] {
+        let mut bench = Bench::running();
+        let mut ingest = JointStateIngest::new(model, rules);
+        for _ in 0..50 {
+            bench.sample();
+            let received_ns = bench.now.0;
+            let sent_ns = received_ns - Duration::from_millis(milliseconds).0;
+            let (q, qd) = (&bench.q[LEFT].as_slice()[..6], &bench.qd[LEFT].as_slice()[..6]);
+            let stamp = Stamp { sent_ns, received_ns, arrival: bench.now };
+            bench.inputs.robots[LEFT].joints = ingest.accept(&names, q, qd, &[0.0; 6], &stamp).unwrap();
+            bench.step();
+        }
+        assert_eq!(bench.state.cause().map(|cause| cause.kind), expected, "{milliseconds} ms late");
     }
 }
 

@@ -3,8 +3,8 @@
 use swarm_base::Time;
 use swarm_safety_core::InputFault;
 use swarm_safety_core::ingest::{
-    CommandIngest, GripperIngest, JointStateIngest, Origin, Refused, Repeats, Stamp, StampRules,
-    WrenchIngest, run_id,
+    CommandIngest, GripperIngest, JointStateIngest, Origin, PresenceIngest, Refused, Repeats, Stamp,
+    StampRules, WrenchIngest, run_id,
 };
 
 use crate::bench::{LEFT, arms};
@@ -135,6 +135,27 @@ fn stamps_that_stand_still_go_back_lie_ahead_or_are_old_are_refused() {
     assert_eq!(fault(hear(40 * MS, 21_000_000)), InputFault::StampOld);
     // A refused message leaves no trace: the next good one is taken and counted on.
     assert_eq!(hear(6 * MS, 0).unwrap().unwrap().sequence, 3);
+}
+
+// SR-04
+#[test]
+fn a_sample_counts_as_sent_when_its_stamp_says_and_never_later_than_it_was_heard() {
+    // (ms under way by the stamp, ms between sending and hearing)
+    for (age, counted) in [(0, 0), (15, 15), (-4, 0)] {
+        let stamp = stamp(100 * MS, age * MS.cast_signed());
+        let joints = joint_states().accept(&names(), &[0.0; 6], &[0.0; 6], &[], &stamp).unwrap().unwrap();
+        let mut wrench = WrenchIngest::new("tool", rules(Repeats::Refused));
+        let wrench = wrench.accept("tool", [1.0; 3], [0.0; 3], &stamp).unwrap();
+        let command = commands().accept(&ORIGIN, &names(), &[0.0; 6], Some("abc"), &stamp).unwrap();
+        let presence = PresenceIngest::new(rules(Repeats::Refused)).accept(1.0, &stamp).unwrap();
+        for sent in [joints.sent, wrench.sent, command.sent, presence.sent] {
+            assert_eq!(sent, Time((100 - counted) * MS));
+        }
+    }
+    // A machine that has just started knows no time before.
+    let young = Stamp { arrival: Time(MS), ..stamp(0, 15 * MS.cast_signed()) };
+    let sample = joint_states().accept(&names(), &[0.0; 6], &[0.0; 6], &[], &young).unwrap().unwrap();
+    assert_eq!(sample.sent, Time::ZERO);
 }
 
 #[test]

@@ -19,6 +19,11 @@ fn cycles_while(bench: &mut Bench, count: usize, mut act: impl FnMut(&mut Bench)
     last.unwrap()
 }
 
+/// As a simulated cell on a busy machine has it, whose patient time-outs tell nothing of how its arms lose time.
+fn simulated() -> Tolerances {
+    Tolerances { max_joint_state_gap_s: 0.007, ..Tolerances::default() }
+}
+
 fn cause(verdict: &Verdict) -> (SafetyState, CauseKind, Option<usize>, Option<usize>) {
     let cause = verdict.cause.expect("a stop has a cause");
     (verdict.state, cause.kind, cause.robot, cause.joint)
@@ -182,10 +187,10 @@ fn after_a_silence_a_robot_may_be_elsewhere() {
 fn a_joint_that_speeds_up_while_messages_are_lost_contradicts_nothing() {
     let patient = CEILING.replace("joint_state_s: 0.02", "joint_state_s: 0.5");
     assert_ne!(patient, CEILING);
-    let mut bench = Bench::with(config_of(&patient, Tolerances::default()));
+    let mut bench = Bench::with(config_of(&patient, simulated()));
     bench.cycle();
     assert_eq!(bench.reset().state, SafetyState::Ready);
-    bench.wish[LEFT] = Some(joint(0, 0.6));
+    bench.wish[LEFT] = Some(joint(5, 0.6));
     bench.mute_joints[LEFT] = true;
     // Up to 0.6 rad/s in less than half of the gap: 0.04 rad farther than a straight line from 0.
     assert_eq!(bench.cycles(100).state, SafetyState::Run);
@@ -198,7 +203,7 @@ fn a_joint_that_speeds_up_while_messages_are_lost_contradicts_nothing() {
 #[test]
 fn a_simulated_arm_that_loses_time_contradicts_nothing() {
     let patient = CEILING.replace("joint_state_s: 0.02", "joint_state_s: 0.5");
-    let mut bench = Bench::with(config_of(&patient, Tolerances::default()));
+    let mut bench = Bench::with(config_of(&patient, simulated()));
     bench.cycle();
     assert_eq!(bench.reset().state, SafetyState::Ready);
     bench.wish[LEFT] = Some(joint(0, 0.6));
@@ -230,6 +235,145 @@ fn frozen_positions_under_a_moving_velocity_are_a_contradiction() {
         }
     }
     assert_eq!(cause(&verdict), (SafetyState::Stop1, CauseKind::JointInconsistent, Some(RIGHT), Some(0)));
+}
+
+/// A driver that repeats what it read once, with new stamps, at a fifth of the rate that the gate decides with.
+// SR-15
+#[test]
+fn frozen_values_of_a_slow_broadcaster_are_a_contradiction() {
+    let slow = CEILING.replace("joint_state_s: 0.02", "joint_state_s: 0.03");
+    let mut bench = Bench::with(config_of(&slow, Tolerances::default()));
+    bench.cycle();
+    assert_eq!(bench.reset().state, SafetyState::Ready);
+    bench.wish[RIGHT] = Some(joint(0, 0.5));
+    bench.cycles(100);
+    let frozen = bench.q[RIGHT];
+    for cycle in 0..100 {
+        bench.mute_joints[RIGHT] = cycle % 5 != 0;
+        bench.q[RIGHT] = frozen;
+        let verdict = bench.cycle();
+        if verdict.state.is_stop() {
+            let expected = (SafetyState::Stop1, CauseKind::JointInconsistent, Some(RIGHT), Some(0));
+            assert_eq!(cause(&verdict), expected);
+            // 0.03 rad at 0.5 rad/s.
+            assert!(cycle < 50, "in cycle {cycle}");
+            return;
+        }
+    }
+    panic!("it is never found");
+}
+
+/// A joint that creeps below what a velocity could tell.
+// SR-15
+#[test]
+fn a_joint_that_creeps_away_from_where_it_was_told_to_stand_stops_the_cell() {
+    for creep in [0.03, -0.09] {
+        let mut bench = Bench::running();
+        bench.wish[PANDA_ARM] = Some(JointVector::zeros());
+        bench.cycles(200);
+        let begin = bench.q[PANDA_ARM][2];
+        let mut verdict = bench.cycle();
+        for _ in 0..1500 {
+            verdict = cycles_while(&mut bench, 1, |bench| bench.qd[PANDA_ARM] = joint(2, creep));
+            if verdict.state.is_stop() {
+                break;
+            }
+        }
+        assert_eq!(
+            cause(&verdict),
+            (SafetyState::Stop1, CauseKind::LeftStandstill, Some(PANDA_ARM), Some(2))
+        );
+        let way = (bench.q[PANDA_ARM][2] - begin).abs();
+        assert!((0.05..0.0505).contains(&way), "{way} rad");
+    }
+}
+
+// SR-14
+#[test]
+fn a_robot_that_creeps_on_after_a_stop_deepens_it() {
+    let mut bench = Bench::running();
+    bench.wish[LEFT] = Some(joint(0, 0.4));
+    bench.cycles(100);
+    bench.wish = [None; 3];
+    let creeps = |bench: &mut Bench| bench.qd[LEFT] = joint(0, bench.outputs[LEFT][0].max(0.05));
+    let mut states = vec![bench.state.state()];
+    for _ in 0..1200 {
+        let verdict = cycles_while(&mut bench, 1, creeps);
+        if states.last() != Some(&verdict.state) {
+            states.push(verdict.state);
+        }
+    }
+    let expected = [SafetyState::Run, SafetyState::Stop2, SafetyState::Stop1, SafetyState::Estop];
+    assert_eq!(states, expected);
+    assert_eq!(bench.state.cause().unwrap().kind, CauseKind::StopIneffective);
+}
+
+/// Noise does not add up in a position, and a contact bends an arm that holds its place.
+#[test]
+fn a_joint_that_is_pushed_a_little_and_noisy_has_not_left_its_place() {
+    let mut bench = Bench::ready();
+    let home = bench.q[LEFT];
+    for cycle in 0..5000 {
+        let noise = if cycle % 2 == 0 { 0.05 } else { -0.05 };
+        let pushed = 0.03 * (f64::from(cycle) / 500.0).sin();
+        bench.q[LEFT] = home + joint(1, pushed);
+        bench.qd[LEFT] = joint(1, noise);
+        let verdict = bench.cycle();
+        assert_eq!(verdict.state, SafetyState::Ready, "{:?}", verdict.cause);
+    }
+}
+
+#[test]
+fn an_arm_that_was_moved_by_hand_before_a_reset_stands_where_it_is() {
+    let mut bench = Bench::running();
+    bench.inputs.hear_emergency_stop(true);
+    bench.inputs.hear_emergency_stop(false);
+    bench.wish = [None; 3];
+    bench.cycles(200);
+    cycles_while(&mut bench, 200, |bench| bench.qd[LEFT] = joint(4, 0.3));
+    bench.cycles(50);
+    assert_eq!(bench.reset().state, SafetyState::Ready);
+    let verdict = bench.cycles(100);
+    assert_eq!(verdict.state, SafetyState::Ready, "{:?}", verdict.cause);
+}
+
+// SR-15
+#[test]
+fn one_joint_that_does_not_follow_stops_the_cell_though_the_others_do() {
+    let mut bench = Bench::running();
+    bench.wish[LEFT] = Some(joint(3, 0.3) + joint(5, 0.15));
+    for cycle in 0..600 {
+        bench.qd[LEFT][5] = 0.0;
+        let q = bench.q[LEFT][5];
+        let verdict = bench.cycle();
+        bench.q[LEFT][5] = q;
+        if verdict.state.is_stop() {
+            assert_eq!(cause(&verdict), (SafetyState::Stop1, CauseKind::NotFollowing, Some(LEFT), Some(5)));
+            assert!((250..300).contains(&cycle), "{cycle} cycles");
+            return;
+        }
+    }
+    panic!("it is never found");
+}
+
+// SR-15
+#[test]
+fn an_arm_that_stands_while_its_joints_are_told_to_move_in_turns_does_not_follow() {
+    let mut bench = Bench::running();
+    for cycle in 0..600 {
+        // Each for 0.3 s, which alone would be no fault.
+        bench.wish[LEFT] = Some(joint(if (cycle / 150) % 2 == 0 { 3 } else { 5 }, 0.3));
+        bench.qd[LEFT] = JointVector::zeros();
+        let q = bench.q[LEFT];
+        let verdict = bench.cycle();
+        bench.q[LEFT] = q;
+        if verdict.state.is_stop() {
+            assert_eq!(cause(&verdict).1, CauseKind::NotFollowing);
+            assert!((250..300).contains(&cycle), "{cycle} cycles");
+            return;
+        }
+    }
+    panic!("it is never found");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! People near the robots: speed and separation monitoring.
 
 use proptest::prelude::*;
-use swarm_base::Time;
+use swarm_base::{Duration, Time};
 use swarm_kinematics::JointVector;
 use swarm_safety_core::{CauseKind, Input, Other, PresenceSample, SafetyState, Tolerances, Verdict};
 
@@ -12,9 +12,17 @@ const WALK: f64 = 1.6;
 
 /// A cell with a scanner at the foot of the left arm.
 fn bench() -> Bench {
+    bench_with(&["door"])
+}
+
+/// The same with scanners of these names, all there.
+fn bench_with(zones: &[&str]) -> Bench {
+    let zones: Vec<String> =
+        zones.iter().map(|name| format!("{{name: {name}, point_m: [-0.55, 0, 0]}}")).collect();
     let humans = format!(
-        "humans:\n    provenance: test\n    zones: [{{name: door, point_m: [-0.55, 0, 0]}}]\n    timeout_s: 0.1\n    \
-         speed_m_s: {WALK}\n    intrusion_m: 0.1\n    sensor_uncertainty_m: 0.05\n    robot_uncertainty_m: 0.01\n"
+        "humans:\n    provenance: test\n    zones: [{}]\n    timeout_s: 0.1\n    \
+         speed_m_s: {WALK}\n    intrusion_m: 0.1\n    sensor_uncertainty_m: 0.05\n    robot_uncertainty_m: 0.01\n",
+        zones.join(", ")
     );
     let ceiling = CEILING.replace("humans: unmonitored\n", &humans);
     assert_ne!(ceiling, CEILING);
@@ -22,8 +30,13 @@ fn bench() -> Bench {
 }
 
 fn sees(bench: &mut Bench, range_m: f64) {
-    let sample = PresenceSample { range_m, stamp_ns: bench.now.0, arrival: bench.now };
-    bench.inputs.presence[0] = Some(sample);
+    bench.inputs.presence[0] = Some(seen_before(bench, 0, range_m));
+}
+
+/// What a scanner said so many milliseconds ago.
+fn seen_before(bench: &Bench, milliseconds: u64, range_m: f64) -> PresenceSample {
+    let sent = Time(bench.now.0 - Duration::from_millis(milliseconds).0);
+    PresenceSample { range_m, stamp_ns: sent.0, sent }
 }
 
 /// A running left arm, nobody near.
@@ -94,24 +107,69 @@ fn a_person_who_appears_near_stops_the_robot_at_once() {
     assert_eq!(verdict.cause.unwrap().kind, CauseKind::HumanSeparation);
 }
 
+/// Of what the arm does and what it is about to be told the faster counts: one that lags behind a slow-down is as fast as it is.
 // SR-11
 #[test]
 fn the_separation_asked_for_is_the_formulas() {
-    let mut bench = running();
-    let speed = bench.outputs[LEFT];
-    sees(&mut bench, 0.8);
-    let verdict = bench.cycle();
-    let cause = verdict.cause.unwrap();
-    let config = &bench.config;
-    let model = &config.arms()[LEFT].model;
-    // The wish is scaled to nothing, so that the arm is about to be told one ramp step less.
-    let about = speed - joint(0, 8.0 * PERIOD.as_secs_f64());
-    let (reaction, braking) = (config.timing().reaction_s, about[0] / 8.0);
-    let sampled = bench.q[LEFT] - bench.qd[LEFT] * PERIOD.as_secs_f64();
-    let poses = model.forward(&sampled);
-    let way = model.capsule_levers(&poses, &model.capsules(&poses)).travel(&about.abs()).longest();
-    let expected = WALK * (reaction + braking) + way * (reaction + braking / 2.0) + 0.1 + 0.05 + 0.01;
-    assert!((cause.limit - expected).abs() < 1e-9, "{} asked for, {expected} by the formula", cause.limit);
+    for (measured, late_ms) in [(0.5, 0), (0.55, 0), (0.3, 0), (0.55, 10)] {
+        let mut bench = running();
+        let told = bench.outputs[LEFT][0];
+        bench.qd[LEFT] = joint(0, measured);
+        bench.late = Duration::from_millis(late_ms);
+        sees(&mut bench, 0.8);
+        let verdict = bench.cycle();
+        let cause = verdict.cause.unwrap();
+        assert_eq!(cause.kind, CauseKind::HumanSeparation, "{cause:?}");
+        let config = &bench.config;
+        let model = &config.arms()[LEFT].model;
+        // The wish is scaled to nothing, so that the arm is about to be told one ramp step less.
+        let speed = f64::max(measured, told - 8.0 * PERIOD.as_secs_f64());
+        let (reaction, braking) = (config.timing().reaction_s, speed / 8.0);
+        let sampled = bench.q[LEFT] - bench.qd[LEFT] * PERIOD.as_secs_f64();
+        let poses = model.forward(&sampled);
+        let way = model.capsule_levers(&poses, &model.capsules(&poses)).travel(&joint(0, speed)).longest();
+        let age = Duration::from_millis(late_ms).as_secs_f64();
+        let expected =
+            WALK * (reaction + braking) + way * (age + reaction + braking / 2.0) + 0.1 + 0.05 + 0.01;
+        let limit = cause.limit;
+        assert!(
+            (limit - expected).abs() < 1e-9,
+            "at {measured}: {limit} asked for, {expected} by the formula"
+        );
+    }
+}
+
+/// By the time that the sensor's word is heard the person has walked on.
+// SR-11
+#[test]
+fn a_person_who_was_seen_a_while_ago_may_have_come_nearer_since() {
+    let separation = |milliseconds| {
+        let mut bench = running();
+        bench.inputs.presence[0] = Some(seen_before(&bench, milliseconds, 4.0));
+        bench.cycle().robots[LEFT].measures.human_separation_m
+    };
+    let walked = separation(0) - separation(90);
+    assert!((walked - WALK * 0.09).abs() < 1e-9, "{walked} m");
+}
+
+/// The zone that asks for most decides, and that need not be the one that saw somebody nearest.
+// SR-11
+#[test]
+fn of_several_zones_the_most_demanding_decides() {
+    let separation = |door: Option<(u64, f64)>, gate: Option<(u64, f64)>| {
+        let mut bench = bench_with(&["door", "gate"]);
+        bench.now = Time::from_millis(500);
+        let nobody = seen_before(&bench, 0, f64::INFINITY);
+        for (presence, seen) in [door, gate].into_iter().enumerate() {
+            let sample = seen.map(|(milliseconds, range_m)| seen_before(&bench, milliseconds, range_m));
+            bench.inputs.presence[presence] = Some(sample.unwrap_or(nobody));
+        }
+        bench.cycle().robots[LEFT].measures.human_separation_m
+    };
+    let (near, demanding) = (Some((0, 2.0)), Some((90, 2.05)));
+    let expected = separation(None, demanding);
+    assert!(expected < separation(near, None));
+    assert_eq!((separation(near, demanding), separation(demanding, near)), (expected, expected));
 }
 
 #[test]

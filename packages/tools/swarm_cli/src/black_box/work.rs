@@ -55,7 +55,7 @@ impl Work {
     pub fn start_again(declaration: &Path, earlier: u64) -> anyhow::Result<Self> {
         let first_epoch = 1 + 1_000 * earlier;
         let sources = sources(declaration)?;
-        let timing = Timing { period_s: PERIOD.as_secs_f64(), ..Timing::default() };
+        let timing = Timing::every(PERIOD.as_secs_f64());
         let ceiling = sources.config(timing, Tolerances::default())?;
         let cell = sources.cell()?;
         let envelope = EnvelopeFile::parse(ENVELOPE)?;
@@ -128,18 +128,18 @@ impl Work {
         if !cycle.is_multiple_of(2) {
             return;
         }
-        let (arrival, stamp_ns, sequence) = (self.now, self.header.unix_ns(self.now), cycle);
+        let (sent, stamp_ns, sequence) = (self.now, self.header.unix_ns(self.now), cycle);
         for (i, robot) in self.inputs.robots.iter_mut().enumerate().take(self.homes.len()) {
             self.positions[i] += self.told[i] * (2.0 * PERIOD.as_secs_f64());
             let (q, qd) = (self.positions[i], self.told[i]);
             let effort = Some(qd * 2.0);
-            robot.joints = Some(JointSample { q, qd, effort, stamp_ns, arrival, sequence });
+            robot.joints = Some(JointSample { q, qd, effort, stamp_ns, sent, sequence });
             // The gripper's weight along no axis in particular, and a little noise.
             let noise = ((cycle * 31 + i as u64 * 17) % 97) as f64 * 1e-3;
             let pressed_n = if i == 0 { pressed_n(cycle) } else { 0.0 };
             let force = Vector3::new(noise + pressed_n, 1.0, 2.0 - noise);
             let torque = Vector3::new(0.1, noise * 0.1, 0.0);
-            robot.wrench = Some(WrenchSample { force, torque, stamp_ns, arrival, sequence });
+            robot.wrench = Some(WrenchSample { force, torque, stamp_ns, sent, sequence });
         }
     }
 
@@ -167,7 +167,7 @@ impl Work {
                     run: cycle / ROUND,
                     sequence: at,
                     artifact_matches: true,
-                    arrival: self.now,
+                    sent: self.now,
                 });
             }
         }

@@ -66,9 +66,9 @@ pub(crate) struct Eval {
     /// Time between cycles [default: that of the declared safety monitor].
     #[arg(long, value_name = "MICROSECONDS", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     period_us: Option<u32>,
-    /// From a motion to the begin of braking.
-    #[arg(long, value_name = "MICROSECONDS", default_value_t = 16_000)]
-    reaction_us: u32,
+    /// From a decision to the begin of braking [default: the least that suffices, period + 24000].
+    #[arg(long, value_name = "MICROSECONDS")]
+    reaction_us: Option<u32>,
     /// Longest time between two cycles while robots move [default: not watched].
     #[arg(long, value_name = "MICROSECONDS")]
     max_cycle_gap_us: Option<u32>,
@@ -204,10 +204,11 @@ impl<'a> Recording<'a> {
 impl Eval {
     fn timing(&self, declared: Timing) -> Timing {
         let seconds = |us: u32| f64::from(us) * 1e-6;
+        let timing = Timing::every(self.period_us.map_or(declared.period_s, seconds));
         Timing {
-            period_s: self.period_us.map_or(declared.period_s, seconds),
-            reaction_s: seconds(self.reaction_us),
+            reaction_s: self.reaction_us.map_or(timing.reaction_s, seconds),
             max_cycle_gap_s: self.max_cycle_gap_us.map_or(f64::INFINITY, seconds),
+            ..timing
         }
     }
 }

@@ -278,7 +278,7 @@ fn inputs(recorded: &Recorded, report: &Report) -> Markup {
         .filter_map(|input| Some((input, drawings.ages(input)?)))
         .collect();
     let age_of = match report.source.kind {
-        SourceKind::BlackBox => "Ages count from the arrival at the safety monitor, as it counts them.",
+        SourceKind::BlackBox => "Ages count from when messages were sent, as the safety monitor counts them.",
         SourceKind::Bag => {
             "Ages count from the messages' stamps; messages count when the recorder took them in."
         }

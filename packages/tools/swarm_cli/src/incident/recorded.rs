@@ -151,9 +151,9 @@ pub(crate) struct Track {
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Arrival {
-    /// When it was taken in.
+    /// When it was taken in; in a black box, when it was sent.
     pub at_ns: i64,
-    /// What its age counts from: its arrival at the monitor in a black box, its stamp in a bag.
+    /// What its age counts from: as the monitor had it in a black box, its stamp in a bag.
     pub since_ns: i64,
 }
 

@@ -94,9 +94,9 @@ fn granted(t: &Transition<'_>) -> bool {
     matches!(t.verdict.reset, Some(Ok(_)))
 }
 
-/// Seconds since an arrival; infinite if there was none.
-fn age(now: Time, arrival: Option<Time>) -> f64 {
-    arrival.map_or(f64::INFINITY, |arrival| now.since(arrival).as_secs_f64())
+/// Seconds since then; infinite if there was no such time.
+fn age(now: Time, since: Option<Time>) -> f64 {
+    since.map_or(f64::INFINITY, |since| now.since(since).as_secs_f64())
 }
 
 /// What a step must not overlook whatever the state: an input that is missing, old, absurd or refused, a clock that went back.
@@ -112,8 +112,8 @@ fn sensor_fault(t: &Transition<'_>) -> bool {
                 || q > limits.joints.upper[joint]
                 || qd.abs() > limits.joints.velocity[joint] * t.config.tolerances().measured_speed
         };
-        age(t.now, Some(joints.arrival)) > cell.joint_state_timeout_s
-            || age(t.now, Some(wrench.arrival)) > cell.wrench_timeout_s
+        age(t.now, Some(joints.sent)) > cell.joint_state_timeout_s
+            || age(t.now, Some(wrench.sent)) > cell.wrench_timeout_s
             || !joints.q.iter().chain(&joints.qd).all(|value| value.is_finite())
             || !wrench.force.iter().chain(&wrench.torque).all(|value| value.is_finite())
             // The payload weighs 11 N at most.
@@ -262,7 +262,7 @@ fn speeds_up(t: &Transition<'_>, robot: usize) -> bool {
 fn presence_missing(t: &Transition<'_>) -> bool {
     let humans = &t.config.in_force().humans;
     let sample = t.inputs.presence[0].filter(|sample| !sample.range_m.is_nan());
-    let there = age(t.now, sample.map(|sample| sample.arrival)) <= humans.timeout_s;
+    let there = age(t.now, sample.map(|sample| sample.sent)) <= humans.timeout_s;
     !humans.is_monitored() || there || (0..MAX_ROBOTS).all(|i| !speeds_up(t, i))
 }
 

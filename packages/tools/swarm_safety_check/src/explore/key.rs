@@ -22,6 +22,8 @@ use super::world::{PERIOD, SPEED, World};
 /// Filtered accelerations beyond this many rad/s^2 count as one: above the tolerance of every joint.
 const ACCELERATION: f64 = 30.0;
 const RESIDUAL: f64 = 0.03;
+/// As the tolerance on standstill.
+const STANDSTILL: f64 = 0.05;
 
 /// The key of a world.
 pub(super) fn of(world: &World) -> u64 {
@@ -33,16 +35,15 @@ pub(super) fn of(world: &World) -> u64 {
     world.inputs.emergency_stop.held.hash(&mut hasher);
     let presence = world.inputs.presence[0];
     presence
-        .map(|sample| (age(now, Some(sample.arrival), 5), sample.range_m == f64::INFINITY))
+        .map(|sample| (age(now, Some(sample.sent), 5), sample.range_m == f64::INFINITY))
         .hash(&mut hasher);
     for (i, robot) in inspect::robots(state).iter().enumerate() {
         let input = &world.inputs.robots[i];
         input
             .joints
-            .map(|joints| (age(now, Some(joints.arrival), 4), class(&joints.q, &joints.qd)))
+            .map(|joints| (age(now, Some(joints.sent), 4), class(&joints.q, &joints.qd)))
             .hash(&mut hasher);
-        let wrench =
-            input.wrench.map(|wrench| (age(now, Some(wrench.arrival), 4), load(wrench.force.norm())));
+        let wrench = input.wrench.map(|wrench| (age(now, Some(wrench.sent), 4), load(wrench.force.norm())));
         wrench.hash(&mut hasher);
         (input.command.map(|command| (command.run, command.sequence)) == robot.seen_command())
             .hash(&mut hasher);
@@ -50,10 +51,15 @@ pub(super) fn of(world: &World) -> u64 {
         (level(robot.output()), level(robot.target()), age(now, robot.target_since(), 5)).hash(&mut hasher);
         (robot.gripper().is_some(), robot.acceleration().amax() > ACCELERATION).hash(&mut hasher);
         (robot.residual().amax() > RESIDUAL).hash(&mut hasher);
+        input.joints.map(|joints| (joints.q - robot.stood()).amax() > STANDSTILL).hash(&mut hasher);
         for (low, high) in robot.told() {
             (level(low), level(high)).hash(&mut hasher);
         }
-        (age(now, robot.told_since(), 4), age(now, robot.followed(), 6), age(now, robot.stopping(), 6))
+        (
+            age(now, robot.told_since(), 4),
+            age(now, robot.followed().iter().min().copied(), 6),
+            age(now, robot.stopping(), 6),
+        )
             .hash(&mut hasher);
         level(&world.qd[i]).hash(&mut hasher);
     }
@@ -165,5 +171,6 @@ pub(super) fn index(kind: CauseKind) -> u8 {
         K::ClockBackwards => 34,
         K::CycleOverrun => 35,
         K::NotRecorded => 36,
+        K::LeftStandstill => 37,
     }
 }

@@ -272,7 +272,7 @@ fn cells(variant: Variant) -> Result<Vec<Cell>, CellError> {
         people,
         release_after_s,
     };
-    let timing = Timing { period_s: period, reaction_s: 2.0 * period, max_cycle_gap_s: 2.5 * period };
+    let timing = Timing { max_cycle_gap_s: 2.5 * period, ..Timing::every(period) };
     let tolerances = Tolerances { response_s: 2.0 * period, follow_s: 4.0 * period, ..Tolerances::default() };
     let wide = cell(Shapes::Outermost, &ceiling, timing, tolerances)?;
     let file = EnvelopeFile::parse("schema: 1\nrobots: {ur5e_left: {joints: {velocity_rad_s: 0.1}}}")

@@ -165,8 +165,7 @@ impl World {
             }
         }
         if cell.config.in_force().humans.is_monitored() {
-            let sample =
-                PresenceSample { range_m: f64::INFINITY, stamp_ns: self.stamp_ns, arrival: self.now };
+            let sample = PresenceSample { range_m: f64::INFINITY, stamp_ns: self.stamp_ns, sent: self.now };
             self.inputs.presence[0] = Some(sample);
         }
         for letter in action.letters.iter().flatten() {
@@ -258,15 +257,15 @@ impl World {
 
     fn joints(&self, i: usize) -> JointSample {
         let effort = Some(JointVector::zeros());
-        let (stamp_ns, arrival, sequence) = (self.stamp_ns, self.now, self.sequence);
-        JointSample { q: self.q[i], qd: self.qd[i], effort, stamp_ns, arrival, sequence }
+        let (stamp_ns, sent, sequence) = (self.stamp_ns, self.now, self.sequence);
+        JointSample { q: self.q[i], qd: self.qd[i], effort, stamp_ns, sent, sequence }
     }
 
     fn wrench(&self, cell: &Cell, i: usize) -> WrenchSample {
         // As at home: the swing turns the payload's weight by half a newton.
         let (force, torque) = cell.weight[i];
-        let (stamp_ns, arrival, sequence) = (self.stamp_ns, self.now, self.sequence);
-        WrenchSample { force, torque, stamp_ns, arrival, sequence }
+        let (stamp_ns, sent, sequence) = (self.stamp_ns, self.now, self.sequence);
+        WrenchSample { force, torque, stamp_ns, sent, sequence }
     }
 
     /// A valid command to move.
@@ -279,7 +278,7 @@ impl World {
             run: RUN,
             sequence: self.sequence,
             artifact_matches: true,
-            arrival: self.now,
+            sent: self.now,
         }
     }
 
@@ -292,14 +291,14 @@ impl World {
             Command::Standstill => CommandSample { velocity: JointVector::zeros(), ..valid },
             Command::OldEpoch => CommandSample { epoch: valid.epoch - 1, ..valid },
             Command::OtherArtifact => CommandSample { artifact_matches: false, ..valid },
-            Command::Repeated => CommandSample { arrival: self.now, ..before? },
+            Command::Repeated => CommandSample { sent: self.now, ..before? },
             Command::Back => {
                 CommandSample { sequence: before?.sequence.saturating_sub(5), run: RUN, ..valid }
             }
             Command::OtherRun => CommandSample { run: RUN + 1, ..valid },
             Command::Absurd => CommandSample { velocity: valid.velocity * 100.0, ..valid },
             Command::NotANumber => CommandSample { velocity: valid.velocity * f64::NAN, ..valid },
-            Command::Queued => CommandSample { arrival: Time(self.now.0 - 1_000_000_000), ..valid },
+            Command::Queued => CommandSample { sent: Time(self.now.0 - 1_000_000_000), ..valid },
         })
     }
 

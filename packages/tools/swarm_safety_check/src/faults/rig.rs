@@ -108,7 +108,8 @@ impl Rig {
             people: People::OneZone,
             release_after_s: None,
         };
-        let timing = Timing { max_cycle_gap_s: 2.5 * PERIOD.as_secs_f64(), ..Timing::default() };
+        let timing =
+            Timing { max_cycle_gap_s: 2.5 * PERIOD.as_secs_f64(), ..Timing::every(PERIOD.as_secs_f64()) };
         let cell = cell(Shapes::Whole, &ceiling, timing, Tolerances::default())?;
         let rules = |timeout_s: f64, repeats| StampRules {
             future_tolerance_s: CLOCKS_S,

@@ -147,7 +147,7 @@ impl Bystander for Passer<'_> {
             let zones = self.config.in_force().humans.zones.as_slice();
             for (sample, zone) in inputs.presence.iter_mut().zip(zones) {
                 let range_m = place.map_or(f64::INFINITY, |x| range_to(&zone.point, x));
-                *sample = Some(PresenceSample { range_m, stamp_ns: now.0, arrival: now });
+                *sample = Some(PresenceSample { range_m, stamp_ns: now.0, sent: now });
             }
         }
         if self.policy == Policy::StopOnly && self.holds(now) {
@@ -183,9 +183,9 @@ fn protective_distance(config: &Config) -> f64 {
         let joints = robot.joints.velocity.iter().zip(&robot.joints.acceleration);
         joints.filter(|(v, _)| **v > 0.0).map(|(velocity, acceleration)| velocity / acceleration)
     });
-    let (braking, reaction) = (braking.fold(0.0, f64::max), config.timing().reaction_s + SCAN.as_secs_f64());
+    let (braking, reaction) = (braking.fold(0.0, f64::max), config.timing().reaction_s);
     let humans = &limits.humans;
-    humans.speed_m_s * (reaction + braking)
+    humans.speed_m_s * (SCAN.as_secs_f64() + reaction + braking)
         + speed * (reaction + braking / 2.0)
         + humans.intrusion_m
         + humans.sensor_uncertainty_m

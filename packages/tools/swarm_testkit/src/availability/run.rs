@@ -178,7 +178,7 @@ impl Demo {
         let ceiling = EnvelopeFile::parse(&watched(&self.ceiling)?)?;
         let path = self.skill.join("safety_envelope.yaml");
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let timing = Timing { period_s: PERIOD_S, ..Timing::default() };
+        let timing = Timing::every(PERIOD_S);
         let config: Config = swarm_safety_setup::config(
             &self.declared,
             self.arms.clone(),

@@ -51,7 +51,7 @@ impl Bench {
     /// `waker` replaces the decider's own for whoever speaks, to measure the polling path alone.
     pub(crate) fn new(period: Duration, waiting: usize, waker: Option<Waker>) -> anyhow::Result<Self> {
         let cell = CellFile::read(Path::new("config/cell.yaml"))?;
-        let timing = Timing { period_s: period.as_secs_f64(), ..Timing::default() };
+        let timing = Timing::every(period.as_secs_f64());
         let config = Arc::new(setup::sources(&cell)?.config(timing, Tolerances::default())?);
         let home = cell.config.robots.iter().zip(config.arms());
         let home = home
@@ -95,18 +95,18 @@ impl Bench {
     pub(crate) fn feed(&mut self, epoch: Option<u64>) {
         self.sequence += 1;
         let (config, home, sequence) = (&self.config, &self.home, self.sequence);
-        let arrival = KernelClock.now();
+        let sent = KernelClock.now();
         self.mouth.say(|inputs: &mut Inputs| {
             for (i, (arm, q)) in config.arms().iter().zip(home).enumerate() {
                 let robot = &mut inputs.robots[i];
                 let (q, qd, effort) = (*q, JointVector::zeros(), Some(JointVector::zeros()));
-                robot.joints = Some(JointSample { q, qd, effort, stamp_ns: arrival.0, arrival, sequence });
+                robot.joints = Some(JointSample { q, qd, effort, stamp_ns: sent.0, sent, sequence });
                 let weight = arm.payload.weight(&arm.model.flange(&arm.model.forward(&q)));
                 robot.wrench = Some(WrenchSample {
                     force: weight.fixed_rows::<3>(0).into_owned(),
                     torque: weight.fixed_rows::<3>(3).into_owned(),
-                    stamp_ns: arrival.0,
-                    arrival,
+                    stamp_ns: sent.0,
+                    sent,
                     sequence,
                 });
                 robot.command = epoch.map(|epoch| CommandSample {
@@ -115,7 +115,7 @@ impl Bench {
                     run: 1,
                     sequence,
                     artifact_matches: true,
-                    arrival,
+                    sent,
                 });
             }
         });

@@ -76,9 +76,9 @@ impl Window {
         let mut tracks = self.tracks.iter_mut();
         for robot in cycle.inputs.robots.iter().take(context.config.arms().len().min(MAX_ROBOTS)) {
             let times = [
-                robot.joints.map(|sample| sample.arrival),
-                robot.wrench.map(|sample| sample.arrival),
-                robot.command.map(|sample| sample.arrival),
+                robot.joints.map(|sample| sample.sent),
+                robot.wrench.map(|sample| sample.sent),
+                robot.command.map(|sample| sample.sent),
                 robot.gripper.map(|sample| sample.arrival),
             ];
             for (input, time) in OF_ROBOT.into_iter().zip(times) {
@@ -101,7 +101,7 @@ impl Window {
         for presence in cycle.inputs.presence.iter().take(zones) {
             let Some(track) = tracks.next() else { return };
             if let Some(presence) = presence {
-                arrived(&mut track.arrivals, arrival(presence.arrival));
+                arrived(&mut track.arrivals, arrival(presence.sent));
             }
         }
         let stop = cycle.inputs.emergency_stop;
