@@ -43,6 +43,7 @@ mod limits;
 mod motion;
 mod observed;
 mod place_reader;
+pub mod shipped;
 mod state;
 mod step;
 mod told;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use swarm_base::Duration;
 use swarm_black_box_file::{Mode, OnDiskFailure, Options};
 use swarm_ros::{CellFile, NodeShell, Parameter, ParameterSpec};
-use swarm_safety_core::{Timing, Tolerances};
+use swarm_safety_core::{Timing, Tolerances, shipped};
 
 use crate::intake::StampTolerance;
 use crate::outputs::Periods;
@@ -72,7 +72,7 @@ impl GateParameters {
             permit_period_us,
             stamp_tolerance_us: integer(
                 "stamp_tolerance_us",
-                5_000,
+                shipped::STAMP_TOLERANCE_US.into(),
                 "How far the clocks of the cell's computers may disagree, microseconds",
                 0..=1_000_000,
             ),
@@ -85,7 +85,7 @@ impl GateParameters {
             ),
             max_cycle_gap_us: integer(
                 "max_cycle_gap_us",
-                20_000,
+                shipped::MAX_CYCLE_GAP_US.into(),
                 "Longest time between two decisions while robots move, microseconds, beyond which the cell stops: the drivers' permit \
                  time-out, after which they have stopped by themselves and must not go on by themselves; 0 = not watched",
                 0..=1_000_000,
