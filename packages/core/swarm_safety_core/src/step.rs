@@ -301,6 +301,8 @@ fn transition(
 ) -> Option<Result<u64, ResetRefusal>> {
     let reset =
         inputs.reset.map(|request| reset_answer(config, inputs, scene, next, findings, request.epoch));
+    // Also where the stop ends by itself in the same step: who asked for a new epoch gets one.
+    let stopped = !is_open(next.safety);
     let worst = findings.worst();
     match next.safety {
         // SR-01
@@ -337,9 +339,7 @@ fn transition(
         }
     }
     // SR-02
-    if let Some(Ok(_)) = reset
-        && !is_open(next.safety)
-    {
+    if stopped && let Some(Ok(_)) = reset {
         next.epoch += 1;
         make_ready(next);
         return Some(Ok(next.epoch));

@@ -262,6 +262,32 @@ fn a_protective_stop_releases_itself_only_where_it_is_configured_so_and_then_to_
     }
 }
 
+// SR-02
+#[test]
+fn a_reset_in_the_step_in_which_a_protective_stop_ends_by_itself_begins_a_new_epoch() {
+    let stopped = || {
+        let mut bench = Bench::with(config_of(&releasing_after("0.5"), Tolerances::default()));
+        bench.cycle();
+        bench.reset();
+        bench.wish[LEFT] = Some(slow(LEFT));
+        bench.cycles(50);
+        bench.wish[LEFT] = None;
+        assert_eq!(bench.cycles(30).state, SafetyState::Stop2);
+        bench
+    };
+    let mut bench = stopped();
+    let cycles = (1..600).find(|_| bench.cycle().state == SafetyState::Ready).unwrap();
+    let mut bench = stopped();
+    bench.cycles(cycles - 1);
+    let epoch = bench.state.epoch();
+    bench.inputs.reset = Some(ResetRequest { epoch });
+    let verdict = bench.cycle();
+    assert_eq!(
+        (verdict.state, verdict.epoch, verdict.reset),
+        (SafetyState::Ready, epoch + 1, Some(Ok(epoch + 1)))
+    );
+}
+
 #[test]
 fn a_protective_stop_is_not_released_while_its_cause_is_there() {
     let mut bench = Bench::with(config_of(&releasing_after("0.5"), Tolerances::default()));
