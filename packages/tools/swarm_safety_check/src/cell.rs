@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use nalgebra::Vector3;
 use swarm_cell::{ArmError, CellConfig};
 use swarm_kinematics::JointVector;
-use swarm_safety_core::{ArmConfig, Config, EnvelopeFile, MAX_ROBOTS, Timing, Tolerances};
+use swarm_safety_core::{ArmConfig, Config, EnvelopeFile, MAX_ROBOTS, Timing, Tolerances, shipped};
 
 const CELL: &str = include_str!("../../../../config/cell.yaml");
 const CEILING: &str = include_str!("../../../../config/safety_ceiling.yaml");
@@ -31,12 +31,19 @@ pub enum People {
     OneZone,
 }
 
+/// How old inputs of the robots may get.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Timeouts {
+    /// As the ceiling says.
+    Shipped,
+    /// These, s.
+    Of { joint_state: f64, wrench: f64, command: f64 },
+}
+
 /// What a check wants of the ceiling, beside the shipped figures.
 #[derive(Clone, Copy, Debug)]
 pub struct Ceiling {
-    pub joint_state_s: f64,
-    pub wrench_s: f64,
-    pub command_s: f64,
+    pub timeouts: Timeouts,
     /// Longest age of what a presence sensor says, s.
     pub presence_s: f64,
     pub people: People,
@@ -53,6 +60,11 @@ pub enum CellError {
     Declaration(String),
     #[error("config/safety_ceiling.yaml does not hold the line '{0}', which this check replaces")]
     Line(String),
+    #[error(
+        "config/cell.yaml has the safety monitor decide every {declared_s} s, and this check steps every {stepped_s} s; bring the check \
+         up to date"
+    )]
+    Period { declared_s: f64, stepped_s: f64 },
     #[error(transparent)]
     Arm(#[from] ArmError),
     #[error("the cell cannot be configured: {0}")]
@@ -70,6 +82,18 @@ pub struct Cell {
     pub flange_frames: Vec<String>,
 }
 
+/// Time between two steps and longest gap between them as the monitor ships, beside the core's own reaction time.
+pub fn shipped_timing() -> Result<Timing, CellError> {
+    let node = declaration()?.node("safety_monitor").map(|node| node.schedule.period_us);
+    let period_us = node.ok_or_else(|| CellError::Declaration("no node 'safety_monitor'".to_owned()))?;
+    let max_cycle_gap_s = f64::from(shipped::MAX_CYCLE_GAP_US) * 1e-6;
+    Ok(Timing { max_cycle_gap_s, ..Timing::every(period_us as f64 * 1e-6) })
+}
+
+fn declaration() -> Result<CellConfig, CellError> {
+    CellConfig::parse(CELL).map_err(|error| CellError::Declaration(error.to_string()))
+}
+
 /// The shipped cell under `ceiling`.
 pub fn cell(
     shapes: Shapes,
@@ -77,7 +101,7 @@ pub fn cell(
     timing: Timing,
     tolerances: Tolerances,
 ) -> Result<Cell, CellError> {
-    let declared = CellConfig::parse(CELL).map_err(|error| CellError::Declaration(error.to_string()))?;
+    let declared = declaration()?;
     let models = swarm_cell::arm_models(&declared, |file| urdf(file, shapes))?;
     let mut home = [JointVector::zeros(); MAX_ROBOTS];
     for (home, robot) in home.iter_mut().zip(&declared.robots) {
@@ -115,14 +139,16 @@ fn ceiling_text(ceiling: &Ceiling) -> Result<String, CellError> {
         format!("  protective_stop: {{provenance: check, release_after_s: {seconds}}}\n")
     });
     // (how the line begins, what stands in its place)
-    let lines = [
-        ("  humans:", format!("{release}  {people}")),
-        ("    joint_state_s:", format!("    joint_state_s: {}\n", ceiling.joint_state_s)),
-        ("    wrench_s:", format!("    wrench_s: {}\n", ceiling.wrench_s)),
-        ("    command_s:", format!("    command_s: {}\n", ceiling.command_s)),
-    ];
+    let mut lines = vec![("  humans:", format!("{release}  {people}"))];
+    if let Timeouts::Of { joint_state, wrench, command } = ceiling.timeouts {
+        lines.extend([
+            ("    joint_state_s:", format!("    joint_state_s: {joint_state}\n")),
+            ("    wrench_s:", format!("    wrench_s: {wrench}\n")),
+            ("    command_s:", format!("    command_s: {command}\n")),
+        ]);
+    }
     let mut text = String::with_capacity(CEILING.len() + 512);
-    let mut found = [false; 4];
+    let mut found = vec![false; lines.len()];
     for line in CEILING.split_inclusive('\n') {
         match lines.iter().position(|(begin, _)| line.starts_with(begin)) {
             Some(i) => {
@@ -162,9 +188,7 @@ mod tests {
     use super::*;
 
     const CEILING: Ceiling = Ceiling {
-        joint_state_s: 0.02,
-        wrench_s: 0.03,
-        command_s: 0.04,
+        timeouts: Timeouts::Of { joint_state: 0.02, wrench: 0.03, command: 0.04 },
         presence_s: 0.05,
         people: People::OneZone,
         release_after_s: Some(0.06),

@@ -14,7 +14,7 @@ use rand::seq::IndexedRandom as _;
 use serde_json::{Map, Value, json};
 use swarm_safety_check::explore::invariants::INVARIANTS;
 use swarm_safety_check::explore::{self, Extent, Outcome};
-use swarm_safety_check::faults::{self, Found};
+use swarm_safety_check::faults::{self, Found, OnBinary, Rig, published};
 use swarm_safety_check::mutants::{self, Fate, MUTANTS, Mutant};
 
 #[derive(Debug, Parser)]
@@ -26,7 +26,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Do every history of inputs up to a depth, and judge every step.
+    /// Do every history of inputs, of any length or up to a depth, and judge every step.
     Explore {
         #[arg(long, value_enum, default_value_t = Length::Short)]
         length: Length,
@@ -63,6 +63,11 @@ enum What {
         #[arg(long)]
         out: Option<PathBuf>,
     },
+    /// Print the faults, what each must bring about, and where each is run.
+    FaultList {
+        #[arg(long, value_enum, default_value_t = Format::Markdown)]
+        format: Format,
+    },
     /// Inject what goes wrong in real cells, into every arm at random moments; the decision must find each.
     Faults {
         /// Random moments per fault and arm.
@@ -84,6 +89,15 @@ const SCRATCH: &str = "target/safety-mutants";
 
 /// How many mutants the short form tries.
 const FEW: usize = 3;
+
+/// For whom a list is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// packages/nodes/swarm_safety_monitor/FAULTS.md
+    Markdown,
+    /// tests/ros/test_faults.py
+    Json,
+}
 
 /// How much is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -121,6 +135,14 @@ fn run(what: What) -> anyhow::Result<bool> {
             written(out.as_deref(), &figures)?;
             Ok(explored && killed)
         }
+        What::FaultList { format } => {
+            let rig = Rig::cold()?;
+            match format {
+                Format::Markdown => print!("{}", published::markdown(&rig.config)),
+                Format::Json => println!("{:#}", published::json(&rig.config)),
+            }
+            Ok(true)
+        }
         What::Faults { phases, seed, table, out } => {
             let (figures, holds) = injected(phases, seed, table.as_deref())?;
             written(out.as_deref(), &figures)?;
@@ -151,21 +173,26 @@ fn injected(
     let seed = seed.unwrap_or_else(rand::random);
     println!("seed {seed}");
     let found = faults::inject_all(phases, seed, threads())?;
-    for Found { fault, episodes, detected, worst_cycles, causes, missed } in &found {
+    for Found { fault, episodes, detected, worst_cycles, causes, wrong, missed } in &found {
         let (id, causes) = (fault.id, causes.join(", "));
         println!("{id}: {detected}/{episodes}, worst {worst_cycles} cycles; {causes}");
         if let Some((arm, phase)) = missed {
-            println!("MISSED {id}: arm {arm}, phase {phase} of seed {seed}");
+            println!("MISSED {id}: arm {arm}, phase {phase} of seed {seed}; other causes: {wrong:?}");
         }
     }
     if let Some(path) = table {
-        fs::write(path, faults::markdown(&found)).with_context(|| format!("writing {}", path.display()))?;
+        let text = published::measured(&found, &Rig::cold()?.config);
+        fs::write(path, text).with_context(|| format!("writing {}", path.display()))?;
     }
     let sum = |of: &dyn Fn(&Found) -> u32| found.iter().map(of).sum::<u32>();
     let (total, detected) = (sum(&|found| found.episodes), sum(&|found| found.detected));
     let worst = found.iter().map(|found| found.worst_cycles).max().unwrap_or(0);
     println!("{} faults, {detected} of {total} found, worst {worst} cycles", found.len());
-    let figures = json!({"faults": found.len(), "total": total, "detected": detected, "worst_cycles": worst});
+    let on_binary = found.iter().filter(|found| !matches!(found.fault.binary, OnBinary::No(_))).count();
+    let figures = json!({
+        "faults": found.len(), "total": total, "detected": detected, "worst_cycles": worst,
+        "faults_on_binary": on_binary,
+    });
     let Value::Object(figures) = figures else { unreachable!("written as an object") };
     Ok((figures, detected == total && worst <= 2))
 }
@@ -191,8 +218,18 @@ fn explored(length: Length) -> anyhow::Result<(Map<String, Value>, bool)> {
         println!("BROKEN {broken}");
     }
     println!("{transitions} transitions, {states} states, {} broken", broken.len());
+    let whole = outcomes.iter().filter(|outcome| outcome.search.depth.is_none());
+    let (any_length, any_length_states) = whole.fold((0, 0), |(transitions, states), outcome| {
+        (transitions + outcome.transitions, states + outcome.states)
+    });
+    println!(
+        "of these of any length, until nothing was new: {any_length} transitions, {any_length_states} states"
+    );
     // Two more are judged apart: see `explore::invariants`.
-    let figures = json!({"transitions": transitions, "states": states, "invariants": INVARIANTS.len() + 2, "broken": broken.len()});
+    let figures = json!({
+        "transitions": transitions, "states": states, "invariants": INVARIANTS.len() + 2, "broken": broken.len(),
+        "any_length_transitions": any_length, "any_length_states": any_length_states,
+    });
     let Value::Object(figures) = figures else { unreachable!("written as an object") };
     Ok((figures, broken.is_empty()))
 }

@@ -145,6 +145,10 @@ pub enum Alphabet {
     Pairs,
     /// Any two letters per cycle; of the arms only this one has any.
     PairsOfArm(usize),
+    /// One letter per cycle: what a person does, and the monitor's own time and limits. Arms and their sensors are healthy.
+    Operator,
+    /// One letter per cycle: silence and collision of this arm, the emergency stop held and released, and resets.
+    StopsOfArm(usize),
 }
 
 impl Alphabet {
@@ -156,7 +160,7 @@ impl Alphabet {
             actions.push(Action::healthy(work));
             for (i, first) in letters.iter().enumerate() {
                 actions.push(Action { work, letters: [Some(*first), None] });
-                if self == Self::Single {
+                if matches!(self, Self::Single | Self::Operator | Self::StopsOfArm(_)) {
                     continue;
                 }
                 let others = letters[i + 1..].iter().filter(|second| subject(first) != subject(second));
@@ -169,10 +173,20 @@ impl Alphabet {
 
 fn letters(alphabet: Alphabet, presence: bool) -> Vec<Letter> {
     use {Command as C, Joints as J, Wrench as W};
+    if let Alphabet::StopsOfArm(robot) = alphabet {
+        return vec![
+            Letter::Joints(robot, J::Silent),
+            Letter::Wrench(robot, W::Collision),
+            Letter::EmergencyStop(Press::Held),
+            Letter::EmergencyStop(Press::Released),
+            Letter::Reset(Asked::Present),
+        ];
+    }
     let mut letters = Vec::new();
     for robot in (0..MAX_ROBOTS).filter(|robot| match alphabet {
         Alphabet::PairsOfArm(only) => only == *robot,
-        _ => true,
+        Alphabet::Single | Alphabet::Pairs => true,
+        Alphabet::Operator | Alphabet::StopsOfArm(_) => false,
     }) {
         let joints = [J::Silent, J::Refused, J::NotANumber, J::TooFast, J::OutOfRange, J::Stray];
         letters.extend(joints.map(|joints| Letter::Joints(robot, joints)));

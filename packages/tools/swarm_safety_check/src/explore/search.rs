@@ -10,7 +10,7 @@ use super::alphabet::{Action, Alphabet, Asked, Joints, Letter, Press};
 use super::invariants::{self, RESETTABLE};
 use super::key;
 use super::world::{PERIOD, Transition, World};
-use crate::cell::{Ceiling, Cell, CellError, People, Shapes, cell};
+use crate::cell::{Ceiling, Cell, CellError, People, Shapes, Timeouts, cell};
 
 /// Cycles within which a healthy cell must have become ready: what an absurd position leaves in the check of positions
 /// against velocities fades in less.
@@ -254,7 +254,24 @@ pub fn searches(extent: Extent) -> Vec<Search> {
             all.extend(starts.map(begin));
         }
     }
+    all.extend(unbounded(extent));
     all
+}
+
+/// Searches that end by themselves, when nothing is new: of any length, from the start of the monitor.
+fn unbounded(extent: Extent) -> Vec<Search> {
+    let whole = |(variant, alphabet)| Search { variant, start: Start::Cold, alphabet, depth: None };
+    let few = [(Variant::Releasing, Alphabet::Operator), (Variant::Releasing, Alphabet::StopsOfArm(0))];
+    let more = [
+        (Variant::People, Alphabet::Operator),
+        (Variant::People, Alphabet::StopsOfArm(0)),
+        (Variant::Releasing, Alphabet::StopsOfArm(1)),
+        (Variant::Releasing, Alphabet::StopsOfArm(2)),
+    ];
+    match extent {
+        Extent::Short => few.map(whole).to_vec(),
+        Extent::Whole => few.into_iter().chain(more).map(whole).collect(),
+    }
 }
 
 /// The explored cell under its ceiling, and under a skill's tighter limits.
@@ -265,9 +282,7 @@ fn cells(variant: Variant) -> Result<Vec<Cell>, CellError> {
         Variant::Releasing => (People::Unmonitored, Some(3.0 * period)),
     };
     let ceiling = Ceiling {
-        joint_state_s: 2.0 * period,
-        wrench_s: 2.0 * period,
-        command_s: 3.0 * period,
+        timeouts: Timeouts::Of { joint_state: 2.0 * period, wrench: 2.0 * period, command: 3.0 * period },
         presence_s: 3.0 * period,
         people,
         release_after_s,
@@ -287,6 +302,9 @@ impl fmt::Display for Search {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { variant, start, alphabet, depth } = self;
         write!(f, "{variant:?} {start:?} {alphabet:?}")?;
-        depth.map_or(Ok(()), |depth| write!(f, " of {depth} cycles"))
+        match depth {
+            Some(depth) => write!(f, " of {depth} cycles"),
+            None => f.write_str(" of any length"),
+        }
     }
 }

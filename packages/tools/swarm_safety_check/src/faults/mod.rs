@@ -1,4 +1,4 @@
-//! What goes wrong in a real cell, injected into a running one; how soon the decision finds it.
+//! What goes wrong in a real cell, injected into a running one; how soon the decision finds it, and whether it says what it was.
 //!
 //! Vocabulary
 //! - *fault*: one thing that goes wrong with one arm, its messages, or what is said to the cell ([`Fault`]).
@@ -6,43 +6,87 @@
 //! - *observable*: the first cycle whose inputs differ from what a healthy cell could say, by the tolerances that are
 //!   documented ([`Observable`]). Nobody can find a fault sooner without false stops.
 //! - *cycles*: steps from that one, which counts as 1, up to the one that reacts.
+//! - *found*: the reaction came, and it names a cause that the fault is listed with, of the arm that has it. A stop for another
+//!   reason is none ([`Found::wrong`]).
 //!
 //! Flow of an episode: clone the [`Rig`] at its phase; per cycle let the healthy cell speak, let the fault change what was said or
 //! done, take it in through [`ingest`](swarm_safety_core::ingest), step, and look at the verdict.
 //!
-//! Deliberately absent: what needs the process around the decision (its threads, its disk, its death), and what cannot be seen
-//! from messages at all ([`UNSEEN`]), which is an assumption of use.
+//! The same list is run on the production binary by tests/ros/test_faults.py, as far as faults can be injected by messages, and
+//! published ([`published`]).
+//!
+//! Deliberately absent: what needs the process around the decision (its threads, its disk, its death), which is listed with its
+//! tests ([`elsewhere`]); and what cannot be seen from messages at all ([`UNSEEN`]), which is an assumption of use.
 
+pub mod elsewhere;
+pub mod published;
 mod rig;
 mod table;
+mod watch;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use swarm_safety_core::{CauseKind, MAX_ROBOTS, SafetyState, Verdict};
+use swarm_safety_core::{MAX_ROBOTS, Refusal, ResetRefusal, SafetyState, Verdict};
 
 pub use rig::{PERIOD, Rig, Said};
 pub use table::{FAULTS, UNSEEN};
+pub use watch::Observable;
 
 use crate::cell::CellError;
+use watch::{Look, Newest, Watch};
 
 /// Cycles after which a fault counts as not found.
-const PATIENCE: u32 = 1500;
+const PATIENCE: u32 = 3000;
+
+/// Codes of causes, any of which names the fault.
+pub type Codes = &'static [&'static str];
 
 /// One thing that goes wrong.
 #[derive(Clone, Copy, Debug)]
 pub struct Fault {
     pub id: &'static str,
+    /// What it goes wrong with.
+    pub subject: Subject,
     pub says: &'static str,
     pub begins: Begins,
     pub observable: Observable,
     pub reaction: Reaction,
+    pub binary: OnBinary,
     /// Changes what is said, or the rig itself, before a step.
     pub inject: fn(&mut Moment<'_>),
     /// Changes what an arm does after a step.
     pub act: fn(&mut Moment<'_>),
+}
+
+/// What a fault concerns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    JointState,
+    Wrench,
+    Command,
+    /// The arm itself.
+    Arm,
+    Presence,
+    /// The emergency stop and the reset.
+    Operator,
+    /// The monitor's own time and limits.
+    Monitor,
+    /// All arms at once.
+    Cell,
+}
+
+/// How a fault is run on the production binary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnBinary {
+    /// By messages, in tests/ros/test_faults.py.
+    Messages,
+    /// By this test.
+    Test(&'static str),
+    /// Not, and why.
+    No(&'static str),
 }
 
 /// The cell when a fault begins.
@@ -56,30 +100,14 @@ pub enum Begins {
     Stopped,
 }
 
-/// When a fault could be seen at the earliest.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Observable {
-    /// In the cycle in which it begins.
-    AtOnce,
-    /// That many cycles later.
-    After(u32),
-    /// When the last healthy message is older than this, s.
-    Overdue(f64),
-    /// When positions differ from the sum of the velocities by more than the tolerance, 0.03 rad; older differences fade in 1 s.
-    Contradiction,
-    /// When a joint is 0.1 rad/s faster than, or turns otherwise than, it was told within 0.1 s.
-    Disobedience,
-    /// When an arm that was told to move has reported standstill for this long, s.
-    Standing(f64),
-}
-
-/// What the decision must do.
+/// What the decision must do, and the causes of which it must name one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reaction {
-    Stop,
+    Stop(Codes),
     /// Moves nothing for it, and says why.
-    RefuseCommand,
-    RefuseReset,
+    RefuseCommand(Codes),
+    RefuseReset(Codes),
+    /// SLOW, because the load is above the contact level.
     Slow,
     /// Deepens a stop that had no effect.
     Deepen,
@@ -97,6 +125,8 @@ pub struct Moment<'a> {
     pub age: u32,
     /// What was said, and the rig, when it began.
     pub first: &'a (Rig, Said),
+    /// What the healthy cell has said since then, in every cycle; the present one is the last.
+    pub past: &'a [Said],
     /// The same number during one episode, 0..1.
     pub chance: f64,
 }
@@ -111,8 +141,62 @@ pub struct Found {
     pub worst_cycles: u32,
     /// The causes that were shown.
     pub causes: Vec<&'static str>,
+    /// Causes of reactions that the fault is not listed with: these count as not found.
+    pub wrong: Vec<&'static str>,
     /// The first episode in which it was not found: arm, phase.
     pub missed: Option<(usize, usize)>,
+}
+
+/// How an episode ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    Found { cycles: u32, shown: &'static str },
+    Wrong { shown: &'static str },
+    Missed,
+}
+
+impl Reaction {
+    /// What a reaction may name.
+    pub const fn causes(self) -> Codes {
+        match self {
+            Self::Stop(codes) | Self::RefuseCommand(codes) | Self::RefuseReset(codes) => codes,
+            Self::Slow => &["contact_force"],
+            Self::Deepen => &["stop_ineffective"],
+            Self::Estop => &["emergency_stop"],
+        }
+    }
+
+    /// Short name, for tables and other languages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Stop(_) => "stop",
+            Self::RefuseCommand(_) => "command refused",
+            Self::RefuseReset(_) => "reset refused",
+            Self::Slow => "slow down",
+            Self::Deepen => "deeper stop",
+            Self::Estop => "emergency stop",
+        }
+    }
+}
+
+impl Subject {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::JointState => "joint state",
+            Self::Wrench => "wrench",
+            Self::Command => "command",
+            Self::Arm => "arm",
+            Self::Presence => "human presence",
+            Self::Operator => "emergency stop and reset",
+            Self::Monitor => "monitor",
+            Self::Cell => "cell",
+        }
+    }
+
+    /// It is one arm's, so that a cause must name that arm.
+    const fn is_of_arm(self) -> bool {
+        matches!(self, Self::JointState | Self::Wrench | Self::Command | Self::Arm)
+    }
 }
 
 /// Injects every fault, into every arm, at `phases` random moments each.
@@ -161,7 +245,7 @@ fn moments(phases: usize, seed: u64) -> Result<(Vec<At>, Vec<At>), CellError> {
         watched(&mut rig, &mut watches);
     }
     // Two periods of the motion, in random steps.
-    let most = (2000 / phases.max(1)).max(1) * 2;
+    let most = (rig::MOTION_CYCLES / phases.max(1)).max(1) * 4;
     let mut moving = Vec::new();
     for _ in 0..phases {
         for _ in 0..rng.random_range(1..=most) {
@@ -193,8 +277,15 @@ fn watched(rig: &mut Rig, watches: &mut [Watch; MAX_ROBOTS]) -> Verdict {
 
 fn inject(fault: &'static Fault, moving: &[At], cold: &[At], seed: u64) -> Found {
     let mut rng = StdRng::seed_from_u64(seed);
-    let mut found =
-        Found { fault, episodes: 0, detected: 0, worst_cycles: 0, causes: Vec::new(), missed: None };
+    let mut found = Found {
+        fault,
+        episodes: 0,
+        detected: 0,
+        worst_cycles: 0,
+        causes: Vec::new(),
+        wrong: Vec::new(),
+        missed: None,
+    };
     for arm in 0..MAX_ROBOTS {
         for phase in 0..moving.len() {
             let (rig, watches) = if fault.begins == Begins::Cold { &cold[phase] } else { &moving[phase] };
@@ -203,15 +294,25 @@ fn inject(fault: &'static Fault, moving: &[At], cold: &[At], seed: u64) -> Found
                 stop(&mut rig);
             }
             found.episodes += 1;
-            match episode(fault, rig, watches[arm].clone(), arm, rng.random()) {
-                Some((cycles, cause)) => {
+            let seen = match episode(fault, rig, watches[arm].clone(), arm, rng.random()) {
+                Ending::Found { cycles, shown } => {
                     found.detected += 1;
                     found.worst_cycles = found.worst_cycles.max(cycles);
-                    if let Some(cause) = cause.filter(|cause| !found.causes.contains(cause)) {
-                        found.causes.push(cause);
-                    }
+                    Some((&mut found.causes, shown))
                 }
-                None => found.missed = found.missed.or(Some((arm, phase))),
+                Ending::Wrong { shown } => {
+                    found.missed = found.missed.or(Some((arm, phase)));
+                    Some((&mut found.wrong, shown))
+                }
+                Ending::Missed => {
+                    found.missed = found.missed.or(Some((arm, phase)));
+                    None
+                }
+            };
+            if let Some((list, shown)) = seen
+                && !list.contains(&shown)
+            {
+                list.push(shown);
             }
         }
     }
@@ -225,167 +326,85 @@ fn stop(rig: &mut Rig) {
     rig.hear(&said);
     rig.decide();
     rig.pass();
-    // 0.25 rad/s at 7.5 rad/s^2 are 17 cycles of braking.
-    for _ in 0..40 {
+    // 0.25 rad/s at 7.5 rad/s^2 are 34 cycles of braking.
+    for _ in 0..80 {
         rig.cycle();
     }
 }
 
-/// Cycles from observable to the reaction, and the cause then; `None` if there was no reaction.
-fn episode(
-    fault: &Fault,
-    mut rig: Rig,
-    mut watch: Watch,
-    arm: usize,
-    chance: f64,
-) -> Option<(u32, Option<&'static str>)> {
+fn episode(fault: &Fault, mut rig: Rig, mut watch: Watch, arm: usize, chance: f64) -> Ending {
     let first = (rig.clone(), rig.say());
+    let (mut past, mut newest) = (Vec::new(), Newest::default());
     let mut seen = None;
     for age in 0..PATIENCE {
         let mut said = rig.say();
-        (fault.inject)(&mut Moment { rig: &mut rig, said: &mut said, arm, age, first: &first, chance });
+        past.push(said.clone());
+        let (rig, first, past) = (&mut rig, &first, past.as_slice());
+        (fault.inject)(&mut Moment { rig: &mut *rig, said: &mut said, arm, age, first, past, chance });
         rig.hear(&said);
         watch.hears(&said, arm);
-        if seen.is_none() && watch.sees(fault.observable, &said, arm, age) {
+        newest.hears(&said, arm);
+        let (config, now_ns) = (&rig.config, rig.wall_ns());
+        let look = Look { config, said: &said, arm, age, now_ns, newest: &newest };
+        if seen.is_none() && watch.sees(fault.observable, &look) {
             seen = Some(age);
         }
         let before = rig.state.state();
         let verdict = rig.decide();
-        if reacted(fault.reaction, before, &verdict, arm) {
+        if let Some(shown) = shown(fault, before, &verdict, rig, arm) {
+            if !fault.reaction.causes().contains(&shown) {
+                return Ending::Wrong { shown };
+            }
             // A reaction before the fault shows by its own rule is one to another of its marks.
-            let cycles = seen.map_or(1, |seen| age - seen + 1);
-            return Some((cycles, verdict.cause.map(|cause| cause.kind.code())));
+            return Ending::Found { cycles: seen.map_or(1, |seen| age - seen + 1), shown };
         }
-        (fault.act)(&mut Moment { rig: &mut rig, said: &mut said, arm, age, first: &first, chance });
+        (fault.act)(&mut Moment { rig: &mut *rig, said: &mut said, arm, age, first, past, chance });
         watch.told(&verdict, arm);
         rig.pass();
     }
-    None
+    Ending::Missed
 }
 
-fn reacted(reaction: Reaction, before: SafetyState, verdict: &Verdict, arm: usize) -> bool {
-    let still_refused = !verdict.state.moves() || before.moves();
-    match reaction {
-        Reaction::Stop => verdict.state.is_stop(),
-        Reaction::Estop => verdict.state == SafetyState::Estop && !matches!(verdict.reset, Some(Ok(_))),
-        Reaction::RefuseCommand => verdict.robots[arm].refusal.is_some() && still_refused,
-        Reaction::RefuseReset => {
-            matches!(verdict.reset, Some(Err(_))) && (before.moves() || verdict.state.is_stop())
+/// What a reaction of the fault's kind names as its cause, if there was one in this step.
+fn shown(
+    fault: &Fault,
+    before: SafetyState,
+    verdict: &Verdict,
+    rig: &Rig,
+    arm: usize,
+) -> Option<&'static str> {
+    const OF_ANOTHER_ARM: &str = "cause of another arm";
+    let cause = || {
+        let cause = verdict.cause?;
+        let strange = fault.subject.is_of_arm() && cause.robot.is_some_and(|robot| robot != arm);
+        Some(if strange { OF_ANOTHER_ARM } else { cause.kind.code() })
+    };
+    let robot = &verdict.robots[arm];
+    match fault.reaction {
+        Reaction::Stop(_) => cause().filter(|_| verdict.state.is_stop()),
+        Reaction::Estop => cause().filter(|_| verdict.state == SafetyState::Estop),
+        Reaction::Deepen => cause().filter(|code| *code == "stop_ineffective"),
+        Reaction::RefuseCommand(_) => {
+            robot.refusal.filter(|_| !verdict.state.moves() || before.moves()).map(Refusal::code)
         }
-        Reaction::Slow => verdict.state == SafetyState::Slow && verdict.robots[arm].scale < 1.0,
-        Reaction::Deepen => verdict.cause.is_some_and(|cause| cause.kind == CauseKind::StopIneffective),
+        Reaction::RefuseReset(_) => match verdict.reset {
+            Some(Err(refusal)) if before.moves() || verdict.state.is_stop() => Some(why(&refusal)),
+            _ => None,
+        },
+        Reaction::Slow => (verdict.state == SafetyState::Slow && robot.scale < 1.0).then(|| {
+            let contact = rig.config.in_force().robots[arm].wrench.contact_force_n;
+            if robot.measures.contact_force_n > contact { "contact_force" } else { "no contact" }
+        }),
     }
 }
 
-/// When a fault can be seen, by the documented tolerances; written apart from the core.
-#[derive(Clone, Debug)]
-struct Watch {
-    /// Reported before: positions, velocities, stamp.
-    before: Option<(Vec<f64>, Vec<f64>, u64)>,
-    sum: Vec<f64>,
-    /// Velocities told in the last 0.1 s, newest last.
-    told: Vec<Vec<f64>>,
-    standing: u32,
-}
-
-impl Watch {
-    fn new() -> Self {
-        Self { before: None, sum: vec![0.0; 7], told: Vec::new(), standing: 0 }
-    }
-
-    fn told(&mut self, verdict: &Verdict, arm: usize) {
-        self.told.push(verdict.robots[arm].velocity.iter().copied().collect());
-        if self.told.len() > 50 {
-            self.told.remove(0);
-        }
-    }
-
-    fn sees(&mut self, observable: Observable, said: &Said, arm: usize, age: u32) -> bool {
-        let period = PERIOD.as_secs_f64();
-        match observable {
-            Observable::AtOnce => true,
-            Observable::After(cycles) => age >= cycles,
-            // The last healthy message came with the cycle before the first.
-            Observable::Overdue(limit) => f64::from(age + 1) * period > limit + 1e-9,
-            Observable::Contradiction => self.sum.iter().any(|sum| sum.abs() > 0.03),
-            Observable::Disobedience => said.joints[arm].iter().any(|message| {
-                let told = |joint: usize| self.told.iter().map(move |told| told[joint]);
-                age > 0
-                    && message.velocity.iter().enumerate().any(|(joint, velocity)| {
-                        let low = told(joint).fold(0.0, f64::min) * 1.1 - 0.1;
-                        let high = told(joint).fold(0.0, f64::max) * 1.1 + 0.1;
-                        !(low..=high).contains(velocity)
-                    })
-            }),
-            Observable::Standing(limit) => {
-                let reported = said.joints[arm].last();
-                let moves = reported.is_some_and(|message| message.velocity.iter().any(|v| v.abs() > 0.01));
-                self.standing = if moves { 0 } else { self.standing + 1 };
-                f64::from(self.standing) * period > limit
-            }
-        }
-    }
-
-    /// Sums up positions against velocities; of several messages in one cycle the last one is what is seen.
-    fn hears(&mut self, said: &Said, arm: usize) {
-        let Some(message) = said.joints[arm].last() else { return };
-        let now = (message.position.clone(), message.velocity.clone(), message.sent_ns);
-        if let Some((position, velocity, sent_ns)) = &self.before {
-            let dt = message.sent_ns.saturating_sub(*sent_ns) as f64 * 1e-9;
-            // Arrays of a malformed message may differ in length.
-            let values = position.iter().zip(velocity).zip(now.0.iter().zip(&now.1));
-            for (sum, ((q, qd), (q_now, qd_now))) in self.sum.iter_mut().zip(values) {
-                *sum = *sum * (1.0 - dt) + q_now - q - (qd + qd_now) / 2.0 * dt;
-            }
-        }
-        self.before = Some(now);
-    }
-}
-
-/// The figures as a Markdown table.
-pub fn markdown(found: &[Found]) -> String {
-    let mut lines = vec![
-        "| fault | what goes wrong | observable | reaction | shown as | detected | worst cycles |".to_owned(),
-        "|---|---|---|---|---|---|---|".to_owned(),
-    ];
-    lines.extend(found.iter().map(|found| {
-        let Fault { id, says, observable, reaction, .. } = found.fault;
-        let (detected, episodes, worst) = (found.detected, found.episodes, found.worst_cycles);
-        let causes = if found.causes.is_empty() { "-".to_owned() } else { found.causes.join(", ") };
-        format!(
-            "| `{id}` | {says} | {} | {} | {causes} | {detected}/{episodes} | {worst} |",
-            observable.text(),
-            reaction.text()
-        )
-    }));
-    lines.push("\nNot to be seen from what the monitor hears, and so not counted:\n".to_owned());
-    lines.push("| fault | assumption of use that covers it |\n|---|---|".to_owned());
-    lines.extend(UNSEEN.iter().map(|(fault, assumption)| format!("| {fault} | {assumption} |")));
-    lines.join("\n") + "\n"
-}
-
-impl Observable {
-    fn text(self) -> String {
-        match self {
-            Self::AtOnce => "at once".to_owned(),
-            Self::After(cycles) => format!("{cycles} cycles later"),
-            Self::Overdue(limit) => format!("when the time-out of {limit} s is over"),
-            Self::Contradiction => "when positions and velocities differ by 0.03 rad".to_owned(),
-            Self::Disobedience => "when 0.1 rad/s off what was told within 0.1 s".to_owned(),
-            Self::Standing(limit) => format!("when it has reported standstill for {limit} s"),
-        }
-    }
-}
-
-impl Reaction {
-    const fn text(self) -> &'static str {
-        match self {
-            Self::Stop => "stop",
-            Self::RefuseCommand => "command refused",
-            Self::RefuseReset => "reset refused",
-            Self::Slow => "slow down",
-            Self::Deepen => "deeper stop",
-            Self::Estop => "emergency stop",
-        }
+/// Why a reset was refused, in a word.
+const fn why(refusal: &ResetRefusal) -> &'static str {
+    match refusal {
+        ResetRefusal::WrongEpoch { .. } => "wrong_epoch",
+        ResetRefusal::Running => "running",
+        ResetRefusal::EmergencyStopHeld => "emergency_stop_held",
+        ResetRefusal::CausePersists(cause) => cause.kind.code(),
+        ResetRefusal::Moving { .. } => "moving",
     }
 }

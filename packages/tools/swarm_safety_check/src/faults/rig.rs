@@ -9,22 +9,25 @@ use swarm_safety_core::ingest::{
     WrenchIngest,
 };
 use swarm_safety_core::{
-    Config, Input, Inputs, MAX_ROBOTS, ResetRequest, State, Timing, Tolerances, Verdict, step,
+    Config, Input, Inputs, MAX_ROBOTS, ResetRequest, State, Tolerances, Verdict, shipped, step,
 };
 
-use crate::cell::{Ceiling, Cell, CellError, People, Shapes, cell};
+use crate::cell::{Ceiling, Cell, CellError, People, Shapes, Timeouts, cell, shipped_timing};
 
-/// Time between steps, as shipped.
-pub const PERIOD: Duration = Duration::from_millis(2);
+/// Time between steps, as shipped: [`Rig::cold`] refuses a declaration that says otherwise. Sensors speak as often, as those of
+/// 1 kHz drivers do; with slower ones a fault is observable when the message comes that shows it.
+pub const PERIOD: Duration = Duration::from_millis(1);
 
 /// The skill that runs.
 const ARTIFACT: &str = "9f86d081884c7d65";
 const TRACE: &str = "nominal";
-/// How far clocks may disagree, s.
-const CLOCKS_S: f64 = 0.002;
+/// Longest age of what a presence sensor says, s; the shipped ceiling looks for nobody.
+const PRESENCE_S: f64 = 0.1;
 /// Amplitude (rad/s) and angular frequency (rad/s) of the nominal motion of each moving joint.
 const SPEED: f64 = 0.25;
 const OMEGA: f64 = std::f64::consts::PI;
+/// Cycles of one period of the nominal motion: 2 s.
+pub(super) const MOTION_CYCLES: usize = (2_000_000_000 / PERIOD.0) as usize;
 /// Wall clock of the cell when its monotonic clock is 0, ns.
 const WALL_NS: u64 = 1_700_000_000_000_000_000;
 
@@ -101,25 +104,31 @@ impl Rig {
     /// A cell that has not been reset.
     pub fn cold() -> Result<Self, CellError> {
         let ceiling = Ceiling {
-            joint_state_s: 0.02,
-            wrench_s: 0.02,
-            command_s: 0.05,
-            presence_s: 0.1,
+            timeouts: Timeouts::Shipped,
+            presence_s: PRESENCE_S,
             people: People::OneZone,
             release_after_s: None,
         };
-        let timing =
-            Timing { max_cycle_gap_s: 2.5 * PERIOD.as_secs_f64(), ..Timing::every(PERIOD.as_secs_f64()) };
+        let timing = shipped_timing()?;
+        if (timing.period_s - PERIOD.as_secs_f64()).abs() > 1e-9 {
+            return Err(CellError::Period { declared_s: timing.period_s, stepped_s: PERIOD.as_secs_f64() });
+        }
         let cell = cell(Shapes::Whole, &ceiling, timing, Tolerances::default())?;
+        let limits = cell.config.ceiling().cell;
+        let clocks_s = f64::from(shipped::STAMP_TOLERANCE_US) * 1e-6;
         let rules = |timeout_s: f64, repeats| StampRules {
-            future_tolerance_s: CLOCKS_S,
-            max_age_s: timeout_s + CLOCKS_S,
+            future_tolerance_s: clocks_s,
+            max_age_s: timeout_s + clocks_s,
             repeats,
         };
         let ears = cell.config.arms().iter().zip(&cell.flange_frames).map(|(arm, frame)| Ears {
-            joints: JointStateIngest::new(&arm.model, rules(ceiling.joint_state_s, Repeats::Refused)),
-            wrench: WrenchIngest::new(frame, rules(ceiling.wrench_s, Repeats::Refused)),
-            command: CommandIngest::new(&arm.name, &arm.model, rules(ceiling.command_s, Repeats::Allowed)),
+            joints: JointStateIngest::new(&arm.model, rules(limits.joint_state_timeout_s, Repeats::Refused)),
+            wrench: WrenchIngest::new(frame, rules(limits.wrench_timeout_s, Repeats::Refused)),
+            command: CommandIngest::new(
+                &arm.name,
+                &arm.model,
+                rules(limits.command_timeout_s, Repeats::Allowed),
+            ),
         });
         let ears = ears.collect();
         let names = std::array::from_fn(|i| {
@@ -135,7 +144,7 @@ impl Rig {
             qd: [JointVector::zeros(); MAX_ROBOTS],
             working: false,
             ears,
-            presence: PresenceIngest::new(rules(ceiling.presence_s, Repeats::Refused)),
+            presence: PresenceIngest::new(rules(PRESENCE_S, Repeats::Refused)),
             names,
             cycle: 0,
             cell: Arc::new(cell),

@@ -14,6 +14,12 @@ fn every_history_of_the_short_extent_keeps_every_invariant() {
     let transitions: u64 = outcomes.iter().map(|outcome| outcome.transitions).sum();
     println!("{transitions} transitions");
     assert!(transitions > 100_000, "{transitions} transitions: an alphabet has shrunk");
+    let any_length = outcomes.iter().filter(|outcome| outcome.search.depth.is_none());
+    let longest = any_length.map(|outcome| outcome.states).collect::<Vec<_>>();
+    assert!(
+        longest.len() == 2 && longest.iter().all(|states| *states > 500),
+        "{longest:?}: an alphabet has shrunk"
+    );
     // An invariant that is never put to the test holds of nothing.
     let met = reached(&outcomes);
     for name in

@@ -111,7 +111,7 @@ pub(super) const EVIDENCES: &[Evidence] = &[
     },
     Evidence {
         name: "safety-proof",
-        about: "every history of inputs on the shipped decision; deliberate defects of it, all found",
+        about: "histories of inputs on the shipped decision, of any length or of two to three cycles; deliberate defects of it, all found",
         workload: Workload::Program {
             package: "swarm_safety_check",
             executable: "safety_check",
