@@ -27,5 +27,5 @@ mod series;
 
 pub use disk::{Disk, Folder, Output};
 pub use health::{Health, OnDiskFailure, Status};
-pub use options::{Mode, Options, OptionsError};
+pub use options::{ENTRIES_WAITING, Mode, Options, OptionsError};
 pub use recorder::{Announce, Recorder};

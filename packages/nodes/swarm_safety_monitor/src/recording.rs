@@ -13,14 +13,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use swarm_artifact::{KeyError, private_key_from_pem};
 use swarm_base::Clock as _;
 use swarm_black_box::{Entry, Header, Place};
-use swarm_black_box_file::{Announce, Folder, Health, Options, OptionsError, Recorder};
+use swarm_black_box_file::{Announce, ENTRIES_WAITING, Folder, Health, Options, OptionsError, Recorder};
 use swarm_rt::KernelClock;
 use swarm_rt::cells::queue::{self, Receiver, Sender};
 use swarm_safety_core::{Timing, Tolerances};
 use swarm_safety_setup::Sources;
-
-/// Entries that may wait for the disk: four seconds.
-const ENTRIES_WAITING: usize = 4096;
 
 /// Time between two looks into the queue. Far below the length of a segment, far above what a look costs.
 const LOOK_PERIOD: std::time::Duration = std::time::Duration::from_millis(10);

@@ -1,12 +1,18 @@
-//! A recording is changed at random, over and over: each time the verification has to say so.
+//! A recording of several files is changed at random, over and over, in one of its files or by whole files: each time the
+//! verification has to say so. It is told the newest seal, which `/diagnostics` shows, so that it can miss the last file.
+//!
+//! Taking away the oldest files is not among the changes: the recorder does so itself to keep its bound. What it has taken away it
+//! records, and with which file a series begins, `cell blackbox verify` shows.
 
 use anyhow::ensure;
-use ed25519_dalek::SigningKey;
+use ed25519_dalek::{SigningKey, VerifyingKey};
 use rand::rngs::SmallRng;
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 use swarm_base::Duration;
-use swarm_black_box::{Chain, CloseReason, Entry, Record, frames, verify};
+use swarm_black_box::{
+    Chain, CloseReason, Entry, Header, Place, Record, Verification, frames, junction, verify,
+};
 
 use super::work::Work;
 
@@ -14,37 +20,50 @@ use super::work::Work;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tampered {
     pub tried: u64,
+    /// Of these, changes by whole files.
+    pub by_files: u64,
     pub found: u64,
     /// The first changes that were not found.
     pub missed: Vec<String>,
 }
 
-/// A closed recording, and where its records begin.
+/// A series of closed files.
+struct Series {
+    files: Vec<Genuine>,
+    trusted: [VerifyingKey; 1],
+}
+
+/// A closed file, and where its records begin.
 struct Genuine {
     bytes: Vec<u8>,
     /// Start and end of each record.
     places: Vec<(usize, usize)>,
-    key: SigningKey,
+    found: Verification,
 }
 
-/// Tries `count` changes of a recording of some segments.
+/// Cycles of each file: some segments.
+const CYCLES: [u64; 4] = [230, 110, 150, 210];
+
+/// Tries `count` changes of a recording of some files.
 pub fn tamper(work: &mut Work, count: u64, seed: u64) -> anyhow::Result<Tampered> {
-    let genuine = Genuine::record(work, 230)?;
-    let trusted = [genuine.key.verifying_key()];
-    ensure!(
-        verify(&genuine.bytes, Some(&trusted)).is_ok_and(|found| found.is_whole()),
-        "the recording is refused before anything was changed"
-    );
+    let series = Series::record(work)?;
+    let genuine: Vec<&[u8]> = series.files.iter().map(|file| file.bytes.as_slice()).collect();
+    ensure!(series.is_whole(&genuine), "the recording is refused before anything was changed");
     let mut rng = SmallRng::seed_from_u64(seed);
     let mut tampered = Tampered::default();
     while tampered.tried < count {
         let kind = *Kind::ALL.choose(&mut rng).expect("there are kinds");
-        let changed = kind.apply(&genuine, &mut rng);
-        if changed == genuine.bytes {
+        let at = rng.random_range(0..genuine.len());
+        let bytes = kind.apply(&series.files[at], &mut rng);
+        let mut changed = genuine.clone();
+        changed[at] = &bytes;
+        kind.apply_to_series(&mut changed, at, &mut rng);
+        if changed == genuine {
             continue;
         }
         tampered.tried += 1;
-        if verify(&changed, Some(&trusted)).is_ok_and(|found| found.is_whole()) {
+        tampered.by_files += u64::from(kind.is_of_files());
+        if series.is_whole(&changed) {
             let missed = format!("{kind:?}, change {} of seed {seed}", tampered.tried);
             if tampered.missed.len() < 10 {
                 tampered.missed.push(missed);
@@ -72,10 +91,13 @@ enum Kind {
     CutAndClose,
     Rechain,
     Reseal,
+    RemoveFiles,
+    SwapFiles,
+    RepeatFile,
 }
 
 impl Kind {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 16] = [
         Self::FlipBit,
         Self::Overwrite,
         Self::DeleteBytes,
@@ -89,7 +111,33 @@ impl Kind {
         Self::CutAndClose,
         Self::Rechain,
         Self::Reseal,
+        Self::RemoveFiles,
+        Self::SwapFiles,
+        Self::RepeatFile,
     ];
+
+    const fn is_of_files(self) -> bool {
+        matches!(self, Self::RemoveFiles | Self::SwapFiles | Self::RepeatFile)
+    }
+
+    /// Changes by whole files, beginning with the one at `at`. The first one stays: see the top of this file.
+    fn apply_to_series(self, files: &mut Vec<&[u8]>, at: usize, rng: &mut SmallRng) {
+        match self {
+            Self::RemoveFiles if at > 0 => {
+                let end = rng.random_range(at + 1..=files.len());
+                files.drain(at..end);
+            }
+            Self::SwapFiles => {
+                let other = rng.random_range(0..files.len());
+                files.swap(at, other);
+            }
+            Self::RepeatFile => {
+                let file = files[at];
+                files.insert(at, file);
+            }
+            _ => {}
+        }
+    }
 
     fn apply(self, genuine: &Genuine, rng: &mut SmallRng) -> Vec<u8> {
         let Genuine { bytes, places, .. } = genuine;
@@ -134,17 +182,49 @@ impl Kind {
             Self::Rechain => changed = genuine.forged(bytes.len(), Some((one, rng))),
             // The whole history again, sealed with another key under the cell's header.
             Self::Reseal => changed = genuine.resealed(rng.random()),
+            Self::RemoveFiles | Self::SwapFiles | Self::RepeatFile => {}
         }
         changed
     }
 }
 
-impl Genuine {
-    fn record(work: &mut Work, cycles: u64) -> anyhow::Result<Self> {
+impl Series {
+    fn record(work: &mut Work) -> anyhow::Result<Self> {
         let key = SigningKey::from_bytes(&[7; 32]);
+        let trusted = [key.verifying_key()];
+        let (mut files, mut place) = (Vec::new(), work.header().place);
+        for cycles in CYCLES {
+            let file = Genuine::record(work, cycles, place, &key)?;
+            place = file.found.next;
+            files.push(file);
+        }
+        Ok(Self { files, trusted })
+    }
+
+    /// What `cell blackbox verify` asks of a series: every file is whole, each goes on where the one before it ends, and the last seal
+    /// is the one that is expected.
+    fn is_whole(&self, files: &[&[u8]]) -> bool {
+        let mut before: Option<Verification> = None;
+        for file in files {
+            // One that is genuine has been verified.
+            let known = self.files.iter().find(|known| known.bytes == *file).map(|known| known.found.clone());
+            let Some(found) = known.or_else(|| verify(file, Some(&self.trusted)).ok()) else { return false };
+            let goes_on = before.is_none_or(|before| junction(&before, &found.header, &[]).is_ok());
+            if !found.is_whole() || !goes_on {
+                return false;
+            }
+            before = Some(found);
+        }
+        let seal = |found: &Verification| found.next.previous_seal;
+        before.as_ref().map(seal) == self.files.last().map(|file| seal(&file.found))
+    }
+}
+
+impl Genuine {
+    fn record(work: &mut Work, cycles: u64, place: Place, key: &SigningKey) -> anyhow::Result<Self> {
         let mut bytes = Vec::new();
-        let mut chain =
-            Chain::begin(work.header().clone(), Some(key.clone()), Duration::from_millis(100), &mut bytes);
+        let header = Header { place, ..work.header().clone() };
+        let mut chain = Chain::begin(header, Some(key.clone()), Duration::from_millis(100), &mut bytes);
         for _ in 0..cycles {
             let (snapshot, cycle) = work.cycle();
             for entry in snapshot.into_iter().chain([cycle]) {
@@ -155,7 +235,8 @@ impl Genuine {
         let starts: Vec<usize> = frames(&bytes)?.map(|frame| frame.offset).collect();
         let ends = starts.iter().skip(1).copied().chain([bytes.len()]);
         let places = starts.iter().copied().zip(ends).collect();
-        Ok(Self { bytes, places, key })
+        let found = verify(&bytes, Some(&[key.verifying_key()]))?;
+        Ok(Self { bytes, places, found })
     }
 
     /// The records up to `end` with right links throughout, one of them changed in a bit, and an end without the key.
