@@ -13,22 +13,23 @@ from harness import bin_dir, repository
 # name: program and arguments, whether a file is to be named for the result, keys, what has to hold.
 MEASUREMENTS = {
     "safety-jitter": (
-        ["safety_evidence", "jitter", "--seconds=2", "--runs=1"],
+        ["safety_evidence", "jitter", "--seconds=2", "--runs=1", "--least-moving-share=0.1"],
         False,
-        {"ratio_p999", "ratio_p9999", "ratio_max"},
+        {"ratio_p999", "ratio_p9999", "ratio_max", "idle_moving_share"},
+        # The program itself refuses a run in which periods were lost, or in which an idle cell hardly moved.
         lambda f: f["idle_cycles"] > 1000 and f["load_cycles"] > 1000,
     ),
     "safety-estop": (
         ["safety_evidence", "estop", "--stops=5000", "--polled=100", "--published=50"],
         False,
-        {"stops", "p50_us", "dds_p50_us", "dds_p99_us", "own_cpu_us_p999", "ratio_p99999"},
-        lambda f: f["stops"] == 5000 and f["polling_cycles_max"] <= 1,
+        {"stops", "p50_us", "dds_p50_us", "dds_p99_us", "own_cpu_us_p999", "ratio_p99999", "decided_p50_us"},
+        lambda f: f["stops"] == 5000 and f["polling_cycles_max"] <= 1 and f["decided_p50_us"] < f["p50_us"] < f["dds_p50_us"],
     ),
     "safety-purity": (
         ["safety_evidence", "purity", "--cycles=1000000"],
         False,
-        {"cycles", "allocations", "locks", "page_faults", "involuntary_switches"},
-        lambda f: f["cycles"] > 900_000 and f["allocations"] == f["locks"] == f["page_faults"] == 0,
+        {"cycles", "allocations", "locks", "page_faults", "involuntary_switches", "cycles_run", "cycles_stop1", "cycles_estop"},
+        lambda f: f["cycles"] > 900_000 and f["allocations"] == f["locks"] == f["page_faults"] == 0 and f["system_calls_listed"] > 2,
     ),
     "safety-faults": (
         ["safety_check", "faults", "--phases=3", "--out"],
@@ -39,8 +40,8 @@ MEASUREMENTS = {
     "safety-proof, exploration": (
         ["safety_check", "explore", "--out"],
         True,
-        {"transitions", "invariants"},
-        lambda f: f["transitions"] > 100_000 and f["invariants"] >= 12,
+        {"transitions", "invariants", "any_length_transitions"},
+        lambda f: f["transitions"] > 100_000 and f["invariants"] >= 12 and f["any_length_transitions"] > 10_000,
     ),
     "safety-proof, mutants": (
         ["safety_check", "mutants", "--seed=1", "--out"],
@@ -69,7 +70,8 @@ MEASUREMENTS = {
         ["cell", "evidence-black-box", "--edits=2000", "--kills=10", "--cycles=4000", "--out"],
         True,
         {"edits_tried", "edits_found", "kills_tried", "kills_readable", "segments_lost_max", "verdicts", "verdicts_bit_exact", "rt_thread_ns"},
-        lambda f: f["edits_found"] == f["edits_tried"] and f["kills_readable"] == f["kills_tried"] and f["verdicts_bit_exact"] == f["verdicts"],
+        lambda f: f["edits_found"] == f["edits_tried"] > f["edits_by_files"] > 0
+        and f["kills_readable"] == f["kills_tried"] and f["verdicts_bit_exact"] == f["verdicts"],
     ),
     "capture-discovery": (
         ["discovery", "--short"],

@@ -244,12 +244,14 @@ fn a_clean_loop_lives_and_its_thread_ends() {
         let watched = told.recv().unwrap();
         let mut pressed = 0;
         let mut before = Counters::default();
+        let mut filtered = false;
         while !looping.is_finished() {
             // Its memory is not locked here, so pages of code may still come from the disk: only that they can be read.
             if let Ok(counters) = Counters::of(watched) {
                 assert!(counters.voluntary_switches >= before.voluntary_switches, "{before:?} {counters:?}");
                 before = counters;
             }
+            filtered |= watched.is_filtered().unwrap_or(false);
             sensor.write([1.0; 7]);
             button.press();
             pressed += 1;
@@ -264,6 +266,7 @@ fn a_clean_loop_lives_and_its_thread_ends() {
             }
         }
         let (seen, recorded) = looping.join().unwrap();
+        assert!(filtered, "the kernel says that it filters the thread's system calls");
         assert!(pressed >= 100, "the loop was over before it was stopped once: {pressed}");
         assert!(seen <= pressed && seen + 2 >= pressed, "{seen} of {pressed} presses");
         assert_eq!(recorded, CYCLES);

@@ -16,6 +16,15 @@ impl ThreadId {
     pub fn current() -> Self {
         Self(rustix::thread::gettid().as_raw_nonzero().get())
     }
+
+    /// The kernel holds this thread of this process to a list of system calls ([`super::system_calls`]).
+    pub fn is_filtered(self) -> Result<bool, CountersError> {
+        const BY_LIST: u64 = 2;
+        let (path, status) = read(self, "status")?;
+        let mode = number_of(&status, "Seccomp");
+        mode.map(|mode| mode == BY_LIST)
+            .ok_or(CountersError::Malformed { path, expected: "the mode of seccomp" })
+    }
 }
 
 /// Since the thread's start, or a difference of two looks.
@@ -43,19 +52,12 @@ pub enum CountersError {
 impl Counters {
     /// What was counted until now of a thread of this process.
     pub fn of(thread: ThreadId) -> Result<Self, CountersError> {
-        let read = |file: &str| {
-            let path = format!("/proc/self/task/{}/{file}", thread.0);
-            match fs::read_to_string(&path) {
-                Ok(text) => Ok((path, text)),
-                Err(source) => Err(CountersError::Read { path, thread: thread.0, source }),
-            }
-        };
-        let (stat_path, stat) = read("stat")?;
+        let (stat_path, stat) = read(thread, "stat")?;
         let (minor_faults, major_faults) = faults(&stat).ok_or(CountersError::Malformed {
             path: stat_path,
             expected: "minflt and majflt as fields 10 and 12",
         })?;
-        let (status_path, status) = read("status")?;
+        let (status_path, status) = read(thread, "status")?;
         let switches = |field| number_of(&status, field);
         let (Some(voluntary_switches), Some(involuntary_switches)) =
             (switches("voluntary_ctxt_switches"), switches("nonvoluntary_ctxt_switches"))
@@ -80,6 +82,15 @@ impl Sub for Counters {
             voluntary_switches: self.voluntary_switches.saturating_sub(earlier.voluntary_switches),
             involuntary_switches: self.involuntary_switches.saturating_sub(earlier.involuntary_switches),
         }
+    }
+}
+
+/// What the kernel says of a thread: the file's path and text.
+fn read(thread: ThreadId, file: &str) -> Result<(String, String), CountersError> {
+    let path = format!("/proc/self/task/{}/{file}", thread.0);
+    match fs::read_to_string(&path) {
+        Ok(text) => Ok((path, text)),
+        Err(source) => Err(CountersError::Read { path, thread: thread.0, source }),
     }
 }
 

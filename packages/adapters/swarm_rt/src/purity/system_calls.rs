@@ -63,23 +63,40 @@ const WAIT: u64 = (libc::FUTEX_WAIT_BITSET | libc::FUTEX_PRIVATE_FLAG) as u64;
 const WAKE: u64 = (libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG) as u64;
 
 /// Calls that are allowed with any argument.
-const ANYHOW: [libc::c_long; 13] = [
-    libc::SYS_clock_gettime,
-    libc::SYS_restart_syscall,
-    libc::SYS_rt_sigreturn,
+const ANYHOW: [(&str, libc::c_long); 13] = [
+    ("clock_gettime", libc::SYS_clock_gettime),
+    ("restart_syscall", libc::SYS_restart_syscall),
+    ("rt_sigreturn", libc::SYS_rt_sigreturn),
     // abort
-    libc::SYS_rt_sigprocmask,
-    libc::SYS_rt_sigaction,
-    libc::SYS_getpid,
-    libc::SYS_gettid,
-    libc::SYS_tgkill,
+    ("rt_sigprocmask", libc::SYS_rt_sigprocmask),
+    ("rt_sigaction", libc::SYS_rt_sigaction),
+    ("getpid", libc::SYS_getpid),
+    ("gettid", libc::SYS_gettid),
+    ("tgkill", libc::SYS_tgkill),
     // ending
-    libc::SYS_exit,
-    libc::SYS_exit_group,
-    libc::SYS_sigaltstack,
-    libc::SYS_munmap,
-    libc::SYS_madvise,
+    ("exit", libc::SYS_exit),
+    ("exit_group", libc::SYS_exit_group),
+    ("sigaltstack", libc::SYS_sigaltstack),
+    ("munmap", libc::SYS_munmap),
+    ("madvise", libc::SYS_madvise),
 ];
+
+/// Calls that are allowed with the arguments said here.
+const BOUND: [(&str, libc::c_long); 2] = [
+    ("futex (wait on the thread's own sleeper, wake its wakers)", libc::SYS_futex),
+    ("write (last words)", libc::SYS_write),
+];
+
+/// Names of every call on the list.
+pub const LISTED: [&str; ANYHOW.len() + BOUND.len()] = {
+    let mut names = [""; ANYHOW.len() + BOUND.len()];
+    let mut at = 0;
+    while at < names.len() {
+        names[at] = if at < BOUND.len() { BOUND[at].0 } else { ANYHOW[at - BOUND.len()].0 };
+        at += 1;
+    }
+    names
+};
 
 /// Puts the list in force for the calling thread, for good. A panic of this thread ends the process from now on.
 pub fn allow_only(allowed: Allowed<'_>, breach: Breach) -> Result<(), FilterError> {
@@ -105,9 +122,8 @@ fn compile(allowed: Allowed<'_>, breach: Breach, last_words: RawFd) -> Result<Bp
         futexes.push(futex(waker.address(), WAKE)?);
     }
     let written = SeccompRule::new(vec![equals(0, SeccompCmpArgLen::Dword, last_words as u64)?])?;
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = ANYHOW.map(|call| (call, Vec::new())).into();
-    rules.insert(libc::SYS_futex, futexes);
-    rules.insert(libc::SYS_write, vec![written]);
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = ANYHOW.map(|(_, call)| (call, Vec::new())).into();
+    rules.extend(BOUND.map(|(_, call)| call).into_iter().zip([futexes, vec![written]]));
     let otherwise = match breach {
         Breach::KillsTheProcess => SeccompAction::KillProcess,
         Breach::FailsTheCall => SeccompAction::Errno(libc::EPERM as u32),

@@ -1,10 +1,11 @@
-//! The demo cell at rest at home, as the deciding thread hears it, and the ends of its cells.
+//! The demo cell, among people who are looked for, as the deciding thread hears it, and the ends of its cells. Here it stands at
+//! home; [`crate::work`] has it work.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::Context as _;
-use swarm_base::{Clock as _, Duration};
+use anyhow::{Context as _, ensure};
+use swarm_base::{Clock as _, Duration, Time};
 use swarm_black_box::Entry;
 use swarm_black_box_file::{Health, OnDiskFailure, Options};
 use swarm_kinematics::JointVector;
@@ -13,7 +14,8 @@ use swarm_rt::KernelClock;
 use swarm_rt::cells::queue::{self, Receiver, Sender};
 use swarm_rt::wake::{self, Sleeper, Waker};
 use swarm_safety_core::{
-    CommandSample, Config, Inputs, JointSample, SafetyState, Timing, Tolerances, WrenchSample,
+    ArmConfig, CommandSample, Config, Inputs, JointSample, PresenceSample, SafetyState, Timing, Tolerances,
+    WrenchSample, shipped,
 };
 use swarm_safety_monitor::deciding::{BlackBox, Cycle, Decider, Said};
 use swarm_safety_monitor::heard::{self, Mouth};
@@ -40,19 +42,65 @@ pub(crate) struct Bench {
     recorded: Receiver<Entry>,
     pub listening: Sleeper,
     pub config: Arc<Config>,
-    home: Vec<JointVector>,
+    pub home: Vec<JointVector>,
     sequence: u64,
-    /// Kept so that the queues stay whole.
-    _limits: Sender<Arc<Config>>,
-    _retired: Receiver<Arc<Config>>,
+    limits: Sender<Arc<Config>>,
+    retired: Receiver<Arc<Config>>,
+    /// Number of the newest limits.
+    generation: u64,
+}
+
+/// The ends of the deciding thread's cells, and its decider.
+pub(crate) struct Ends {
+    pub decider: Decider,
+    pub mouth: Mouth,
+    pub said: Receiver<Said>,
+    pub recorded: Receiver<Entry>,
+    pub listening: Sleeper,
+    pub config: Arc<Config>,
+}
+
+/// What the shipped ceiling says of people, and what stands in its place here: somebody is looked for, so that the checks for people
+/// are made too.
+const NOBODY: &str = "humans: unmonitored";
+const SOMEBODY: &str = "humans: {provenance: evidence, zones: [{name: door, point_m: [-0.55, 0, 0]}], timeout_s: 0.1, \
+                        speed_m_s: 1.6, intrusion_m: 0.1, sensor_uncertainty_m: 0.05, robot_uncertainty_m: 0.01}";
+
+/// The declared cell with people looked for.
+pub(crate) fn config(cell: &CellFile, period: Duration) -> anyhow::Result<Config> {
+    let mut sources = setup::sources(cell)?;
+    let ceiling = sources.files.get_mut(&cell.config.safety.file).context("no text of the ceiling")?;
+    ensure!(ceiling.contains(NOBODY), "the ceiling does not say '{NOBODY}', which is replaced here");
+    *ceiling = ceiling.replace(NOBODY, SOMEBODY);
+    let max_cycle_gap_s = f64::from(shipped::MAX_CYCLE_GAP_US) * 1e-6;
+    let timing = Timing { max_cycle_gap_s, ..Timing::every(period.as_secs_f64()) };
+    Ok(sources.config(timing, Tolerances::default())?)
+}
+
+/// What the sensors of an arm that stands at `q` say: nothing but its payload weighs on the flange.
+pub(crate) fn samples(
+    arm: &ArmConfig,
+    q: &JointVector,
+    now: Time,
+    sequence: u64,
+) -> (JointSample, WrenchSample) {
+    let (q, qd, effort) = (*q, JointVector::zeros(), Some(JointVector::zeros()));
+    let weight = arm.payload.weight(&arm.model.flange(&arm.model.forward(&q)));
+    let wrench = WrenchSample {
+        force: weight.fixed_rows::<3>(0).into_owned(),
+        torque: weight.fixed_rows::<3>(3).into_owned(),
+        stamp_ns: now.0,
+        sent: now,
+        sequence,
+    };
+    (JointSample { q, qd, effort, stamp_ns: now.0, sent: now, sequence }, wrench)
 }
 
 impl Bench {
     /// `waker` replaces the decider's own for whoever speaks, to measure the polling path alone.
     pub(crate) fn new(period: Duration, waiting: usize, waker: Option<Waker>) -> anyhow::Result<Self> {
         let cell = CellFile::read(Path::new("config/cell.yaml"))?;
-        let timing = Timing::every(period.as_secs_f64());
-        let config = Arc::new(setup::sources(&cell)?.config(timing, Tolerances::default())?);
+        let config = Arc::new(config(&cell, period)?);
         let home = cell.config.robots.iter().zip(config.arms());
         let home = home
             .map(|(robot, arm)| arm.model.joint_vector(&robot.home_rad).context("home_rad does not fit"))
@@ -86,8 +134,9 @@ impl Bench {
             config,
             home,
             sequence: 0,
-            _limits: limits,
-            _retired: old_limits,
+            limits,
+            retired: old_limits,
+            generation: 0,
         })
     }
 
@@ -95,30 +144,48 @@ impl Bench {
     pub(crate) fn feed(&mut self, epoch: Option<u64>) {
         self.sequence += 1;
         let (config, home, sequence) = (&self.config, &self.home, self.sequence);
-        let sent = KernelClock.now();
+        let now = KernelClock.now();
         self.mouth.say(|inputs: &mut Inputs| {
             for (i, (arm, q)) in config.arms().iter().zip(home).enumerate() {
                 let robot = &mut inputs.robots[i];
-                let (q, qd, effort) = (*q, JointVector::zeros(), Some(JointVector::zeros()));
-                robot.joints = Some(JointSample { q, qd, effort, stamp_ns: sent.0, sent, sequence });
-                let weight = arm.payload.weight(&arm.model.flange(&arm.model.forward(&q)));
-                robot.wrench = Some(WrenchSample {
-                    force: weight.fixed_rows::<3>(0).into_owned(),
-                    torque: weight.fixed_rows::<3>(3).into_owned(),
-                    stamp_ns: sent.0,
-                    sent,
-                    sequence,
-                });
+                let (joints, wrench) = samples(arm, q, now, sequence);
+                (robot.joints, robot.wrench) = (Some(joints), Some(wrench));
                 robot.command = epoch.map(|epoch| CommandSample {
                     velocity: JointVector::zeros(),
                     epoch,
                     run: 1,
                     sequence,
                     artifact_matches: true,
-                    sent,
+                    sent: now,
                 });
             }
+            inputs.presence[0] = Some(PresenceSample { range_m: f64::INFINITY, stamp_ns: now.0, sent: now });
         });
+    }
+
+    /// Hands new limits over, which are the old ones under a new number.
+    pub(crate) fn exchange_limits(&mut self) {
+        self.generation += 1;
+        if let Ok(config) = self.config.with_envelope(None, &[], self.generation) {
+            // A full queue is one that is not emptied, and the cycles' generations show it.
+            let _ = self.limits.send(Arc::new(config));
+        }
+    }
+
+    /// Frees limits that have had their day.
+    pub(crate) fn clear_retired(&mut self) {
+        while self.retired.receive().is_some() {}
+    }
+
+    /// Cycles that found the queue to whoever listens full.
+    pub(crate) fn lost(&self) -> u64 {
+        self.said.lost().count()
+    }
+
+    /// The ends of the cells, for a gate around them.
+    pub(crate) fn into_ends(self) -> Ends {
+        let Self { decider, mouth, said, recorded, listening, config, .. } = self;
+        Ends { decider: decider.expect("made with one"), mouth, said, recorded, listening, config }
     }
 
     /// The next thing said. What is for the black box is taken too, as its thread does, and dropped: the disk has its own figures.

@@ -4,9 +4,11 @@
 
 mod cell;
 mod dds;
+mod gate;
 mod jitter;
 mod purity;
 mod stop;
+mod work;
 
 use std::process::ExitCode;
 

@@ -1,5 +1,10 @@
-//! What the loop asks of the system: nothing but to sleep and to wake. Memory and system calls are guarded as in the shipped node, so
-//! that a breach ends this program; faults and switches are the kernel's counts of the thread.
+//! What the loop asks of the system: nothing but to sleep and to wake, in every state of a cell at work. Memory and system calls are
+//! guarded as in the shipped node, so that a breach ends this program; faults and switches are the kernel's counts of the thread.
+//!
+//! Locks: a lock that is contended waits on a futex, and the only one that the list lets this thread wait on is its own sleeper's
+//! ([`swarm_rt::purity::system_calls`]). So a wait for a lock would have ended this program, and `locks` is 0 where the kernel says
+//! that the list was in force to the end; a lock that nobody contends makes no call and holds nobody up. The thread's voluntary
+//! switches stand beside it: at most one for each sleep.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
@@ -10,11 +15,12 @@ use swarm_base::{Clock as _, Duration};
 use swarm_rt::periodic::Periodic;
 use swarm_rt::purity::allocation;
 use swarm_rt::purity::counters::{Counters, ThreadId};
-use swarm_rt::purity::system_calls::{Allowed, Breach, allow_only};
+use swarm_rt::purity::system_calls::{Allowed, Breach, LISTED, allow_only};
 use swarm_rt::{KernelClock, ThreadWish, prepare_thread};
 use swarm_safety_core::State;
 
 use crate::cell::{Bench, Place};
+use crate::work::{Script, Work};
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -29,8 +35,8 @@ const WARM_UP: u64 = 10_000;
 const SAMPLE_PERIOD: Duration = Duration::from_millis(2);
 
 pub(crate) fn measure(options: &Options, place: Place) -> anyhow::Result<Value> {
-    let mut bench = Bench::new(PERIOD, 4096, None)?;
-    let mut decider = bench.decider.take().expect("made with one");
+    let mut work = Work::new(Bench::new(PERIOD, 4096, None)?, Script::Eventful);
+    let mut decider = work.bench.decider.take().expect("made with one");
     let (tell, told) = mpsc::channel();
     let done = Arc::new(AtomicU64::new(0));
     let uses = Arc::new(AtomicU64::new(0));
@@ -67,33 +73,47 @@ pub(crate) fn measure(options: &Options, place: Place) -> anyhow::Result<Value> 
     for lack in lacks {
         eprintln!("not in real time: {lack}");
     }
-    let epoch = bench.run_up()?;
     let mut begin = None;
     let mut newest = (0, Counters::of(id)?);
+    let mut is_listed = false;
     while done.load(Ordering::Acquire) < last {
-        bench.feed(Some(epoch));
-        bench.listening.sleep_until(KernelClock.now() + SAMPLE_PERIOD);
-        bench.newest();
+        work.turn(|_| ());
+        work.bench.listening.sleep_until(KernelClock.now() + SAMPLE_PERIOD);
         let cycles = done.load(Ordering::Acquire);
         if cycles >= WARM_UP && cycles < last {
             // The thread is gone soon after its last cycle; this look may be the last.
             let Ok(counters) = Counters::of(id) else { break };
+            let Ok(listed) = id.is_filtered() else { break };
+            is_listed = listed;
             newest = (cycles, counters);
-            begin.get_or_insert(newest);
+            if begin.replace(begin.unwrap_or(newest)).is_none() {
+                work.count_anew();
+            }
         }
     }
     let guarded = thread.join().map_err(|_| anyhow::anyhow!("the loop panicked"))?;
     anyhow::ensure!(guarded, "memory or system calls were not guarded");
     let (first, before) = begin.ok_or_else(|| anyhow::anyhow!("too few cycles to count"))?;
     let (cycles, counters) = (newest.0 - first, newest.1);
-    let voluntary = counters.voluntary_switches - before.voluntary_switches;
-    Ok(json!({"figures": {
+    let counted = counters - before;
+    anyhow::ensure!(is_listed, "the kernel does not say that the thread's system calls are filtered");
+    let mut figures = json!({
         "cycles": cycles,
         "allocations": uses.load(Ordering::Acquire),
-        // Each sleep gives the CPU up once at most; whatever is beyond was a wait for something else.
-        "locks": voluntary.saturating_sub(cycles + 1),
-        "page_faults": counters.minor_faults + counters.major_faults - before.minor_faults - before.major_faults,
-        "involuntary_switches": counters.involuntary_switches - before.involuntary_switches,
-        "system_calls_listed": 1,
-    }}))
+        // A wait for one would have ended this program: see the top.
+        "locks": 0,
+        "page_faults": counted.minor_faults + counted.major_faults,
+        "involuntary_switches": counted.involuntary_switches,
+        "voluntary_switches": counted.voluntary_switches,
+        "system_calls_listed": LISTED.len(),
+    });
+    for (state, cycles) in work.cycles() {
+        let share_of = format!("cycles_{}", state.to_lowercase());
+        anyhow::ensure!(
+            cycles > 0 || state == "DENY",
+            "the cell was never in {state}: the loop was not tried there"
+        );
+        figures[share_of] = json!(cycles);
+    }
+    Ok(json!({"figures": figures, "system_calls": LISTED}))
 }

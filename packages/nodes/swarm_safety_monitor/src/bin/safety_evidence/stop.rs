@@ -1,15 +1,20 @@
 //! From the moment at which a stop's message is in our process to the permits of all arms withdrawn, beside a bare eventfd.
 //!
-//! Both paths end at the same priority on the same CPU; they take turns. What is measured of ours is the whole way: cell, wake-up,
-//! one step for three arms, verdict in the queue of the publishing thread.
+//! The two take turns. Of ours the whole way is measured: the gate's intake, wake-up, one step for three arms, the verdict in the queue,
+//! the publishing thread's wake-up, commands and permit handed to the middleware, with an rclpy process subscribed. What the way
+//! takes up to the queue stands beside it (`decided_...`): up to there it is this program's, on the CPU and at the priority of the
+//! eventfd's thread; behind it come r2r and the middleware.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use anyhow::Context as _;
 use clap::Args;
 use rustix::event::{EventfdFlags, eventfd};
 use serde_json::{Value, json};
 use swarm_base::{Clock as _, Duration, Time};
+use swarm_ros::{CellFile, NodeShell};
 use swarm_rt::latency::Latencies;
 use swarm_rt::periodic::{Occasion, Periodic};
 use swarm_rt::purity::allocation;
@@ -18,9 +23,11 @@ use swarm_rt::wake;
 use swarm_rt::{KernelClock, ThreadWish, prepare_thread};
 use swarm_safety_core::{ResetRequest, SafetyState, State};
 use swarm_safety_monitor::deciding::Decider;
+use swarm_safety_monitor::outputs::{Outputs, Periods};
 
-use crate::cell::{Bench, Place};
-use crate::dds;
+use crate::cell::{self, Bench, Place};
+use crate::dds::{self, Button};
+use crate::gate::{self, Gate, Published, is_withdrawn};
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -35,10 +42,14 @@ pub(crate) struct Options {
 }
 
 const PERIOD: Duration = Duration::from_millis(1);
+/// Time after which a reset is asked for again.
+const RESET_PATIENCE: Duration = Duration::from_millis(2);
+/// As the monitor ships.
+const PERIODS: Periods = Periods { permit: Duration::from_millis(4), command: Duration::from_millis(2) };
 /// Longest wait for one answer.
 const PATIENCE: Duration = Duration::from_millis(2_000);
 
-/// What the two sides share: when the last press was made, and how many were answered.
+/// What the reference's two sides share.
 #[derive(Debug, Default)]
 struct Turn {
     pressed_at: AtomicU64,
@@ -46,55 +57,83 @@ struct Turn {
     finished: AtomicU64,
 }
 
-pub(crate) fn measure(options: &Options, place: Place) -> anyhow::Result<Value> {
-    let (ours, own_time) = event_path(options.stops, place)?;
-    let Reference { latencies: theirs } = ours.1;
-    let ours = ours.0;
-    let polled = polling_path(options.polled, place)?;
-    let published = dds::measure(options.published, place)?;
-    let micros = |duration: Duration| duration.as_secs_f64() * 1e6;
-    let ratio = |ours: Duration, theirs: Duration| micros(ours) / micros(theirs);
-    Ok(json!({
-        "figures": {
-            "stops": ours.count(),
-            "p50_us": micros(ours.p50()),
-            "p99_us": micros(ours.p99()),
-            "p999_us": micros(ours.p999()),
-            "p99999_us": micros(ours.p99999()),
-            "max_us": micros(ours.max()),
-            "own_cpu_us_p999": micros(own_time.p999()),
-            "polling_cycles_max": polled,
-            "dds_p50_us": micros(published.p50()),
-            "dds_p99_us": micros(published.p99()),
-            "ratio_p99999": ratio(ours.p99999(), theirs.p99999()),
-        },
-        "reference": {
-            "eventfd_p50_us": micros(theirs.p50()),
-            "eventfd_p99_us": micros(theirs.p99()),
-            "eventfd_p999_us": micros(theirs.p999()),
-            "eventfd_p99999_us": micros(theirs.p99999()),
-            "eventfd_max_us": micros(theirs.max()),
-        },
-        "ratios": {
-            "ratio_p50": ratio(ours.p50(), theirs.p50()),
-            "ratio_p99": ratio(ours.p99(), theirs.p99()),
-            "ratio_p999": ratio(ours.p999(), theirs.p999()),
-            "ratio_p99999": ratio(ours.p99999(), theirs.p99999()),
-            "ratio_max": ratio(ours.max(), theirs.max()),
-        },
-    }))
+/// The ways of a stop.
+struct Ways {
+    /// To the permits handed to the middleware.
+    published: Latencies,
+    /// To the verdict in the queue.
+    decided: Latencies,
+    reference: Latencies,
+    /// CPU time of both threads.
+    own: Own,
 }
 
-struct Reference {
-    latencies: Latencies,
+struct Own {
+    deciding: Latencies,
+    publishing: Latencies,
+}
+
+pub(crate) fn measure(options: &Options, place: Place) -> anyhow::Result<Value> {
+    let mut shell = NodeShell::create("safety_evidence")?;
+    let heard = dds::subscribe(&mut shell)?;
+    let cell = CellFile::read(Path::new("config/cell.yaml"))?;
+    let config = cell::config(&cell, PERIOD)?;
+    let outputs = Outputs::create(&mut shell, &config, PERIODS)?;
+    // It listens to permits from now on.
+    let button = Button::start()?;
+    let gate = || Bench::new(PERIOD, 4096, None);
+    let (ways, outputs) = event_path(options.stops, Gate::new(gate()?, &cell, outputs, place)?, place)?;
+    let polled = polling_path(options.polled, place)?;
+    let gate = Gate::new(gate()?, &cell, outputs, place)?;
+    let through_dds = dds::measure(options.published, place, gate, shell, &heard, button)?;
+    let micros = |duration: Duration| duration.as_secs_f64() * 1e6;
+    let ratio = |ours: Duration, theirs: Duration| micros(ours) / micros(theirs);
+    let Ways { published, decided, reference, own } = &ways;
+    Ok(json!({
+        "figures": {
+            "stops": published.count(),
+            "p50_us": micros(published.p50()),
+            "p99_us": micros(published.p99()),
+            "p999_us": micros(published.p999()),
+            "p99999_us": micros(published.p99999()),
+            "max_us": micros(published.max()),
+            "own_cpu_us_p999": micros(own.deciding.p999()) + micros(own.publishing.p999()),
+            "ratio_p99999": ratio(published.p99999(), reference.p99999()),
+            "decided_p50_us": micros(decided.p50()),
+            "decided_p99_us": micros(decided.p99()),
+            "decided_p99999_us": micros(decided.p99999()),
+            "decided_own_cpu_us_p999": micros(own.deciding.p999()),
+            "decided_ratio_p99999": ratio(decided.p99999(), reference.p99999()),
+            "polling_cycles_max": polled,
+            "dds_p50_us": micros(through_dds.p50()),
+            "dds_p99_us": micros(through_dds.p99()),
+        },
+        "reference": {
+            "eventfd_p50_us": micros(reference.p50()),
+            "eventfd_p99_us": micros(reference.p99()),
+            "eventfd_p999_us": micros(reference.p999()),
+            "eventfd_p99999_us": micros(reference.p99999()),
+            "eventfd_max_us": micros(reference.max()),
+        },
+        "ratios": {
+            "ratio_p50": ratio(published.p50(), reference.p50()),
+            "ratio_p99": ratio(published.p99(), reference.p99()),
+            "ratio_p999": ratio(published.p999(), reference.p999()),
+            "ratio_p99999": ratio(published.p99999(), reference.p99999()),
+            "ratio_max": ratio(published.max(), reference.max()),
+            "decided_ratio_p50": ratio(decided.p50(), reference.p50()),
+            "decided_ratio_p99": ratio(decided.p99(), reference.p99()),
+            "decided_ratio_p99999": ratio(decided.p99999(), reference.p99999()),
+        },
+    }))
 }
 
 fn wish(place: Place) -> ThreadWish {
     ThreadWish { priority: place.priority, cpu: Some(place.cpu), stack_bytes: 256 << 10 }
 }
 
-/// The monitor's loop, which notes when it has withdrawn the permits. Gives (latencies, own time per stop).
-fn answer(mut decider: Decider, turn: &Turn, place: Place) -> (Latencies, Latencies) {
+/// The monitor's loop, which notes when it has decided a stop. Gives (latencies, own time per stop).
+fn answer(mut decider: Decider, turn: &gate::Turn, place: Place) -> (Latencies, Latencies) {
     for lack in prepare_thread(&wish(place)) {
         eprintln!("not in real time: {lack}");
     }
@@ -107,17 +146,15 @@ fn answer(mut decider: Decider, turn: &Turn, place: Place) -> (Latencies, Latenc
     let mut state = State::new(&decider.config, decider.first_epoch);
     let mut periodic = Periodic::aligned(KernelClock.now(), decider.period);
     let mut stopped = true;
-    while turn.finished.load(Ordering::Acquire) == 0 {
+    while !turn.finished.load(Ordering::Acquire) {
         let occasion = periodic.wait(&mut decider.sleeper);
         let woke = KernelClock.now();
         let cycle = decider.turn(&mut state, occasion);
-        let withdrawn = cycle.verdict.state == SafetyState::Estop
-            && cycle.verdict.robots.iter().all(|robot| robot.scale == 0.0);
+        let withdrawn = is_withdrawn(&cycle.verdict);
         if withdrawn && !stopped {
             let now = KernelClock.now();
             latencies.record(now - Time(turn.pressed_at.load(Ordering::Acquire)));
             own.record(now - woke);
-            turn.answered.fetch_add(1, Ordering::AcqRel);
         }
         stopped = withdrawn;
     }
@@ -136,12 +173,9 @@ fn wait_for(what: &str, mut there: impl FnMut() -> bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-type Measured = ((Latencies, Reference), Latencies);
-
-fn event_path(stops: u64, place: Place) -> anyhow::Result<Measured> {
-    let mut bench = Bench::new(PERIOD, 4096, None)?;
-    let decider = bench.decider.take().expect("made with one");
-    let turn = Arc::new(Turn::default());
+fn event_path(stops: u64, mut gate: Gate, place: Place) -> anyhow::Result<(Ways, Outputs)> {
+    let decider = gate.decider.take().context("a gate whose deciding thread has been started")?;
+    let turn = Arc::clone(&gate.turn);
     let deciding = std::thread::Builder::new().stack_size(1 << 20).spawn({
         let turn = Arc::clone(&turn);
         move || answer(decider, &turn, place)
@@ -166,53 +200,57 @@ fn event_path(stops: u64, place: Place) -> anyhow::Result<Measured> {
             latencies
         }
     })?;
-    let mut epoch = bench.run_up()?;
+    let mut epoch = gate.run_up()?;
     for stop in 1..=stops {
         // Fresh, running, nothing pressed.
-        bench.feed(Some(epoch));
-        bench.mouth.say_now(|_| ());
+        gate.feed(Some(epoch));
         let mut state = SafetyState::Ready;
         wait_for("the run", || {
-            state = bench.newest().map_or(state, |cycle| cycle.verdict.state);
+            state = turn.newest().map_or(state, |verdict| verdict.state);
             state.moves() || state.is_stop()
         })?;
         if state.is_stop() {
             // This thread was kept from feeding the cell for longer than its time-outs.
-            epoch = bench.run_up()?;
+            epoch = gate.run_up()?;
         }
         turn.pressed_at.store(KernelClock.now().0, Ordering::Release);
-        bench.mouth.emergency_stop(true);
-        wait_for("the stop", || turn.answered.load(Ordering::Acquire) == stop)?;
-        bench.mouth.emergency_stop(false);
-        bench.feed(None);
-        bench.mouth.reset(ResetRequest { epoch });
-        let end = KernelClock.now() + PATIENCE;
-        loop {
-            anyhow::ensure!(KernelClock.now() < end, "the reset was not granted within 2 s");
-            match bench.newest().map(|cycle| cycle.verdict) {
-                Some(verdict) if verdict.state == SafetyState::Ready && verdict.epoch > epoch => {
-                    epoch = verdict.epoch;
-                    break;
-                }
-                Some(verdict) if verdict.reset.is_some_and(|answer| answer.is_err()) => {
-                    bench.feed(None);
-                    bench.mouth.reset(ResetRequest { epoch });
-                }
-                _ => std::hint::spin_loop(),
-            }
-        }
+        gate.intake.emergency_stop(true);
+        wait_for("the stop", || turn.published.load(Ordering::Acquire) == stop)?;
+        gate.intake.emergency_stop(false);
+        epoch = reset(&mut gate, epoch)?;
         bare.pressed_at.store(KernelClock.now().0, Ordering::Release);
         rustix::io::write(&*event, &1_u64.to_ne_bytes())?;
         wait_for("the eventfd", || bare.answered.load(Ordering::Acquire) == stop)?;
     }
-    turn.finished.store(1, Ordering::Release);
     bare.finished.store(1, Ordering::Release);
     rustix::io::write(&*event, &1_u64.to_ne_bytes())?;
     let panicked = |_| anyhow::anyhow!("a measuring thread panicked");
-    let latencies = reference.join().map_err(panicked)?;
-    let panicked = |_| anyhow::anyhow!("a measuring thread panicked");
-    let (ours, own) = deciding.join().map_err(panicked)?;
-    Ok(((ours, Reference { latencies }), own))
+    let reference = reference.join().map_err(panicked)?;
+    let Published { outputs, latencies, own } = gate.finish()?;
+    let panicked = |_| anyhow::anyhow!("the deciding thread panicked");
+    let (decided, deciding) = deciding.join().map_err(panicked)?;
+    let own = Own { deciding, publishing: own };
+    Ok((Ways { published: latencies, decided, reference, own }, outputs))
+}
+
+/// Asks for a reset until it is granted; gives the new epoch.
+fn reset(gate: &mut Gate, epoch: u64) -> anyhow::Result<u64> {
+    let end = KernelClock.now() + PATIENCE;
+    loop {
+        gate.feed(None);
+        gate.intake.reset(ResetRequest { epoch });
+        let asked = KernelClock.now();
+        while KernelClock.now() < asked + RESET_PATIENCE {
+            if let Some(verdict) = gate.turn.newest()
+                && verdict.state == SafetyState::Ready
+                && verdict.epoch > epoch
+            {
+                return Ok(verdict.epoch);
+            }
+            std::hint::spin_loop();
+        }
+        anyhow::ensure!(KernelClock.now() < end, "the reset was not granted within 2 s");
+    }
 }
 
 /// Most ticks that a press needs that wakes nobody.
