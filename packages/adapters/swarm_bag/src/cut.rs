@@ -1,14 +1,15 @@
 //! A part of a bag as a bag of its own.
 //!
 //! - Video begins at the key frame before the beginning, so that the first picture asked for can be seen.
-//! - What latched topics said before the beginning stands at the beginning: /tf_static and /robot_description hold for all
-//!   that follows.
+//! - What latched topics said before the beginning ([`Latched`]) stands at the beginning: /tf_static and /robot_description hold
+//!   for all that follows.
 //! - [`LOSS_TOPIC`] stays behind: its counts are those of the whole recording, and would be wrong of a part.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::error::BagError;
+use crate::latched::Latched;
 use crate::metadata::Metadata;
 use crate::qos::Profiles;
 use crate::read::{BagReader, Filter};
@@ -71,9 +72,14 @@ pub fn cut(
         let latched = topics.iter().filter(|topic| is_wanted(topic) && topic.is_latched());
         let latched: Vec<String> = latched.map(|topic| topic.name.clone()).collect();
         bag.rewind(&Filter { topics: Some(latched), from: None, until: Some(from) });
+        let mut before: BTreeMap<usize, Latched> = BTreeMap::new();
         for message in bag.by_ref() {
-            if let Some(id) = ids[message.topic] {
-                new.write_bytes(id, Stamp { received: begin, ..message.stamp }, &message.data)?;
+            before.entry(message.topic).or_default().push(message.stamp, message.data);
+        }
+        for (topic, latched) in before {
+            let Some(id) = ids[topic] else { continue };
+            for (stamp, bytes) in latched {
+                new.write_bytes(id, Stamp { received: begin, ..stamp }, &bytes)?;
             }
         }
     }

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::snapshot::Cut;
-use super::{LATCHED_MESSAGES, RingOptions, RingStatus};
+use super::{RingOptions, RingStatus};
 use crate::error::BagError;
 use crate::item::{Item, Kind};
+use crate::latched::Latched;
 use crate::topic::Topic;
-use crate::write::{TopicId, same_topic};
+use crate::write::{Stamp, TopicId, same_topic};
 
 /// What a message takes beside its bytes.
 const ITEM: usize = size_of::<Item>() + 64;
@@ -21,7 +22,7 @@ pub(super) struct Kept {
     ids: BTreeMap<String, TopicId>,
     /// Time of the newest message, nanoseconds since the epoch; none while there is none.
     newest: Option<i64>,
-    /// Of what is not latched.
+    /// Of what is within the span.
     bytes: usize,
     crowded_out: u64,
 }
@@ -30,8 +31,9 @@ pub(super) struct Kept {
 #[derive(Debug)]
 struct Lane {
     topic: Topic,
-    latched: bool,
     items: VecDeque<Item>,
+    /// What a latched topic said before these.
+    before: Option<Latched>,
 }
 
 impl Kept {
@@ -48,20 +50,12 @@ impl Kept {
             .map(TopicId)
             .map_err(|_| BagError::TooManyTopics { path: PathBuf::from("the ring") })?;
         self.ids.insert(topic.name.clone(), id);
-        self.topics.push(Lane { latched: topic.is_latched(), topic, items: VecDeque::new() });
+        let before = topic.is_latched().then(Latched::default);
+        self.topics.push(Lane { topic, items: VecDeque::new(), before });
         Ok(id)
     }
 
     pub(super) fn push(&mut self, topic: TopicId, item: Item) {
-        let lane = &mut self.topics[topic.index()];
-        if lane.latched {
-            lane.items.retain(|kept| kept.bytes != item.bytes);
-            lane.items.push_back(item);
-            if lane.items.len() > LATCHED_MESSAGES {
-                lane.items.pop_front();
-            }
-            return;
-        }
         let time = item.stamp.received;
         if self.newest.is_some_and(|newest| time < newest.saturating_sub(nanos(self.options.span))) {
             self.forget(); // the clock was set back
@@ -81,23 +75,23 @@ impl Kept {
     }
 
     fn forget(&mut self) {
-        for lane in self.topics.iter_mut().filter(|lane| !lane.latched) {
-            lane.items.clear();
+        for lane in &mut self.topics {
+            lane.drop_until(lane.items.len());
         }
         (self.newest, self.bytes) = (None, 0);
     }
 
     fn let_go(&mut self) {
         let horizon = self.horizon(self.options.span);
-        for lane in self.topics.iter_mut().filter(|lane| !lane.latched) {
+        for lane in &mut self.topics {
             while lane.first_is_before(horizon) {
                 self.bytes -= lane.drop_first().1;
             }
         }
         while self.bytes > self.options.bytes {
             let oldest = |lane: &&mut Lane| lane.items.front().map(|item| item.stamp.received);
-            let unlatched = self.topics.iter_mut().filter(|lane| !lane.latched && !lane.items.is_empty());
-            let Some(lane) = unlatched.min_by_key(oldest) else { break };
+            let full = self.topics.iter_mut().filter(|lane| !lane.items.is_empty());
+            let Some(lane) = full.min_by_key(oldest) else { break };
             let (count, bytes) = lane.drop_first();
             self.bytes -= bytes;
             self.crowded_out += count;
@@ -109,44 +103,46 @@ impl Kept {
     }
 
     pub(super) fn latched(&self) -> Vec<(TopicId, Item)> {
-        let latched = self.numbered().filter(|(_, lane)| lane.latched);
-        latched.flat_map(|(id, lane)| lane.items.iter().map(move |item| (id, item.clone()))).collect()
+        let latched = |(id, lane): (TopicId, &Lane)| {
+            let messages = lane.latched_at(lane.items.len())?;
+            Some(
+                messages
+                    .into_iter()
+                    .map(move |(stamp, bytes)| (id, Item { stamp, bytes, kind: Kind::Message })),
+            )
+        };
+        self.numbered().filter_map(latched).flatten().collect()
     }
 
     pub(super) fn status(&self) -> RingStatus {
-        let unlatched = || self.topics.iter().filter(|lane| !lane.latched);
-        let oldest = unlatched().filter_map(|lane| lane.items.front()).map(|item| item.stamp.received).min();
+        let oldest = self.topics.iter().filter_map(|lane| lane.items.front());
+        let oldest = oldest.map(|item| item.stamp.received).min();
         let span = oldest.zip(self.newest).map_or(0, |(oldest, newest)| newest.saturating_sub(oldest));
         RingStatus {
-            messages: unlatched().map(|lane| lane.items.len() as u64).sum(),
+            messages: self.topics.iter().map(|lane| lane.items.len() as u64).sum(),
             bytes: self.bytes,
             span: Duration::from_nanos(span.unsigned_abs()),
             crowded_out: self.crowded_out,
         }
     }
 
-    /// Topics with their messages; latched ones as of the beginning, so that a bag does not begin hours earlier. Whoever holds
-    /// this holds the memory beside the ring: nothing is taken but what is needed.
+    /// Topics with their messages. What latched topics said before stands at the beginning, so that a bag does not begin hours
+    /// earlier. Whoever holds this holds the memory beside the ring: nothing is taken but what is needed.
     pub(super) fn cut(&self, last: Option<Duration>) -> Vec<(Topic, Vec<Cut>)> {
         let horizon = last.map_or(i64::MIN, |last| self.horizon(last));
-        let begin = |lane: &Lane| if lane.latched { 0 } else { lane.begin(horizon) };
-        let cut = |lane: &Lane| {
-            let messages = lane.items.range(begin(lane)..).map(|item| (item.stamp, item.bytes.clone()));
-            (lane.topic.clone(), messages.collect())
+        let begins: Vec<usize> = self.topics.iter().map(|lane| lane.begin(horizon)).collect();
+        let firsts = self.topics.iter().zip(&begins).filter_map(|(lane, begin)| lane.items.get(*begin));
+        let start = firsts.map(|item| item.stamp.received).min().or(self.newest);
+        let cut = |(lane, begin): (&Lane, &usize)| {
+            let before = lane.latched_at(*begin).into_iter().flatten();
+            let before = before.map(|(stamp, bytes)| {
+                let received = start.map_or(stamp.received, |start| start.max(stamp.received));
+                (Stamp { received, ..stamp }, bytes)
+            });
+            let since = lane.items.range(begin..).map(|item| (item.stamp, item.bytes.clone()));
+            (lane.topic.clone(), before.chain(since).collect())
         };
-        let mut topics: Vec<(Topic, Vec<Cut>)> = self.topics.iter().map(cut).collect();
-        let lanes = || self.topics.iter().zip(0..);
-        let unlatched = lanes().filter(|(lane, _)| !lane.latched);
-        let start =
-            unlatched.filter_map(|(_, topic)| topics[topic].1.first()).map(|(stamp, _)| stamp.received);
-        if let Some(start) = start.min() {
-            for (_, topic) in lanes().filter(|(lane, _)| lane.latched) {
-                for (stamp, _) in &mut topics[topic].1 {
-                    stamp.received = start.max(stamp.received);
-                }
-            }
-        }
-        topics
+        self.topics.iter().zip(&begins).map(cut).collect()
     }
 
     fn numbered(&self) -> impl Iterator<Item = (TopicId, &Lane)> {
@@ -178,8 +174,28 @@ impl Lane {
     /// Drops the first message with those that need it. Says how many, and how much.
     fn drop_first(&mut self) -> (u64, usize) {
         let end = self.second().unwrap_or(self.items.len());
-        let dropped = self.items.drain(..end);
-        (end as u64, dropped.map(|item| cost(&item)).sum())
+        (end as u64, self.drop_until(end))
+    }
+
+    /// Drops the first messages; a latched topic's last ones are remembered. Says how much.
+    fn drop_until(&mut self, end: usize) -> usize {
+        let mut bytes = 0;
+        for item in self.items.drain(..end) {
+            bytes += cost(&item);
+            if let Some(before) = &mut self.before {
+                before.push(item.stamp, item.bytes);
+            }
+        }
+        bytes
+    }
+
+    /// What a latched topic has said up to its message of this index.
+    fn latched_at(&self, end: usize) -> Option<Latched> {
+        let mut latched = self.before.clone()?;
+        for item in self.items.range(..end) {
+            latched.push(item.stamp, item.bytes.clone());
+        }
+        Some(latched)
     }
 
     /// Index of the first message that a cut at the horizon takes.

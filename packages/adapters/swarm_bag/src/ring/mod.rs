@@ -4,8 +4,10 @@
 //! - Bounded by time and by bytes, whichever is reached first. What goes, goes in whole: of video, a key frame with all that
 //!   need it, so that each camera begins at a key frame. Of the time that was asked for, nothing is missing: the key frame
 //!   *before* it begins is kept.
-//! - *Latched* topics (transient-local QoS: /tf_static, /robot_description) are outside of these bounds: of each the last
-//!   [`LATCHED_MESSAGES`] different messages are kept for ever.
+//! - What a *latched* topic (transient-local QoS: /tf_static, /robot_description) said before the ring begins is remembered
+//!   beside it, as [`Latched`] says.
+//!
+//! [`Latched`]: crate::Latched
 //!
 //! ```
 //! # use std::time::Duration;
@@ -39,9 +41,6 @@ use crate::write::TopicId;
 use kept::Kept;
 pub use snapshot::{Snapshot, Written};
 
-/// Different messages that are kept of a latched topic.
-pub const LATCHED_MESSAGES: usize = 64;
-
 /// Bounds of a ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RingOptions {
@@ -62,7 +61,7 @@ impl Default for RingOptions {
 pub struct RingStatus {
     pub messages: u64,
     pub bytes: usize,
-    /// From the oldest message, latched ones aside, to the newest.
+    /// From the oldest message to the newest; what latched topics said before aside.
     pub span: Duration,
     /// Messages that went before their time because of the bound in bytes.
     pub crowded_out: u64,
@@ -88,7 +87,7 @@ impl Ring {
         self.kept().push(topic, item);
     }
 
-    /// What latched topics hold, for a recording that begins later than they spoke.
+    /// What latched topics have said so far, for a recording that begins later.
     pub fn latched(&self) -> Vec<(TopicId, Item)> {
         self.kept().latched()
     }

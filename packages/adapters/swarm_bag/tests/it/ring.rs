@@ -4,10 +4,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use swarm_bag::msg::{Bool, Text};
-use swarm_bag::ring::{LATCHED_MESSAGES, Ring, RingOptions};
+use swarm_bag::ring::{Ring, RingOptions};
 use swarm_bag::video::VideoMessage;
 use swarm_bag::{
-    BagError, BagReader, Compression, Definitions, Item, Kind, Qos, Topic, TopicId, WriteOptions, cdr,
+    BagError, BagReader, BagWriter, Compression, Cut, Definitions, Item, Kind, LATCHED_MESSAGES, Qos, Topic,
+    TopicId, WriteOptions, cdr, cut,
 };
 
 use crate::common::START;
@@ -169,6 +170,42 @@ fn latched_topics_stay_whatever_goes_and_stand_at_the_beginning() {
         tell(index, &format!("<robot{index}/>"));
     }
     assert_eq!(ring.latched().len(), LATCHED_MESSAGES);
+}
+
+#[test]
+fn of_a_latched_topic_that_goes_on_talking_nothing_is_missing_either() {
+    let folder = tempfile::tempdir().unwrap();
+    let ring = Ring::new(RingOptions { span: Duration::from_secs(30), ..RingOptions::default() });
+    let status = description(&ring);
+    for ms in (0..60_000).step_by(20) {
+        let bytes = cdr::encode(&Text { data: format!("cycle {ms}") }).unwrap().into();
+        ring.push(status, Item { stamp: (START + ms * MS).into(), bytes, kind: Kind::Message });
+    }
+    let times: Vec<i64> = write(&ring, Some(Duration::from_secs(10)), &folder.path().join("a.mcap"))
+        .into_iter()
+        .map(|(_, ms)| ms)
+        .collect();
+    // What was said before stands at the beginning, and then all of the ten seconds.
+    let before = vec![49_980; LATCHED_MESSAGES];
+    let expected: Vec<i64> = before.into_iter().chain((49_980..60_000).step_by(20)).collect();
+    assert_eq!(times, expected);
+}
+
+#[test]
+fn a_cut_remembers_of_a_latched_topic_what_a_late_listener_would_hear() {
+    let folder = tempfile::tempdir().unwrap();
+    let (long, part) = (folder.path().join("long.mcap"), folder.path().join("part.mcap"));
+    let mut bag = BagWriter::create(&long, WriteOptions::default()).unwrap();
+    let qos = Qos::reliable(10).transient_local();
+    let status = bag.add_topic(Topic::of::<Text>("/safety_monitor", qos).unwrap()).unwrap();
+    for ms in (0..20_000).step_by(20) {
+        let bytes = cdr::encode(&Text { data: format!("cycle {ms}") }).unwrap();
+        bag.write_bytes(status, START + ms * MS, &bytes).unwrap();
+    }
+    bag.finish().unwrap();
+    let wanted = Cut { from: Some(START + 19_000 * MS), ..Cut::default() };
+    cut(&mut BagReader::open(&long).unwrap(), &wanted, &part, WriteOptions::default()).unwrap();
+    assert_eq!(read(&part).len(), LATCHED_MESSAGES + 50);
 }
 
 #[test]

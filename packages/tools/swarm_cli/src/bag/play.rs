@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use foxglove::websocket::{Capability, ChannelView, Client, ServerListener};
 use foxglove::{ChannelBuilder, Context, PartialMetadata, RawChannel, Schema, WebSocketServer};
-use swarm_bag::{BagReader, Filter, Topic};
+use swarm_bag::{BagReader, Filter, Latched, Stamp, Topic};
 
 use super::times::Moment;
 use crate::Outcome;
@@ -103,7 +103,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
             let time = message.stamp.received.unsigned_abs();
             server.broadcast_time(time);
             if bag.topics()[message.topic].is_latched() {
-                player.latched.entry(message.topic).or_default().push((time, message.data.clone()));
+                player.latched.entry(message.topic).or_default().push(message.stamp, message.data.clone());
             }
             player.show(message.topic, time, &message.data);
         }
@@ -172,7 +172,7 @@ struct Player<'a> {
     channels: &'a BTreeMap<usize, Arc<RawChannel>>,
     viewers: &'a Viewers,
     /// What latched topics have said so far, by topic.
-    latched: BTreeMap<usize, Vec<(u64, Vec<u8>)>>,
+    latched: BTreeMap<usize, Latched>,
     /// When a new viewer is to be shown them.
     show_latched_at: Option<Instant>,
 }
@@ -184,7 +184,8 @@ impl Player<'_> {
         let names = latched.map(|topic| topic.name.clone()).collect();
         bag.rewind(&Filter { topics: Some(names), from: None, until: Some(from) });
         for message in bag.by_ref() {
-            self.latched.entry(message.topic).or_default().push((from.unsigned_abs(), message.data));
+            let stamp = Stamp { received: from, ..message.stamp };
+            self.latched.entry(message.topic).or_default().push(stamp, message.data);
         }
         self.show_latched();
     }
@@ -209,8 +210,8 @@ impl Player<'_> {
 
     fn show_latched(&self) {
         for (topic, messages) in &self.latched {
-            for (time, data) in messages {
-                self.show(*topic, *time, data);
+            for (stamp, data) in messages {
+                self.show(*topic, stamp.received.unsigned_abs(), data);
             }
         }
     }
