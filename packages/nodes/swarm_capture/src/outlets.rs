@@ -84,7 +84,7 @@ impl Outlets {
     /// It is received now: messages stand in a bag in the order of their times of reception, which readers of a bag that was
     /// cut off rely on. When a frame was captured, and when it came, is in the messages themselves.
     pub fn give(&self, outlet: Outlet, captured: HostTime, bytes: Bytes, kind: Kind) {
-        let (kept, publisher, item) = {
+        let (publisher, item) = {
             let mut inner = self.inner();
             inner.newest = inner.newest.max(now().0);
             let item = Item { stamp: Stamp { received: inner.newest, published: captured.0 }, bytes, kind };
@@ -92,7 +92,9 @@ impl Outlets {
             if let (true, Some(recorder), Some(id)) = (inner.recording, &inner.recorder, channel.recorded) {
                 recorder.offer(id, item.clone()); // what it does not take it counts
             }
-            (channel.kept, channel.publisher.clone(), item)
+            // Before the lock is let go of: a recording that begins now has it from the ring, or from here.
+            self.ring.push(channel.kept, item.clone());
+            (channel.publisher.clone(), item)
         };
         if let Some(publisher) = publisher {
             let publisher = publisher.lock().unwrap_or_else(PoisonError::into_inner);
@@ -103,7 +105,6 @@ impl Outlets {
                 published.failures += u64::from(failed);
             }
         }
-        self.ring.push(kept, item);
     }
 
     /// Encodes a message of the node's own and hands it on.
@@ -133,15 +134,18 @@ impl Outlets {
         Ok(())
     }
 
-    /// Messages go into the bag from here on. Its beginning is what latched topics have said before.
+    /// Messages go into the bag from here on. Its beginning is what latched topics have said before, as received now: the bag
+    /// begins now, and times of reception do not go back in it.
     pub fn record(&self) {
-        let latched = self.ring.latched();
         let mut inner = self.inner();
+        let latched = self.ring.latched();
+        let received = inner.newest.max(now().0);
+        inner.newest = received;
         if let Some(recorder) = &inner.recorder {
             for (kept, item) in latched {
                 let channel = inner.channels.iter().find(|channel| channel.kept == kept);
                 if let Some(id) = channel.and_then(|channel| channel.recorded) {
-                    recorder.offer(id, item);
+                    recorder.offer(id, Item { stamp: Stamp { received, ..item.stamp }, ..item });
                 }
             }
         }
@@ -192,5 +196,47 @@ impl Outlets {
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use swarm_bag::msg::{Bool, Text};
+    use swarm_bag::{BagReader, Qos};
+
+    use super::*;
+
+    #[test]
+    fn a_recording_begins_now_with_what_latched_topics_said_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let outlets = Outlets::new(RingOptions::default());
+        let latched = |name| Topic::of::<Text>(name, Qos::reliable(1).transient_local()).unwrap();
+        let [tf_static, description] = ["/tf_static", "/robot_description"]
+            .map(|name| outlets.add(latched(name), Share::State, None).unwrap());
+        let stop = Topic::of::<Bool>("/emergency_stop", Qos::reliable(5)).unwrap();
+        let stop = outlets.add(stop, Share::State, None).unwrap();
+        let sent = now();
+        for outlet in [description, tf_static] {
+            outlets.say(outlet, sent, &Text { data: "as of the start".to_owned() }).unwrap();
+        }
+        outlets.say(stop, now(), &Bool { data: false }).unwrap();
+
+        let path = folder.path().join("late.mcap");
+        outlets.open(&path, RecorderOptions::default()).unwrap();
+        let asked = now().0;
+        outlets.record();
+        outlets.say(stop, now(), &Bool { data: true }).unwrap();
+        outlets.close().unwrap();
+
+        let mut bag = BagReader::open(&path).unwrap();
+        let messages: Vec<_> = bag.by_ref().collect();
+        let received: Vec<i64> = messages.iter().map(|message| message.stamp.received).collect();
+        assert!(received.len() >= 3 && received.iter().all(|at| *at >= asked), "{asked}: {received:?}");
+        assert!(received.is_sorted());
+        assert_eq!(
+            messages.iter().filter(|message| message.stamp.published == sent.0).count(),
+            2,
+            "sent when they were sent"
+        );
     }
 }
