@@ -4,8 +4,15 @@
 //! log into the bag: a cut between two syncs leaves a whole database, also for readers that open it as immutable and never
 //! look at the log. A cut within a sync leaves the log, from which SQLite itself mends the database at the next opening.
 //! After [`SqliteFile::finish`] one file is left, in the journal mode that works from read-only media.
+//!
+//! Somebody who reads the bag meanwhile holds nobody up: what a reader keeps from being moved stays in the log until it has
+//! gone. If it is there still at the end, the log stays beside the bag, until the next who opens the bag for writing and closes
+//! it; the two files together are the bag.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags, params};
 
@@ -25,6 +32,9 @@ CREATE TABLE messages(id INTEGER PRIMARY KEY,topic_id INTEGER NOT NULL,timestamp
 CREATE INDEX timestamp_idx ON messages (timestamp ASC);
 ";
 const SCHEMA_VERSION: i64 = 4;
+
+/// How long the end of a bag waits for its readers to go.
+const READERS_LEAVE: Duration = Duration::from_millis(500);
 
 #[derive(Debug)]
 pub(super) struct SqliteFile {
@@ -101,12 +111,22 @@ impl SqliteFile {
         Ok(())
     }
 
-    fn commit_and_move_log(db: &Connection) -> rusqlite::Result<()> {
-        db.execute_batch("COMMIT")?;
-        // The log is written over from its beginning next time: to shorten it would make the file system's journal work at
-        // every sync. The row says whether a reader was in the way; then the next sync moves what is left.
-        db.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(()))?;
-        db.execute_batch("BEGIN")
+    /// Commits, and moves the log into the bag as far as no reader is in the way. Waits for none: `PASSIVE` is the form of it
+    /// that does not. The log is written over from its beginning next time: to shorten it would make the file system's journal
+    /// work at every sync.
+    fn commit_and_move_log(&self) -> Result<(), BagError> {
+        let db = self.db()?;
+        db.execute_batch("COMMIT").at("commit", &self.path)?;
+        let pages = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(1)?, row.get::<_, i64>(2)?));
+        let (logged, moved) =
+            db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], pages).at("commit", &self.path)?;
+        if moved < logged && self.survives == Survives::PowerCut {
+            // SQLite syncs the log when it begins to move it, which a reader may have kept it from.
+            let mut log = self.path.clone().into_os_string();
+            log.push("-wal");
+            File::open(log).and_then(|log| log.sync_data()).at("sync the log of", &self.path)?;
+        }
+        Ok(())
     }
 }
 
@@ -128,7 +148,8 @@ impl StorageFile for SqliteFile {
 
     fn sync(&mut self) -> Result<(), BagError> {
         self.unsynced = 0;
-        Self::commit_and_move_log(self.db()?).at("commit", &self.path)?;
+        self.commit_and_move_log()?;
+        self.db()?.execute_batch("BEGIN").at("commit", &self.path)?;
         self.synced = self.written;
         Ok(())
     }
@@ -150,13 +171,22 @@ impl StorageFile for SqliteFile {
     }
 
     fn finish(&mut self) -> Result<(), BagError> {
+        self.commit_and_move_log()?;
         let db = self.db()?;
-        db.execute_batch("COMMIT").at("finish", &self.path)?;
-        db.pragma_update(None, "journal_mode", "DELETE").at("finish", &self.path)?;
+        let begun = Instant::now();
+        loop {
+            match db.pragma_update(None, "journal_mode", "DELETE") {
+                Err(error) if is_busy(&error) && begun.elapsed() < READERS_LEAVE => {
+                    sleep(READERS_LEAVE / 50);
+                }
+                Err(error) if is_busy(&error) => break, // all is in the bag and its log, and synced
+                left => break left.at("finish", &self.path)?,
+            }
+        }
         self.db = None;
         match self.survives {
             Survives::PowerCut => {
-                std::fs::File::open(&self.path).and_then(|file| file.sync_all()).at("finish", &self.path)
+                File::open(&self.path).and_then(|file| file.sync_all()).at("finish", &self.path)
             }
             Survives::ProcessEnd => Ok(()),
         }
@@ -171,4 +201,8 @@ impl StorageFile for SqliteFile {
         // A commit may have got into the log and no farther. Readers are what counts.
         BagReader::open(&self.path).is_ok_and(|bag| bag.metadata().span().count > self.synced)
     }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy)
 }

@@ -262,6 +262,39 @@ fn a_db3_that_lost_its_last_bytes_says_so() {
     );
 }
 
+#[test]
+fn whoever_reads_a_db3_holds_up_neither_its_syncs_nor_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db3");
+    let mut bag = BagWriter::create(&path, WriteOptions::default()).unwrap();
+    let stop = bag.add_topic(Topic::of::<Bool>("/emergency_stop", Qos::reliable(1)).unwrap()).unwrap();
+    bag.sync().unwrap();
+    // A reader in the midst of its work: it has seen an empty bag, and goes on to see that one.
+    let mut reader = rusqlite::Connection::open(&path).unwrap();
+    let reading = reader.transaction().unwrap();
+    let count = |db: &rusqlite::Connection| {
+        db.query_row("SELECT COUNT(*) FROM messages", [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    assert_eq!(count(&reading), 0);
+
+    let (tell, told) = std::sync::mpsc::channel();
+    let writer = std::thread::spawn(move || {
+        for at in 0..40 {
+            bag.write(stop, START + at, &Bool { data: true }).unwrap();
+            bag.sync().unwrap();
+        }
+        tell.send(()).unwrap();
+        bag.finish().unwrap()
+    });
+    // Forty waits for the reader would be minutes.
+    told.recv_timeout(Duration::from_secs(60)).expect("nobody waits for the reader");
+    writer.join().unwrap();
+    assert_eq!((count(&reading), read_all(&path).len()), (0, 40));
+    drop(reading);
+    reader.close().unwrap();
+    assert_eq!(read_all(&path).len(), 40);
+}
+
 /// A finished bag of many chunks, and its messages.
 fn long_bag(path: &Path, compression: Compression) -> Read {
     let options = WriteOptions { compression, ..WriteOptions::default() };
