@@ -53,10 +53,8 @@ pub enum State {
 pub enum Failure {
     #[error("cannot make the bag: {0}")]
     NotOpened(String),
-    #[error(
-        "the disk has {free_bytes} bytes left and {least_bytes} must stay free; delete recordings or name another disk"
-    )]
-    DiskFull { free_bytes: u64, least_bytes: u64 },
+    #[error("{0}; delete recordings or name another disk")]
+    DiskFull(String),
     #[error("the disk refuses to write: {0}")]
     DiskFailed(String),
     #[error("cannot finish the bag: {0}")]
@@ -95,9 +93,10 @@ pub enum Happened {
         id: RecordingId,
         error: Option<String>,
     },
-    /// As often as the shell looks.
-    DiskFree {
-        free_bytes: u64,
+    /// What the disk must keep free was reached: the recorder has written what waited, and why it ended, and takes no more.
+    DiskFull {
+        id: RecordingId,
+        why: String,
     },
     DiskFailed {
         id: RecordingId,
@@ -178,10 +177,6 @@ pub enum Refusal {
     NothingRuns,
     #[error("no camera streams; see their states on /capture/status")]
     NoCamera,
-    #[error(
-        "the disk has {free_bytes} bytes left and {least_bytes} must stay free; delete recordings or name another disk"
-    )]
-    DiskFull { free_bytes: u64, least_bytes: u64 },
     #[error("cannot make the bag: {0}")]
     NotOpened(String),
     #[error("the node is ending")]
@@ -189,31 +184,16 @@ pub enum Refusal {
 }
 
 /// The life of recordings, one after the other.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Recording {
     state: State,
     newest: RecordingId,
-    /// What stays free on the disk, bytes: for the end of the bag, and for everybody else.
-    least_free: u64,
-    free: Option<u64>,
     ending: bool,
     /// Somebody asked to stop before the bag was open.
     stop_when_open: bool,
 }
 
 impl Recording {
-    /// `least_free`: a recording ends before the disk has less than this, bytes.
-    pub fn new(least_free: u64) -> Self {
-        Self {
-            state: State::Idle,
-            newest: RecordingId::default(),
-            least_free,
-            free: None,
-            ending: false,
-            stop_when_open: false,
-        }
-    }
-
     pub fn state(&self) -> &State {
         &self.state
     }
@@ -224,12 +204,9 @@ impl Recording {
             Request::Start { .. } if self.ending => refuse(Asked::Start, Refusal::Ending),
             Request::Snapshot { .. } if self.ending => refuse(Asked::Snapshot, Refusal::Ending),
             Request::Start { path, cameras } => self.start(path, cameras),
-            Request::Snapshot { path, back_ns } => match self.disk_full() {
-                Some((free_bytes, least_bytes)) => {
-                    refuse(Asked::Snapshot, Refusal::DiskFull { free_bytes, least_bytes })
-                }
-                None => vec![Step::WriteSnapshot { path, back_ns }, Step::Accept { asked: Asked::Snapshot }],
-            },
+            Request::Snapshot { path, back_ns } => {
+                vec![Step::WriteSnapshot { path, back_ns }, Step::Accept { asked: Asked::Snapshot }]
+            }
             Request::Stop => match &self.state {
                 State::Idle | State::Failed { .. } => refuse(Asked::Stop, Refusal::NothingRuns),
                 State::Stopping { path, .. } => refuse(Asked::Stop, Refusal::Finishing(path.clone())),
@@ -270,19 +247,8 @@ impl Recording {
                 _ => Vec::new(),
             },
             Happened::Closed { id, error } => self.closed(id, error),
-            Happened::DiskFree { free_bytes } => {
-                self.free = Some(free_bytes);
-                match (&self.state, self.disk_full()) {
-                    (State::Recording { .. }, Some((free_bytes, least_bytes))) => {
-                        self.stop(Some(Failure::DiskFull { free_bytes, least_bytes }))
-                    }
-                    _ => Vec::new(),
-                }
-            }
-            Happened::DiskFailed { id, error } => match &self.state {
-                State::Recording { id: own, .. } if *own == id => self.stop(Some(Failure::DiskFailed(error))),
-                _ => Vec::new(),
-            },
+            Happened::DiskFull { id, why } => self.ended(id, Failure::DiskFull(why)),
+            Happened::DiskFailed { id, error } => self.ended(id, Failure::DiskFailed(error)),
             Happened::CameraLost { camera, why } => self.note(format!("camera {camera} is lost: {why}")),
             Happened::CameraBack { camera, gap_ns } => {
                 self.note(format!("camera {camera} is back after {:.3} s", gap_ns as f64 * 1e-9))
@@ -298,9 +264,6 @@ impl Recording {
             State::Stopping { path, .. } => refuse(Asked::Start, Refusal::Finishing(path.clone())),
             State::Idle | State::Failed { .. } if cameras == 0 => refuse(Asked::Start, Refusal::NoCamera),
             State::Idle | State::Failed { .. } => {
-                if let Some((free_bytes, least_bytes)) = self.disk_full() {
-                    return refuse(Asked::Start, Refusal::DiskFull { free_bytes, least_bytes });
-                }
                 self.newest.0 += 1;
                 self.stop_when_open = false;
                 let id = self.newest;
@@ -344,16 +307,19 @@ impl Recording {
         self.with_leave(steps)
     }
 
+    /// The recorder has ended by itself.
+    fn ended(&mut self, id: RecordingId, why: Failure) -> Vec<Step> {
+        match &self.state {
+            State::Recording { id: own, .. } if *own == id => self.stop(Some(why)),
+            _ => Vec::new(),
+        }
+    }
+
     fn stop(&mut self, why: Option<Failure>) -> Vec<Step> {
         let State::Recording { id, path, .. } = &self.state else { return Vec::new() };
         let (id, path) = (*id, path.clone());
-        let mut steps = vec![Step::Cease { id }];
-        if let Some(why) = &why {
-            steps.push(Step::Note { id, text: why.to_string() });
-        }
-        steps.push(Step::Close { id });
         self.state = State::Stopping { id, path, why };
-        steps
+        vec![Step::Cease { id }, Step::Close { id }]
     }
 
     fn note(&self, text: String) -> Vec<Step> {
@@ -370,10 +336,6 @@ impl Recording {
             steps.push(Step::Leave);
         }
         steps
-    }
-
-    fn disk_full(&self) -> Option<(u64, u64)> {
-        self.free.filter(|free| *free < self.least_free).map(|free| (free, self.least_free))
     }
 }
 

@@ -57,7 +57,7 @@ impl Session {
         let (orders, received) = mpsc::channel();
         let state = Arc::new(Mutex::new(State::Idle));
         let worker = Worker {
-            recording: Recording::new(options.disk_reserve),
+            recording: Recording::default(),
             outlets,
             options,
             shown: Arc::clone(&state),
@@ -218,19 +218,14 @@ impl Worker {
         Happened::Closed { id, error }
     }
 
-    /// What nobody tells: the disk, and a recorder that ended by itself.
+    /// What nobody tells: a recorder that ended by itself.
     fn look(&mut self) {
         let State::Recording { id, .. } = *self.recording.state() else { return };
         let Some((status, _)) = self.outlets.recording() else { return };
         match status.state {
-            RecorderState::Recording | RecorderState::Stopped => {
-                if let Some(free_bytes) = status.disk_free {
-                    self.happened(Happened::DiskFree { free_bytes });
-                }
-            }
-            RecorderState::DiskFull(error) | RecorderState::Failed(error) => {
-                self.happened(Happened::DiskFailed { id, error });
-            }
+            RecorderState::Recording | RecorderState::Stopped => {}
+            RecorderState::DiskFull(why) => self.happened(Happened::DiskFull { id, why }),
+            RecorderState::Failed(error) => self.happened(Happened::DiskFailed { id, error }),
         }
     }
 

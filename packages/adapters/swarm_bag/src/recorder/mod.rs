@@ -17,7 +17,7 @@
 //! - *Video*: once a picture was dropped, all up to the next key frame are. They are differences to one that is missing; a
 //!   decoder would make pictures of them that no camera saw, and nothing in the bag would mark those. A gap is honest.
 //! - *Full disk*: when less than [`RecorderOptions::disk_reserve`] is free the recording ends in peace: what waits is written,
-//!   the bag is finished, and later offers are counted as `dropped_disk`, in [`Recorder::losses`] alone.
+//!   the bag says why ([`ENDED`]) and is finished, and later offers are counted as `dropped_disk`, in [`Recorder::losses`] alone.
 //! - *Refused write* (EIO; ENOSPC when others filled the disk faster): the recording ends where the last sync was. The bag
 //!   stays readable, what came after counts as `dropped_disk`, and [`State::Failed`] says what the system said.
 
@@ -43,6 +43,9 @@ pub(crate) use store::refuse_full;
 
 /// Where the bag says what became of its topics' messages.
 pub const LOSS_TOPIC: &str = "/capture/loss";
+
+/// Name of the custom data in which a bag says why its recording ended by itself.
+pub const ENDED: &str = "ended";
 
 /// How is recorded.
 #[derive(Clone, Copy, Debug)]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::queue::{Entry, Progress, Queue};
 use super::store::Store;
-use super::{LOSS_TOPIC, RecorderOptions, State};
+use super::{ENDED, LOSS_TOPIC, RecorderOptions, State};
 use crate::cdr;
 use crate::error::{At, BagError};
 use crate::metadata::Metadata;
@@ -86,6 +86,7 @@ impl Writing {
                 looked = Instant::now();
                 self.progress.disk_free = self.store.disk_free();
                 if let Some(why) = self.disk_is_full() {
+                    self.store.set_custom_data(ENDED, &why);
                     let rest = self.queue.end(State::DiskFull(why));
                     self.write_all(rest)?;
                     break;
@@ -102,7 +103,7 @@ impl Writing {
         let (free, reserve) = (self.progress.disk_free?, self.options.disk_reserve);
         (free < reserve).then(|| {
             format!(
-                "the recording ended, since {free} bytes are free at {} and {reserve} must stay so",
+                "the disk is full: {free} bytes are free at {} and {reserve} must stay so",
                 self.store.path().display()
             )
         })

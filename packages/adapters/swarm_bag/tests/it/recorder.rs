@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use swarm_bag::msg::{Bool, RecordingLoss};
-use swarm_bag::recorder::{Dropped, LOSS_TOPIC, Offered, Recorder, RecorderOptions, Share, State, Store};
+use swarm_bag::recorder::{
+    Dropped, ENDED, LOSS_TOPIC, Offered, Recorder, RecorderOptions, Share, State, Store,
+};
 use swarm_bag::video::VideoMessage;
 use swarm_bag::{
     BagError, BagReader, BagWriter, Definitions, Item, Kind, Metadata, Qos, Stamp, Topic, TopicId,
@@ -245,11 +247,10 @@ fn before_the_disk_is_full_the_recording_ends_whole() {
         wait_for("the recording ends", || recorder.status().state != State::Recording);
         assert_eq!(recorder.offer(stop, state(START + 1)), Offered::Dropped(Dropped::Disk));
         let metadata = recorder.stop().unwrap();
-        let expected = format!(
-            "the recording ended, since 999 bytes are free at {} and 1000 must stay so",
-            path.display()
-        );
-        assert_eq!(recorder.status().state, State::DiskFull(expected));
+        let expected =
+            format!("the disk is full: 999 bytes are free at {} and 1000 must stay so", path.display());
+        assert_eq!(recorder.status().state, State::DiskFull(expected.clone()));
+        assert_eq!(metadata.custom[ENDED], expected);
         assert_eq!(check(&path)["/emergency_stop"].1, 1);
         assert_eq!(*BagReader::open(&path).unwrap().metadata(), metadata);
         let loss = &recorder.losses()[0];

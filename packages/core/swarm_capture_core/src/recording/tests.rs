@@ -6,14 +6,13 @@ use super::*;
 
 const NOW: HostTime = HostTime(1_790_000_000_000_000_000);
 const ID: RecordingId = RecordingId(1);
-const LEAST: u64 = 1_000;
 
 fn start() -> Request {
     Request::Start { path: "/data/demo.mcap".to_owned(), cameras: 2 }
 }
 
 fn idle() -> Recording {
-    Recording::new(LEAST)
+    Recording::default()
 }
 
 fn recording() -> Recording {
@@ -68,20 +67,20 @@ fn a_stop_before_the_bag_is_open_leaves_an_empty_bag_and_no_recording() {
 }
 
 #[test]
-fn a_full_disk_ends_the_recording_in_peace_and_says_so_in_the_bag() {
+fn a_full_disk_ends_the_recording_and_is_the_reason_that_is_told() {
     let mut recording = recording();
-    assert_eq!(recording.happened(Happened::DiskFree { free_bytes: LEAST }, NOW), []);
-    let why = Failure::DiskFull { free_bytes: 999, least_bytes: LEAST };
-    let steps = recording.happened(Happened::DiskFree { free_bytes: 999 }, NOW);
-    let note = Step::Note { id: ID, text: why.to_string() };
-    assert_eq!(steps, [Step::Cease { id: ID }, note, Step::Close { id: ID }]);
+    let why = "the disk is full: 999 bytes are free and 1000 must stay so".to_owned();
+    let steps = recording.happened(Happened::DiskFull { id: ID, why: why.clone() }, NOW);
+    assert_eq!(steps, [Step::Cease { id: ID }, Step::Close { id: ID }]);
     let steps = recording.happened(Happened::Closed { id: ID, error: None }, NOW);
-    assert!(matches!(&steps[..], [Step::Warn { text }] if text.contains("999 bytes left")), "{steps:?}");
-    assert_eq!(recording.state(), &State::Failed { path: path(), why });
-    let full = Refusal::DiskFull { free_bytes: 999, least_bytes: LEAST };
-    assert_eq!(recording.request(start()), [Step::Refuse { asked: Asked::Start, why: full }]);
-    recording.happened(Happened::DiskFree { free_bytes: 5_000 }, NOW);
-    assert!(matches!(recording.request(start())[..], [Step::Open { .. }]), "space was made");
+    let text =
+        format!("the recording into '{}' has ended: {why}; delete recordings or name another disk", path());
+    assert_eq!(steps, [Step::Warn { text }]);
+    assert_eq!(recording.state(), &State::Failed { path: path(), why: Failure::DiskFull(why) });
+    assert!(
+        matches!(recording.request(start())[..], [Step::Open { .. }]),
+        "whether there is room is seen then"
+    );
 }
 
 #[test]
@@ -180,7 +179,7 @@ proptest! {
                 2 => recording.request(Request::Stop),
                 3 => recording.request(Request::Snapshot { path: path(), back_ns: 1 }),
                 4 if flag && number == 3 => recording.request(Request::Shutdown),
-                4 | 5 => recording.happened(Happened::DiskFree { free_bytes: if flag { 2_000 } else { 10 } }, NOW),
+                4 | 5 => recording.happened(Happened::DiskFull { id, why: "full".to_owned() }, NOW),
                 6 => recording.happened(Happened::DiskFailed { id, error: "EIO".to_owned() }, NOW),
                 // What became of a step is told once, and of one that was asked for.
                 7 => match open.first() {
