@@ -130,6 +130,17 @@ impl Options {
         {
             return wrong(format!("the range {from}..{to}: expected seconds from the bag's start, rising"));
         }
+        if let Episodes::Ranges(ranges) = &self.episodes {
+            let mut sorted = ranges.clone();
+            sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
+            if let Some([(from, to), (next, end)]) = sorted.array_windows().find(|[one, next]| next.0 < one.1)
+            {
+                return wrong(format!(
+                    "the ranges {from}..{to} and {next}..{end} overlap: the same frames could be for training and for \
+                     validation; end the first at {next}, or leave one out"
+                ));
+            }
+        }
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -191,7 +191,7 @@ fn seed_and_fraction_say_which_episodes_are_for_validation() {
     let folder = tempfile::tempdir().unwrap();
     let bag = folder.path().join("demo.mcap");
     one_camera("high").write(&bag).unwrap();
-    let ranges: Vec<(f64, f64)> = (0..8).map(|at| (f64::from(at), f64::from(at) + 1.5)).collect();
+    let ranges: Vec<(f64, f64)> = (0..8).map(|at| 1.2 * f64::from(at)).map(|at| (at, at + 1.1)).collect();
     let of = |seed: u64, validation: f64| {
         let options = Options { episodes: Episodes::Ranges(ranges.clone()), seed, validation, ..options() };
         let plan = make(std::slice::from_ref(&bag), &options).unwrap();
@@ -204,6 +204,28 @@ fn seed_and_fraction_say_which_episodes_are_for_validation() {
     assert_eq!(first.iter().filter(|(_, split)| *split == Split::Validation).count(), 2);
     assert_eq!(first, of(1, 0.25));
     assert!((2..20).any(|seed| of(seed, 0.25) != first), "the seed should matter");
+}
+
+#[test]
+fn one_more_bag_draws_nothing_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let bags: Vec<PathBuf> = (0..9).map(|at| folder.path().join(format!("demo_{at}.mcap"))).collect();
+    let mut recording = one_camera("high");
+    recording.seconds = 2.0;
+    for bag in &bags {
+        recording.write(bag).unwrap();
+    }
+    for seed in 0..5 {
+        let validation = |bags: &[PathBuf]| {
+            let plan = make(bags, &Options { seed, validation: 0.25, ..options() }).unwrap();
+            let chosen = plan.episodes.iter().filter(|episode| episode.split == Split::Validation);
+            chosen.map(|episode| plan.bags[episode.bag].path.clone()).collect::<BTreeSet<_>>()
+        };
+        // Two of either: of those that were for validation, the new bag takes the place of one at most.
+        let (before, after) = (validation(&bags[1..]), validation(&bags));
+        assert_eq!((before.len(), after.len()), (2, 2));
+        assert!(after.difference(&before).all(|bag| *bag == bags[0]), "seed {seed}: {before:?}, {after:?}");
+    }
 }
 
 #[test]

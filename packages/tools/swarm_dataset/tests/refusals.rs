@@ -199,6 +199,26 @@ fn ranges_that_are_none() {
 }
 
 #[test]
+fn what_could_be_in_training_and_in_validation() {
+    let folder = tempfile::tempdir().unwrap();
+    let bag = folder.path().join("demo_001.mcap");
+    one_camera("high").write(&bag).unwrap();
+    let link = folder.path().join("link.mcap");
+    std::os::unix::fs::symlink(&bag, &link).unwrap();
+    for again in [&link, &bag] {
+        let error = make(&[bag.clone(), again.clone()], &options()).unwrap_err().to_string();
+        let expected = format!("{} is the bag {}, or of it: ", again.display(), bag.display());
+        assert!(error.starts_with(&expected), "{error}");
+    }
+    let error = make(&[bag.clone(), folder.path().to_owned()], &options()).unwrap_err().to_string();
+    assert!(error.contains("name it once"), "a folder and its file: {error}");
+
+    let overlapping = Options { episodes: Episodes::Ranges(vec![(4.0, 6.0), (2.0, 4.5)]), ..options() };
+    let error = make(&[bag], &overlapping).unwrap_err().to_string();
+    assert!(error.starts_with("the ranges 2..4.5 and 4..6 overlap: "), "{error}");
+}
+
+#[test]
 fn what_is_refused_can_be_left_out_and_is_named_then() {
     let folder = tempfile::tempdir().unwrap();
     let bags: Vec<PathBuf> = ["a.mcap", "b.mcap"].map(|name| folder.path().join(name)).into();

@@ -39,6 +39,8 @@ pub struct Plan {
 pub struct Bag {
     pub path: PathBuf,
     pub files: Vec<(String, u64)>,
+    /// Of its first message, nanoseconds since the epoch.
+    pub start: i64,
     /// What of it could not be read: a bag that was cut is exported up to there.
     pub damage: Vec<String>,
 }
@@ -153,6 +155,7 @@ impl Plan {
         if matches!(options.episodes, Episodes::Ranges(_)) && bags.len() > 1 {
             return Err(ExportError::Options("ranges are of one bag, and several are given".to_owned()));
         }
+        refuse_twice(bags)?;
         let mut plan = Self {
             options: options.clone(),
             bags: vec![],
@@ -235,6 +238,7 @@ impl Plan {
         self.bags.push(Bag {
             path: recording.path.clone(),
             files: recording.files.clone(),
+            start: recording.first,
             damage: recording.damage.clone(),
         });
         for run in stretches(recording, &self.options.episodes) {
@@ -304,6 +308,24 @@ impl Plan {
             unknown.join(", ")
         )))
     }
+}
+
+/// A bag that is given twice, or with one of its files, would be in training and in validation.
+fn refuse_twice(bags: &[PathBuf]) -> Result<(), ExportError> {
+    // What is not there is told when it is read.
+    let real: Vec<PathBuf> =
+        bags.iter().map(|bag| bag.canonicalize().unwrap_or_else(|_| bag.clone())).collect();
+    for (at, bag) in real.iter().enumerate() {
+        if let Some(other) =
+            real[..at].iter().position(|other| bag.starts_with(other) || other.starts_with(bag))
+        {
+            let [bag, other] = [at, other].map(|at| bags[at].display());
+            return Err(ExportError::Options(format!(
+                "{bag} is the bag {other}, or of it: the same episode could be for training and for validation; name it once"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// The stretches of a recording; the error names one that is none.

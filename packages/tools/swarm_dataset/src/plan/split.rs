@@ -3,7 +3,7 @@
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::Plan;
+use super::{Episode, Plan};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum Split {
@@ -11,22 +11,18 @@ pub enum Split {
     Validation,
 }
 
-/// Marks the episodes and brings those for training first. The choice follows from seed, names of bags and names of episodes,
-/// so that it stays the same on another machine and in another folder.
+/// Marks the episodes and brings those for training first. An episode's lot follows from seed, the bag's name and beginning, and
+/// the episode's name alone: it stays the same on another machine, in another folder, and whatever other bags there are.
 pub(super) fn mark(plan: &mut Plan) {
     let count = plan.episodes.len();
     let wanted = validation_count(count, plan.options.validation);
-    let mut drawn: Vec<([u8; 32], usize)> = plan
-        .episodes
-        .iter()
-        .enumerate()
-        .map(|(at, episode)| {
-            let bag =
-                plan.bags[episode.bag].path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            let lot = format!("{} {bag} {} {at}", plan.options.seed, episode.name);
-            (Sha256::digest(lot).into(), at)
-        })
-        .collect();
+    let lot = |(at, episode): (usize, &Episode)| {
+        let bag = &plan.bags[episode.bag];
+        let name = bag.path.file_name().unwrap_or_default().to_string_lossy();
+        let lot = format!("{} {name} {} {}", plan.options.seed, bag.start, episode.name);
+        (Sha256::digest(lot).into(), at)
+    };
+    let mut drawn: Vec<([u8; 32], usize)> = plan.episodes.iter().enumerate().map(lot).collect();
     drawn.sort_unstable();
     for (_, at) in drawn.into_iter().take(wanted) {
         plan.episodes[at].split = Split::Validation;
