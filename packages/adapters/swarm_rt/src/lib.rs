@@ -14,7 +14,7 @@
 //! 3. The real-time thread starts with [`prepare_thread`]. If there is a [`Lack`], it refuses its work or says so forever.
 //! 4. It puts its guards in force: [`purity::system_calls::allow_only`], then [`purity::allocation::forbid`].
 //! 5. Its loop waits with [`periodic::Periodic::wait`] for the next period or a [`wake::Waker`], whichever is first.
-//! 6. Other threads watch it: [`purity::counters::Counters`].
+//! 6. Other threads watch it: [`look_at_thread`], [`purity::counters::Counters`].
 //!
 //! Time is [`KernelClock`]: `CLOCK_MONOTONIC` itself, so that a deadline means the same to us and to the kernel.
 //!
@@ -46,6 +46,6 @@ pub mod wake;
 pub use clock::{KernelClock, cpu_time_of_this_thread};
 #[cfg(not(loom))]
 pub use set_up::{
-    AwakeCpus, Kernel, Lack, Preemption, ThreadWish, Throttling, What, keep_cpus_awake, prepare_process,
-    prepare_thread,
+    AwakeCpus, Kernel, Lack, Preemption, ThreadWish, Throttling, What, keep_cpus_awake, look_at_thread,
+    prepare_process, prepare_thread,
 };

@@ -3,6 +3,7 @@
 use std::mem::MaybeUninit;
 
 use rustix::io::Errno;
+use rustix::process::Pid;
 
 /// A scheduling policy and its static priority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,13 +17,15 @@ fn last_error() -> Errno {
     Errno::from_raw_os_error(std::io::Error::last_os_error().raw_os_error().unwrap_or(0))
 }
 
-/// The scheduling of the calling thread.
+/// The scheduling of a thread; `None` is the calling one.
 #[expect(unsafe_code, reason = "neither std nor rustix asks for a thread's policy")]
-pub(crate) fn scheduling() -> Result<Scheduling, Errno> {
+pub(crate) fn scheduling(thread: Option<Pid>) -> Result<Scheduling, Errno> {
+    // As the kernel has it: 0 is the calling thread.
+    let thread = Pid::as_raw(thread);
     let mut parameters = MaybeUninit::<libc::sched_param>::uninit();
-    // SAFETY: 0 is the calling thread; the pointer is to a `sched_param` that outlives the call.
+    // SAFETY: a thread that is not there makes the calls fail; the pointer is to a `sched_param` that outlives the call.
     let (policy, result) =
-        unsafe { (libc::sched_getscheduler(0), libc::sched_getparam(0, parameters.as_mut_ptr())) };
+        unsafe { (libc::sched_getscheduler(thread), libc::sched_getparam(thread, parameters.as_mut_ptr())) };
     if policy < 0 || result != 0 {
         return Err(last_error());
     }

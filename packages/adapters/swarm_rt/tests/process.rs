@@ -4,11 +4,12 @@
 use std::process::{Command, Output};
 use std::thread;
 
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, setrlimit};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use swarm_base::{Clock, Duration};
 use swarm_rt::periodic::{Occasion, Periodic};
 use swarm_rt::purity::counters::{Counters, ThreadId};
-use swarm_rt::{KernelClock, Lack, ThreadWish, What, prepare_process, prepare_thread, wake};
+use swarm_rt::{KernelClock, Lack, ThreadWish, What, look_at_thread, prepare_process, prepare_thread, wake};
 
 const CHILD: &str = "SWARM_RT_CHILD";
 
@@ -100,6 +101,41 @@ fn a_prepared_loop_causes_no_page_fault() {
         assert!(counted.minor_faults <= 2, "{counted:?}");
         // It really slept; on a busy machine a deadline may have passed before it could.
         assert!(counted.voluntary_switches >= 900, "{counted:?}");
+    });
+    assert_ended_well(&output);
+}
+
+// SR-18
+#[test]
+fn what_is_taken_from_a_thread_is_seen_from_another() {
+    let output = in_a_child("what_is_taken_from_a_thread_is_seen_from_another", || {
+        let all = sched_getaffinity(None).unwrap();
+        let cpu = (0..CpuSet::MAX_CPU).rfind(|cpu| all.is_set(*cpu)).unwrap();
+        let wish = ThreadWish { priority: 5, cpu: Some(cpu as u16), stack_bytes: 1 << 16 };
+        let (tell, told) = std::sync::mpsc::channel();
+        let (end, wait) = std::sync::mpsc::channel::<()>();
+        let watched = thread::spawn(move || {
+            tell.send((prepare_thread(&wish), ThreadId::current())).unwrap();
+            let _ = wait.recv();
+        });
+        let (lacks, id) = told.recv().unwrap();
+        // What was refused from the start is seen too.
+        let refused = lacks.iter().any(|lack| lack.what == What::Scheduling);
+        let seen = |wish| look_at_thread(id, wish).iter().map(|lack| lack.what).collect::<Vec<_>>();
+        assert_eq!(seen(&wish), lacks.iter().map(|lack| lack.what).collect::<Vec<_>>());
+        let other = look_at_thread(id, &ThreadWish { priority: 6, ..wish });
+        let found = if refused { "SCHED_OTHER with priority 0" } else { "SCHED_FIFO with priority 5" };
+        assert_eq!(lack_of(What::Scheduling, &other).found, found);
+        let number = id.number();
+        let mend = &lack_of(What::Scheduling, &other).mend;
+        assert!(mend.contains(&format!("chrt --fifo --reset-on-fork --pid 6 {number}")), "{mend}");
+        // Somebody lets it run anywhere; on a machine of one CPU there is no such place.
+        sched_setaffinity(Pid::from_raw(number), &all).unwrap();
+        assert_eq!(seen(&wish).contains(&What::Affinity), all.count() > 1);
+        end.send(()).unwrap();
+        watched.join().unwrap();
+        let gone = look_at_thread(id, &wish);
+        assert!(lack_of(What::Scheduling, &gone).found.starts_with("an unknown policy"), "{gone:?}");
     });
     assert_ended_well(&output);
 }

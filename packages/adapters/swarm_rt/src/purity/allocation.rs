@@ -12,6 +12,7 @@ use std::marker::PhantomData;
 use thiserror::Error;
 
 use super::last_words;
+use crate::{Lack, What};
 
 /// The system's allocator, counted and guarded per thread.
 #[derive(Debug)]
@@ -37,6 +38,18 @@ pub struct Forbidden {
      ALLOCATOR: TrapAllocator = TrapAllocator` in the executable"
 )]
 pub struct NotInstalled;
+
+impl From<NotInstalled> for Lack {
+    fn from(_: NotInstalled) -> Self {
+        Self {
+            what: What::Allocator,
+            asked: "memory that the thread can be forbidden to take".to_owned(),
+            found: "a global allocator that guards nothing".to_owned(),
+            errno: None,
+            mend: "declare `#[global_allocator] static ALLOCATOR: TrapAllocator = TrapAllocator` in the executable".to_owned(),
+        }
+    }
+}
 
 /// Forbids the calling thread to take or free memory.
 pub fn forbid() -> Result<Forbidden, NotInstalled> {

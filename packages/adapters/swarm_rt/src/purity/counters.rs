@@ -5,16 +5,26 @@ use std::fs;
 use std::io;
 use std::ops::Sub;
 
+use rustix::process::Pid;
 use thiserror::Error;
 
 /// A thread, as the kernel numbers it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ThreadId(i32);
+pub struct ThreadId(Pid);
 
 impl ThreadId {
     /// The calling thread.
     pub fn current() -> Self {
-        Self(rustix::thread::gettid().as_raw_nonzero().get())
+        Self(rustix::thread::gettid())
+    }
+
+    /// As `ps -L` and `/proc/PID/task` show it.
+    pub fn number(self) -> i32 {
+        self.0.as_raw_nonzero().get()
+    }
+
+    pub(crate) fn pid(self) -> Pid {
+        self.0
     }
 
     /// The kernel holds this thread of this process to a list of system calls ([`super::system_calls`]).
@@ -87,10 +97,10 @@ impl Sub for Counters {
 
 /// What the kernel says of a thread: the file's path and text.
 fn read(thread: ThreadId, file: &str) -> Result<(String, String), CountersError> {
-    let path = format!("/proc/self/task/{}/{file}", thread.0);
+    let path = format!("/proc/self/task/{}/{file}", thread.number());
     match fs::read_to_string(&path) {
         Ok(text) => Ok((path, text)),
-        Err(source) => Err(CountersError::Read { path, thread: thread.0, source }),
+        Err(source) => Err(CountersError::Read { path, thread: thread.number(), source }),
     }
 }
 

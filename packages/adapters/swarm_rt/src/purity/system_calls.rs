@@ -22,8 +22,8 @@ use thiserror::Error;
 use swarm_base::Clock as _;
 
 use super::last_words;
-use crate::KernelClock;
 use crate::wake::{Sleeper, Waker};
+use crate::{KernelClock, Lack, What};
 
 /// The cells' ends that the thread works with.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +54,19 @@ pub enum FilterError {
     Install { source: seccompiler::Error },
     #[error("cannot keep standard error open for last words: {source}")]
     LastWords { source: Errno },
+}
+
+impl From<FilterError> for Lack {
+    fn from(error: FilterError) -> Self {
+        Self {
+            what: What::SystemCalls,
+            asked: "a list of system calls that the thread may make".to_owned(),
+            found: format!("no list: {error}"),
+            errno: None,
+            mend: "use a kernel with CONFIG_SECCOMP_FILTER and, in a container, a profile that allows seccomp(2)"
+                .to_owned(),
+        }
+    }
 }
 
 /// Ends of the argument list of `futex`.

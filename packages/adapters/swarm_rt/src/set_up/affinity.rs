@@ -1,5 +1,7 @@
 //! One CPU for one thread.
 
+use rustix::io::Errno;
+use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use super::kernel::online_cpus;
@@ -7,27 +9,35 @@ use super::lack::{Lack, What};
 
 /// Lets the calling thread run on `cpu` alone.
 pub(super) fn pin(cpu: u16) -> Result<(), Lack> {
-    let mut wanted = CpuSet::new();
-    let cpu = usize::from(cpu);
-    let asked = if cpu < CpuSet::MAX_CPU {
-        wanted.set(cpu);
-        sched_setaffinity(None, &wanted)
-    } else {
-        Err(rustix::io::Errno::INVAL)
-    };
-    let found = sched_getaffinity(None);
-    if asked.is_ok() && found.as_ref() == Ok(&wanted) {
+    let asked = only(cpu).ok_or(Errno::INVAL).and_then(|set| sched_setaffinity(None, &set));
+    is_pinned(None, cpu).map_err(|lack| Lack { errno: asked.err(), ..lack })
+}
+
+/// Whether a thread may run on `cpu` alone; `None` is the calling one.
+pub(super) fn is_pinned(thread: Option<Pid>, cpu: u16) -> Result<(), Lack> {
+    let found = sched_getaffinity(thread);
+    if only(cpu).is_some_and(|wanted| found == Ok(wanted)) {
         return Ok(());
     }
     Err(Lack {
         what: What::Affinity,
         asked: format!("CPU {cpu} alone"),
         found: found.map_or_else(|errno| format!("unknown CPUs ({errno})"), |set| describe(&set)),
-        errno: asked.err(),
+        errno: None,
         mend: format!(
             "choose a CPU that is online ({}) and that the process may use (cpuset of its container or systemd unit)",
             online_cpus()
         ),
+    })
+}
+
+/// The set of this CPU; none if the kernel can have no such CPU.
+fn only(cpu: u16) -> Option<CpuSet> {
+    let mut set = CpuSet::new();
+    let cpu = usize::from(cpu);
+    (cpu < CpuSet::MAX_CPU).then(|| {
+        set.set(cpu);
+        set
     })
 }
 

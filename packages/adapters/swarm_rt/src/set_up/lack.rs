@@ -11,6 +11,10 @@ pub enum What {
     Heap,
     Stack,
     CpuLatency,
+    /// Of one thread, its list of system calls.
+    SystemCalls,
+    /// Of one thread, the guard of its memory.
+    Allocator,
 }
 
 /// Something that was asked of the system and is not so.

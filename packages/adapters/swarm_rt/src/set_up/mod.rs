@@ -9,7 +9,8 @@
 //! | a resident stack | touching it | page faults when it is touched a second time |
 //! | CPUs that do not rest deeply | `/dev/cpu_dma_latency` | the value read back |
 //!
-//! What is not so afterwards is a [`Lack`]. Whoever has one refuses to arm, or says in every status that it is degraded.
+//! What is not so afterwards is a [`Lack`]. Whoever has one refuses to arm, or says in every status that it is degraded. What others
+//! can take away later, [`look_at_thread`] finds.
 
 mod affinity;
 mod cpu_latency;
@@ -22,6 +23,8 @@ mod stack;
 pub use cpu_latency::{AwakeCpus, keep_cpus_awake};
 pub use kernel::{Kernel, Preemption, Throttling};
 pub use lack::{Lack, What};
+
+use crate::purity::counters::ThreadId;
 
 /// What the calling thread wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,4 +52,25 @@ pub fn prepare_thread(wish: &ThreadWish) -> Vec<Lack> {
         scheduling::fifo(wish.priority),
     ];
     results.into_iter().filter_map(Result::err).collect()
+}
+
+/// What a thread of this process lacks by now of what it was prepared for, as far as others can take it away: policy, priority and
+/// CPU. To be asked from any thread, as often as one likes: it costs three system calls.
+pub fn look_at_thread(thread: ThreadId, wish: &ThreadWish) -> Vec<Lack> {
+    let ThreadWish { priority, cpu, .. } = *wish;
+    let number = thread.number();
+    let pinned = cpu.map_or(Ok(()), |cpu| {
+        affinity::is_pinned(Some(thread.pid()), cpu).map_err(|lack| {
+            taken(lack, "taskset, a cpuset", &format!("taskset --cpu-list --pid {cpu} {number}"))
+        })
+    });
+    let fifo = scheduling::is_fifo(Some(thread.pid()), priority).map_err(|lack| {
+        taken(lack, "chrt", &format!("chrt --fifo --reset-on-fork --pid {priority} {number}"))
+    });
+    [pinned, fifo].into_iter().filter_map(Result::err).collect()
+}
+
+/// A lack of what was there once.
+fn taken(lack: Lack, by: &str, back: &str) -> Lack {
+    Lack { mend: format!("find out who took it away ({by}), or give it back with `{back}`"), ..lack }
 }

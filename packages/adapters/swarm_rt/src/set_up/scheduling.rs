@@ -1,12 +1,19 @@
 //! `SCHED_FIFO`.
 
+use rustix::process::Pid;
+
 use super::lack::{Lack, What};
 use crate::sys::{self, Scheduling};
 
 /// Runs the calling thread under `SCHED_FIFO`.
 pub(super) fn fifo(priority: u8) -> Result<(), Lack> {
     let asked = sys::set_fifo(priority);
-    let found = sys::scheduling();
+    is_fifo(None, priority).map_err(|lack| Lack { errno: asked.err(), ..lack })
+}
+
+/// Whether a thread runs under `SCHED_FIFO` with this priority; `None` is the calling one.
+pub(super) fn is_fifo(thread: Option<Pid>, priority: u8) -> Result<(), Lack> {
+    let found = sys::scheduling(thread);
     let is_so = found.is_ok_and(|found| {
         found.policy & !libc::SCHED_RESET_ON_FORK == libc::SCHED_FIFO && found.priority == i32::from(priority)
     });
@@ -17,7 +24,7 @@ pub(super) fn fifo(priority: u8) -> Result<(), Lack> {
         what: What::Scheduling,
         asked: format!("SCHED_FIFO with priority {priority}"),
         found: found.map_or_else(|errno| format!("an unknown policy ({errno})"), describe),
-        errno: asked.err(),
+        errno: None,
         mend: mend(priority),
     })
 }
@@ -60,7 +67,7 @@ mod tests {
     fn fifo_is_what_the_kernel_says_it_is() {
         on_a_thread(|| match fifo(7) {
             Ok(()) => {
-                let found = sys::scheduling().unwrap();
+                let found = sys::scheduling(None).unwrap();
                 assert_eq!(
                     (found.policy & !libc::SCHED_RESET_ON_FORK, found.priority),
                     (libc::SCHED_FIFO, 7)
