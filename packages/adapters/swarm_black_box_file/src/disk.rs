@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 /// A folder of files.
 pub trait Disk: Send + fmt::Debug {
-    /// Tries whether a file of a segment's size can be made and written; leaves nothing behind.
+    /// Tries whether a file of a segment's size can be made, written and kept; leaves nothing behind.
     fn probe(&mut self) -> io::Result<()>;
     /// Makes a file that is not there yet.
     fn create(&mut self, name: &str) -> io::Result<Box<dyn Output>>;
@@ -39,7 +39,11 @@ impl Disk for Folder {
     fn probe(&mut self) -> io::Result<()> {
         fs::create_dir_all(&self.0)?;
         let path = self.0.join(".probe");
-        let written = fs::write(&path, vec![0; PROBE_BYTES]);
+        let written = File::create(&path).and_then(|mut file| {
+            file.write_all(&vec![0; PROBE_BYTES])?;
+            // Before that only memory was written.
+            file.sync_data()
+        });
         // One that could not be written whole may still be there.
         let removed = fs::remove_file(&path);
         written.and(removed)

@@ -12,11 +12,14 @@
 //! 3. A file that is full is closed at the next recorded state, so that each can be replayed by itself. The oldest files make room for new
 //!    ones, those with a stop last; what was removed is recorded.
 //!
-//! A disk that fails: the file is given up, the loss counted, a new file tried every second. Whether the cell may go on is not
-//! decided here: [`Health::must_stop`] says what the configuration wants.
+//! A disk that fails: the file is given up, the loss counted, a new file tried every second. While nothing has to be written it is
+//! probed, so that one that dies or fills up is found before it is needed. A disk that is slow fills the queue: whoever finds no
+//! room there says so ([`Health::lose`]). Whether the cell may go on is not decided here: [`Health::must_stop`] says what the
+//! configuration wants.
 //!
 //! Deliberately absent: the queue and the threads (the node's), and the format (core's).
 
+mod announce;
 mod disk;
 mod health;
 mod names;
@@ -25,7 +28,8 @@ mod recorder;
 mod ring;
 mod series;
 
+pub use announce::Announce;
 pub use disk::{Disk, Folder, Output};
 pub use health::{Health, OnDiskFailure, Status};
 pub use options::{ENTRIES_WAITING, Mode, Options, OptionsError};
-pub use recorder::{Announce, Recorder};
+pub use recorder::Recorder;

@@ -1,12 +1,11 @@
 //! From entries to files.
 
-use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use swarm_base::{Clock, Duration, Time};
-use swarm_black_box::{Chain, CloseReason, Cycle, Entry, Header, Limits, Place, Record};
+use swarm_black_box::{Chain, CloseReason, Cycle, Entry, Header, Place, Record};
 
+use crate::announce::Announce;
 use crate::disk::{Disk, Output};
 use crate::health::Health;
 use crate::names::BoxName;
@@ -16,32 +15,12 @@ use crate::series::{box_files, make_room, place_after};
 
 /// How long after a failure the disk is tried again.
 const RETRY: Duration = Duration::from_millis(1_000);
+/// How long after a success it is, while nothing has to be written: some 2 GB a day.
+const PROBE: Duration = Duration::from_millis(10_000);
 /// A stop is waited for on the disk for this long after it.
 const SYNCED: Duration = Duration::from_millis(1_000);
 /// More is not kept back for the end of a segment.
 const MOST_PENDING: usize = 1 << 20;
-/// The texts of limits, told to the recorder before the deciding thread puts them into force. Clones share them.
-#[derive(Clone, Debug, Default)]
-pub struct Announce(Arc<Mutex<BTreeMap<u64, Limits>>>);
-
-impl Announce {
-    /// These limits may come into force.
-    pub fn limits(&self, limits: Limits) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(limits.generation, limits);
-    }
-
-    fn get(&self, generation: u64) -> Limits {
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&generation).cloned();
-        known.unwrap_or_else(|| {
-            if generation == 0 {
-                return Limits::default();
-            }
-            // No text of limits: a replay says that it stops here, and does not take others for them.
-            let skill = "limits that the recorder was never told of".to_owned();
-            Limits { generation, envelope: Some(String::new()), skill, artifact: String::new() }
-        })
-    }
-}
 
 /// Writes entries to a folder. All calls come from one thread, which may wait for the disk.
 #[derive(Debug)]
@@ -171,23 +150,23 @@ impl Recorder {
         }
     }
 
-    /// Looks whether the disk can be written while nothing needs to be: at the start, and every second after a failure. To be
-    /// called now and then, so that a cell does not learn at its first stop that nothing can be recorded.
+    /// Looks whether the disk can be written while nothing needs to be: at the start, then every ten seconds, and every second after
+    /// a failure. To be called now and then, so that a cell does not learn at a stop that nothing can be recorded.
     pub fn look_after_disk(&mut self) {
         let now = self.clock.now();
         let writes = matches!(self.out, Out::Open(_)) || self.until.is_some();
-        if writes || self.place.is_some() || self.probed.is_some_and(|at| now.since(at) < RETRY) {
+        let pause = if self.place.is_some() { PROBE } else { RETRY };
+        if writes || self.probed.is_some_and(|at| now.since(at) < pause) {
             return;
         }
         self.probed = Some(now);
-        let (health, disk) = (self.health.clone(), self.disk.as_mut());
-        match health.busy(now, || disk.probe().and_then(|()| place_after(disk))) {
-            Ok(place) => {
-                self.place = Some(place);
-                health.failed(None);
-            }
-            Err(error) => health.failed(Some(format!("cannot write to the folder: {error}"))),
-        }
+        let (health, disk, place) = (self.health.clone(), self.disk.as_mut(), self.place);
+        let found = health.busy(now, || {
+            disk.probe()?;
+            place.map_or_else(|| place_after(disk), Ok)
+        });
+        self.place = found.as_ref().ok().copied();
+        health.failed(found.err().map(|error| format!("cannot write to the folder: {error}")));
     }
 
     /// The program ends.
@@ -405,7 +384,10 @@ impl Recorder {
         self.health.change(|status| status.lost_cycles += missing);
         self.last_written = self.last_flushed;
         self.place = None;
-        self.out = Out::Failed { at: self.clock.now() };
+        let now = self.clock.now();
+        // Not tried again at once: what failed is to be seen for as long.
+        self.probed = Some(now);
+        self.out = Out::Failed { at: now };
     }
 }
 

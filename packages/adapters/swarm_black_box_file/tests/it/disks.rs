@@ -1,0 +1,165 @@
+//! The recorder on disks that are full, dead or slow.
+
+use std::sync::atomic::Ordering;
+
+use swarm_base::{Clock as _, Duration};
+use swarm_black_box::junction;
+use swarm_black_box_file::{Health, Mode, OnDiskFailure, Options, Recorder};
+
+use crate::bad_disk::{Trouble, with_bad_disk};
+use crate::bench::{Deciding, options, verified};
+
+fn on_failure(policy: OnDiskFailure) -> Options {
+    Options { on_disk_failure: policy, ..options(Mode::Continuous) }
+}
+
+fn fails(health: &Health, deciding: &Deciding) -> (bool, bool) {
+    (health.is_failing(deciding.now.now()), health.must_stop(deciding.now.now()))
+}
+
+#[test]
+fn a_full_disk_costs_what_does_not_fit_and_nothing_before_or_after_it() {
+    for trouble in [Trouble::Full, Trouble::Dead] {
+        let (folder, mut deciding, mut recorder, state) = with_bad_disk(on_failure(OnDiskFailure::Continue));
+        let health = recorder.health();
+        deciding.run(500, &mut recorder);
+        assert_eq!(fails(&health, &deciding), (false, false));
+        state.lock().unwrap().trouble = trouble;
+        deciding.run(2_000, &mut recorder);
+        assert_eq!(fails(&health, &deciding), (true, false), "{trouble:?}");
+        assert!(health.status().trouble.unwrap().contains("cannot"), "{trouble:?}");
+        state.lock().unwrap().trouble = Trouble::None;
+        // It is tried again after a second.
+        deciding.run(2_000, &mut recorder);
+        assert_eq!(fails(&health, &deciding), (false, false), "{trouble:?}");
+        let lost = health.status().lost_cycles;
+        recorder.finish();
+        let files = verified(folder.path());
+        let known: u64 = files.iter().map(|(_, _, found)| found.cycles).sum();
+        // Half of a segment was written when the disk became full: its cycles are counted as lost and readable all the same.
+        assert!(lost + known >= 4_500 && lost + known <= 4_600, "{lost} lost, {known} there");
+        for (name, _, found) in &files {
+            assert!(found.faults.is_empty(), "{name}: {:?}", found.faults);
+        }
+        let noted: u64 = files.iter().map(|(_, _, found)| found.lost).sum();
+        assert_eq!(noted, lost, "what is lost is recorded too");
+        let junctions = files.windows(2).map(|pair| junction(&pair[0].2, &pair[1].2.header, &[]));
+        assert!(junctions.into_iter().all(|found| found.is_ok()));
+    }
+}
+
+#[test]
+fn the_cell_stops_for_a_dead_disk_if_it_is_configured_to() {
+    let (_folder, mut deciding, mut recorder, state) = with_bad_disk(on_failure(OnDiskFailure::Stop));
+    let health = recorder.health();
+    deciding.run(300, &mut recorder);
+    assert_eq!(fails(&health, &deciding), (false, false));
+    state.lock().unwrap().trouble = Trouble::Dead;
+    deciding.run(300, &mut recorder);
+    assert_eq!(fails(&health, &deciding), (true, true));
+}
+
+#[test]
+fn a_dead_disk_is_found_before_anything_has_to_be_written_and_so_is_its_return() {
+    let (folder, deciding, mut recorder, state) = with_bad_disk(on_failure(OnDiskFailure::Stop));
+    let health = recorder.health();
+    state.lock().unwrap().trouble = Trouble::Dead;
+    recorder.look_after_disk();
+    assert_eq!(fails(&health, &deciding), (true, true));
+    assert_eq!(health.status().trouble.unwrap(), "cannot write to the folder: the disk is gone");
+    state.lock().unwrap().trouble = Trouble::None;
+    recorder.look_after_disk();
+    assert_eq!(fails(&health, &deciding), (true, true), "not again at once");
+    deciding.now.0.fetch_add(1_000_000_000, Ordering::Relaxed);
+    recorder.look_after_disk();
+    assert_eq!(fails(&health, &deciding), (false, false));
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "the probe leaves nothing behind");
+}
+
+#[test]
+fn a_disk_that_does_not_come_back_counts_as_failing_while_it_is_waited_for() {
+    let (_folder, mut deciding, recorder, state) = with_bad_disk(on_failure(OnDiskFailure::Stop));
+    let health = recorder.health();
+    let mut recorder = recorder;
+    state.lock().unwrap().watched = Some(health.clone());
+    for (millis, failing) in [(900, false), (1_100, true)] {
+        state.lock().unwrap().trouble = Trouble::Slow(Duration::from_millis(millis));
+        deciding.run(300, &mut recorder);
+        let seen = std::mem::take(&mut state.lock().unwrap().seen);
+        assert!(!seen.is_empty() && seen.iter().all(|seen| *seen == failing), "{millis} ms: {seen:?}");
+        // It came back in the end, and nothing was lost.
+        assert_eq!((fails(&health, &deciding), health.status().lost_cycles), ((false, false), 0));
+    }
+}
+
+/// On such a disk only the probe writes.
+fn idle() -> Options {
+    let mode = Mode::OnStop { before: Duration::from_millis(500), after: Duration::from_millis(300) };
+    Options { on_disk_failure: OnDiskFailure::Stop, ..options(mode) }
+}
+
+/// Cycles as the recording thread sees them: it looks after the disk in between.
+fn run_and_look(deciding: &mut Deciding, recorder: &mut Recorder, millis: u64) {
+    for _ in 0..millis / 10 {
+        deciding.run(10, recorder);
+        recorder.look_after_disk();
+    }
+}
+
+// SR-22
+#[test]
+fn a_disk_that_dies_or_fills_up_is_found_before_the_next_stop_needs_it() {
+    for trouble in [Trouble::Dead, Trouble::Full] {
+        let (folder, mut deciding, mut recorder, state) = with_bad_disk(idle());
+        let health = recorder.health();
+        run_and_look(&mut deciding, &mut recorder, 2_000);
+        assert_eq!(fails(&health, &deciding), (false, false));
+        state.lock().unwrap().trouble = trouble;
+        run_and_look(&mut deciding, &mut recorder, 10_000);
+        assert_eq!(fails(&health, &deciding), (true, true), "{trouble:?}");
+        assert!(health.status().trouble.unwrap().starts_with("cannot write to the folder: "), "{trouble:?}");
+        state.lock().unwrap().trouble = Trouble::None;
+        run_and_look(&mut deciding, &mut recorder, 1_100);
+        assert_eq!(fails(&health, &deciding), (false, false), "{trouble:?}");
+        deciding.stop(&mut recorder);
+        recorder.finish();
+        assert_eq!(verified(folder.path()).len(), 1, "the stop is recorded on the mended disk");
+    }
+}
+
+#[test]
+fn a_disk_that_hangs_is_found_while_nothing_has_to_be_written() {
+    let (_folder, mut deciding, mut recorder, state) = with_bad_disk(idle());
+    run_and_look(&mut deciding, &mut recorder, 100);
+    state.lock().unwrap().watched = Some(recorder.health());
+    state.lock().unwrap().trouble = Trouble::Slow(Duration::from_millis(1_100));
+    run_and_look(&mut deciding, &mut recorder, 10_000);
+    assert_eq!(state.lock().unwrap().seen, [true], "it fails while the probe hangs");
+}
+
+#[test]
+fn a_disk_that_works_is_probed_every_ten_seconds_and_not_while_it_is_written() {
+    let (_folder, mut deciding, mut recorder, state) = with_bad_disk(idle());
+    run_and_look(&mut deciding, &mut recorder, 25_000);
+    assert_eq!(state.lock().unwrap().probes, 3);
+    let (_folder, mut deciding, mut recorder, state) = with_bad_disk(options(Mode::Continuous));
+    run_and_look(&mut deciding, &mut recorder, 25_000);
+    assert_eq!(state.lock().unwrap().probes, 0);
+}
+
+// SR-22
+#[test]
+fn a_single_failure_is_seen_for_a_second() {
+    let (_folder, mut deciding, mut recorder, state) = with_bad_disk(on_failure(OnDiskFailure::Stop));
+    let health = recorder.health();
+    deciding.run(150, &mut recorder);
+    state.lock().unwrap().trouble = Trouble::Full;
+    while !health.must_stop(deciding.now.now()) {
+        deciding.run(1, &mut recorder);
+    }
+    state.lock().unwrap().trouble = Trouble::None;
+    run_and_look(&mut deciding, &mut recorder, 990);
+    assert_eq!(fails(&health, &deciding), (true, true), "the deciding thread has had time to see it");
+    run_and_look(&mut deciding, &mut recorder, 100);
+    assert_eq!(fails(&health, &deciding), (false, false));
+}
