@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from diagnostic_msgs.msg import DiagnosticArray
 from harness import RELIABLE, SENSOR, Probe, bin_dir, repository
 from rclpy.qos import ReliabilityPolicy
 from std_msgs.msg import Bool, Float64MultiArray
@@ -161,6 +162,17 @@ class Safety:
 
         self.probe.wait_for(ready, lambda: f"the cell is ready; now {self.state}: {self.newest().detail}")
         return self.newest()
+
+
+def diagnosed(probe: Probe, part: str):
+    """A function that gives the newest diagnostics of a node's `part`, none before the first."""
+    arrays = probe.collect(DiagnosticArray, "/diagnostics")
+
+    def newest():
+        found = [status for array in arrays for status in array.status if status.name.endswith(f": {part}")]
+        return found[-1] if found else None
+
+    return newest
 
 
 class Skill:

@@ -1,11 +1,13 @@
 """The safety monitor's black box: recorded by the node, verified and derived again by the `cell` command."""
 
 import json
+import os
+import shutil
 import subprocess
 
 import pytest
-from cell import MONITOR, ON_ANY_MACHINE, press
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from cell import MONITOR, ON_ANY_MACHINE, diagnosed, press
+from diagnostic_msgs.msg import DiagnosticStatus
 from harness import RELIABLE, bin_dir
 from std_msgs.msg import Bool
 from test_safety_gate import ARM, Cell
@@ -40,13 +42,7 @@ def cell(start, probe, tmp_path):
 
 def health(probe):
     """The newest diagnostics of the black box."""
-    arrays = probe.collect(DiagnosticArray, "/diagnostics")
-
-    def newest():
-        found = [status for array in arrays for status in array.status if status.name.endswith("black box")]
-        return found[-1] if found else None
-
-    return newest
+    return diagnosed(probe, "black box")
 
 
 def stop_in_motion(cell):
@@ -106,6 +102,45 @@ def test_a_black_box_that_cannot_be_written_stops_the_cell_where_it_is_told_so(c
     # Mended while the cell waits; nothing needs to be started again.
     cell.folder.unlink()
     cell.probe.wait_for(lambda: diagnostics().level == DiagnosticStatus.OK, "the black box has recovered")
+    assert cell.safety.make_ready().cause == ""
+
+
+def ready_or_stopped(cell):
+    """The cell is READY, its disk works, and without the disk it has to stop; gives the diagnostics of the black box."""
+    cell.recording["black_box.on_failure"] = "stop"
+    diagnostics = health(cell.probe)
+    cell.begin()
+    cell.probe.wait_for(lambda: diagnostics() and diagnostics().level == DiagnosticStatus.OK, "the black box is ready")
+    cell.safety.make_ready()
+    return diagnostics
+
+
+# SR-22
+def test_a_disk_that_dies_is_found_before_a_stop_needs_it(cell):
+    diagnostics = ready_or_stopped(cell)
+    shutil.rmtree(cell.folder)
+    cell.folder.write_text("a file where the folder was")
+    cell.safety.wait("STOP2", cause="not_recorded")
+    cell.probe.wait_for(lambda: "cannot write to the folder" in diagnostics().message, "the trouble is diagnosed")
+    assert not cell.safety.reset().success
+    cell.folder.unlink()
+    # What it was told of this very stop could not be kept.
+    cell.probe.wait_for(lambda: diagnostics().level == DiagnosticStatus.WARN, "the black box has recovered, and says what is missing")
+    assert cell.safety.make_ready().cause == ""
+
+
+# SR-22
+def test_a_disk_that_hangs_stops_the_cell_and_what_it_does_not_take_is_counted(cell):
+    diagnostics = ready_or_stopped(cell)
+    # Opening it waits for somebody at the other end, as a network disk does that has gone away.
+    pipe = cell.folder / ".probe"
+    os.mkfifo(pipe)
+    cell.safety.wait("STOP2", cause="not_recorded")
+    cell.probe.wait_for(lambda: int(value(diagnostics(), "not_taken_cycles")) > 0, "more cycles than may wait were decided")
+    assert diagnostics().level == DiagnosticStatus.ERROR
+    assert not cell.safety.reset().success
+    pipe.read_bytes()
+    cell.probe.wait_for(lambda: diagnostics().level == DiagnosticStatus.WARN, "all is recorded again, and what is missing is said")
     assert cell.safety.make_ready().cause == ""
 
 

@@ -1,6 +1,7 @@
 """The safety gate between a skill and the simulated arms, seen from rclpy."""
 
 import math
+import os
 import re
 import signal
 import subprocess
@@ -8,7 +9,23 @@ import time
 from pathlib import Path
 
 import pytest
-from cell import JOINTS, MONITOR, ON_ANY_MACHINE, PERMIT_TIMEOUT_US, ROBOTS, SIM, ArtifactStore, Reports, Safety, Skill, close, patient_cell, press
+from cell import (
+    JOINTS,
+    MONITOR,
+    ON_ANY_MACHINE,
+    PERMIT_TIMEOUT_US,
+    ROBOTS,
+    SIM,
+    ArtifactStore,
+    Reports,
+    Safety,
+    Skill,
+    close,
+    diagnosed,
+    patient_cell,
+    press,
+)
+from diagnostic_msgs.msg import DiagnosticStatus
 from harness import LATCHED, RELIABLE, SENSOR, bin_dir, qos
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, Float64MultiArray
@@ -32,8 +49,9 @@ class Cell:
     def start_sim(self):
         self.sim = self.start(SIM, parameters={"cell_config": self.config, "permit_timeout_us": PERMIT_TIMEOUT_US})
 
-    def start_monitor(self):
-        self.monitor = self.start(MONITOR, parameters={"cell_config": self.config, **ON_ANY_MACHINE, **self.store.parameters})
+    def start_monitor(self, **parameters):
+        parameters = {"cell_config": self.config, **ON_ANY_MACHINE, **self.store.parameters, **parameters}
+        self.monitor = self.start(MONITOR, parameters=parameters)
 
     def begin(self):
         self.start_sim()
@@ -127,6 +145,27 @@ def test_reset_needs_the_present_epoch_and_begins_a_new_one(cell):
     answer = cell.safety.reset(epoch)
     assert (answer.success, answer.epoch) == (True, epoch + 1)
     assert cell.safety.wait("READY").epoch == epoch + 1
+
+
+# SR-02
+def test_the_epoch_of_the_last_reset_is_told_from_that_of_an_envelope(cell, probe):
+    cell.begin()
+    assert cell.safety.wait("DENY", cause="start_up").reset_epoch == 0
+    ready = cell.safety.make_ready()
+    assert ready.reset_epoch == ready.epoch
+    loaded = cell.safety.load(cell.store.digests["tight"])
+    assert loaded.success and loaded.epoch == ready.epoch + 1
+    # Nor does a reset that has nothing to do count as one.
+    assert cell.safety.reset(loaded.epoch).success
+    first = cell.safety.newest().cycle
+    status = probe.wait_for(lambda: cell.safety.newest().cycle > first + 50 and cell.safety.newest(), "50 cycles")
+    assert (cell.safety.state, status.epoch, status.reset_epoch) == ("READY", loaded.epoch, ready.epoch)
+    stop = probe.publisher(Bool, "/emergency_stop")
+    stop.publish(Bool(data=True))
+    assert cell.safety.wait("ESTOP").reset_epoch == ready.epoch
+    stop.publish(Bool(data=False))
+    status = cell.safety.make_ready()
+    assert status.reset_epoch == status.epoch == loaded.epoch + 1
 
 
 # SR-16
@@ -480,13 +519,58 @@ def test_a_gate_that_keeps_distances_for_less_time_than_its_drivers_take_does_no
     assert "drivers stop without a permit" in refusing.log, refusing.log
 
 
-# SR-16
-def test_an_inactive_monitor_lets_nothing_move(cell, probe):
-    cell.running()
-    assert change(probe, "deactivate", "/safety_monitor")
-    cell.wait_standing(lambda: cell.skill.command(0.2))
+def thread_of(process, name):
+    """The number of the process' thread of this name."""
+    threads = Path(f"/proc/{process.pid}/task").iterdir()
+    return next(int(thread.name) for thread in threads if (thread / "comm").read_text().strip() == name)
+
+
+# SR-18 AoU-05
+@pytest.mark.parametrize("thread", ["decide", "publish"])
+def test_a_cell_that_was_armed_in_real_time_stops_when_somebody_takes_that_away(cell, probe, thread):
+    """As `chrt --other` would."""
+    diagnostics = diagnosed(probe, "gate")
+    cell.start_sim()
+    cell.start_monitor(degraded=False)
+    cell.safety = Safety(probe)
+    probe.wait_for(lambda: cell.safety.all or not cell.monitor.running(), "the monitor arms or refuses to")
+    if not cell.monitor.running():
+        assert "refuses to arm without real time" in cell.monitor.log, cell.monitor.log
+        pytest.skip("this machine grants no real time that could be taken away")
+    ready = cell.safety.make_ready()
+    assert (ready.real_time, ready.degraded) == (True, False)
+    number = thread_of(cell.monitor.process, thread)
+    policy, parameters = os.sched_getscheduler(number), os.sched_getparam(number)
+    os.sched_setscheduler(number, os.SCHED_OTHER, os.sched_param(0))
+    assert not cell.safety.wait("STOP1", cause="not_real_time").real_time
+    probe.wait_for(lambda: diagnostics() and "SCHED_OTHER" in diagnostics().message, "the loss is diagnosed")
+    assert diagnostics().level == DiagnosticStatus.ERROR
+    assert f"chrt --fifo --reset-on-fork --pid {parameters.sched_priority} {number}" in diagnostics().message
     answer = cell.safety.reset()
-    assert not answer.success
+    assert not answer.success and "not_real_time persists" in answer.message, answer.message
+    os.sched_setscheduler(number, policy, parameters)
+    probe.wait_for(lambda: cell.safety.newest().real_time, "the status says real time again")
+    assert cell.safety.make_ready().cause == ""
+
+
+# SR-16
+def test_an_inactive_monitor_lets_nothing_move_and_does_nothing_later(cell, probe):
+    def reset_while_inactive():
+        assert change(probe, "deactivate", "/safety_monitor")
+        cell.wait_standing(lambda: cell.skill.command(0.2))
+        answer = cell.safety.reset()
+        assert not answer.success and "the node is not active, and nothing was done" in answer.message, answer.message
+        cell.safety.all.clear()
+        assert change(probe, "activate", "/safety_monitor")
+
+    cell.running()
+    reset_while_inactive()
+    # It was moving when it last decided: the pause was too long, or else the commands' silence is.
+    stopped = cell.safety.wait("STOP1", "STOP2")
+    reset_while_inactive()
+    first = cell.safety.newest().cycle
+    probe.wait_for(lambda: cell.safety.newest().cycle > first + 250, "250 cycles")
+    assert all((status.state, status.epoch) == (stopped.state, stopped.epoch) for status in cell.safety.all)
 
 
 # --- envelopes

@@ -56,8 +56,8 @@ messages! {
     }
     SafetyStatus = "swarm_msgs/msg/SafetyStatus" {
         header: Header, state: u8, cause: String, detail: String, robot: String, joint: String, value: f64, limit: f64,
-        skill: String, artifact: String, trace_id: String, epoch: u64, cycle: u64, cause_cycle: u64, real_time: bool,
-        degraded: bool, robots: Vec<RobotSafety>,
+        skill: String, artifact: String, trace_id: String, epoch: u64, reset_epoch: u64, cycle: u64, cause_cycle: u64,
+        real_time: bool, degraded: bool, robots: Vec<RobotSafety>,
     }
     Permit = "swarm_msgs/msg/Permit" {
         header: Header, epoch: u64, sequence: u64, robots: Vec<String>, speed_scale: Vec<f64>,

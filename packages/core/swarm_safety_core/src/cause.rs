@@ -86,6 +86,8 @@ pub enum CauseKind {
     CycleOverrun,
     /// The black box cannot be written, and the cell may not move without it.
     NotRecorded,
+    /// The monitor's threads have lost the real-time scheduling that the cell was armed with.
+    NotRealTime,
 }
 
 /// The other side of a distance. Capsules are indices into the robots' [`ArmModel::link_capsules`].
@@ -158,6 +160,7 @@ impl CauseKind {
             Self::ClockBackwards => "clock_backwards",
             Self::CycleOverrun => "cycle_overrun",
             Self::NotRecorded => "not_recorded",
+            Self::NotRealTime => "not_real_time",
         }
     }
 
@@ -194,7 +197,8 @@ impl CauseKind {
             | Self::EmergencyStop
             | Self::CommandSequence
             | Self::CommandSource
-            | Self::NotRecorded => "",
+            | Self::NotRecorded
+            | Self::NotRealTime => "",
         }
     }
 
@@ -313,6 +317,9 @@ impl CauseKind {
             Self::CycleOverrun => "the monitor decided too late; it lacks computing time",
             Self::NotRecorded => {
                 "the black box cannot be written, and the cell is set to stop for that; look at the monitor's diagnostics, mend the disk, then reset"
+            }
+            Self::NotRealTime => {
+                "somebody took away the real-time scheduling of the monitor's threads; look at the monitor's diagnostics, give it back, then reset"
             }
         }
     }

@@ -242,6 +242,8 @@ pub struct Inputs {
     pub reset: Option<ResetRequest>,
     /// The cell must be recorded, and cannot be at present.
     pub not_recorded: bool,
+    /// The cell was armed in real time, and what decides or publishes is no longer in it.
+    pub not_real_time: bool,
 }
 
 impl Inputs {

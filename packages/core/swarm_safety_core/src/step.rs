@@ -52,6 +52,10 @@ pub fn step(config: &Config, state: &State, inputs: &Inputs, now: Time) -> (Stat
     if inputs.not_recorded {
         findings.report(Cause::cell(CauseKind::NotRecorded, 0.0, 0.0));
     }
+    // SR-18
+    if inputs.not_real_time {
+        findings.report(Cause::cell(CauseKind::NotRealTime, 0.0, 0.0));
+    }
 
     let taken = take_commands(config, inputs, &scene, next, &mut findings, now);
     let open = is_open(next.safety) && findings.worst().is_none();

@@ -114,6 +114,12 @@ pub enum ResetRefusal {
 }
 
 impl Verdict {
+    /// The epoch that a reset began in this step. One that was granted in READY had nothing to do and began none.
+    pub fn reset_began(&self) -> Option<u64> {
+        let left_a_stop = self.changed && self.state == SafetyState::Ready;
+        self.reset?.ok().filter(|_| left_a_stop)
+    }
+
     /// Nothing moves.
     pub(crate) const UNDECIDED: Self = Self {
         state: SafetyState::Deny,

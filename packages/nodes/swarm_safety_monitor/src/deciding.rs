@@ -4,7 +4,7 @@
 //! enforced, not hoped for: an allocation or another system call ends the process, and the arms with it, by silence.
 
 use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::thread::Builder;
 
 use swarm_base::{Clock as _, Duration, Shutdown, Time};
 use swarm_black_box::Entry;
@@ -14,10 +14,11 @@ use swarm_rt::periodic::{Occasion, Periodic};
 use swarm_rt::purity::allocation;
 use swarm_rt::purity::system_calls::{Allowed, Breach, allow_only};
 use swarm_rt::wake::{Sleeper, Waker};
-use swarm_rt::{KernelClock, Lack, ThreadWish, prepare_thread};
+use swarm_rt::{KernelClock, Lack, ThreadWish};
 use swarm_safety_core::{Config, Inputs, State, Verdict, step};
 
 use crate::heard::Ears;
+use crate::real_time::{self, SetUp, Thread};
 
 /// Stack that the thread gets, and how much of it is made resident: a step takes some tens of kilobytes.
 const STACK_BYTES: usize = 1 << 20;
@@ -52,17 +53,21 @@ impl BlackBox {
     }
 
     /// Before a step on `state`.
-    fn before(&mut self, state: &State) {
+    pub(crate) fn before(&mut self, state: &State) {
         if self.torn || state.cycle().is_multiple_of(SNAPSHOT_CYCLES) {
             self.torn = !self.entries.send_copy(&Entry::Snapshot(*state));
         }
     }
 
-    /// The recorder sees a gap by the cycles' numbers, counts it and records it.
-    fn after(&mut self, cycle: &Cycle) {
+    /// The recorder sees a gap by the cycles' numbers, counts it and records it, once it has time, and if it still lives.
+    pub(crate) fn after(&mut self, cycle: &Cycle) {
         let Cycle { now, inputs, verdict, generation, occasion: _ } = *cycle;
         let cycle = swarm_black_box::Cycle { now, inputs, verdict };
-        self.torn |= !self.entries.send_copy(&Entry::Cycle { generation, cycle });
+        // SR-22
+        if !self.entries.send_copy(&Entry::Cycle { generation, cycle }) || self.entries.is_abandoned() {
+            self.torn = true;
+            self.health.lose(now);
+        }
     }
 }
 
@@ -106,46 +111,41 @@ pub struct Terms {
 }
 
 /// Starts the thread; it decides while `active` says so, and ends after a shutdown request. Gives what it lacks of its terms, as
-/// looked at.
+/// looked at: its guards too.
 pub fn start(
     decider: Decider,
     terms: &Terms,
     active: impl Fn() -> bool + Send + 'static,
     shutdown: Shutdown,
-) -> std::io::Result<(JoinHandle<()>, Vec<Lack>)> {
-    let (tell, lacks) = std::sync::mpsc::channel();
-    let terms = terms.clone();
-    let thread =
-        std::thread::Builder::new().name("decide".to_owned()).stack_size(STACK_BYTES).spawn(move || {
-            let lacks = terms.priority.map_or_else(Vec::new, |priority| {
-                prepare_thread(&ThreadWish { priority, cpu: terms.cpu, stack_bytes: RESIDENT_STACK_BYTES })
-            });
-            // Whoever started this thread waits for it.
-            let _ = tell.send(lacks);
-            if terms.guarded {
-                decider.run_guarded(&active, &shutdown);
-            } else {
-                let mut decider = decider;
-                decider.run(&active, &shutdown);
-            }
-        })?;
-    Ok((thread, lacks.recv().unwrap_or_default()))
+) -> std::io::Result<(Thread, Vec<Lack>)> {
+    let Terms { priority, cpu, guarded } = *terms;
+    let builder = Builder::new().name("decide".to_owned()).stack_size(STACK_BYTES);
+    let wish = priority.map(|priority| ThreadWish { priority, cpu, stack_bytes: RESIDENT_STACK_BYTES });
+    real_time::start(builder, wish, move |set_up| {
+        let mut decider = decider;
+        if guarded {
+            decider.run_guarded(set_up, &active, &shutdown);
+        } else {
+            set_up.is_done();
+            decider.run(&active, &shutdown);
+        }
+    })
 }
 
 impl Decider {
-    fn run_guarded(mut self, active: &dyn Fn() -> bool, shutdown: &Shutdown) {
+    fn run_guarded(mut self, set_up: SetUp, active: &dyn Fn() -> bool, shutdown: &Shutdown) {
         // SR-19
-        let allowed = Allowed { sleeper: &self.sleeper, wakers: &[&self.listener] };
-        if let Err(error) = allow_only(allowed, Breach::KillsTheProcess) {
-            tracing::error!("the deciding thread goes without its list of system calls: {error}");
+        // Tried first: a thread that keeps to its list can say no more than that it is done.
+        if let Err(lack) = allocation::forbid().map(drop) {
+            set_up.lacks(lack);
         }
-        match allocation::forbid() {
-            Ok(_forbidden) => self.run(active, shutdown),
-            Err(error) => {
-                tracing::error!("the deciding thread goes without its guard of memory: {error}");
-                self.run(active, shutdown);
-            }
+        let allowed = Allowed { sleeper: &self.sleeper, wakers: &[&self.listener, set_up.waker()] };
+        if let Err(lack) = allow_only(allowed, Breach::KillsTheProcess) {
+            set_up.lacks(lack);
         }
+        let _forbidden = allocation::forbid();
+        set_up.is_done();
+        self.run(active, shutdown);
         // The list of system calls stays: giving back memory might need one that is not on it. The process ends.
         std::mem::forget(self);
     }
@@ -158,7 +158,9 @@ impl Decider {
             // SR-20
             let occasion = periodic.wait(&mut self.sleeper);
             if active() {
-                was_active = true;
+                if !std::mem::replace(&mut was_active, true) {
+                    self.ears.drop_requests();
+                }
                 self.turn(&mut state, occasion);
             } else if std::mem::take(&mut was_active) {
                 self.say_silence(&state);
@@ -206,5 +208,154 @@ impl Decider {
     fn hand_over(&mut self, said: &Said) {
         // A full queue is counted by it; the drivers hear no permit meanwhile and stop.
         self.said.send_copy(said);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use swarm_black_box_file::OnDiskFailure;
+    use swarm_ros::CellFile;
+    use swarm_rt::cells::queue;
+    use swarm_rt::{What, wake};
+    use swarm_safety_core::{Input, InputFault, ResetRequest, Timing, Tolerances, ingest::Refused};
+
+    use super::*;
+    use crate::heard::{self, Mouth};
+    use crate::setup;
+
+    const PERIOD: Duration = Duration::from_millis(1);
+    /// Reached by a failure only.
+    const PATIENCE: Duration = Duration::from_millis(30_000);
+    const UNHURRIED: Terms = Terms { priority: None, cpu: None, guarded: false };
+
+    fn config() -> Arc<Config> {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../config/cell.yaml");
+        let sources = setup::sources(&CellFile::read(&path).unwrap()).unwrap();
+        Arc::new(sources.config(Timing::default(), Tolerances::default()).unwrap())
+    }
+
+    fn decider(period: Duration) -> (Decider, Mouth, Receiver<Said>) {
+        let (sleeper, waker) = wake::pair();
+        let (mouth, ears) = heard::pair(waker);
+        let (said, heard) = queue::queue(64);
+        let decider = Decider {
+            config: config(),
+            first_epoch: 1,
+            period,
+            ears,
+            black_box: None,
+            sleeper,
+            limits: queue::queue(1).1,
+            retired: queue::queue(1).0,
+            said,
+            listener: wake::pair().1,
+        };
+        (decider, mouth, heard)
+    }
+
+    fn first_cycle(heard: &mut Receiver<Said>) -> Cycle {
+        let end = KernelClock.now() + PATIENCE;
+        while KernelClock.now() < end {
+            if let Some(Said::Cycle(cycle)) = heard.receive() {
+                return cycle;
+            }
+            std::thread::yield_now();
+        }
+        panic!("no cycle within {PATIENCE:?}")
+    }
+
+    #[test]
+    fn what_was_asked_of_an_inactive_node_is_not_done_when_it_becomes_active_but_a_press_counts() {
+        let (decider, mut mouth, mut heard) = decider(PERIOD);
+        let (active, shutdown) = (Arc::new(AtomicBool::new(false)), Shutdown::new());
+        let is_active = {
+            let active = Arc::clone(&active);
+            move || active.load(Ordering::SeqCst)
+        };
+        let (thread, lacks) = start(decider, &UNHURRIED, is_active, shutdown.clone()).unwrap();
+        assert!(lacks.is_empty(), "{lacks:?}");
+        mouth.reset(ResetRequest { epoch: 1 });
+        mouth.refuse(
+            0,
+            Input::Wrench,
+            Refused { fault: InputFault::NotFinite, joint: None, value: 0.0, limit: 0.0 },
+        );
+        mouth.emergency_stop(true);
+        mouth.emergency_stop(false);
+        active.store(true, Ordering::SeqCst);
+        let inputs = first_cycle(&mut heard).inputs;
+        assert_eq!((inputs.reset, inputs.robots[0].refused), (None, None));
+        assert!(inputs.emergency_stop.pressed);
+        shutdown.request();
+        thread.join().unwrap();
+    }
+
+    // SR-18
+    #[test]
+    fn a_guard_that_does_not_take_is_a_lack() {
+        // This test program does not have the allocator that can be forbidden.
+        let (decider, _mouth, _heard) = decider(PATIENCE);
+        let terms = Terms { guarded: true, ..UNHURRIED };
+        let (_thread, lacks) = start(decider, &terms, || false, Shutdown::new()).unwrap();
+        let lacking: Vec<What> = lacks.iter().map(|lack| lack.what).collect();
+        assert_eq!(lacking, [What::Allocator], "{lacks:?}");
+        // The thread keeps to its list of system calls until the test program ends.
+    }
+
+    /// A black box whose queue holds `room` entries, and cycles to hand to it, one per millisecond.
+    struct Recorded {
+        black_box: BlackBox,
+        config: Arc<Config>,
+        state: State,
+        now: Time,
+    }
+
+    impl Recorded {
+        fn new(room: usize) -> (Self, Receiver<Entry>) {
+            let (entries, taken) = queue::queue(room);
+            let health = Health::new(OnDiskFailure::Stop, Duration::from_millis(1_000));
+            let config = config();
+            let state = State::new(&config, 1);
+            (Self { black_box: BlackBox::new(entries, health), config, state, now: Time::ZERO }, taken)
+        }
+
+        /// Whether the cell has to stop after this cycle.
+        fn cycle(&mut self) -> bool {
+            self.now = self.now + PERIOD;
+            self.black_box.before(&self.state);
+            let inputs = Inputs::default();
+            let (state, verdict) = step(&self.config, &self.state, &inputs, self.now);
+            self.state = state;
+            let occasion = Occasion::Event;
+            self.black_box.after(&Cycle { now: self.now, occasion, generation: 0, inputs, verdict });
+            self.black_box.health.must_stop(self.now)
+        }
+    }
+
+    // SR-22
+    #[test]
+    fn a_cycle_that_finds_no_room_stops_the_cell_until_all_have_found_some_for_a_second() {
+        let (mut recorded, mut taken) = Recorded::new(200);
+        let stopped = (1..=200).find(|_| recorded.cycle());
+        // Two of the entries were states.
+        assert_eq!(stopped, Some(199));
+        for _ in 0..999 {
+            while taken.receive().is_some() {}
+            assert!(recorded.cycle());
+        }
+        assert!(!recorded.cycle());
+        assert_eq!(recorded.black_box.health.status().not_taken, 1);
+    }
+
+    // SR-22
+    #[test]
+    fn a_recording_thread_that_is_gone_stops_the_cell() {
+        let (mut recorded, taken) = Recorded::new(200);
+        assert!(!recorded.cycle());
+        drop(taken);
+        assert!(recorded.cycle());
     }
 }

@@ -3,10 +3,15 @@
 //! Samples travel in a cell that holds the newest of each kind. What happened once must not be overwritten: presses of the
 //! emergency stop are counted in a cell of their own, refused messages and resets by numbers that only grow.
 
+use swarm_base::{Clock as _, Duration, Time};
+use swarm_rt::KernelClock;
 use swarm_rt::cells::newest::{self, Reader, Writer};
 use swarm_rt::cells::presses::{self, Button, Presses};
 use swarm_rt::wake::Waker;
 use swarm_safety_core::{Input, Inputs, MAX_ROBOTS, ResetRequest, ingest::Refused};
+
+/// How long a reset may wait for the deciding thread. Whoever asked waits longer: what he was told is not done, is not done later.
+const RESET_HOLDS: Duration = Duration::from_millis(1_000);
 
 /// Everything heard so far.
 #[derive(Clone, Copy, Debug, Default)]
@@ -15,8 +20,9 @@ struct Heard {
     inputs: Inputs,
     /// Messages refused so far, per robot.
     refused: [u64; MAX_ROBOTS],
-    /// Resets asked for so far.
+    /// Resets asked for so far, and when the last one was.
     resets: u64,
+    reset_at: Time,
 }
 
 /// The speaking end, for the threads that take messages off the middleware.
@@ -78,6 +84,7 @@ impl Mouth {
 
     pub fn reset(&mut self, request: ResetRequest) {
         self.heard.resets += 1;
+        self.heard.reset_at = KernelClock.now();
         self.say_now(|inputs| inputs.reset = Some(request));
     }
 }
@@ -97,11 +104,17 @@ impl Ears {
             }
             *seen = *count;
         }
-        if heard.resets == self.resets {
+        if heard.resets == self.resets || KernelClock.now().since(heard.reset_at) > RESET_HOLDS {
             inputs.reset = None;
         }
         self.resets = heard.resets;
         inputs
+    }
+
+    /// Passes over resets and refusals that nobody has taken; a press of the emergency stop stays.
+    pub fn drop_requests(&mut self) {
+        let heard = self.cell.read();
+        (self.refused, self.resets) = (heard.refused, heard.resets);
     }
 }
 
@@ -129,6 +142,18 @@ mod tests {
         assert_eq!((inputs.robots[1].refused, inputs.reset), (None, None));
         mouth.refuse(1, Input::Wrench, REFUSED);
         assert!(ears.take().robots[1].refused.is_some(), "an equal one is another one");
+    }
+
+    #[test]
+    fn a_reset_that_lay_there_for_too_long_does_not_count() {
+        let (_sleeper, waker) = wake::pair();
+        let (mut mouth, mut ears) = pair(waker);
+        mouth.reset(ResetRequest { epoch: 7 });
+        mouth.heard.reset_at = Time(KernelClock.now().0 - RESET_HOLDS.0 - 1);
+        mouth.say(|_| {});
+        assert_eq!(ears.take().reset, None);
+        mouth.reset(ResetRequest { epoch: 7 });
+        assert!(ears.take().reset.is_some(), "the next one does");
     }
 
     #[test]

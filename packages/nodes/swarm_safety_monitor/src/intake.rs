@@ -175,6 +175,11 @@ impl Intake {
         self.lock().mouth.reset(request);
     }
 
+    /// Whether the threads have lost the real time that the cell was armed with.
+    pub fn real_time_lost(&self, lost: bool) {
+        self.lock().mouth.say_now(|inputs| inputs.not_real_time = lost);
+    }
+
     /// Names the artifact whose commands count from now on.
     pub fn loaded(&self, artifact: Option<&str>) {
         self.lock().loaded = artifact.map(str::to_owned);

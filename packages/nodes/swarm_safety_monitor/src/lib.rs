@@ -13,6 +13,8 @@
 //! 5. slow work stays outside: [`envelopes`] reads and verifies artifacts on a service's own thread, [`exchange`] hands over limits
 //!    that are ready to use.
 //!
+//! [`real_time`] starts the deciding and the publishing thread and finds out what they lack, at the start and once a second.
+//!
 //! Silence is safe: where this node is dead, inactive or stuck, permits cease and the drivers stop by themselves.
 //! Freshness is judged by the monotonic clock; `use_sim_time` has no say.
 
@@ -24,6 +26,8 @@ pub mod intake;
 pub mod outputs;
 pub mod parameters;
 pub mod publishing;
+pub mod real_time;
 pub mod recording;
+pub mod reports;
 pub mod services;
 pub mod setup;

@@ -7,12 +7,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use swarm_base::Duration;
-use swarm_black_box::Hex;
-use swarm_black_box_file::Status as BlackBoxStatus;
 use swarm_cell::{Cpu, RobotConfig, Schedule, SchedulePolicy};
 use swarm_ros::arguments::Arguments;
-use swarm_ros::diagnostics::{Level, Report};
-use swarm_ros::{CellFile, Managed, NodeShell, ShellError, TransitionError, qos};
+use swarm_ros::{CellFile, Managed, NodeShell, ShellError, TransitionError, abort_on_panic, qos};
 use swarm_rt::cells::queue;
 use swarm_rt::purity::allocation::TrapAllocator;
 use swarm_rt::{Kernel, Lack, keep_cpus_awake, prepare_process, wake};
@@ -23,10 +20,10 @@ use swarm_safety_monitor::exchange::Exchange;
 use swarm_safety_monitor::intake::Intake;
 use swarm_safety_monitor::outputs::Outputs;
 use swarm_safety_monitor::parameters::GateParameters;
-use swarm_safety_monitor::publishing::{self, Board, Publisher};
+use swarm_safety_monitor::publishing::{self, Board, OnLoss, Publisher};
 use swarm_safety_monitor::recording::{self, Recording};
 use swarm_safety_monitor::setup::SetupError;
-use swarm_safety_monitor::{heard, services, setup};
+use swarm_safety_monitor::{heard, reports, services, setup};
 
 #[global_allocator]
 static ALLOCATOR: TrapAllocator = TrapAllocator;
@@ -41,6 +38,8 @@ const LIMITS_WAITING: usize = 4;
 const PUBLISHER_BELOW: u8 = 1;
 
 fn main() -> ExitCode {
+    // Without one of its threads it would be silent, or unrecorded, and alive.
+    abort_on_panic();
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -115,6 +114,7 @@ fn run() -> anyhow::Result<()> {
     )
     .context("cannot start the deciding thread")?;
     lacks.extend(thread_lacks);
+    let degraded = parameters.degraded.get() || asked_for_degraded();
     if let Err(lack) = &awake {
         // It makes wake-ups later, not unbounded: no reason to refuse to arm.
         tracing::warn!("CPUs may rest: {lack}");
@@ -127,33 +127,38 @@ fn run() -> anyhow::Result<()> {
         retired: old_limits,
         sleeper: publisher_sleeper,
         priority: terms.priority.map(|priority| priority.saturating_sub(PUBLISHER_BELOW).max(1)),
+        seat: deciding.seat(),
+        on_loss: if degraded { OnLoss::Continue } else { OnLoss::Stop },
     };
-    let publishing = publishing::start(publisher, shutdown).context("cannot start the publishing thread")?;
-
-    let arming = Arming::look(&schedule, &lacks, parameters.degraded.get() || asked_for_degraded());
-    board.set_up(arming.is_real_time(), arming.degraded);
-    let envelopes = Envelopes {
-        cell: cell.config.cell.clone(),
-        store: PathBuf::from(parameters.artifact_store.get()),
-        trust_file: PathBuf::from(parameters.trust_file.get()),
-        roles: swarm_safety_setup::roles(&cell.config),
-    };
+    let (publishing, thread_lacks) =
+        publishing::start(publisher, shutdown).context("cannot start the publishing thread")?;
+    lacks.extend(thread_lacks);
+    board.set_up(missing(&schedule, &lacks), degraded);
     let exchange = Exchange {
+        envelopes: Envelopes {
+            cell: cell.config.cell.clone(),
+            store: PathBuf::from(parameters.artifact_store.get()),
+            trust_file: PathBuf::from(parameters.trust_file.get()),
+            roles: swarm_safety_setup::roles(&cell.config),
+        },
         board: Arc::clone(&board),
-        intake: Arc::clone(&intake),
         recorder: announce,
         limits,
         waker,
-        lifecycle,
+        lifecycle: lifecycle.clone(),
+        generation: 0,
     };
-    services::serve_reset(&mut shell, Arc::clone(&board), intake)?;
-    services::serve_load_envelope(&mut shell, Arc::clone(&board), envelopes, exchange)?;
-    shell.diagnostics().add("gate", move || report(&board));
+    services::serve_reset(&mut shell, Arc::clone(&board), intake, lifecycle)?;
+    services::serve_load_envelope(&mut shell, Arc::clone(&board), exchange)?;
+    shell.diagnostics().add("gate", {
+        let board = Arc::clone(&board);
+        move || reports::gate(&board)
+    });
     if let Some(health) = health {
-        shell.diagnostics().add("black box", move || black_box_report(&health.status()));
+        shell.diagnostics().add("black box", move || reports::black_box(&health));
     }
 
-    let result = shell.spin_managed(arming);
+    let result = shell.spin_managed(Arming { board });
     // The threads end within one period of the shutdown request; a panic in them has been printed where it happened.
     let _ = deciding.join();
     let _ = publishing.join();
@@ -183,41 +188,35 @@ fn asked_for_degraded() -> bool {
 /// Arms the gate: only in real time, unless somebody has said that it may do without. The deciding thread follows the life cycle's
 /// state, and an inactive gate is silent, which stops the drivers.
 struct Arming {
-    lacks: Vec<String>,
-    degraded: bool,
-}
-
-impl Arming {
-    fn look(schedule: &Schedule, lacks: &[Lack], degraded: bool) -> Self {
-        let mut lacks: Vec<String> = lacks.iter().map(ToString::to_string).collect();
-        if schedule.policy != SchedulePolicy::Fifo {
-            lacks.push("asked for no real-time scheduling; declare policy: fifo in cell.yaml".to_owned());
-        }
-        for lack in &lacks {
-            tracing::warn!("not in real time: {lack}");
-        }
-        let kernel = Kernel::look();
-        tracing::info!("{kernel}");
-        Self { lacks, degraded }
-    }
-
-    fn is_real_time(&self) -> bool {
-        self.lacks.is_empty()
-    }
+    board: Arc<Board>,
 }
 
 impl Managed for Arming {
     fn on_activate(&mut self) -> Result<(), TransitionError> {
         // SR-18
-        if self.is_real_time() || self.degraded {
+        let status = self.board.status();
+        if status.real_time || status.degraded {
             return Ok(());
         }
         Err(TransitionError::Failed(format!(
             "refuses to arm without real time; mend what is missing, or start with --degraded (parameter degraded:=true) where \
              nobody can be hurt: {}",
-            self.lacks.join("; ")
+            [status.lacks, status.lost].concat().join("; ")
         )))
     }
+}
+
+/// Everything that makes this no real time, which is also logged.
+fn missing(schedule: &Schedule, lacks: &[Lack]) -> Vec<String> {
+    let mut missing: Vec<String> = lacks.iter().map(ToString::to_string).collect();
+    if schedule.policy != SchedulePolicy::Fifo {
+        missing.push("asked for no real-time scheduling; declare policy: fifo in cell.yaml".to_owned());
+    }
+    for lack in &missing {
+        tracing::warn!("not in real time: {lack}");
+    }
+    tracing::info!("{}", Kernel::look());
+    missing
 }
 
 /// Subscribes to everything that the gate hears.
@@ -250,41 +249,6 @@ fn listen(shell: &mut NodeShell, config: &Config, intake: &Arc<Intake>) -> Resul
         })?;
     }
     Ok(())
-}
-
-fn report(board: &Board) -> Report {
-    let status = board.look();
-    let report = if status.state.is_stop() {
-        Report::new(Level::Error, status.state.name())
-    } else {
-        Report::ok(status.state.name())
-    };
-    report
-        .with("epoch", status.epoch)
-        .with("cycle", status.cycle)
-        .with("real_time", status.real_time)
-        .with("degraded", status.degraded)
-        .with("lost_cycles", status.lost_cycles)
-        .with("overruns", status.overruns)
-        .with("longest_gap_ms", format!("{:.3}", status.longest_gap.as_secs_f64() * 1e3))
-        .with("refused_commands", status.refused_commands)
-        .with("publish_failures", status.publish_failures)
-}
-
-fn black_box_report(status: &BlackBoxStatus) -> Report {
-    let report = match &status.trouble {
-        Some(trouble) => Report::new(Level::Error, trouble),
-        None if status.lost_cycles > 0 => Report::new(Level::Warn, "cycles are missing"),
-        None if status.file.is_some() => Report::ok("recording"),
-        None => Report::ok("ready"),
-    };
-    let seal = status.last_seal.map_or_else(String::new, |seal| Hex(&seal).to_string());
-    report
-        .with("file", status.file.clone().unwrap_or_default())
-        .with("files", status.files)
-        .with("bytes", status.bytes)
-        .with("lost_cycles", status.lost_cycles)
-        .with("last_seal", seal)
 }
 
 /// Milliseconds since 1970. Above every epoch of an earlier start, as long as the wall clock is not set back: no start has had more

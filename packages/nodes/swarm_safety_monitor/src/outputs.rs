@@ -24,6 +24,8 @@ pub struct Context {
     /// Its artifact, empty if none.
     pub artifact: String,
     pub trace_id: String,
+    /// Epoch that the last granted reset began; 0 before the first.
+    pub reset_epoch: u64,
     pub real_time: bool,
     pub degraded: bool,
 }
@@ -185,6 +187,7 @@ fn status_msg(config: &Config, verdict: &Verdict, context: &Context, clock: &Ros
         artifact: context.artifact.clone(),
         trace_id: context.trace_id.clone(),
         epoch: verdict.epoch,
+        reset_epoch: context.reset_epoch,
         cycle: verdict.cycle,
         cause_cycle: verdict.cause_cycle,
         real_time: context.real_time,

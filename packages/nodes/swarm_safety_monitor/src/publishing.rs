@@ -1,21 +1,23 @@
 //! The publishing thread: says in ROS what the deciding thread has decided, and tells whoever waits for an answer.
 //!
-//! It runs below the deciding thread and above everything else. The middleware locks and allocates; here it may.
+//! It runs below the deciding thread and above everything else. The middleware locks and allocates; here it may. Once a second it looks
+//! whether both threads still run in real time: as it alone carries permits, a cell that it cannot look after stops by silence.
 
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::thread::Builder;
 
 use swarm_base::{Clock as _, Duration, Shutdown, Time};
 use swarm_rt::cells::queue::Receiver;
 use swarm_rt::periodic::Occasion;
 use swarm_rt::wake::Sleeper;
-use swarm_rt::{KernelClock, ThreadWish, prepare_thread};
+use swarm_rt::{KernelClock, Lack, ThreadWish};
 use swarm_safety_core::{Config, Inputs, Refusal, ResetRefusal, SafetyState, Verdict};
 
 use crate::deciding::{Cycle, Said};
 use crate::intake::Intake;
 use crate::outputs::{Context, Outputs};
+use crate::real_time::{self, Seat, Thread, Watch};
 
 /// Longest sleep: how soon a shutdown request is seen when nothing is said.
 const LONGEST_SLEEP: Duration = Duration::from_millis(20);
@@ -41,10 +43,14 @@ pub struct Status {
     pub inputs: Inputs,
     pub epoch: u64,
     pub cycle: u64,
-    /// Every part of the set-up took.
+    /// Every part of the set-up took, and is still there.
     pub real_time: bool,
     /// Started although some of it did not.
     pub degraded: bool,
+    /// What did not take.
+    pub lacks: Vec<String>,
+    /// What took and has been taken away since.
+    pub lost: Vec<String>,
     /// Periods that passed without a step of their own.
     pub overruns: u64,
     /// Longest time between two steps since the last look.
@@ -83,6 +89,8 @@ impl Board {
                 cycle: 0,
                 real_time: false,
                 degraded: false,
+                lacks: Vec::new(),
+                lost: Vec::new(),
                 overruns: 0,
                 longest_gap: Duration::ZERO,
                 refused_commands: 0,
@@ -107,10 +115,18 @@ impl Board {
         seen
     }
 
-    /// Says how the deciding thread was set up.
-    pub fn set_up(&self, real_time: bool, degraded: bool) {
+    /// Says how the threads were set up.
+    pub fn set_up(&self, lacks: Vec<String>, degraded: bool) {
         let mut status = lock(&self.status);
-        (status.real_time, status.degraded) = (real_time, degraded);
+        status.real_time = lacks.is_empty();
+        (status.lacks, status.degraded) = (lacks, degraded);
+    }
+
+    /// Says what the threads have lost of their set-up by now.
+    fn lost(&self, lost: Vec<String>) {
+        let mut status = lock(&self.status);
+        status.real_time = status.lacks.is_empty() && lost.is_empty();
+        status.lost = lost;
     }
 
     /// Announces limits before they are handed over, and waits on `reply` for their epoch.
@@ -135,25 +151,37 @@ pub struct Publisher {
     pub sleeper: Sleeper,
     /// Priority of `SCHED_FIFO`; `None` = the system's fair time sharing.
     pub priority: Option<u8>,
+    /// The deciding thread's.
+    pub seat: Option<Seat>,
+    pub on_loss: OnLoss,
 }
 
-/// Starts the thread; it ends after a shutdown request, when the deciding thread has said its last.
-pub fn start(publisher: Publisher, shutdown: Shutdown) -> std::io::Result<JoinHandle<()>> {
+/// What becomes of a cell whose threads lose their real time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnLoss {
+    Stop,
+    /// It was started to go without: every status says so.
+    Continue,
+}
+
+/// Starts the thread; it ends after a shutdown request, when the deciding thread has said its last. Gives what it lacks.
+pub fn start(publisher: Publisher, shutdown: Shutdown) -> std::io::Result<(Thread, Vec<Lack>)> {
     let robots = publisher.board.status().config.arms().len();
-    std::thread::Builder::new().name("publish".to_owned()).spawn(move || {
-        if let Some(priority) = publisher.priority {
-            for lack in prepare_thread(&ThreadWish { priority, cpu: None, stack_bytes: STACK_BYTES }) {
-                tracing::warn!("the publishing thread: {lack}");
-            }
-        }
+    let wish =
+        publisher.priority.map(|priority| ThreadWish { priority, cpu: None, stack_bytes: STACK_BYTES });
+    real_time::start(Builder::new().name("publish".to_owned()), wish, move |set_up| {
+        let seats = publisher.seat.into_iter().chain(set_up.seat());
+        let watch = Watch::new(seats, KernelClock.now());
+        set_up.is_done();
         let context = Context::default();
-        Worker { publisher, context, refusals: vec![None; robots], last: None, trace: String::new() }
-            .work(&shutdown);
+        let refusals = vec![None; robots];
+        Worker { publisher, watch, context, refusals, last: None, trace: String::new() }.work(&shutdown);
     })
 }
 
 struct Worker {
     publisher: Publisher,
+    watch: Watch,
     context: Context,
     /// Last refusal per robot, so that a stream of equal ones is logged once.
     refusals: Vec<Option<Refusal>>,
@@ -182,6 +210,7 @@ impl Worker {
             }
             // Old limits are freed here.
             while self.publisher.retired.receive().is_some() {}
+            self.look_after_real_time();
         }
     }
 
@@ -193,6 +222,12 @@ impl Worker {
         } else if self.context.artifact != in_force.artifact {
             self.trace.clear();
         }
+        if self.context.artifact != in_force.artifact {
+            // Its commands count from now on; of which epoch they are, the deciding thread says.
+            let artifact = Some(in_force.artifact.as_str()).filter(|artifact| !artifact.is_empty());
+            self.publisher.intake.loaded(artifact);
+        }
+        self.context.reset_epoch = verdict.reset_began().unwrap_or(self.context.reset_epoch);
         {
             let status = lock(&self.publisher.board.status);
             (self.context.real_time, self.context.degraded) = (status.real_time, status.degraded);
@@ -205,6 +240,21 @@ impl Worker {
         self.answer(&in_force, cycle);
         self.log(config, verdict);
         self.note(config, cycle);
+    }
+
+    fn look_after_real_time(&mut self) {
+        let Some(lost) = self.watch.look(KernelClock.now()) else { return };
+        let lost: Vec<String> = lost.iter().map(ToString::to_string).collect();
+        for lack in &lost {
+            tracing::error!("real time is lost: {lack}");
+        }
+        if lost.is_empty() {
+            tracing::info!("the threads run in real time again");
+        }
+        // SR-18
+        let stops = self.publisher.on_loss == OnLoss::Stop && !lost.is_empty();
+        self.publisher.intake.real_time_lost(stops);
+        self.publisher.board.lost(lost);
     }
 
     /// The limits that a cycle was decided under; older ones are let go.

@@ -115,8 +115,7 @@ fn record(mut recorder: Recorder, mut entries: Receiver<Entry>, decided: &Atomic
         // Looked at first: what was handed over before it is still in the queue.
         let ended = decided.load(Ordering::Acquire);
         quiet += 1;
-        while let Some(entry) = entries.receive() {
-            recorder.take(entry);
+        if take_all(&mut recorder, &mut entries) {
             quiet = 0;
         }
         if ended {
@@ -127,5 +126,155 @@ fn record(mut recorder: Recorder, mut entries: Receiver<Entry>, decided: &Atomic
         }
         recorder.look_after_disk();
         std::thread::sleep(LOOK_PERIOD);
+    }
+}
+
+/// True if there was anything to take.
+fn take_all(recorder: &mut Recorder, entries: &mut Receiver<Entry>) -> bool {
+    let mut any = false;
+    while let Some(entry) = entries.receive() {
+        recorder.take(entry);
+        any = true;
+    }
+    any
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::path::Path;
+    use std::sync::Mutex;
+    use std::sync::atomic::AtomicU64;
+
+    use swarm_base::{Clock, Duration, Time};
+    use swarm_black_box_file::{Disk, Mode, OnDiskFailure, Output};
+    use swarm_ros::CellFile;
+    use swarm_safety_core::{Inputs, State, step};
+
+    use super::*;
+    use crate::deciding::{BlackBox, Cycle};
+    use crate::setup;
+
+    /// The deciding side in virtual time: a cycle each millisecond.
+    #[derive(Debug)]
+    struct Deciding {
+        black_box: BlackBox,
+        config: swarm_safety_core::Config,
+        state: State,
+        now: Now,
+        /// Cycles after which the cell had to stop.
+        stops: u64,
+    }
+
+    #[derive(Clone, Debug, Default)]
+    struct Now(Arc<AtomicU64>);
+
+    impl Clock for Now {
+        fn now(&self) -> Time {
+            Time(self.0.load(Ordering::Relaxed))
+        }
+    }
+
+    impl Deciding {
+        fn run(&mut self, cycles: u64) {
+            for _ in 0..cycles {
+                let now = self.now.now() + Duration::from_millis(1);
+                self.now.0.store(now.0, Ordering::Relaxed);
+                self.black_box.before(&self.state);
+                let inputs = Inputs::default();
+                let (state, verdict) = step(&self.config, &self.state, &inputs, now);
+                self.state = state;
+                let occasion = swarm_rt::periodic::Occasion::Event;
+                self.black_box.after(&Cycle { now, occasion, generation: 0, inputs, verdict });
+                self.stops += u64::from(self.black_box.health.must_stop(now));
+            }
+        }
+    }
+
+    /// A disk that takes its time for each piece, while the cell goes on deciding.
+    #[derive(Clone, Debug)]
+    struct SlowDisk {
+        deciding: Arc<Mutex<Option<Deciding>>>,
+        millis: Arc<AtomicU64>,
+    }
+
+    impl Output for SlowDisk {
+        fn write_all(&mut self, _: &[u8]) -> io::Result<()> {
+            let millis = self.millis.load(Ordering::Relaxed);
+            self.deciding.lock().unwrap().as_mut().unwrap().run(millis);
+            Ok(())
+        }
+        fn sync(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Disk for SlowDisk {
+        fn probe(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+        fn create(&mut self, _: &str) -> io::Result<Box<dyn Output>> {
+            Ok(Box::new(self.clone()))
+        }
+        fn list(&mut self) -> io::Result<Vec<(String, u64)>> {
+            Ok(Vec::new())
+        }
+        fn read(&mut self, _: &str) -> io::Result<Vec<u8>> {
+            Ok(Vec::new())
+        }
+        fn read_start(&mut self, _: &str, _: usize) -> io::Result<Vec<u8>> {
+            Ok(Vec::new())
+        }
+        fn rename(&mut self, _: &str, _: &str) -> io::Result<()> {
+            Ok(())
+        }
+        fn remove(&mut self, _: &str) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    // SR-22
+    #[test]
+    fn a_disk_that_is_slow_but_never_stuck_stops_the_cell_when_cycles_are_lost_and_until_none_are() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../config/cell.yaml");
+        let sources = setup::sources(&CellFile::read(&path).unwrap()).unwrap();
+        let session = session(sources, Timing::default(), Tolerances::default(), 1);
+        let config = session.ceiling_config().unwrap();
+        let now = Now::default();
+        let (deciding, millis) = (Arc::new(Mutex::new(None)), Arc::new(AtomicU64::new(900)));
+        let disk = SlowDisk { deciding: Arc::clone(&deciding), millis: Arc::clone(&millis) };
+        let options =
+            Options { mode: Mode::Continuous, on_disk_failure: OnDiskFailure::Stop, ..Options::default() };
+        let mut recorder = Recorder::new(options, session, Box::new(disk), Box::new(now.clone())).unwrap();
+        let (health, (entries, mut taken)) = (recorder.health(), queue::queue(ENTRIES_WAITING));
+        let black_box = BlackBox::new(entries, health.clone());
+        let state = State::new(&config, 1);
+        *deciding.lock().unwrap() = Some(Deciding { black_box, config, state, now, stops: 0 });
+        let run = |cycles| {
+            let mut deciding = deciding.lock().unwrap();
+            let deciding = deciding.as_mut().unwrap();
+            deciding.run(cycles);
+            (std::mem::take(&mut deciding.stops), deciding.state.cycle())
+        };
+        while run(10).0 == 0 {
+            take_all_for_a_while(&mut recorder, &mut taken);
+        }
+        let (_, cycle) = run(0);
+        assert!(cycle > ENTRIES_WAITING as u64, "after {cycle} cycles");
+        assert_eq!(health.status().trouble, None, "no piece took longer than a second");
+        // The disk is quick again: what waits is written, and after a second nothing keeps the cell stopped.
+        millis.store(0, Ordering::Relaxed);
+        take_all(&mut recorder, &mut taken);
+        run(1_001);
+        take_all(&mut recorder, &mut taken);
+        assert_eq!(run(10).0, 0);
+        assert!(health.status().lost_cycles > 0 && health.status().not_taken > 0);
+    }
+
+    /// As much as one look at the queue finds: a slow disk lets more come while it is taken.
+    fn take_all_for_a_while(recorder: &mut Recorder, entries: &mut Receiver<Entry>) {
+        for entry in std::iter::from_fn(|| entries.receive()).take(100) {
+            recorder.take(entry);
+        }
     }
 }

@@ -5,25 +5,32 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use r2r::swarm_msgs::srv::{LoadEnvelope, ResetSafety};
-use swarm_ros::{NodeShell, ShellError};
+use swarm_ros::{LifecycleState, NodeShell, ShellError};
 use swarm_safety_core::ResetRequest;
 
-use crate::envelopes::Envelopes;
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, require_active};
 use crate::intake::Intake;
 use crate::publishing::Board;
 
-/// Longest wait for the deciding thread; a cycle is some milliseconds.
+/// Longest wait for the deciding thread; a cycle is some milliseconds. Longer than a reset holds (`heard`).
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// `/safety_monitor/reset`.
-pub fn serve_reset(shell: &mut NodeShell, board: Arc<Board>, intake: Arc<Intake>) -> Result<(), ShellError> {
+pub fn serve_reset(
+    shell: &mut NodeShell,
+    board: Arc<Board>,
+    intake: Arc<Intake>,
+    lifecycle: LifecycleState,
+) -> Result<(), ShellError> {
     shell.serve_on_thread::<ResetSafety::Service>("/safety_monitor/reset", move |request| {
         tracing::info!(by = request.reset_by, epoch = request.epoch, "reset asked for");
-        let (reply, answer) = mpsc::channel();
-        board.await_reset(reply);
-        intake.reset(ResetRequest { epoch: request.epoch });
-        let (epoch, outcome) = wait(&answer).unwrap_or_else(|message| (board.status().epoch, Err(message)));
+        let answer = require_active(&lifecycle).and_then(|()| {
+            let (reply, answer) = mpsc::channel();
+            board.await_reset(reply);
+            intake.reset(ResetRequest { epoch: request.epoch });
+            wait(&answer)
+        });
+        let (epoch, outcome) = answer.unwrap_or_else(|message| (board.status().epoch, Err(message)));
         match outcome {
             Ok(_) => ResetSafety::Response { success: true, epoch, message: String::new() },
             Err(message) => ResetSafety::Response { success: false, epoch, message },
@@ -35,19 +42,10 @@ pub fn serve_reset(shell: &mut NodeShell, board: Arc<Board>, intake: Arc<Intake>
 pub fn serve_load_envelope(
     shell: &mut NodeShell,
     board: Arc<Board>,
-    envelopes: Envelopes,
     mut exchange: Exchange,
 ) -> Result<(), ShellError> {
-    let mut generation = 0;
     shell.serve_on_thread::<LoadEnvelope::Service>("/safety_monitor/load_envelope", move |request| {
-        let outcome = envelopes
-            .load(&board.status().config, &request.artifact, generation + 1)
-            .map_err(|error| error.text())
-            .and_then(|limits| {
-                let answer = exchange.order(limits)?;
-                generation += 1;
-                wait(&answer)
-            });
+        let outcome = exchange.load(&request.artifact).and_then(|answer| wait(&answer));
         match outcome {
             Ok(epoch) => LoadEnvelope::Response { success: true, epoch, message: String::new() },
             Err(message) => {

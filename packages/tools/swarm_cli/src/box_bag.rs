@@ -79,6 +79,8 @@ struct Before {
     /// Gripper commands sent so far, as the monitor counts them.
     grip_sequence: [u64; MAX_ROBOTS],
     stop: Option<bool>,
+    /// Epoch that the last reset began; 0 before one was recorded.
+    reset_epoch: u64,
     status_ns: Option<u64>,
 }
 
@@ -165,10 +167,14 @@ impl Exporter {
                 self.before.stop = Some(said);
             }
         }
+        self.before.reset_epoch = cycle.verdict.reset_began().unwrap_or(self.before.reset_epoch);
         let due =
             self.before.status_ns.is_none_or(|last| cycle.now.0.saturating_sub(last) >= STATUS_PERIOD_NS);
         if due || cycle.verdict.changed {
-            let message = status(&config, cycle, &self.limits, at);
+            let message = SafetyStatus {
+                reset_epoch: self.before.reset_epoch,
+                ..status(&config, cycle, &self.limits, at)
+            };
             self.write(self.topics.status, at, &message)?;
             self.before.status_ns = Some(cycle.now.0);
         }
@@ -265,8 +271,8 @@ fn stamped(unix_ns: u64, frame: &str) -> MsgHeader {
     MsgHeader { stamp, frame_id: frame.to_owned() }
 }
 
-/// The status as the monitor publishes it, less what is not recorded: whether its thread had real-time scheduling stays at false,
-/// and the run's number stands for its trace id.
+/// The status as the monitor publishes it, less what does not stand in one cycle: the epoch of the last reset is left at 0, whether
+/// its threads had real-time scheduling at false, and the run's number stands for its trace id.
 fn status(config: &Config, cycle: &Cycle, limits: &Limits, at: i64) -> SafetyStatus {
     let verdict = &cycle.verdict;
     let robots = config.arms().iter().zip(&verdict.robots).map(|(arm, robot)| robot_safety(&arm.name, robot));
@@ -284,6 +290,7 @@ fn status(config: &Config, cycle: &Cycle, limits: &Limits, at: i64) -> SafetySta
         artifact: limits.artifact.clone(),
         trace_id: trace_id(&cycle.inputs),
         epoch: verdict.epoch,
+        reset_epoch: 0,
         cycle: verdict.cycle,
         cause_cycle: verdict.cause_cycle,
         real_time: false,

@@ -25,6 +25,7 @@ struct Line {
     emergency_stop: Option<bool>,
     reset: Option<Epoch>,
     not_recorded: Option<bool>,
+    not_real_time: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -168,6 +169,9 @@ impl<'a> Heard<'a> {
         if let Some(stop) = line.emergency_stop {
             self.inputs.hear_emergency_stop(stop);
         }
+        let inputs = &mut self.inputs;
+        inputs.not_recorded = line.not_recorded.unwrap_or(inputs.not_recorded);
+        inputs.not_real_time = line.not_real_time.unwrap_or(inputs.not_real_time);
         self.inputs.reset = line.reset.map(|asked| ResetRequest { epoch: asked.or(epoch) });
         Ok((self.inputs, now))
     }

@@ -40,7 +40,6 @@ pub(crate) fn measure(folder: &Path, size: Size) -> anyhow::Result<Value> {
     let references: Map<_, _> =
         speed.references.iter().map(|(name, rate)| (name.clone(), json!(rate))).collect();
     Ok(json!({
-        "name": "artifact",
         "figures": {
             "bad_total": verdicts.bad_total,
             "bad_refused": verdicts.bad_refused,

@@ -11,7 +11,7 @@ use crate::state::{RobotState, SafetyState, State};
 use crate::verdict::{GripperTarget, Measures, Refusal, ResetRefusal, RobotVerdict, Verdict};
 
 // What the cell said.
-wire_struct!(Inputs { robots, presence, emergency_stop, reset, not_recorded });
+wire_struct!(Inputs { robots, presence, emergency_stop, reset, not_recorded, not_real_time });
 wire_struct!(RobotInputs { joints, wrench, command, gripper, refused });
 wire_struct!(JointSample { q, qd, effort, stamp_ns, sent, sequence });
 wire_struct!(WrenchSample { force, torque, stamp_ns, sent, sequence });
@@ -76,7 +76,7 @@ wire_enum!(Other, 3 {
     2 = Fixture { fixture, own },
     3 = Zone(zone),
 });
-wire_enum!(CauseKind, 32 {
+wire_enum!(CauseKind, 33 {
     0 = StartUp,
     1 = EmergencyStop,
     2 = Timeout(input),
@@ -110,6 +110,7 @@ wire_enum!(CauseKind, 32 {
     30 = CycleOverrun,
     31 = NotRecorded,
     32 = LeftStandstill,
+    33 = NotRealTime,
 });
 
 // What is known beforehand.

@@ -225,6 +225,18 @@ fn a_decision_that_comes_too_late_stops_the_cell() {
     assert_stopped(&mut bench, &verdict, SafetyState::Stop1, CauseKind::CycleOverrun, None);
 }
 
+// SR-18
+#[test]
+fn a_cell_that_loses_its_real_time_stops_until_it_has_it_again() {
+    let mut bench = Bench::running();
+    bench.inputs.not_real_time = true;
+    let verdict = bench.cycle();
+    let Some(Err(ResetRefusal::CausePersists(cause))) = bench.reset().reset else { panic!("not refused") };
+    assert_eq!(cause.kind, CauseKind::NotRealTime);
+    bench.inputs.not_real_time = false;
+    assert_stopped(&mut bench, &verdict, SafetyState::Stop1, CauseKind::NotRealTime, None);
+}
+
 // SR-22
 #[test]
 fn a_black_box_that_must_be_written_and_cannot_stops_the_cell() {

@@ -141,6 +141,22 @@ fn a_reset_of_a_ready_cell_changes_nothing() {
     let epoch = bench.state.epoch();
     let verdict = bench.reset();
     assert_eq!((verdict.state, verdict.reset, verdict.epoch), (SafetyState::Ready, Some(Ok(epoch)), epoch));
+    assert_eq!(verdict.reset_began(), None);
+    // Not even where the first command comes with it.
+    bench.wish[LEFT] = Some(slow(LEFT));
+    let verdict = bench.reset();
+    assert_eq!((verdict.state, verdict.reset_began()), (SafetyState::Run, None));
+}
+
+#[test]
+fn a_reset_that_leaves_a_stop_says_which_epoch_it_began() {
+    let mut bench = stopped_by_emergency_stop();
+    bench.cycles(300);
+    assert_eq!(bench.reset().reset_began(), None, "refused");
+    bench.inputs.hear_emergency_stop(false);
+    let verdict = bench.reset();
+    assert_eq!((verdict.state, verdict.reset_began()), (SafetyState::Ready, Some(verdict.epoch)));
+    assert_eq!(bench.cycle().reset_began(), None, "told once");
 }
 
 // SR-02 SR-12

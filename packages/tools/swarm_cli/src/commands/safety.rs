@@ -40,6 +40,8 @@ pub(crate) enum Safety {
 ///     refused        {input: "joint_state", fault: "not_finite"}: a message that was refused before it became a sample
 ///   presence.ZONE    {range_m: (left out: nobody in range), age_s: 0}
 ///   emergency_stop   true or false, as on /emergency_stop; false releases nothing
+///   not_recorded     true or false: the cell must be recorded, and cannot be
+///   not_real_time    true or false: the monitor has lost the real time that the cell was armed with
 ///   reset            "current", or the number of the epoch that the caller has seen
 ///
 /// Arrays go from base to flange, one value per joint. age_s is how old a sample is already in this cycle.

@@ -111,7 +111,7 @@ fn an_export_is_a_bag_with_the_cells_topics() {
         ] {
             assert!(topics.iter().any(|topic| topic == expected), "{name} lacks {expected}: {topics:?}");
         }
-        let (mut states, mut grips, mut runs) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut states, mut grips, mut runs, mut resets) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         while let Some(message) = bag.next() {
             if topics[message.topic] == "/safety_monitor" {
                 let status: SafetyStatus = bag.decode(&message).unwrap();
@@ -119,6 +119,7 @@ fn an_export_is_a_bag_with_the_cells_topics() {
                     states.push((status.state, status.cause));
                 }
                 runs.push(status.trace_id);
+                resets.push((status.state != 0, status.epoch, status.reset_epoch));
             }
             if topics[message.topic] == "/ur5e_left/gripper_command" {
                 let grip: GripperCommand = bag.decode(&message).unwrap();
@@ -133,6 +134,9 @@ fn an_export_is_a_bag_with_the_cells_topics() {
         assert!(numbers.starts_with(&[0, 1, 2]) && numbers.ends_with(&[6]), "{states:?}");
         assert_eq!(states.last().unwrap().1, "emergency_stop");
         assert_eq!(grips, [(0.04, 20.0, 1)], "one grip was asked for, and told");
+        // The recording begins with the cell denied; an envelope begins the second epoch, and the one reset the third.
+        resets.dedup();
+        assert_eq!(resets, [(false, 1, 0), (true, 3, 3)]);
         // Statuses name no run before the first command, and then that of the commands.
         runs.dedup();
         assert_eq!(runs, ["", "0000000000000000"]);

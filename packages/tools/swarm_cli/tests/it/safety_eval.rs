@@ -97,6 +97,22 @@ fn a_message_that_was_refused_stops_a_cell_that_is_ready() {
 }
 
 #[test]
+fn what_the_monitor_finds_out_about_itself_stops_a_cell_that_is_ready() {
+    for (fault, state) in [("not_recorded", "STOP2"), ("not_real_time", "STOP1")] {
+        let input = lines(&[
+            json!({"robots": at_rest()}),
+            json!({"robots": at_rest(), "reset": "current"}),
+            json!({"robots": at_rest(), fault: true}),
+            json!({"robots": at_rest(), "reset": "current"}),
+            json!({"robots": at_rest(), fault: false, "reset": "current"}),
+        ]);
+        let found = verdicts(&eval(&[], &input));
+        assert_eq!((&found[2]["state"], &found[2]["cause"]["code"]), (&json!(state), &json!(fault)));
+        assert_eq!((&found[3]["state"], &found[4]["state"]), (&json!(state), &json!("READY")));
+    }
+}
+
+#[test]
 fn a_bad_line_ends_with_its_number_and_what_was_expected() {
     let good = lines(&[json!({"robots": at_rest()})]);
     let cases = [

@@ -172,5 +172,6 @@ pub(super) fn index(kind: CauseKind) -> u8 {
         K::CycleOverrun => 35,
         K::NotRecorded => 36,
         K::LeftStandstill => 37,
+        K::NotRealTime => 38,
     }
 }

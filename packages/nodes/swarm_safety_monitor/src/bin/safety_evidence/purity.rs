@@ -115,5 +115,6 @@ pub(crate) fn measure(options: &Options, place: Place) -> anyhow::Result<Value> 
         );
         figures[share_of] = json!(cycles);
     }
-    Ok(json!({"figures": figures, "system_calls": LISTED}))
+    eprintln!("system calls on the list: {}", LISTED.join(", "));
+    Ok(json!({"figures": figures}))
 }
