@@ -11,7 +11,7 @@ use crate::process::{find_program, output};
 use crate::ros::debian::{DRAWN_CAMERA_TOOLS, NEEDS, STREAM_TOOLS, install_line};
 use crate::ros::native::LIBRARIES;
 use crate::ros::underlay::{Underlay, process_variables};
-use crate::ros::{RosEnv, State, domain};
+use crate::ros::{RosEnv, State, domain, overlay};
 
 /// `rust-version` of the workspace.
 const RUSTC: (u32, u32) = (1, 95);
@@ -108,6 +108,13 @@ fn ros(layout: &Layout, state: &State) -> Vec<Finding> {
             findings.push(made(state.venv_ready, format!("ROS 2 Jazzy from wheels: {}", prefix.display())));
         }
     }
+    if !state.absent_messages.is_empty() {
+        let names = state.absent_messages.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        findings.push(Finding::Bad(
+            format!("message packages: {names}: missing"),
+            overlay::remedy(&state.absent_messages),
+        ));
+    }
     findings.push(made(state.overlay_ready, "messages (swarm_msgs)".to_owned()));
     for library in LIBRARIES {
         let path = layout.native().join(library.stem);
@@ -117,7 +124,7 @@ fn ros(layout: &Layout, state: &State) -> Vec<Finding> {
     findings
 }
 
-/// What the free space of the disk falls short of, where it does: "disk: 9.1 GiB free of 16 GiB needed". A build that fills a disk
+/// What the free space of the disk falls short of, where it does: "disk: 9.1 GiB free of 14 GiB needed". A build that fills a disk
 /// fails late, and with whatever it was just doing.
 pub fn short_of_disk(layout: &Layout) -> Option<String> {
     match disk_space(layout) {

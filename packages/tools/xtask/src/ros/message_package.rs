@@ -24,13 +24,9 @@ pub struct MessagePackage<'a> {
 }
 
 impl MessagePackage<'_> {
-    pub fn name(&self) -> String {
-        self.source.file_name().unwrap_or_default().to_string_lossy().into_owned()
-    }
-
     /// Configures, compiles and installs, in a build folder of its own that is removed afterwards.
     pub fn build(&self, layout: &Layout, task: &Task) -> Result<()> {
-        let name = self.name();
+        let name = name_of(self.source);
         let build = layout.ros().join("build").join(&name);
         let log = |step: &str| layout.log(&format!("{name}-{step}"));
         remove(&build)?;
@@ -64,6 +60,11 @@ impl MessagePackage<'_> {
         run_logged("installing the messages", &mut install, &log("install"), |_| ())?;
         remove(&build)
     }
+}
+
+/// A package has the name of the folder that it is in.
+pub fn name_of(source: &Path) -> String {
+    source.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// The message packages in `folder`, sorted: each sub-folder with a package.xml.

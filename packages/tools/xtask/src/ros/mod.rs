@@ -6,7 +6,7 @@
 //! 1. Debian packages that builds need ([`debian`]).
 //! 2. A Python that fits ([`python`]), and from it a virtual environment with the wheels ([`wheels`], [`repairs`]).
 //! 3. Message packages of upstream that the wheels lack ([`message_package`]); links to MuJoCo and ONNX Runtime ([`native`]).
-//! 4. The overlay ([`overlay`]).
+//! 4. The overlay ([`overlay`]): our messages, and those of upstream that a sourced ROS lacks.
 //! 5. The environment ([`environment`]), and the files to source.
 //!
 //! Every step is done once; done again it costs some milliseconds.
@@ -24,6 +24,7 @@ pub mod repairs;
 pub mod underlay;
 pub mod wheels;
 
+use std::collections::BTreeSet;
 use std::env;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -57,6 +58,8 @@ pub struct State {
     pub underlay: Underlay,
     pub venv_ready: bool,
     pub overlay_ready: bool,
+    /// Message packages that are nowhere; wheels that are not there yet lack none.
+    pub absent_messages: BTreeSet<String>,
 }
 
 impl RosEnv {
@@ -85,7 +88,7 @@ impl RosEnv {
             idl_packages,
         };
         let bare = compose(&parts(None, &[]), &variables);
-        let plan = overlay::Plan::of(layout, &identity)?;
+        let plan = overlay::Plan::of(layout, &underlay, &identity)?;
         if !plan.is_built() {
             plan.build(layout, &bare, &venv.python())?;
         }
@@ -103,17 +106,22 @@ impl RosEnv {
 
     /// Looks without touching.
     pub fn look(layout: &Layout) -> Result<State> {
-        let underlay = Underlay::discover(layout, &process_variables());
+        let variables = process_variables();
+        let underlay = Underlay::discover(layout, &variables);
         let venv = venv_for(layout, &underlay);
+        let mut absent_messages = BTreeSet::new();
+        if venv.kind == Kind::ToolsBesideSourced {
+            absent_messages = overlay::absent(layout, &underlay, &variables)?;
+        }
         let Ok(python) = base_python(&venv, &underlay) else {
-            return Ok(State { underlay, venv_ready: false, overlay_ready: false });
+            return Ok(State { underlay, venv_ready: false, overlay_ready: false, absent_messages });
         };
         let stamps = Stamps::in_folder(layout.stamps());
         let native = layout.native();
         let venv_ready = stamps.all_current(chain(layout, &venv, &python, &native)?);
         let identity = Stamps::digest_of(chain(layout, &venv, &python, &native)?);
-        let overlay_ready = venv_ready && overlay::Plan::of(layout, &identity)?.is_built();
-        Ok(State { underlay, venv_ready, overlay_ready })
+        let overlay_ready = venv_ready && overlay::Plan::of(layout, &underlay, &identity)?.is_built();
+        Ok(State { underlay, venv_ready, overlay_ready, absent_messages })
     }
 
     /// Gives the environment to a child.
@@ -193,7 +201,7 @@ fn chain<'a>(
     Ok(steps)
 }
 
-/// A Jazzy from Debian packages has them; there, a missing one is to be installed from there.
+/// Into the prefix of the wheels itself. What a sourced Jazzy lacks goes into the overlay.
 fn build_upstream_messages(layout: &Layout, venv: &Venv, python: &Python, task: &Task) -> Result<()> {
     let underlay = Underlay::Wheels { prefix: venv.folder.clone() };
     let site_packages = site_packages_of(venv, python);
