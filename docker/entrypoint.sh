@@ -3,5 +3,4 @@
 set -e
 source /opt/ros/jazzy/setup.bash
 source /opt/swarm/local_setup.bash
-export PATH="/opt/swarm/bin:$PATH"
 exec "$@"

@@ -1,13 +1,18 @@
 """Stand-ins for `launch` and `launch_ros`, where those are not installed.
 
 A launch file that is executed against them does all it does for real, but for starting processes: every action is kept as
-an `Action` with the arguments it was made with. They follow the two rules of launch that the files rely on: an argument
-keeps the value it was given and otherwise takes its default, and an included file sees the arguments of who includes it.
+an `Action` with the arguments it was made with. They follow the rules of launch that the files rely on: an argument keeps the value it
+was given and otherwise takes its default, an included file sees the arguments of who includes it, and a node's parameters are values
+for which launch_ros finds a type (launch_ros/utilities/normalize_parameters.py): an empty list has none.
 """
 
 import importlib.util
 import sys
 import types
+
+
+# Set in every launch file after it is read: what a test makes of the computer that it thinks it is on.
+GLOBALS = {}
 
 
 class Action:
@@ -27,6 +32,25 @@ class Action:
 
 def _kind(name):
     return lambda *values, **named: Action(name, values, named)
+
+
+def _node(kind):
+    def make(*values, parameters=(), **named):
+        for given in parameters:
+            for name, value in given.items():
+                _has_a_type(name, value)
+        return Action(kind, values, {"parameters": list(parameters), **named})
+
+    return make
+
+
+def _has_a_type(name, value):
+    items = value if isinstance(value, list) else [value]
+    if not items:
+        raise TypeError(f"parameter {name}: launch_ros finds no type for an empty list")
+    for item in items:
+        if not isinstance(item, bool | int | float | str):
+            raise TypeError(f"parameter {name}: launch_ros does not take {item!r}")
 
 
 def _module(name, **content):
@@ -70,7 +94,7 @@ def modules(install):
             "launch.launch_description_sources", **{name: lambda path: path for name in sources}
         ),
         "launch_ros": _module("launch_ros"),
-        "launch_ros.actions": _module("launch_ros.actions", Node=_kind("Node"), LifecycleNode=_kind("LifecycleNode")),
+        "launch_ros.actions": _module("launch_ros.actions", Node=_node("Node"), LifecycleNode=_node("LifecycleNode")),
     }
 
 
@@ -100,6 +124,9 @@ def _execute(path, context):
     spec = importlib.util.spec_from_file_location("launch_file", path)
     launch_file = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(launch_file)
+    for name, value in GLOBALS.items():
+        if hasattr(launch_file, name):
+            setattr(launch_file, name, value)
     return _carry_out(launch_file.generate_launch_description(), context)
 
 

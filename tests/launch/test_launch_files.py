@@ -1,9 +1,11 @@
 """The launch files, executed against stand-ins for `launch`: what they start is what cell.yaml declares, and everything
 that they name exists in the install tree (SWARM_INSTALL_DIR, as `cargo xtask install` or colcon lay it)."""
 
+import json
 import os
 import pathlib
 import shutil
+import subprocess
 from xml.etree import ElementTree
 
 import doubles
@@ -13,6 +15,8 @@ import yaml
 REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 CELL = yaml.safe_load((REPOSITORY / "config/cell.yaml").read_text())
 NODES = {node["name"]: node for node in CELL["nodes"]}
+# A real cell has to name its declaration; these tests give it the shipped one as its own.
+OWN = str(REPOSITORY / "config/cell.yaml")
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +45,18 @@ def mark(install, package):
     (index / package).touch()
 
 
+@pytest.fixture(autouse=True)
+def real_time_kernel(tmp_path, monkeypatch):
+    """Every test has a computer with a real-time kernel, unless it takes that away."""
+    file = tmp_path / "realtime"
+    file.write_text("1\n")
+    monkeypatch.setattr(doubles, "GLOBALS", {"REAL_TIME_KERNEL": str(file)})
+    return file
+
+
 def run(install, name, **arguments):
+    if name == "cell.launch.py":
+        arguments.setdefault("cell_config", OWN)
     return doubles.execute(install / "share/swarm_bringup/launch" / name, install, **arguments)
 
 
@@ -71,6 +86,7 @@ def test_a_node_is_started_as_declared(source):
         assert node.namespace == declared.get("namespace", "")
         [parameters] = node.parameters
         assert declared["parameters"].items() <= parameters.items()
+        assert parameters.get("degraded", False) is (name == "safety_monitor"), "a simulated cell's gate, and nothing else"
         assert parameters["autostart"] is True
         assert pathlib.Path(parameters["cell_config"]).samefile(REPOSITORY / "config/cell.yaml")
         assert node.prefix is None
@@ -86,6 +102,23 @@ def test_only_the_safety_monitor_is_not_restarted_and_its_end_ends_the_launch(so
             assert node.on_exit(None, ending) == []
         else:
             assert node.respawn is True and node.on_exit is None
+
+
+@pytest.mark.parametrize("kernel", ["real-time kernel", "ordinary kernel"])
+def test_a_simulated_cell_is_started_as_listed(source, real_time_kernel, tmp_path, kernel):
+    """`cargo xtask demo` starts the same: packages/tools/xtask/src/demo/programs.rs is held against the same list."""
+    own = tmp_path / "own"
+    shutil.copytree(REPOSITORY / "config", own / "config")
+    registry = 'registry: {url: "https://localhost:1", site_id: a, image_root: i, director_root: d, parameters: {utc_offset: "+01:00"}}\n'
+    (own / "config/cell.yaml").write_text((own / "config/cell.yaml").read_text() + registry)
+    real_time_kernel.write_text("1\n" if kernel == "real-time kernel" else "0\n")
+    started = {}
+    for name, node in nodes_of(run(source, "sim.launch.py", cell_config=str(own / "config/cell.yaml"))).items():
+        [parameters] = node.parameters
+        names = [f"__node:={name}"] + ([f"__ns:={node.namespace}"] if node.namespace else [])
+        names += [f"{origin}:={target}" for origin, target in node.remappings]
+        started[name] = {"executable": node.executable, "names": names, "parameters": {**parameters, "cell_config": "THE DECLARATION"}}
+    assert started == json.loads((REPOSITORY / "tests/launch/simulated_cell.json").read_text())[kernel]
 
 
 def test_an_override_takes_the_place_of_a_declared_parameter(source):
@@ -188,7 +221,7 @@ def test_a_robot_that_declares_a_driver_gets_a_shell_of_its_own(source, with_dri
     [parameters] = shell.parameters
     assert parameters == {"cell_config": with_driver, "robot": "panda", "autostart": True, "permit_timeout_us": 10000}
     assert shell.respawn is True and shell.respawn_delay == 0.0, "what comes back says zeros"
-    assert shell.respawn_max_retries < 0 < nodes["skill_runtime"].respawn_max_retries, "as often as it ends"
+    assert shell.respawn_max_retries == -1, "launch counts over its whole life, and the arm is there as long"
 
 
 def test_a_shells_priority_that_is_not_permitted_is_told(source, tmp_path, monkeypatch, with_driver):
@@ -222,6 +255,86 @@ def test_without_drivers_the_operator_is_told(source):
     assert any(note.startswith("No robot drivers are started here") for note in notes)
 
 
+def test_a_real_cell_is_not_started_with_the_demos_limits(source):
+    with pytest.raises(RuntimeError, match="cell_config is missing: a real cell has to name its own declaration"):
+        run(source, "cell.launch.py", cell_config="")
+
+
+def test_an_empty_list_is_left_to_the_nodes_default(source):
+    nodes = nodes_of(run(source, "sim.launch.py", overrides="{swarm_sim: {cameras: []}}"))
+    assert "cameras" not in nodes["swarm_sim"].parameters[0]
+
+
+def test_a_parameter_is_read_as_the_nodes_read_it(source, tmp_path):
+    """YAML 1.2's core schema; that of 1.1 makes false, 600 and 12 of the first three."""
+    text = (REPOSITORY / "config/cell.yaml").read_text()
+    odd = "{mode: off, window: 10:00, count: 014, octal: 0o14, hexadecimal: 0x1F, big: 1_000, share: 1e3, on_top: true}"
+    changed = text.replace("parameters: {permit_period_us: 4000,", f"parameters: {odd}  #", 1)
+    assert changed != text
+    changed = changed.replace("black_box.folder: /var/lib/swarm/black_box}", "", 1)
+    (tmp_path / "cell.yaml").write_text(changed)
+    [parameters] = nodes_of(run(source, "cell.launch.py", cell_config=str(tmp_path / "cell.yaml")))["safety_monitor"].parameters
+    expected = {"mode": "off", "window": "10:00", "count": 14, "octal": 12, "hexadecimal": 31, "big": "1_000", "share": 1000.0, "on_top": True}
+    assert {name: parameters[name] for name in expected} == expected
+
+
+def test_a_simulated_cell_on_an_ordinary_kernel_waits_longer_and_says_so(source, real_time_kernel):
+    real_time_kernel.unlink()
+    actions = run(source, "sim.launch.py")
+    nodes = nodes_of(actions)
+    assert nodes["swarm_sim"].parameters[0]["permit_timeout_us"] == 200_000
+    gate = nodes["safety_monitor"].parameters[0]
+    assert (gate["max_cycle_gap_us"], gate["degraded"]) == (200_000, True)
+    [note] = [action.msg for action in kinds(actions, "LogInfo") if "real-time kernel" in action.msg]
+    assert note.startswith("No real-time kernel here: the time-outs of this simulated cell are 200 ms")
+
+    config = pathlib.Path(gate["cell_config"])
+    assert {node.parameters[0]["cell_config"] for node in nodes.values()} == {str(config)}
+    shipped = yaml.safe_load((REPOSITORY / "config/safety_ceiling.yaml").read_text())
+    run_with = yaml.safe_load((config.parent / "safety_ceiling.yaml").read_text())
+    timeouts = {"joint_state_s": 0.2, "wrench_s": 0.2, "command_s": 0.2}
+    assert run_with["cell"]["timeouts"].items() >= timeouts.items()
+    for ceiling in (shipped, run_with):
+        for name in timeouts:
+            del ceiling["cell"]["timeouts"][name]
+    assert run_with == shipped, "every other limit stays"
+    assert (config.parent.parent / "urdf").samefile(REPOSITORY / "urdf")
+
+
+def test_a_cell_that_waits_longer_already_keeps_its_own_time_outs(source, real_time_kernel, tmp_path):
+    real_time_kernel.unlink()
+    own = tmp_path / "own"
+    shutil.copytree(REPOSITORY / "config", own / "config")
+    ceiling = own / "config/safety_ceiling.yaml"
+    ceiling.write_text(ceiling.read_text().replace("wrench_s: 0.02", "wrench_s: 0.5"))
+    before = ceiling.read_text()
+    gate = nodes_of(run(source, "sim.launch.py", cell_config=str(own / "config/cell.yaml")))["safety_monitor"].parameters[0]
+    run_with = yaml.safe_load((pathlib.Path(gate["cell_config"]).parent / "safety_ceiling.yaml").read_text())
+    assert run_with["cell"]["timeouts"]["wrench_s"] == 0.5
+    assert ceiling.read_text() == before, "the user's file is not touched"
+
+
+def test_a_real_cell_keeps_its_limits_whatever_the_kernel(source, real_time_kernel):
+    with_it = nodes_of(run(source, "cell.launch.py"))
+    real_time_kernel.unlink()
+    without = nodes_of(run(source, "cell.launch.py"))
+    assert [node.parameters for node in without.values()] == [node.parameters for node in with_it.values()]
+    assert all(node.parameters[0]["cell_config"] == OWN and "degraded" not in node.parameters[0] for node in without.values())
+
+
+def test_container_manual_and_launch_agree_on_the_declaration(source):
+    """Whoever starts a real cell names its declaration, in the same place everywhere."""
+    named = "cell_config:=/etc/swarm/config/cell.yaml"
+    [service] = yaml.safe_load((REPOSITORY / "docker/compose.yaml").read_text())["services"].values()
+    assert "cell_config:=${CELL_CONFIG:-/etc/swarm/config/cell.yaml}" in service["command"]
+    assert any(volume.endswith(":/etc/swarm:ro") for volume in service["volumes"])
+    [command] = [line for line in (REPOSITORY / "docker/Dockerfile").read_text().splitlines() if line.startswith("CMD ")]
+    assert json.loads(command.removeprefix("CMD "))[:4] == service["command"][:4] and f'"{named}"' in command
+    [line] = [line for line in (REPOSITORY / "README.md").read_text().splitlines() if "ros2 launch swarm_bringup cell.launch.py" in line]
+    assert named in line
+    assert named in (REPOSITORY / "launch/cell.launch.py").read_text().splitlines()[2]
+
+
 def test_a_declaration_that_cannot_be_read_is_named(source, tmp_path):
     with pytest.raises(RuntimeError, match="cannot read the cell's declaration /nowhere/cell.yaml: "):
         run(source, "cell.launch.py", cell_config="/nowhere/cell.yaml")
@@ -248,6 +361,13 @@ def test_everything_that_a_launch_file_names_is_installed(install, name):
         executable = install / "lib" / node.package / node.executable
         assert os.access(executable, os.X_OK), f"{executable} is missing or not executable"
         assert pathlib.Path(node.parameters[0]["cell_config"]).is_file()
+
+
+@pytest.mark.parametrize("program", ["cell", "csactl", "swarm_registry", "swarm_report"])
+def test_what_an_operator_types_is_on_the_path_of_who_sources_the_tree(install, program):
+    script = f'source "{install}/setup.bash" && command -v {program}'
+    done = subprocess.run(["bash", "-c", script], env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=True)
+    assert pathlib.Path(done.stdout.strip()).samefile(install / "bin" / program)
 
 
 def test_every_file_that_the_declaration_names_is_installed(install):

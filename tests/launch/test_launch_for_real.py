@@ -1,5 +1,6 @@
 """The launch files, run by `ros2 launch` where it is on the PATH, against the installed nodes."""
 
+import json
 import os
 import pathlib
 import shutil
@@ -18,12 +19,21 @@ PATIENCE_S = 60.0
 pytestmark = pytest.mark.skipif(shutil.which("ros2") is None, reason="ros2 is not on the PATH")
 
 
+def sourced():
+    """This process's variables after it sourced the install tree's setup.bash, as a user's shell does."""
+    install = os.environ.get("SWARM_INSTALL_DIR")
+    assert install, 'SWARM_INSTALL_DIR names no install tree: run "cargo xtask install" and set it'
+    script = 'source "$1/setup.bash" >&2 && env --null'
+    done = subprocess.run(["bash", "-c", script, "bash", pathlib.Path(install).resolve()], stdout=subprocess.PIPE, text=True, check=True)
+    return dict(entry.split("=", 1) for entry in done.stdout.split("\0") if entry)
+
+
 @pytest.fixture
 def environment(tmp_path):
-    """A domain of its own on this computer alone, and logs in the test's folder."""
+    """That of the install tree, with a domain of its own on this computer alone, and logs in the test's folder."""
     domain = str(1 + os.getpid() % 100)
     return {
-        **os.environ,
+        **sourced(),
         "ROS_DOMAIN_ID": domain,
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
         "ROS_LOG_DIR": str(tmp_path / "log"),
@@ -32,10 +42,12 @@ def environment(tmp_path):
 
 @pytest.fixture
 def places(tmp_path):
-    """A store and a trust file of the test's own. No key is trusted: nothing can be deployed, which no test here needs."""
+    """Places of the test's own, and free ports. No key is trusted: nothing can be deployed, which no test here needs."""
     trust_file = tmp_path / "trust.yaml"
     trust_file.write_text("schema_version: 1\nthreshold: 1\nkeys: []\n")
-    return [f"store:={tmp_path / 'store'}", f"trust_file:={trust_file}"]
+    runtime = {"recordings.folder": str(tmp_path / "recordings"), **{f"view.{of}_port": 0 for of in ("groot", "foxglove", "metrics")}}
+    overrides = {"safety_monitor": {"black_box.folder": str(tmp_path / "black_box")}, "skill_runtime": runtime}
+    return [f"store:={tmp_path / 'store'}", f"trust_file:={trust_file}", f"overrides:={json.dumps(overrides)}"]
 
 
 @pytest.fixture
@@ -62,8 +74,10 @@ def until(condition, what, output):
 
 
 def is_active(node, environment):
-    command = ["ros2", "lifecycle", "get", f"{node.get('namespace', '')}/{node['name']}"]
+    # Without ros2's daemon, which would stay behind in the test's domain.
+    command = ["ros2", "lifecycle", "get", "--no-daemon", "--spin-time", "1", f"{node.get('namespace', '')}/{node['name']}"]
     answer = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert "Traceback" not in answer.stderr, answer.stderr
     return answer.stdout.startswith("active")
 
 

@@ -83,6 +83,17 @@ def test_the_image_has_what_streams_need():
     assert all(name in text[-1].split() for name in needed - build), needed - build
 
 
+def test_the_image_has_the_messages_that_no_base_image_has():
+    """Nodes are linked to them. tf2_msgs comes with the builder's ros-base; a vendor's are used where they are installed."""
+    listed = (REPOSITORY / "packages/tools/xtask/src/ros/overlay.rs").read_text()
+    [used] = re.findall(r"const USED_BY_NODES.*?\n\];", listed, re.S)
+    here = {folder.name for folder in (REPOSITORY / "msg/underlay").iterdir() if folder.is_dir()}
+    needed = {f"ros-jazzy-{name.replace('_', '-')}" for name in here & set(re.findall(r'"(\w+)"', used))}
+    assert len(needed) == 3
+    runs = [arguments.split() for word, arguments in instructions() if word == "RUN"]
+    assert needed <= {*runs[0], "ros-jazzy-tf2-msgs"} and needed <= set(runs[-1])
+
+
 def test_base_images_have_a_version():
     for word, arguments in instructions():
         if word == "FROM":

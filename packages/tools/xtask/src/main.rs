@@ -81,7 +81,7 @@ enum Task {
     },
     /// Print the variables to build and run with: eval "$(cargo xtask env)"
     Env,
-    /// For CMake: compile, and collect the executables of one node package
+    /// For CMake: compile, and collect the executables of one ament package
     #[command(hide = true)]
     StagePackage {
         #[arg(long, value_enum)]

@@ -6,6 +6,9 @@ use std::path::Path;
 /// What drivers use unless told otherwise, ms.
 const DEFAULT_MS: u64 = 20;
 
+/// Says 1 on a kernel with `PREEMPT_RT`.
+const REAL_TIME_KERNEL: &str = "/sys/kernel/realtime";
+
 /// On a kernel that is not fully preemptible, threads of this machine are now and then held up for tens of milliseconds; a
 /// simulated run that stopped each time would show nothing of the skill.
 const WITHOUT_REAL_TIME_MS: u64 = 200;
@@ -23,7 +26,7 @@ impl PermitTimeout {
     /// The default on a PREEMPT_RT kernel, else a longer one.
     pub fn for_this_machine() -> Self {
         let real_time =
-            std::fs::read_to_string(Path::new("/sys/kernel/realtime")).is_ok_and(|text| text.trim() == "1");
+            std::fs::read_to_string(Path::new(REAL_TIME_KERNEL)).is_ok_and(|text| text.trim() == "1");
         Self { milliseconds: if real_time { DEFAULT_MS } else { WITHOUT_REAL_TIME_MS } }
     }
 
@@ -55,6 +58,16 @@ impl fmt::Display for PermitTimeout {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_launch_file_has_the_same_rule() {
+        let launch = include_str!("../../../../../launch/cell.launch.py");
+        let rule = [
+            format!("WITHOUT_REAL_TIME_MS = {WITHOUT_REAL_TIME_MS}\n"),
+            format!("REAL_TIME_KERNEL = '{REAL_TIME_KERNEL}'\n"),
+        ];
+        assert!(rule.iter().all(|line| launch.contains(line)), "{rule:?}");
+    }
 
     #[test]
     fn a_longer_time_out_is_said() {

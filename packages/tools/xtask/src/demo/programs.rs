@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use swarm_cell::{CellConfig, Cpu, Lifecycle, NodeConfig, RegistryConfig, Schedule, SchedulePolicy};
 
+use super::machine::PermitTimeout;
+
 /// A program to be started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Program {
@@ -27,8 +29,8 @@ pub struct NodeProgram {
     pub parameters_text: String,
 }
 
-/// Parameters by node name, over those of the declaration.
-pub type Overrides = BTreeMap<String, BTreeMap<String, Value>>;
+/// Parameters of one node.
+pub type Parameters = BTreeMap<String, Value>;
 
 /// Where things are that the command lines name.
 #[derive(Debug, Clone, Copy)]
@@ -41,21 +43,62 @@ pub struct Places<'a> {
     pub parameters: &'a Path,
 }
 
-/// Name of the node that keeps the cell in step with a central registry.
-pub const REGISTRY_BRIDGE: &str = "registry_bridge";
+/// Packages whose nodes are told more than the declaration says, whatever the nodes are called there; as in `launch/cell.launch.py`.
+pub const SIMULATOR: &str = "swarm_sim";
+pub const SAFETY_MONITOR: &str = "swarm_safety_monitor";
+pub const SKILL_RUNTIME: &str = "swarm_skill_runtime";
+pub const REGISTRY_BRIDGE: &str = "swarm_registry_bridge";
 
-/// All nodes of a simulated cell, in the order of the declaration; the bridge last, where a registry is declared.
-pub fn of_simulated_cell(cell: &CellConfig, places: Places<'_>, overrides: &Overrides) -> Vec<NodeProgram> {
+/// All nodes of a simulated cell as `launch/sim.launch.py` starts them, in the order of the declaration; the bridge last, where a
+/// registry is declared. `of_run` gives what a run tells a node over that.
+pub fn of_simulated_cell(
+    cell: &CellConfig,
+    places: Places<'_>,
+    permit: PermitTimeout,
+    of_run: impl Fn(&NodeConfig) -> Parameters,
+) -> Vec<NodeProgram> {
     let bridge = cell.registry.as_ref().map(registry_bridge);
     let nodes = cell.nodes.iter().chain(&bridge);
-    nodes.map(|node| of_node(node, places, overrides.get(&node.name))).collect()
+    nodes
+        .map(|node| {
+            let mut parameters = of_simulation(&node.package, permit);
+            parameters.extend(of_run(node));
+            of_node(node, places, parameters)
+        })
+        .collect()
+}
+
+/// What a simulated cell is told beside its declaration.
+fn of_simulation(package: &str, permit: PermitTimeout) -> Parameters {
+    let mut parameters = Parameters::new();
+    let mut put = |name: &str, value: Value| parameters.insert(name.to_owned(), value);
+    if !permit.is_default() {
+        let microseconds = Value::from(permit.milliseconds * 1000);
+        match package {
+            SIMULATOR => {
+                put("permit_timeout_us", microseconds.clone());
+                put("command_timeout_us", microseconds);
+            }
+            SAFETY_MONITOR => {
+                put("max_cycle_gap_us", microseconds);
+                // A simulator that falls behind lets its clock go on and its arms not; four of its cycles explain no contradiction.
+                put("max_joint_state_gap_us", 7_000_u64.into());
+            }
+            _ => {}
+        }
+    }
+    if package == SAFETY_MONITOR {
+        // A simulated arm hurts nobody: the gate may arm where the machine grants no real time, and says so in its status.
+        put("degraded", true.into());
+    }
+    parameters
 }
 
 /// As `launch/cell.launch.py` starts it; the node reads the rest of the block itself.
 fn registry_bridge(registry: &RegistryConfig) -> NodeConfig {
     NodeConfig {
-        name: REGISTRY_BRIDGE.to_owned(),
-        package: "swarm_registry_bridge".to_owned(),
+        name: "registry_bridge".to_owned(),
+        package: REGISTRY_BRIDGE.to_owned(),
         executable: "swarm_registry_bridge".to_owned(),
         namespace: String::new(),
         lifecycle: Lifecycle::Managed,
@@ -72,18 +115,16 @@ fn registry_bridge(registry: &RegistryConfig) -> NodeConfig {
     }
 }
 
-/// One node.
-pub fn of_node(
-    node: &NodeConfig,
-    places: Places<'_>,
-    overrides: Option<&BTreeMap<String, Value>>,
-) -> NodeProgram {
+/// One node, with `over` in the place of what the declaration says.
+pub fn of_node(node: &NodeConfig, places: Places<'_>, over: Parameters) -> NodeProgram {
     let mut parameters = node.parameters.clone();
     parameters.insert("cell_config".to_owned(), places.cell_config.to_string_lossy().into());
     if node.lifecycle == Lifecycle::Managed {
         parameters.insert("autostart".to_owned(), true.into());
     }
-    parameters.extend(overrides.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())));
+    parameters.extend(over);
+    // No type is found for an empty list; a node's own default is what it gets instead.
+    parameters.retain(|_, value| !value.as_array().is_some_and(Vec::is_empty));
 
     let parameters_path = places.parameters.join(format!("{}.yaml", node.name));
     let mut arguments: Vec<OsString> =
@@ -108,7 +149,7 @@ pub fn of_node(
 }
 
 /// A ROS 2 parameter file. JSON's scalars and lists are YAML's.
-fn parameter_file(parameters: &BTreeMap<String, Value>) -> String {
+fn parameter_file(parameters: &Parameters) -> String {
     let mut text = String::from("/**:\n  ros__parameters:\n");
     for (name, value) in parameters {
         let _ = writeln!(text, "    {name}: {value}"); // writing to a String cannot fail
@@ -124,11 +165,15 @@ mod tests {
 
     const DECLARATION: &str = include_str!("../../../../../config/cell.yaml");
 
-    fn demo_nodes(overrides: &Overrides) -> Vec<NodeProgram> {
-        nodes_of(DECLARATION, overrides)
-    }
+    const REGISTRY: &str = "registry: {url: \"https://localhost:1\", site_id: a, image_root: i, director_root: d, parameters: {utc_offset: \"+01:00\"}}\n";
+    const STRICT: PermitTimeout = PermitTimeout { milliseconds: 20 };
+    const RELAXED: PermitTimeout = PermitTimeout { milliseconds: 200 };
 
-    fn nodes_of(declaration: &str, overrides: &Overrides) -> Vec<NodeProgram> {
+    fn nodes_of(
+        declaration: &str,
+        permit: PermitTimeout,
+        of_run: impl Fn(&NodeConfig) -> Parameters,
+    ) -> Vec<NodeProgram> {
         let cell = CellConfig::parse(declaration).unwrap();
         let (executables, cell_config, parameters) = PLACES;
         let places = Places {
@@ -136,7 +181,15 @@ mod tests {
             cell_config: Path::new(cell_config),
             parameters: Path::new(parameters),
         };
-        of_simulated_cell(&cell, places, overrides)
+        of_simulated_cell(&cell, places, permit, of_run)
+    }
+
+    fn demo_nodes(of_run: impl Fn(&NodeConfig) -> Parameters) -> Vec<NodeProgram> {
+        nodes_of(DECLARATION, STRICT, of_run)
+    }
+
+    fn nothing(_: &NodeConfig) -> Parameters {
+        Parameters::new()
     }
 
     fn named(nodes: &[NodeProgram], name: &str) -> NodeProgram {
@@ -145,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_declared_node_becomes_a_command_line_and_a_parameter_file() {
-        let sim = named(&demo_nodes(&Overrides::new()), "swarm_sim");
+        let sim = named(&demo_nodes(nothing), "swarm_sim");
         assert_eq!(sim.program.executable, Path::new("/bin_dir/swarm_sim"));
         let expected =
             ["--ros-args", "-r", "__node:=swarm_sim", "--params-file", "/run/parameters/swarm_sim.yaml"];
@@ -157,26 +210,70 @@ mod tests {
         assert!(text.contains("\n    realtime_factor: 1.0\n"), "{text}");
     }
 
+    /// A node as `tests/launch/simulated_cell.json` has it: executable, names and parameters.
+    fn as_listed(node: &NodeProgram) -> Value {
+        let parameters: serde_json::Map<String, Value> = node
+            .parameters_text
+            .lines()
+            .skip(2)
+            .map(|line| line.trim().split_once(": ").unwrap())
+            .map(|(name, value)| (name.to_owned(), serde_json::from_str(value).unwrap()))
+            .map(
+                |(name, value)| {
+                    if name == "cell_config" { (name, "THE DECLARATION".into()) } else { (name, value) }
+                },
+            )
+            .collect();
+        let names: Vec<String> = node
+            .program
+            .arguments
+            .iter()
+            .map(|argument| argument.to_string_lossy().into_owned())
+            .filter(|argument| argument.contains(":="))
+            .collect();
+        let executable = node.program.executable.file_name().unwrap().to_string_lossy();
+        serde_json::json!({"executable": executable, "names": names, "parameters": parameters})
+    }
+
+    /// The demo starts what `ros2 launch swarm_bringup sim.launch.py` starts: `tests/launch/test_launch_files.py` holds the launch
+    /// file against the same list.
     #[test]
-    fn a_declared_registry_adds_the_bridge_with_its_parameters() {
-        let is_bridge = |node: &NodeProgram| node.program.name == REGISTRY_BRIDGE;
-        assert!(!demo_nodes(&Overrides::new()).iter().any(is_bridge));
-        let block = "registry: {url: \"https://localhost:1\", site_id: a, image_root: i, director_root: d, parameters: {utc_offset: \"+01:00\"}}\n";
-        let bridge = named(&nodes_of(&format!("{DECLARATION}{block}"), &Overrides::new()), REGISTRY_BRIDGE);
-        assert_eq!(bridge.program.executable, Path::new("/bin_dir/swarm_registry_bridge"));
+    fn the_demo_starts_what_the_launch_file_starts() {
+        let listed: Value =
+            serde_json::from_str(include_str!("../../../../../tests/launch/simulated_cell.json")).unwrap();
+        for (kernel, permit) in [("real-time kernel", STRICT), ("ordinary kernel", RELAXED)] {
+            let nodes = nodes_of(&format!("{DECLARATION}{REGISTRY}"), permit, nothing);
+            let started: serde_json::Map<String, Value> =
+                nodes.iter().map(|node| (node.program.name.clone(), as_listed(node))).collect();
+            let started = Value::from(started);
+            assert_eq!(started, listed[kernel], "{kernel}:\n{started:#}");
+        }
+    }
+
+    #[test]
+    fn what_a_node_is_told_depends_on_its_package_and_not_on_its_name() {
+        let renamed = DECLARATION.replace("- name: safety_monitor", "- name: gate");
+        let gate = named(&nodes_of(&renamed, RELAXED, nothing), "gate").parameters_text;
         assert!(
-            bridge.parameters_text.contains("\n    utc_offset: \"+01:00\"\n"),
-            "{}",
-            bridge.parameters_text
+            gate.contains("\n    degraded: true\n") && gate.contains("\n    max_cycle_gap_us: 200000\n"),
+            "{gate}"
         );
     }
 
     #[test]
-    fn an_override_takes_the_place_of_a_declared_parameter_of_that_node_alone() {
-        let overrides =
-            Overrides::from([("swarm_sim".to_owned(), BTreeMap::from([("seed".to_owned(), 7.into())]))]);
-        let (before, after) = (demo_nodes(&Overrides::new()), demo_nodes(&overrides));
+    fn a_run_has_the_last_word_on_a_nodes_parameters() {
+        let of_run = |node: &NodeConfig| match node.package.as_str() {
+            SIMULATOR => Parameters::from([("seed".to_owned(), 7.into())]),
+            _ => Parameters::new(),
+        };
+        let (before, after) = (demo_nodes(nothing), demo_nodes(of_run));
         assert!(named(&after, "swarm_sim").parameters_text.contains("\n    seed: 7\n"));
         assert_eq!(named(&after, "safety_monitor"), named(&before, "safety_monitor"));
+    }
+
+    #[test]
+    fn an_empty_list_is_left_to_the_nodes_default() {
+        let of_run = |_: &NodeConfig| Parameters::from([("cameras".to_owned(), Value::Array(Vec::new()))]);
+        assert!(!named(&demo_nodes(of_run), "swarm_sim").parameters_text.contains("cameras"));
     }
 }

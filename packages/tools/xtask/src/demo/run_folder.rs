@@ -35,11 +35,11 @@ impl RunFolder {
 
     fn create_named(runs: &Path, name: &str) -> Result<Self> {
         let run = Self::lay(runs.join(name))?;
+        // Put into place by a rename, so that runs that begin at once do not meet each other between removing and making it.
+        let making = runs.join(format!(".latest-{name}"));
+        symlink(name, &making).doing("create the link", &making)?;
         let latest = runs.join("latest");
-        if latest.symlink_metadata().is_ok() {
-            fs::remove_file(&latest).doing("remove", &latest)?;
-        }
-        symlink(name, &latest).doing("create the link", &latest)?;
+        fs::rename(&making, &latest).doing("replace the link", &latest)?;
         Ok(run)
     }
 
@@ -82,11 +82,31 @@ mod tests {
     }
 
     #[test]
+    fn runs_that_begin_at_once_all_get_their_folder() {
+        let runs = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let runs = runs.path();
+                scope.spawn(move || {
+                    for run in 0..50 {
+                        RunFolder::create_named(runs, &format!("{thread}-{run}")).unwrap();
+                    }
+                });
+            }
+        });
+        assert!(runs.path().join("latest/logs").is_dir());
+    }
+
+    #[test]
     fn latest_points_at_the_newest_run() {
         let runs = tempfile::tempdir().unwrap();
         RunFolder::create_named(runs.path(), "one").unwrap();
         let two = RunFolder::create_named(runs.path(), "two").unwrap();
         assert_eq!(fs::read_link(runs.path().join("latest")).unwrap(), Path::new("two"));
+        let names = fs::read_dir(runs.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<_> = names.collect();
+        names.sort();
+        assert_eq!(names, ["latest", "one", "two"], "nothing is left in the making");
         assert!(two.log("x").parent().unwrap().is_dir() && two.parameters("x").parent().unwrap().is_dir());
     }
 }

@@ -8,12 +8,15 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use swarm_cell::CellConfig;
+use swarm_cell::{CellConfig, NodeConfig};
 
 use super::interrupt::Interrupt;
 use super::machine::PermitTimeout;
 use super::operator::{Execution, Progress, Reader};
-use super::programs::{NodeProgram, Overrides, Places, Program, REGISTRY_BRIDGE, of_node, of_simulated_cell};
+use super::programs::{
+    NodeProgram, Parameters, Places, Program, REGISTRY_BRIDGE, SAFETY_MONITOR, SIMULATOR, SKILL_RUNTIME,
+    of_node, of_simulated_cell,
+};
 use super::recording::{CAPTURE, Plan, Summary};
 use super::run_folder::RunFolder;
 use super::skill::{Materials, SKILL, Signers};
@@ -98,11 +101,9 @@ impl Session {
         };
         let parameters = session.run.path().join("parameters");
         let places = Places { executables, cell_config: &config, parameters: &parameters };
-        let overrides = session.overrides(&cell, options);
-        let recorder = session.plan.as_ref().map(|plan| of_node(&plan.capture(), places, None));
-        for NodeProgram { program, parameters_path, parameters_text } in
-            of_simulated_cell(&cell, places, &overrides).into_iter().chain(recorder)
-        {
+        let nodes = of_simulated_cell(&cell, places, permit, |node| session.of_run(node, options));
+        let recorder = session.plan.as_ref().map(|plan| of_node(&plan.capture(), places, Parameters::new()));
+        for NodeProgram { program, parameters_path, parameters_text } in nodes.into_iter().chain(recorder) {
             fs::write(&parameters_path, parameters_text).doing("write", &parameters_path)?;
             session.supervisor.start(program)?;
         }
@@ -311,57 +312,48 @@ impl Session {
         self.supervisor.stop_all()
     }
 
-    fn overrides(&self, cell: &CellConfig, options: &Options) -> Overrides {
-        let microseconds = self.permit.milliseconds * 1000;
+    /// What this run tells a node: its places, its seed, who may watch.
+    fn of_run(&self, node: &NodeConfig, options: &Options) -> Parameters {
         let text = |path: PathBuf| Value::from(path.to_string_lossy().into_owned());
-        let of = |simulation_only: bool| {
-            let mut parameters: BTreeMap<String, Value> = BTreeMap::new();
-            if simulation_only {
-                parameters.insert("seed".to_owned(), options.seed.into());
-                parameters.insert("permit_timeout_us".to_owned(), microseconds.into());
-                parameters.insert("command_timeout_us".to_owned(), microseconds.into());
+        let mut parameters = Parameters::new();
+        let mut put = |name: &str, value: Value| {
+            parameters.insert(name.to_owned(), value);
+        };
+        if [SAFETY_MONITOR, SKILL_RUNTIME].contains(&node.package.as_str()) {
+            put("artifact_store", text(self.materials.store()));
+            put("trust_file", text(self.materials.trust_file()));
+        }
+        match node.package.as_str() {
+            SIMULATOR => {
+                put("seed", options.seed.into());
                 if options.view {
-                    parameters.insert("view_dir".to_owned(), text(self.folder().join("view")));
+                    put("view_dir", text(self.folder().join("view")));
                 }
                 if let Some(plan) = &self.plan {
-                    parameters.insert("cameras_address".to_owned(), plan.address.to_string().into());
+                    put("cameras_address", plan.address.to_string().into());
                 }
-            } else {
-                parameters.insert("artifact_store".to_owned(), text(self.materials.store()));
-                parameters.insert("trust_file".to_owned(), text(self.materials.trust_file()));
             }
-            parameters
-        };
-        let mut overrides: Overrides =
-            cell.nodes.iter().map(|node| (node.name.clone(), of(node.simulation_only))).collect();
-        // A simulated arm hurts nobody: the gate may arm where the machine grants no real time, and says so in its status.
-        if let Some(gate) = overrides.get_mut("safety_monitor") {
-            gate.insert("degraded".to_owned(), true.into());
-            gate.insert("max_cycle_gap_us".to_owned(), microseconds.into());
-            // A simulator that falls behind lets its clock go on and its arms not; four of its cycles explain no contradiction.
-            gate.insert("max_joint_state_gap_us".to_owned(), 7_000_u64.into());
-            gate.insert("black_box.folder".to_owned(), text(self.folder().join("black_box")));
-        }
-        if let Some(runtime) = overrides.get_mut("skill_runtime") {
-            runtime.insert("recordings.folder".to_owned(), text(self.folder().join("recordings")));
-            let ports: &[(&str, u16)] = match options.viewers {
-                Viewers::AsDeclared => &[],
-                Viewers::MetricsAt(port) => &[("view.metrics_port", port)],
-                Viewers::Off => {
-                    &[("view.groot_port", 0), ("view.foxglove_port", 0), ("view.metrics_port", 0)]
+            SAFETY_MONITOR => put("black_box.folder", text(self.folder().join("black_box"))),
+            SKILL_RUNTIME => {
+                put("recordings.folder", text(self.folder().join("recordings")));
+                let ports: &[(&str, u16)] = match options.viewers {
+                    Viewers::AsDeclared => &[],
+                    Viewers::MetricsAt(port) => &[("view.metrics_port", port)],
+                    Viewers::Off => {
+                        &[("view.groot_port", 0), ("view.foxglove_port", 0), ("view.metrics_port", 0)]
+                    }
+                };
+                for &(name, port) in ports {
+                    put(name, port.into());
                 }
-            };
-            runtime.extend(ports.iter().map(|(name, port)| ((*name).to_owned(), (*port).into())));
+            }
+            REGISTRY_BRIDGE => {
+                put("trust_file", text(self.materials.trust_file()));
+                put("data_folder", text(self.folder().join("registry_bridge")));
+            }
+            _ => {}
         }
-        if cell.registry.is_some() {
-            let places = [
-                ("trust_file", text(self.materials.trust_file())),
-                ("data_folder", text(self.folder().join("registry_bridge"))),
-            ];
-            let bridge = places.map(|(name, place)| (name.to_owned(), place)).into();
-            overrides.insert(REGISTRY_BRIDGE.to_owned(), bridge);
-        }
-        overrides
+        parameters
     }
 
     /// Runs a command to its end; gives what it printed, and so does an error.

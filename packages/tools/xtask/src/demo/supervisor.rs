@@ -6,7 +6,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
@@ -291,11 +291,6 @@ fn tail_of(log: &Path) -> Result<Tail> {
     let text = fs::read_to_string(log).doing("read", log)?;
     let lines: Vec<String> = text.lines().map(str::to_owned).collect();
     Ok(Tail { lines: lines[lines.len().saturating_sub(TAIL_LINES)..].to_vec(), log: Some(log.to_path_buf()) })
-}
-
-/// Whether the process ended by a signal rather than by itself.
-pub fn was_killed(status: ExitStatus) -> bool {
-    status.signal().is_some()
 }
 
 #[cfg(test)]
