@@ -1,6 +1,7 @@
-//! The ament install tree: what `ros2 run` and `ros2 launch` find.
+//! The ament install tree: what `ros2 run` and `ros2 launch` find, and the operator's programs, which its setup files put on
+//! the PATH.
 //!
-//! colcon lays it, from the package.xml and CMakeLists.txt beside each node's Cargo.toml, so that `colcon build` typed by a
+//! colcon lays it, from the package.xml and CMakeLists.txt beside each node's Cargo.toml and in packages/tools, so that `colcon build` typed by a
 //! user and `cargo xtask install` give the same tree. The CMake side (`cmake/swarm_cargo.cmake`) calls back
 //! [`stage_package`], which compiles with the one environment that every other command uses.
 
@@ -8,12 +9,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::compile::{self, Executable, Profile};
+use crate::compile::{self, Profile};
 use crate::error::{Error, IoContext, Result};
 use crate::layout::Layout;
 use crate::process::run_logged;
-use crate::ros::RosEnv;
+use crate::ros::message_package::name_of;
+use crate::ros::{RosEnv, overlay};
 use crate::ui::Task;
+
+/// The ament package of the operator's programs.
+pub const PROGRAMS_PACKAGE: &str = "swarm_programs";
+
+/// What an operator types: installed into `bin/`.
+pub const PROGRAMS: [&str; 4] = ["cell", "csactl", "swarm_registry", "swarm_report"];
 
 /// How colcon lays packages out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +98,21 @@ fn keep_colcon_out(layout: &Layout) -> Result<()> {
     fs::write(&mark, "").doing("write", &mark)
 }
 
-/// Called by CMake: compiles, and copies what belongs to `package` into `out/bin` and `out/lib`.
+/// The executables of ament package `package`.
+fn executables_of(layout: &Layout, package: &str) -> Result<Vec<String>> {
+    if package == PROGRAMS_PACKAGE {
+        return Ok(PROGRAMS.map(str::to_owned).into());
+    }
+    let mut mine = compile::node_executables(layout)?;
+    mine.retain(|each| each.package == package);
+    if mine.is_empty() {
+        return Err(Error::Failed(format!("no crate {package} with executables in packages/nodes")));
+    }
+    Ok(mine.into_iter().map(|each| each.name).collect())
+}
+
+/// Called by CMake: compiles, and copies what belongs to `package` into `out/bin` and `out/lib`; into `out/messages` the message
+/// packages that were built because the sourced ROS lacks them, since executables are linked to their libraries.
 pub fn stage_package(
     layout: &Layout,
     ros: &RosEnv,
@@ -100,12 +122,8 @@ pub fn stage_package(
     out: &Path,
 ) -> Result<()> {
     let from = compile::executables(layout, ros, profile)?;
-    let mine: Vec<Executable> =
-        compile::node_executables(layout)?.into_iter().filter(|each| each.package == package).collect();
-    if mine.is_empty() {
-        return Err(Error::Failed(format!("no crate {package} with executables in packages/nodes")));
-    }
-    for folder in ["bin", "lib"] {
+    let mine = executables_of(layout, package)?;
+    for folder in ["bin", "lib", "messages"] {
         let folder = out.join(folder);
         if folder.exists() {
             fs::remove_dir_all(&folder).doing("remove", &folder)?;
@@ -113,7 +131,10 @@ pub fn stage_package(
         fs::create_dir_all(&folder).doing("create", &folder)?;
     }
     for executable in mine {
-        copy(&from.join(&executable.name), &out.join("bin").join(&executable.name))?;
+        copy(&from.join(&executable), &out.join("bin").join(&executable))?;
+    }
+    for lacked in overlay::lacking(layout, &ros.underlay)? {
+        copy_package(&name_of(&lacked), &ros.overlay, &out.join("messages"))?;
     }
     for library in libraries {
         // `.ros/native` has links under the plain name and under the one with the version; both are wanted.
@@ -122,6 +143,36 @@ pub fn stage_package(
                 copy(&entry.path(), &out.join("lib").join(entry.file_name()))?;
             }
         }
+    }
+    Ok(())
+}
+
+/// Copies what belongs to message package `name` from the prefix `from`: the files and folders that are named for it.
+fn copy_package(name: &str, from: &Path, to: &Path) -> Result<()> {
+    for entry in fs::read_dir(from).doing("list", from)? {
+        let entry = entry.doing("list", from)?;
+        let (path, file) = (entry.path(), entry.file_name());
+        let file = file.to_string_lossy();
+        let is_its =
+            file == name || file.strip_prefix("lib").unwrap_or(&file).starts_with(&format!("{name}__"));
+        if is_its {
+            copy_tree(&path, &to.join(&*file))?;
+        } else if path.is_dir() {
+            copy_package(name, &path, &to.join(&*file))?;
+        }
+    }
+    Ok(())
+}
+
+fn copy_tree(from: &Path, to: &Path) -> Result<()> {
+    if !from.is_dir() {
+        let folder = to.parent().unwrap_or(to);
+        fs::create_dir_all(folder).doing("create", folder)?;
+        return copy(from, to);
+    }
+    for entry in fs::read_dir(from).doing("list", from)? {
+        let entry = entry.doing("list", from)?;
+        copy_tree(&entry.path(), &to.join(entry.file_name()))?;
     }
     Ok(())
 }
@@ -141,6 +192,10 @@ pub fn missing(layout: &Layout, options: &Options<'_>) -> Result<Vec<String>> {
         files.push((executable.package.clone(), format!("lib/{}/{}", executable.package, executable.name)));
         packages.push(executable.package);
     }
+    for program in PROGRAMS {
+        files.push((PROGRAMS_PACKAGE.to_owned(), format!("bin/{program}")));
+    }
+    packages.push(PROGRAMS_PACKAGE.to_owned());
     packages.dedup();
     for package in packages {
         files.push((package.clone(), format!("share/{package}/package.xml")));
@@ -157,4 +212,46 @@ pub fn missing(layout: &Layout, options: &Options<'_>) -> Result<Vec<String>> {
     };
     let absent = files.into_iter().map(place).filter(|path| !path.exists());
     Ok(absent.map(|path| path.display().to_string()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn files_below(folder: &Path, root: &Path, found: &mut BTreeSet<String>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                files_below(&path, root, found);
+            } else {
+                found.insert(path.strip_prefix(root).unwrap().display().to_string());
+            }
+        }
+    }
+
+    #[test]
+    fn of_a_prefix_with_several_message_packages_one_is_copied_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let prefix = folder.path().join("overlay");
+        let its = [
+            "lib/libfoxglove_msgs__rosidl_typesupport_c.so",
+            "lib/python3.12/site-packages/foxglove_msgs/msg/__init__.py",
+            "share/ament_index/resource_index/rosidl_interfaces/foxglove_msgs",
+            "share/foxglove_msgs/package.xml",
+        ];
+        let others =
+            ["setup.bash", "lib/libswarm_msgs__rosidl_typesupport_c.so", "share/swarm_msgs/package.xml"];
+        for file in its.iter().chain(&others) {
+            let path = prefix.join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, file).unwrap();
+        }
+        let out = folder.path().join("out");
+        copy_package("foxglove_msgs", &prefix, &out).unwrap();
+        let mut found = BTreeSet::new();
+        files_below(&out, &out, &mut found);
+        assert_eq!(found, its.map(str::to_owned).into());
+    }
 }
