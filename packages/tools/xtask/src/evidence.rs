@@ -53,8 +53,9 @@ const SOAK_RANGE_MINUTES: std::ops::RangeInclusive<f64> = 1.0..=10_080.0;
 /// Names to numbers.
 type Values = BTreeMap<String, f64>;
 
-/// What a workload writes.
+/// What a workload writes. What it says beside these three would be lost, so it is refused.
 #[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
 struct Measured {
     figures: Values,
     #[serde(default)]
@@ -279,6 +280,13 @@ mod tests {
     fn numbers_keep_four_digits_that_count() {
         let shown = [24.0, 0.91234, 1234.5678, 0.000_012_34, -3.25].map(number);
         assert_eq!(shown, ["24", "0.9123", "1235", "0.00001234", "-3.250"]);
+    }
+
+    #[test]
+    fn what_would_not_reach_the_file_is_refused() {
+        let text = r#"{"figures": {"p50_us": 100}, "lost": {"gate": 3}}"#;
+        let error = serde_json::from_str::<Measured>(text).unwrap_err().to_string();
+        assert!(error.starts_with("unknown field `lost`"), "{error}");
     }
 
     #[test]

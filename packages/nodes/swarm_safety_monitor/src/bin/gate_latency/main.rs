@@ -5,7 +5,8 @@
 //! 2. Loads an envelope, resets, and keeps a run going.
 //! 3. Alternates: one command to the gate, wait for its velocities on `joint_command`; one to the echo, wait for its answer. Both
 //!    travel as the same message types with the same profiles, between the same pair of processes each, in the same seconds.
-//! 4. Prints one JSON object with the percentiles of both and their ratios.
+//! 4. Prints one JSON object with the percentiles of both and their ratios, and what was lost on the way: a lost trip counts in the
+//!    percentiles, as long as was waited for it.
 //!
 //! Everything runs in the ROS domain of the environment (`ROS_DOMAIN_ID`), which should be empty otherwise.
 //!
@@ -67,22 +68,24 @@ fn run(options: &Options) -> anyhow::Result<serde_json::Value> {
     Ok(report(times))
 }
 
-fn report(mut times: trip::Times) -> serde_json::Value {
-    let [p50, p99] = percentiles(&mut times.gate_us);
-    let [echo_p50, echo_p99] = percentiles(&mut times.echo_us);
+fn report(times: trip::Times) -> serde_json::Value {
+    let (gate_samples, echo_samples) = (times.gate_us.len(), times.echo_us.len());
+    let [p50, p99] = percentiles(times.gate_us, times.gate_lost);
+    let [echo_p50, echo_p99] = percentiles(times.echo_us, times.echo_lost);
     serde_json::json!({
-        "name": "gate",
-        "figures": {"p50_us": p50, "p99_us": p99},
-        "reference": {"echo_p50_us": echo_p50, "echo_p99_us": echo_p99},
+        "figures": {
+            "p50_us": p50, "p99_us": p99, "samples": gate_samples, "lost": times.gate_lost, "stops": times.stops,
+        },
+        "reference": {
+            "echo_p50_us": echo_p50, "echo_p99_us": echo_p99, "echo_samples": echo_samples, "echo_lost": times.echo_lost,
+        },
         "ratios": {"ratio_p50": p50 / echo_p50, "ratio_p99": p99 / echo_p99},
-        "samples": {"gate": times.gate_us.len(), "echo": times.echo_us.len()},
-        "lost": {"gate": times.gate_lost, "echo": times.echo_lost},
-        "stops": times.stops,
     })
 }
 
-/// Median and 99th percentile (nearest rank).
-fn percentiles(times_us: &mut [f64]) -> [f64; 2] {
+/// Median and 99th percentile (nearest rank). A trip that was lost took at least [`TRIP_TIMEOUT`].
+fn percentiles(mut times_us: Vec<f64>, lost: usize) -> [f64; 2] {
+    times_us.resize(times_us.len() + lost, TRIP_TIMEOUT.as_secs_f64() * 1e6);
     times_us.sort_by(f64::total_cmp);
     [0.50, 0.99].map(|share| {
         let rank = (share * times_us.len() as f64).ceil() as usize;
@@ -96,8 +99,24 @@ mod tests {
 
     #[test]
     fn percentiles_are_by_nearest_rank() {
-        let mut times: Vec<f64> = (1..=100).rev().map(f64::from).collect();
-        assert_eq!(percentiles(&mut times), [50.0, 99.0]);
-        assert_eq!(percentiles(&mut [7.0]), [7.0, 7.0]);
+        let times: Vec<f64> = (1..=100).rev().map(f64::from).collect();
+        assert_eq!(percentiles(times, 0), [50.0, 99.0]);
+        assert_eq!(percentiles(vec![7.0], 0), [7.0, 7.0]);
+    }
+
+    #[test]
+    fn what_was_lost_is_told_and_counts_as_late() {
+        let times = trip::Times {
+            gate_us: vec![100.0; 97],
+            echo_us: vec![50.0; 100],
+            gate_lost: 3,
+            stops: 2,
+            ..trip::Times::default()
+        };
+        let report = report(times);
+        assert_eq!(report["figures"]["p50_us"], 100.0);
+        assert_eq!(report["figures"]["p99_us"], 200_000.0, "three of a hundred did not come back");
+        assert_eq!((&report["figures"]["samples"], &report["figures"]["lost"]), (&97.into(), &3.into()));
+        assert_eq!((&report["figures"]["stops"], &report["reference"]["echo_lost"]), (&2.into(), &0.into()));
     }
 }
