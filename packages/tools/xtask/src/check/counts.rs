@@ -6,6 +6,8 @@ pub struct Counts {
     pub passed: u64,
     pub failed: u64,
     pub skipped: u64,
+    /// Tests that failed first and were run again.
+    pub rerun: u64,
 }
 
 impl std::ops::AddAssign for Counts {
@@ -13,6 +15,7 @@ impl std::ops::AddAssign for Counts {
         self.passed += other.passed;
         self.failed += other.failed;
         self.skipped += other.skipped;
+        self.rerun += other.rerun;
     }
 }
 
@@ -51,6 +54,7 @@ pub(super) fn count(runner: Runner, line: &str, counts: &mut Counts) {
             "failed" | "error" | "errors" | "timed" | "exec" => counts.failed += number,
             "ignored" | "xfailed" => counts.skipped += number,
             "skipped" if runner == Runner::Pytest => counts.skipped += number,
+            "rerun" => counts.rerun += number,
             _ => {}
         }
     }
@@ -109,5 +113,8 @@ mod tests {
         assert_eq!(counted(Runner::Pytest, framed), (12, 2, 2));
         assert_eq!(counted(Runner::Pytest, "12 passed in 0.50s"), (12, 0, 0));
         assert_eq!(counted(Runner::Pytest, "FAILED test_x.py::y - 3 failed attempts"), (0, 0, 0));
+        let mut counts = Counts::default();
+        count(Runner::Pytest, "==== 12 passed, 2 rerun in 65.31s (0:01:05) ====", &mut counts);
+        assert_eq!((counts.passed, counts.rerun), (12, 2));
     }
 }

@@ -19,6 +19,7 @@
 mod counts;
 mod stages;
 
+use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use counts::Counts;
@@ -128,17 +129,20 @@ fn skipped(stage: &Stage) -> Record {
 }
 
 fn row(record: &Record) -> String {
-    let Counts { passed, failed, skipped } = record.counts;
+    let Counts { passed, failed, skipped, rerun } = record.counts;
     let name = record.name;
-    let time = seconds(record.duration);
-    match record.outcome {
-        Outcome::Passed if skipped > 0 => {
-            format!("✓ {name:<10} {passed:>5} passed, {skipped} skipped  {time:>12}")
+    let mark = match record.outcome {
+        Outcome::Passed => '✓',
+        Outcome::Failed(_) => '✗',
+        Outcome::NotReached => return format!("- {name:<10}       not reached"),
+    };
+    let mut counts = format!("{passed:>5} passed");
+    for (count, word) in [(failed, "failed"), (skipped, "skipped"), (rerun, "rerun")] {
+        if count > 0 {
+            let _ = write!(counts, ", {count} {word}"); // into a String: never fails
         }
-        Outcome::Passed => format!("✓ {name:<10} {passed:>5} passed  {time:>12}"),
-        Outcome::Failed(_) => format!("✗ {name:<10} {passed:>5} passed, {failed} failed  {time:>12}"),
-        Outcome::NotReached => format!("- {name:<10}       not reached"),
     }
+    format!("{mark} {name:<10} {counts}  {:>12}", seconds(record.duration))
 }
 
 #[cfg(test)]
@@ -171,7 +175,14 @@ mod tests {
             perform: |_, _| Err(Error::Failed("broken".into())),
         };
         let record = perform(&stage, &mut run);
-        assert_eq!(record.counts, Counts { passed: 0, failed: 1, skipped: 0 });
+        assert_eq!(record.counts, Counts { failed: 1, ..Counts::default() });
         assert!(row(&record).starts_with("✗ x "));
+    }
+
+    #[test]
+    fn a_test_that_was_run_again_is_told_in_the_stages_row() {
+        let counts = Counts { passed: 12, rerun: 2, ..Counts::default() };
+        let record = Record { name: "ros", outcome: Outcome::Passed, counts, duration: Duration::ZERO };
+        assert!(row(&record).starts_with("✓ ros           12 passed, 2 rerun  "), "{}", row(&record));
     }
 }

@@ -227,13 +227,35 @@ fn ros(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
     debian::ensure(run.layout, &debian::REGISTRY_TOOLS)?;
     debian::ensure(run.layout, &debian::HTTP_LOAD_TOOLS)?;
     let modules = node::modules(run.layout)?;
+    // The tutorial is typed in the installed tree.
+    if !run.tree().is_dir() {
+        install(run, &mut Counts::default())?;
+    }
     compile::executables(run.layout, &ros, Profile::Dev)?;
     let variables = [(node::VARIABLE, modules.as_path())];
     // Most of a test's time is waiting for nodes; each has a ROS domain of its own, so they can wait side by side.
     let workers = processors().min(MOST_WORKERS).to_string();
-    let beside = ["-m", "not alone", "--numprocesses", &workers, "--dist", "worksteal"];
+    let beside = [RERUN, "-m", "not alone", "--numprocesses", &workers, "--dist", "worksteal"];
     pytest(run, "ros", "ros", &beside, &variables, counts)?;
-    pytest(run, "ros", "ros-alone", &["-m", "alone"], &variables, counts)
+    pytest(run, "ros", "ros-alone", &[RERUN, "-m", "alone"], &variables, counts)?;
+    few_reruns(counts)
+}
+
+/// A shared machine now and then stops a process for longer than the gate's time-outs, and the gate then rightly stops the cell. A
+/// test that fails is run once more by itself; tests/ros/conftest.py names those that never are.
+const RERUN: &str = "--reruns=1";
+
+/// More tests than this do not need a second try by chance.
+const MOST_RERUNS: u64 = 3;
+
+fn few_reruns(counts: &Counts) -> Result<()> {
+    if counts.rerun <= MOST_RERUNS {
+        return Ok(());
+    }
+    let rerun = counts.rerun;
+    Err(Error::Failed(format!(
+        "{rerun} tests passed at their second try only, which {MOST_RERUNS} at most may; RERUN lines in the logs name them"
+    )))
 }
 
 /// Runs `tests/<folder>` with the Python that has rclpy and our messages.
@@ -253,9 +275,6 @@ fn pytest(
         "-raR",
         "--color=no",
         "--durations=20",
-        // A shared machine now and then stops a process for longer than the gate's time-outs, and the gate then rightly stops the cell.
-        // A test that fails is run once more by itself; those that needed it are listed.
-        "--reruns=1",
         "--timeout=600",
         "-p",
         "no:cacheprovider",
@@ -331,5 +350,18 @@ fn echo_problems() -> impl FnMut(&str) {
         if !progress.iter().any(|word| line.trim_start().starts_with(word)) {
             eprintln!("{line}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tests_that_are_run_again_too_often_fail_the_stage() {
+        let counts = |rerun| Counts { passed: 100, rerun, ..Counts::default() };
+        few_reruns(&counts(MOST_RERUNS)).unwrap();
+        let error = few_reruns(&counts(MOST_RERUNS + 1)).unwrap_err().to_string();
+        assert!(error.starts_with("4 tests passed at their second try only"), "{error}");
     }
 }
