@@ -9,20 +9,16 @@ use anyhow::Context as _;
 use r2r::swarm_msgs::srv::ResetSim;
 use swarm_base::Duration;
 use swarm_mujoco::{Cell, Look, Options};
-use swarm_ros::diagnostics::{Level, Report};
 use swarm_ros::{CellFile, Managed, NodeShell, ParameterSpec, TransitionError};
 use swarm_sim::canvas::Canvas;
 use swarm_sim::inbox::Inbox;
-use swarm_sim::physics::{Order, Physics, Status};
+use swarm_sim::physics::{Order, Physics};
 use swarm_sim::stamping::Stamping;
 use swarm_sim::topics::{self, Extras, Stamps, Topics};
 use swarm_sim::view;
 
 /// Longest wait of a reset for the physics thread; a cycle is 2 ms.
 const RESET_TIMEOUT: StdDuration = StdDuration::from_secs(2);
-
-/// Lag from which the diagnostics warn: ten cycles.
-const WARN_LAG: Duration = Duration::from_millis(20);
 
 fn main() -> ExitCode {
     match run() {
@@ -112,8 +108,8 @@ fn run() -> anyhow::Result<()> {
     let physics = Physics::start(topics, inbox, realtime_factor.get(), canvases)
         .context("cannot start the physics thread")?;
     serve_reset(&mut shell, physics.orders())?;
-    let status = physics.status();
-    shell.diagnostics().add("physics", report(status));
+    let mut status = physics.status();
+    shell.diagnostics().add("physics", move || status().report());
 
     let simulator = Simulator {
         cell_file,
@@ -207,30 +203,6 @@ fn serve_reset(shell: &mut NodeShell, orders: Sender<Order>) -> anyhow::Result<(
         }
     })?;
     Ok(())
-}
-
-fn report(mut status: impl FnMut() -> Status) -> impl FnMut() -> Report {
-    move || {
-        let status = status();
-        let report = if !status.running {
-            Report::ok("paused")
-        } else if status.lag > WARN_LAG {
-            Report::new(Level::Warn, "slower than real time")
-        } else {
-            Report::ok("in time")
-        };
-        report
-            .with("cycle", status.cycle)
-            .with("lag_ms", millis(status.lag))
-            .with("lost_ms", millis(status.lost))
-            .with("longest_cycle_ms", millis(status.longest_cycle))
-            .with("messages_dropped", status.messages_dropped)
-            .with("publish_failures", status.publish_failures)
-    }
-}
-
-fn millis(span: Duration) -> String {
-    format!("{:.3}", span.as_secs_f64() * 1e3)
 }
 
 /// A parameter in microseconds; its range leaves no negative value.
