@@ -8,6 +8,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::diagnostics::{Level, Report};
+
 /// What happened to the messages of one subscription so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QueueCounts {
@@ -64,6 +66,38 @@ struct State<T> {
     counter: ArrivalCounter,
 }
 
+/// How long a loss stays a warning.
+const RECENT: Duration = Duration::from_mins(1);
+
+/// Tells from the counts of one subscription, looked at again and again, whether messages were lost lately.
+#[derive(Debug, Default)]
+pub(crate) struct LossWatch {
+    lost: u64,
+    last: Option<Instant>,
+}
+
+impl LossWatch {
+    /// What diagnostics say at the time `now`.
+    pub(crate) fn report(&mut self, counts: QueueCounts, now: Instant) -> Report {
+        let lost = counts.dropped + counts.missing;
+        if lost > self.lost {
+            (self.lost, self.last) = (lost, Some(now));
+        }
+        let report = match self.last {
+            Some(last) if now.saturating_duration_since(last) < RECENT => {
+                Report::new(Level::Warn, "messages were lost within the last minute")
+            }
+            Some(_) => Report::ok("no loss within the last minute"),
+            None => Report::ok("no loss"),
+        };
+        report
+            .with("received", counts.received)
+            .with("dropped", counts.dropped)
+            .with("missing", counts.missing)
+            .with("out_of_order", counts.out_of_order)
+    }
+}
+
 impl<T> Clone for CountedQueue<T> {
     fn clone(&self) -> Self {
         Self { shared: Arc::clone(&self.shared) }
@@ -106,14 +140,6 @@ impl<T> CountedQueue<T> {
     /// The oldest message, if there is one.
     pub fn try_pop(&self) -> Option<T> {
         self.state().messages.pop_front()
-    }
-
-    /// The newest message; older ones are passed over on purpose and do not count as dropped.
-    pub fn take_latest(&self) -> Option<T> {
-        let mut state = self.state();
-        let newest = state.messages.pop_back();
-        state.messages.clear();
-        newest
     }
 
     /// Everything that waits, oldest first.
@@ -202,11 +228,17 @@ mod tests {
     }
 
     #[test]
-    fn the_latest_message_wins_over_a_backlog() {
-        let queue = CountedQueue::new(3);
-        queue.push(1, None);
-        queue.push(2, None);
-        assert_eq!(queue.take_latest(), Some(2));
-        assert_eq!(queue.try_pop(), None);
+    fn a_loss_is_a_warning_for_a_minute_and_stays_counted() {
+        let began = Instant::now();
+        let at = |seconds| began + Duration::from_secs(seconds);
+        let lost = |dropped| QueueCounts { received: 9, dropped, ..QueueCounts::default() };
+        let mut watch = LossWatch::default();
+        assert_eq!(watch.report(lost(0), at(0)).level, Level::Ok);
+        assert_eq!(watch.report(lost(1), at(1)).level, Level::Warn);
+        assert_eq!(watch.report(lost(1), at(60)).level, Level::Warn);
+        let later = watch.report(lost(1), at(62));
+        assert_eq!((later.level, later.message.as_str()), (Level::Ok, "no loss within the last minute"));
+        assert!(later.values.contains(&("dropped".to_owned(), "1".to_owned())), "{later:?}");
+        assert_eq!(watch.report(lost(2), at(63)).level, Level::Warn, "the next one warns again");
     }
 }

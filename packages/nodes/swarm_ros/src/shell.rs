@@ -16,11 +16,11 @@ use tracing::Level as LogLevel;
 
 use crate::answer;
 use crate::arguments::{Arguments, parse_level};
-use crate::diagnostics::{Diagnostics, Level, Report};
+use crate::diagnostics::{Diagnostics, Report};
 use crate::lifecycle::{self, LifecycleState, Managed};
 use crate::logging::{self, Format, LogOptions, Logging};
 use crate::parameters::{self, Parameter, ParameterMistakes, ParameterSpec, ParameterType, Parameters};
-use crate::queue::{ArrivalCounter, CountedQueue, QueueCounts};
+use crate::queue::{ArrivalCounter, CountedQueue, LossWatch};
 use crate::stamp::RosClock;
 use crate::{qos, signals, transport};
 
@@ -177,8 +177,10 @@ impl NodeShell {
             handler(message);
             futures::future::ready(())
         }));
+        let mut watch = LossWatch::default();
         self.diagnostics.add(&format!("subscription {topic}"), move || {
-            report_counts(counter.lock().unwrap_or_else(PoisonError::into_inner).counts)
+            let counts = counter.lock().unwrap_or_else(PoisonError::into_inner).counts;
+            watch.report(counts, Instant::now())
         });
         Ok(())
     }
@@ -223,8 +225,9 @@ impl NodeShell {
             filled.push(message, number);
             futures::future::ready(())
         }));
-        let counted = queue.clone();
-        self.diagnostics.add(&format!("subscription {topic}"), move || report_counts(counted.counts()));
+        let (counted, mut watch) = (queue.clone(), LossWatch::default());
+        let report = move || watch.report(counted.counts(), Instant::now());
+        self.diagnostics.add(&format!("subscription {topic}"), report);
         Ok(queue)
     }
 
@@ -455,19 +458,6 @@ fn start_logging(arguments: &Arguments, parameters: &Parameters) -> (Logging, bo
 fn entity(what: &'static str, name: &str) -> impl FnOnce(r2r::Error) -> ShellError + use<> {
     let name = name.to_owned();
     move |source| ShellError::Entity { what, name, source }
-}
-
-fn report_counts(counts: QueueCounts) -> Report {
-    let report = if counts.dropped + counts.missing > 0 {
-        Report::new(Level::Warn, "messages were lost")
-    } else {
-        Report::ok("no loss")
-    };
-    report
-        .with("received", counts.received)
-        .with("dropped", counts.dropped)
-        .with("missing", counts.missing)
-        .with("out_of_order", counts.out_of_order)
 }
 
 /// FATAL is ERROR here, UNSET is INFO as in rcutils.

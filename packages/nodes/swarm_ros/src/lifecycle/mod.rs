@@ -67,12 +67,6 @@ pub trait Managed: Send {
     }
 }
 
-/// A node without anything to manage.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct AlwaysReady;
-
-impl Managed for AlwaysReady {}
-
 /// The node's state, for its other threads. Clones share it.
 #[derive(Clone, Debug)]
 pub struct LifecycleState {
