@@ -287,7 +287,7 @@ fn whoever_reads_a_db3_holds_up_neither_its_syncs_nor_its_end() {
         bag.finish().unwrap()
     });
     // Forty waits for the reader would be minutes.
-    told.recv_timeout(Duration::from_secs(60)).expect("nobody waits for the reader");
+    told.recv_timeout(Duration::from_mins(1)).expect("nobody waits for the reader");
     writer.join().unwrap();
     assert_eq!((count(&reading), read_all(&path).len()), (0, 40));
     drop(reading);

@@ -197,9 +197,8 @@ fn transitions_of_compat_do_not_depend_on_a_limit_that_passes() {
         let tree = load(body, &["C", "A"], limit, Mode::Compat);
         let (mut state, mut leaves) = (State::new(&tree), Slow::new(3));
         let (mut transitions, mut overdue) = (Vec::new(), false);
-        let conditions = [true, false, true, false, false, false, true].map(|holds| {
-            if holds { Status::Success } else { Status::Failure }
-        });
+        let conditions = [true, false, true, false, false, false, true]
+            .map(|holds| if holds { Status::Success } else { Status::Failure });
         for (condition, ms) in conditions.into_iter().zip((0..).step_by(100)) {
             leaves.condition = condition;
             tick_observed(&tree, &mut state, Time::from_millis(ms), &mut leaves, &mut transitions)

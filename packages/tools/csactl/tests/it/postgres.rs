@@ -35,7 +35,7 @@ fn a_backup_of_a_running_registry_on_postgresql_comes_back_whole() {
         .with("DATABASE_PORT", host.split(':').nth(1).unwrap())
         .with("DATABASE_NAME", name)
         .with("DATABASE_USER", user)
-        .with("DATABASE_PASSWORD", &password.replace("%20", " "))
+        .with("DATABASE_PASSWORD", password.replace("%20", " "))
         .with("REGISTRY_DATA_PATH", text(&data))
         .with("BACKUP_PLACE", text(&folder.path().join("by_parts")));
     assert_eq!(parts.json(&["backup"])["artifacts"], 2);

@@ -60,6 +60,7 @@ pub(crate) fn safety_status(nanos: i64, robots: usize) -> SafetyStatus {
         value: 3.2,
         limit: 3.1,
         epoch: u64::MAX,
+        reset_epoch: 7,
         cycle: 12,
         real_time: true,
         robots: (0..robots).map(robot).collect(),
