@@ -30,6 +30,10 @@ pub enum SafetyState {
 }
 
 impl SafetyState {
+    /// Every state, in the order of the numbers of `swarm_msgs/SafetyStatus`.
+    pub const ALL: [Self; 7] =
+        [Self::Deny, Self::Ready, Self::Run, Self::Slow, Self::Stop2, Self::Stop1, Self::Estop];
+
     /// Motion passes.
     pub const fn moves(self) -> bool {
         matches!(self, Self::Run | Self::Slow)

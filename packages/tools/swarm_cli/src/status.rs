@@ -4,15 +4,7 @@ use swarm_bag::msg::RobotSafety;
 use swarm_safety_core::{Inputs, Measures, RobotVerdict, SafetyState};
 
 /// In the order of the message's `STATE_*`, from 0.
-const STATES: [SafetyState; 7] = [
-    SafetyState::Deny,
-    SafetyState::Ready,
-    SafetyState::Run,
-    SafetyState::Slow,
-    SafetyState::Stop2,
-    SafetyState::Stop1,
-    SafetyState::Estop,
-];
+const STATES: [SafetyState; 7] = SafetyState::ALL;
 
 /// The message's number of a state.
 pub(crate) fn number_of(state: SafetyState) -> u8 {

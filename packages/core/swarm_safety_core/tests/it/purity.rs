@@ -78,15 +78,7 @@ fn a_step_never_allocates() {
         step_without_allocation(&mut bench);
         note(&bench);
     }
-    for state in [
-        SafetyState::Deny,
-        SafetyState::Ready,
-        SafetyState::Run,
-        SafetyState::Slow,
-        SafetyState::Stop2,
-        SafetyState::Stop1,
-        SafetyState::Estop,
-    ] {
+    for state in SafetyState::ALL {
         assert!(seen.contains(&state), "{} was not tried, only {seen:?}", state.name());
     }
 }

@@ -16,15 +16,7 @@ use crate::cell::{Ceiling, Cell, CellError, People, Shapes, Timeouts, cell};
 /// against velocities fades in less.
 const RESET_WITHIN: usize = 600;
 
-const STATES: [SafetyState; 7] = [
-    SafetyState::Deny,
-    SafetyState::Ready,
-    SafetyState::Run,
-    SafetyState::Slow,
-    SafetyState::Stop2,
-    SafetyState::Stop1,
-    SafetyState::Estop,
-];
+const STATES: [SafetyState; 7] = SafetyState::ALL;
 
 /// The ceiling that is explored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

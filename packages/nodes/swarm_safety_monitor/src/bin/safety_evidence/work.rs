@@ -41,15 +41,7 @@ const RETURN: f64 = 0.5;
 /// A person out of reach, m: every term of the separation formula is computed, and none binds.
 const FAR_M: f64 = 10.0;
 
-const STATES: [SafetyState; 7] = [
-    SafetyState::Deny,
-    SafetyState::Ready,
-    SafetyState::Run,
-    SafetyState::Slow,
-    SafetyState::Stop2,
-    SafetyState::Stop1,
-    SafetyState::Estop,
-];
+const STATES: [SafetyState; 7] = SafetyState::ALL;
 
 /// The cell, and how its work goes.
 pub(crate) struct Work {
