@@ -127,6 +127,8 @@ class PlayedCell:
         self.velocity = {robot: [0.0] * count for robot, count in ROBOTS.items()}
         self.told = {robot: [0.0] * count for robot, count in ROBOTS.items()}
         self.last_ns, self.turns, self.sequence = self.now_ns(), 0, 0
+        # The longest time between two turns since somebody set it to zero: a busy machine stops processes, this one and the monitor.
+        self.longest_turn_s = 0.0
         self.moving, self.epoch, self.speed = None, 0, SPEED
         # Change what is said, and what an arm does; both are asked in every turn.
         self.inject = self.act = None
@@ -155,6 +157,7 @@ class PlayedCell:
     def _turn(self):
         now, self.turns = self.now_ns(), self.turns + 1
         passed = (now - self.last_ns) * 1e-9
+        self.longest_turn_s = max(self.longest_turn_s, passed)
         for robot in ROBOTS:
             does = list(self.told[robot])
             if self.act:

@@ -15,6 +15,11 @@ from played_cell import PlayedCell
 
 STOPS = ("STOP1", "STOP2", "ESTOP")
 OF_ARM = ("joint state", "wrench", "command", "arm")
+# The played cell speaks every 10 ms. A try in which it could not for this long shows nothing but the machine.
+HELD_UP_S, TRIES = 0.03, 5
+# What an arm may have moved since its last joint state grows with the time-out, which is twenty times the shipped one here. The links
+# of the Panda's wrist are so near each other that it would be stopped by that before the time-out is over.
+SPACIOUS = [robot for robot in ROBOTS if robot != "panda"]
 # What the answer to a reset says for each of the list's words.
 REFUSED = {
     "wrong_epoch": "the cell is in epoch",
@@ -46,13 +51,26 @@ def test_the_monitor_finds_every_fault_of(subject, start, probe, tmp_path):
     missed = {}
     faults = [fault for fault in listed() if fault["subject"] == subject]
     for number, listing in enumerate(faults):
-        robot = list(ROBOTS)[number % len(ROBOTS)]
-        (cell.run if listing["begins"] == "moving" else cell.stand_in_a_stop)(robot)
-        wrong = injected(cell, listing, robot)
+        victims = SPACIOUS if "joint_state_timeout" in listing["causes"] else list(ROBOTS)
+        robot = victims[number % len(victims)]
+        wrong = undisturbed(cell, listing, robot)
         if wrong:
             missed[listing["id"]] = wrong
-    assert not missed, missed
+    assert not missed, "\n".join(f"{fault}: {wrong}" for fault, wrong in missed.items())
     assert faults, "the list has faults of every subject"
+
+
+def undisturbed(cell: PlayedCell, listing: dict, robot: str) -> str | None:
+    """What is wrong with the monitor's reaction, in a try in which the machine let the played cell speak. A held-up cell says something
+    else than the fault: what was to be said in turns is said at once, or not at all."""
+    for _ in range(TRIES):
+        (cell.run if listing["begins"] == "moving" else cell.stand_in_a_stop)(robot)
+        cell.longest_turn_s = 0.0
+        wrong = injected(cell, listing, robot)
+        if not wrong or cell.longest_turn_s < HELD_UP_S:
+            break
+        print(f"{listing['id']}: {wrong}; the played cell was held up for {cell.longest_turn_s:.3f} s")
+    return wrong and f"{wrong}; longest turn {cell.longest_turn_s:.3f} s"
 
 
 def injected(cell: PlayedCell, listing: dict, robot: str) -> str | None:
