@@ -244,6 +244,17 @@ def test_a_recorder_that_is_killed_leaves_a_bag_that_opens(cameras, capture, tmp
     assert len(video) >= status.cameras[0].frames - 30
 
 
+def test_a_recording_begun_by_service_opens_after_its_recorder_was_killed(cameras, capture, probe, tmp_path):
+    node = capture(cameras(1))
+    node.wait_until_locked()
+    begun = probe.call(StartRecording, "/capture/start", StartRecording.Request(output_bag=str(tmp_path / "new" / "cut")))
+    assert begun.success, begun.message
+    before = node.statuses[-1].cameras[0].frames
+    after = node.wait_for_frames(before + 120).cameras[0].frames
+    node.process.kill()
+    assert len(bag_of(tmp_path / "new" / "cut")["/cam1/video"]) >= after - before - 30
+
+
 def test_the_life_cycle_ends_and_begins_cameras_and_recording(cameras, capture, probe, tmp_path):
     node = capture(cameras(1), output_bag=str(tmp_path / "bag.mcap"))
     node.wait_for_frames(10)

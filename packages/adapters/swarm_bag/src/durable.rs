@@ -27,6 +27,17 @@ pub(crate) fn replace(path: &Path, text: &str, survives: Survives) -> Result<(),
     }
 }
 
+/// Makes a folder and those above it, where they are not there yet.
+pub(crate) fn make_folders(folder: &Path, survives: Survives) -> Result<(), BagError> {
+    let missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
+    let missing: Vec<&Path> = folder.ancestors().take_while(missing).collect();
+    fs::create_dir_all(folder).at("create", folder)?;
+    match survives {
+        Survives::PowerCut => missing.into_iter().rev().try_for_each(folder_of),
+        Survives::ProcessEnd => Ok(()),
+    }
+}
+
 /// Makes the names in the folder of `path` durable.
 pub(crate) fn folder_of(path: &Path) -> Result<(), BagError> {
     let folder = match path.parent() {

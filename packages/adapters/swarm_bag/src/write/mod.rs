@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::cdr;
 use crate::durable;
-use crate::error::{At, BagError};
+use crate::error::BagError;
 use crate::metadata::{FILE_NAME, FileInfo, Metadata, Span, Storage, TopicCount};
 use crate::msg::Message;
 use crate::topic::Topic;
@@ -150,6 +150,8 @@ pub struct BagWriter {
     synced: Instant,
     changed: bool,
     described: Instant,
+    /// Topics with messages that metadata.yaml knows of.
+    described_topics: usize,
     /// Counts of the topics, and the files, as of the last sync.
     durable: (Vec<u64>, Vec<FileInfo>),
 }
@@ -175,7 +177,7 @@ impl BagWriter {
             Target::Directory => &path,
         };
         if !folder.as_os_str().is_empty() {
-            std::fs::create_dir_all(folder).at("create", folder)?;
+            durable::make_folders(folder, options.survives)?;
         }
         let mut writer = Self {
             target,
@@ -189,6 +191,7 @@ impl BagWriter {
             synced: Instant::now(),
             changed: false,
             described: Instant::now(),
+            described_topics: 0,
             durable: Default::default(),
             path,
         };
@@ -281,13 +284,20 @@ impl BagWriter {
         if self.sync_file()? { self.write_metadata() } else { Ok(()) }
     }
 
-    /// As [`Self::sync`], if the last one is [`WriteOptions::sync_every`] ago; metadata.yaml may stay behind by some seconds.
+    /// As [`Self::sync`], if the last one is [`WriteOptions::sync_every`] ago; the counts in metadata.yaml may
+    /// stay behind by some seconds, its topics do not: readers look for messages of those alone.
     pub fn sync_if_due(&mut self) -> Result<(), BagError> {
         if self.synced.elapsed() < self.options.sync_every {
             return Ok(());
         }
         let changed = self.sync_file()?;
-        if changed && self.described.elapsed() >= METADATA_EVERY { self.write_metadata() } else { Ok(()) }
+        let due =
+            self.described.elapsed() >= METADATA_EVERY || self.topics_with_messages() > self.described_topics;
+        if changed && due { self.write_metadata() } else { Ok(()) }
+    }
+
+    fn topics_with_messages(&self) -> usize {
+        self.topics.iter().filter(|counted| counted.count > 0).count()
     }
 
     /// Whether there was something to sync.
@@ -426,7 +436,7 @@ impl BagWriter {
 
     /// A directory without metadata.yaml is no bag to `ros2 bag`, so it is there from the beginning, and never half written.
     fn write_metadata(&mut self) -> Result<(), BagError> {
-        self.described = Instant::now();
+        (self.described, self.described_topics) = (Instant::now(), self.topics_with_messages());
         match self.target {
             Target::File => Ok(()),
             Target::Directory => {

@@ -218,6 +218,21 @@ fn a_directory_without_its_metadata_is_read_and_a_missing_file_is_named() {
 }
 
 #[test]
+fn metadata_names_each_topic_as_soon_as_it_has_messages() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bag");
+    let options = WriteOptions { sync_every: Duration::ZERO, ..WriteOptions::default() };
+    let mut bag = BagWriter::create(&path, options).unwrap();
+    let described = || fs::read_to_string(path.join("metadata.yaml")).unwrap();
+    for name in ["/one", "/other"] {
+        let topic = bag.add_topic(Topic::of::<Bool>(name, Qos::reliable(1)).unwrap()).unwrap();
+        assert!(!described().contains(&format!("name: {name}\n")), "{}", described());
+        bag.write(topic, START, &Bool { data: true }).unwrap();
+        assert!(described().contains(&format!("name: {name}\n")), "{}", described());
+    }
+}
+
+#[test]
 fn a_bag_whose_writer_was_killed_opens_with_all_that_was_synced() {
     write_if_told_to();
     let folder = tempfile::tempdir().unwrap();
