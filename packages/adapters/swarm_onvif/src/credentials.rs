@@ -186,6 +186,11 @@ impl Keyring {
         Access { credentials: credentials.or_else(default), trust, timeout: DEFAULT_TIMEOUT }
     }
 
+    /// What the camera's own entry holds: nothing where there is none, whatever the default entry says.
+    pub fn own_credentials(&self, name: &str) -> Option<Credentials> {
+        self.cameras.get(name).and_then(|entry| entry.credentials.clone())
+    }
+
     pub fn is_empty(&self) -> bool {
         self.default.is_none() && self.cameras.is_empty()
     }
@@ -247,6 +252,12 @@ cameras:
         assert_eq!(pinned.credentials, Some(Credentials::new("admin", "d3fault")));
         assert!(matches!(pinned.trust, Trust::Certificate(_)));
         assert_eq!(keyring.access(["10.0.0.9"]).trust, Trust::Nothing);
+        assert_eq!(keyring.own_credentials("192.168.1.102"), own.credentials);
+        assert_eq!(
+            keyring.own_credentials("10.0.0.9"),
+            None,
+            "the default is for cameras that the user names"
+        );
     }
 
     #[test]

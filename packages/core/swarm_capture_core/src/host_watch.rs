@@ -5,11 +5,11 @@ use swarm_base::Time;
 use crate::frame::HostTime;
 
 /// What is a step, ns. Slews of 500 ppm, the most that `adjtime` does, move less in the seconds between two looks.
-const STEP_NS: i64 = 5_000_000;
+pub(crate) const STEP_NS: i64 = 5_000_000;
 /// Two looks at the steady clock that are further apart say that the thread was made to wait between them, ns.
-const HELD_UP_NS: u64 = 1_000_000;
+pub(crate) const HELD_UP_NS: u64 = 1_000_000;
 
-/// Compares the system clock with a steady one, about every second. [`crate::CameraClock::host_stepped`] wants to know.
+/// Compares the system clock with a steady one, before every frame or about every second. [`crate::CameraClock::host_stepped`] wants to know.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HostWatch {
     last: Option<(HostTime, Time)>,

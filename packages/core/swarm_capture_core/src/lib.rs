@@ -28,6 +28,7 @@ mod frame;
 mod group;
 mod host_watch;
 mod lens;
+mod reception;
 pub mod recording;
 mod track;
 
@@ -39,6 +40,7 @@ pub use frame::{CameraTime, FrameHead, HostTime, RTP_RATE_HZ, SenderReport};
 pub use group::{Group, GroupCounts, GroupFrame, GroupSettings, Grouper};
 pub use host_watch::HostWatch;
 pub use lens::{DistortionModel, Lens, WrongSize};
+pub use reception::ReceptionClock;
 pub use track::{
     Codec, FrameCounts, LossEstimate, StampedFrame, Stream, Track, TrackEvent, TrackOutput, TrackSettings,
     WaitLimits,

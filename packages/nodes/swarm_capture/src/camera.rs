@@ -2,28 +2,29 @@
 //!
 //! 1. The stream is found: it is named itself, or the camera is asked by ONVIF, and set up on the way.
 //! 2. Its events go through the camera's track, and what comes out goes to the studio.
-//! 3. When the stream breaks it is connected again by `swarm_rtsp`; when that takes long the camera is asked anew, because
-//!    after a change of its settings the stream may be elsewhere.
+//! 3. When the stream breaks it is connected again by `swarm_rtsp`. When that takes long the camera is asked anew beside it:
+//!    after a change of its settings the stream may be elsewhere, and another camera may have taken its place.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use swarm_base::ErrorChain;
 use swarm_capture_core::recording::Happened;
 use swarm_capture_core::{
     ClockEvent, ClockSettings, ClockState, Codec, HostWatch, Stream, Track, TrackEvent, TrackOutput,
     TrackSettings,
 };
-use swarm_onvif::{Failure, NtpServer, OnvifError, Resolution, ServiceUrl, TimeSource, Wanted};
-use swarm_rtsp::{Backend, Event, Source, StreamError, StreamInfo, Transport};
+use swarm_rtsp::{Event, StreamError, StreamInfo};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::now;
+use crate::find::{Found, NotFound, find};
 use crate::studio::{CameraState, Desk, Studio};
+use crate::{now, steady};
 
 /// Between two attempts to find a camera.
 const RETRY: Duration = Duration::from_secs(2);
@@ -31,14 +32,19 @@ const RETRY: Duration = Duration::from_secs(2);
 const LOOK_ANEW: Duration = Duration::from_secs(10);
 /// How often a track hears that time passes.
 const TICK: Duration = Duration::from_millis(50);
-/// How long packets may wait for those before them, over UDP.
-const REORDER: Duration = Duration::from_millis(50);
 
 /// Follows camera `index` until the other end of `ending` is gone. Then what it still holds is handed on.
 pub async fn follow(studio: Arc<Studio>, index: usize, mut ending: watch::Receiver<()>) {
     let desk = &studio.desks[index];
-    let mut follower =
-        Follower { studio: &studio, index, desk, track: None, reported: BTreeSet::new(), lost: false };
+    let mut follower = Follower {
+        studio: &studio,
+        index,
+        desk,
+        track: None,
+        reported: BTreeSet::new(),
+        lost: false,
+        host: HostWatch::default(),
+    };
     tokio::select! {
         () = follower.run() => {}
         _ = ending.changed() => {}
@@ -48,140 +54,14 @@ pub async fn follow(studio: Arc<Studio>, index: usize, mut ending: watch::Receiv
 
 impl Follower<'_> {
     async fn run(&mut self) {
-        let (studio, desk) = (self.studio, self.desk);
-        let name = &desk.settings.name;
         loop {
-            match find(studio, desk).await {
-                Ok(found) => {
-                    desk.view().serial.clone_from(&found.serial);
-                    self.play(found).await;
-                }
-                Err(NotFound { state, detail }) => {
-                    if desk.view().detail != detail {
-                        tracing::warn!("{name}: {detail}");
-                    }
-                    desk.set_state(if self.lost { CameraState::Lost } else { state }, detail);
-                }
+            match find(self.studio, self.desk).await {
+                Ok(found) => return self.play(found).await,
+                Err(missing) => self.missing(missing),
             }
             tokio::time::sleep(RETRY).await;
         }
     }
-}
-
-/// A stream, and whose it is.
-struct Found {
-    source: Source,
-    serial: String,
-}
-
-struct NotFound {
-    state: CameraState,
-    detail: String,
-}
-
-async fn find(studio: &Studio, desk: &Desk) -> Result<Found, NotFound> {
-    let refused = |detail: String| NotFound { state: CameraState::Refused, detail };
-    let typed = &desk.settings.address;
-    let (uri, serial, credentials) = if desk.settings.is_stream() {
-        let address: swarm_rtsp::Address =
-            typed.parse().map_err(|error| refused(format!("'{typed}': {error}")))?;
-        let access = studio.keyring.access([address.host().as_str()]);
-        (address, String::new(), access.credentials)
-    } else {
-        ask(studio, desk).await?
-    };
-    let mut source = Source::new(uri);
-    source.credentials = credentials.map(|known| swarm_rtsp::Credentials {
-        user: known.user().to_owned(),
-        password: known.reveal_password().to_owned(),
-    });
-    if studio.settings.gstreamer {
-        source.backend = Backend::Gstreamer;
-    }
-    if studio.settings.udp {
-        source.transport = Transport::Udp { reorder: REORDER };
-    }
-    Ok(Found { source, serial })
-}
-
-/// Asks the camera where its stream is, and sets it up.
-async fn ask(
-    studio: &Studio,
-    desk: &Desk,
-) -> Result<(swarm_rtsp::Address, String, Option<swarm_onvif::Credentials>), NotFound> {
-    let typed = &desk.settings.address;
-    let failed = |error: &OnvifError| {
-        let person = matches!(
-            error.failure,
-            Failure::WrongPassword { .. }
-                | Failure::CredentialsNeeded(_)
-                | Failure::OnlyBasic
-                | Failure::UnknownCertificate { .. }
-                | Failure::OtherCertificate { .. }
-                | Failure::NoProfile { .. }
-                | Failure::NoService(_)
-        );
-        let state = if person { CameraState::Refused } else { CameraState::Connecting };
-        NotFound { state, detail: ErrorChain(error).to_string() }
-    };
-    let url: ServiceUrl = typed
-        .parse()
-        .map_err(|error| NotFound { state: CameraState::Refused, detail: format!("'{typed}': {error}") })?;
-    let host = url.host().to_string();
-    let access = studio.keyring.access([typed.as_str(), host.as_str()]);
-    let credentials = access.credentials.clone();
-    let mut camera = match swarm_onvif::Camera::connect(url.clone(), access.clone()).await {
-        Ok(camera) => camera,
-        // Nobody at the usual port: perhaps the camera says another one when it is asked where it is.
-        Err(error) if typed.parse::<IpAddr>().is_ok() => match elsewhere(typed).await {
-            Some(other) => {
-                swarm_onvif::Camera::connect(other, access).await.map_err(|error| failed(&error))?
-            }
-            None => return Err(failed(&error)),
-        },
-        Err(error) => return Err(failed(&error)),
-    };
-    let serial = camera.information().await.map(|information| information.serial_number).unwrap_or_default();
-    let profile = if let Some(wanted) = studio.settings.configure {
-        let time = match studio.settings.ntp_server.as_str() {
-            "" => TimeSource::Keep,
-            server => TimeSource::Ntp(vec![NtpServer::new(server)]),
-        };
-        let wanted = Wanted {
-            frame_rate: (wanted.frame_rate > 0.0).then_some(wanted.frame_rate as f32),
-            resolution: wanted.resolution.map(|(width, height)| Resolution { width, height }),
-            time,
-            ..Wanted::default()
-        };
-        let report = camera.configure(&wanted).await.map_err(|error| failed(&error))?;
-        let name = &desk.settings.name;
-        if report.is_as_wanted() {
-            tracing::info!("{name}: {report}");
-        } else {
-            tracing::warn!("{name} is not set up as asked: {report}");
-        }
-        report.profile
-    } else {
-        let profiles = camera.profiles().await.map_err(|error| failed(&error))?;
-        profiles.into_iter().find(|profile| profile.encoder.is_some()).ok_or_else(|| NotFound {
-            state: CameraState::Refused,
-            detail: format!("{host} offers no profile with video; make one in the camera's settings"),
-        })?
-    };
-    let uri = camera.stream_uri(&profile).await.map_err(|error| failed(&error))?;
-    let address = uri.parse().map_err(|error| NotFound {
-        state: CameraState::Refused,
-        detail: format!("{host} says that its stream is at '{uri}', which is no RTSP address: {error}"),
-    })?;
-    Ok((address, serial, credentials))
-}
-
-/// Where the device with this IP address says its service is.
-async fn elsewhere(ip: &str) -> Option<ServiceUrl> {
-    let round =
-        swarm_onvif::discover(&swarm_onvif::Interfaces::All, swarm_onvif::DEFAULT_ROUND).await.ok()?;
-    let here = |url: &&ServiceUrl| url.host().to_string() == ip;
-    round.devices.iter().flat_map(|device| &device.addresses).find(here).cloned()
 }
 
 /// One camera's stream on its way through the track.
@@ -194,20 +74,27 @@ struct Follower<'a> {
     reported: BTreeSet<&'static str>,
     /// A session has ended and the next has not begun.
     lost: bool,
+    host: HostWatch,
 }
 
 impl Follower<'_> {
-    /// Plays a stream until it is gone for long.
-    async fn play(&mut self, found: Found) {
-        let mut stream = swarm_rtsp::Camera::new(found.source);
-        self.make_track(&found.serial);
+    /// Plays a stream, again and again.
+    async fn play(&mut self, mut found: Found) {
+        let (studio, desk) = (self.studio, self.desk);
+        self.take(&found);
+        let mut stream = swarm_rtsp::Camera::new(found.source.clone());
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut heard, mut playing) = (Instant::now(), false);
-        let (mut host, epoch) = (HostWatch::default(), std::time::Instant::now());
-        let mut looks = 0_u32;
-        let steady = move || swarm_base::Time(u64::try_from(epoch.elapsed().as_nanos()).unwrap_or(u64::MAX));
+        // After a long outage the camera is asked until it has answered, though its stream may have come back meanwhile.
+        let mut asking: Option<BoxFuture<'_, Result<Found, NotFound>>> = None;
         loop {
+            let answer = async {
+                match &mut asking {
+                    Some(asking) => asking.await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 event = stream.next() => match event {
                     Ok(event) => {
@@ -220,20 +107,62 @@ impl Follower<'_> {
                         playing = false;
                     }
                 },
-                _ = ticks.tick() => {
-                    looks += 1;
-                    if looks.is_multiple_of(20)
-                        && let Some(by) = host.look(steady(), now(), steady())
-                    {
-                        tracing::warn!("this computer's clock was set by {:.3} s", by as f64 / 1e9);
-                        self.with_track(|track| track.host_stepped(by));
+                answer = answer => {
+                    asking = None;
+                    match answer {
+                        Ok(anew) => {
+                            heard = Instant::now();
+                            let other_camera = anew.serial != found.serial;
+                            if other_camera || (!playing && anew.is_elsewhere(&found)) {
+                                if playing {
+                                    self.with_track(Track::end);
+                                }
+                                self.take(&anew);
+                                (stream, playing) = (swarm_rtsp::Camera::new(anew.source.clone()), false);
+                                found = anew;
+                            }
+                        }
+                        Err(missing) => {
+                            if !playing {
+                                self.missing(missing);
+                            }
+                            let again = async move {
+                                tokio::time::sleep(RETRY).await;
+                                find(studio, desk).await
+                            };
+                            asking = Some(again.boxed());
+                        }
                     }
+                }
+                _ = ticks.tick() => {
+                    self.watch_host();
                     self.with_track(|track| track.tick(now()));
-                    if !playing && heard.elapsed() > LOOK_ANEW {
-                        return;
+                    if !playing && asking.is_none() && heard.elapsed() > LOOK_ANEW {
+                        asking = Some(find(studio, desk).boxed());
                     }
                 }
             }
+        }
+    }
+
+    fn missing(&self, NotFound { state, detail }: NotFound) {
+        if self.desk.view().detail != detail {
+            tracing::warn!("{}: {detail}", self.desk.settings.name);
+        }
+        self.desk.set_state(if self.lost { CameraState::Lost } else { state }, detail);
+    }
+
+    /// What comes from here on is of this camera.
+    fn take(&mut self, found: &Found) {
+        self.desk.view().serial.clone_from(&found.serial);
+        self.make_track(&found.serial);
+    }
+
+    /// Looks whether this computer's clock was set.
+    fn watch_host(&mut self) {
+        if let Some(by) = self.host.look(steady(), now(), steady()) {
+            tracing::warn!("this computer's clock was set by {:.3} s", by as f64 / 1e9);
+            self.with_track(|track| track.host_stepped(by));
         }
     }
 
@@ -256,6 +185,7 @@ impl Follower<'_> {
     }
 
     fn hear(&mut self, event: Event) {
+        self.watch_host();
         match event {
             Event::Started(info) => {
                 self.reported.clear();

@@ -3,7 +3,7 @@
 //! Vocabulary
 //! - *studio*: what all cameras share ([`studio::Studio`]): outlets, grouper, credentials, calibration.
 //! - *outlet*: one topic, with all that its messages go to ([`outlets`]).
-//! - *follower*: the task that keeps one camera connected ([`camera::follow`]).
+//! - *follower*: the task that finds one camera (`find`) and keeps it connected ([`camera::follow`]).
 //! - *session*: the thread that carries recordings out ([`session`]).
 //!
 //! Flow of a frame
@@ -16,6 +16,7 @@
 //! tried again. Nothing here is decided that could be decided without ROS: see `swarm_capture_core`.
 
 pub mod camera;
+mod find;
 #[cfg(feature = "gstreamer")]
 pub mod images;
 pub mod lenses;
@@ -26,12 +27,20 @@ pub mod settings;
 pub mod studio;
 pub mod topics;
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::LazyLock;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use swarm_base::Time;
 use swarm_capture_core::HostTime;
 
 /// This computer's system clock.
 pub fn now() -> HostTime {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     HostTime(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+}
+
+/// A clock that nobody sets.
+pub fn steady() -> Time {
+    static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    Time(u64::try_from(BEGIN.elapsed().as_nanos()).unwrap_or(u64::MAX))
 }

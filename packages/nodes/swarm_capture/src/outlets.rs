@@ -11,9 +11,9 @@ use swarm_bag::msg::{Message, RecordingLoss};
 use swarm_bag::recorder::{Recorder, RecorderOptions, Share, Status};
 use swarm_bag::ring::{Ring, RingOptions};
 use swarm_bag::{BagError, CdrError, Item, Kind, Metadata, Stamp, Topic, TopicId, WriteOptions, cdr};
-use swarm_capture_core::HostTime;
+use swarm_capture_core::{HostTime, ReceptionClock};
 
-use crate::now;
+use crate::{now, steady};
 
 /// One of the [`Outlets`]' topics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,8 +34,7 @@ struct Inner {
     /// Whether messages go into it.
     recording: bool,
     published: Published,
-    /// Time of reception of the newest message, ns.
-    newest: i64,
+    reception: ReceptionClock,
 }
 
 /// What became of publishing.
@@ -86,8 +85,8 @@ impl Outlets {
     pub fn give(&self, outlet: Outlet, captured: HostTime, bytes: Bytes, kind: Kind) {
         let (publisher, item) = {
             let mut inner = self.inner();
-            inner.newest = inner.newest.max(now().0);
-            let item = Item { stamp: Stamp { received: inner.newest, published: captured.0 }, bytes, kind };
+            let received = self.received(&mut inner);
+            let item = Item { stamp: Stamp { received, published: captured.0 }, bytes, kind };
             let channel = &inner.channels[outlet.0];
             if let (true, Some(recorder), Some(id)) = (inner.recording, &inner.recorder, channel.recorded) {
                 recorder.offer(id, item.clone()); // what it does not take it counts
@@ -139,8 +138,7 @@ impl Outlets {
     pub fn record(&self) {
         let mut inner = self.inner();
         let latched = self.ring.latched();
-        let received = inner.newest.max(now().0);
-        inner.newest = received;
+        let received = self.received(&mut inner);
         if let Some(recorder) = &inner.recorder {
             for (kept, item) in latched {
                 let channel = inner.channels.iter().find(|channel| channel.kept == kept);
@@ -192,6 +190,16 @@ impl Outlets {
 
     pub fn published(&self) -> Published {
         self.inner().published
+    }
+
+    /// Time of reception of what comes now, ns. A bag has one time from its beginning to its end; between two recordings a system
+    /// clock that was set back is followed, and the ring begins anew.
+    fn received(&self, inner: &mut Inner) -> i64 {
+        if inner.recorder.is_none() && inner.reception.is_ahead() {
+            inner.reception.restart();
+            self.ring.forget();
+        }
+        inner.reception.read(steady(), now(), steady()).0
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {

@@ -74,7 +74,7 @@ impl Kept {
         self.let_go();
     }
 
-    fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
         for lane in &mut self.topics {
             lane.drop_until(lane.items.len());
         }

@@ -87,6 +87,11 @@ impl Ring {
         self.kept().push(topic, item);
     }
 
+    /// Lets go of all messages, but for the last of latched topics: the clock was set back, and times of reception begin anew.
+    pub fn forget(&self) {
+        self.kept().forget();
+    }
+
     /// What latched topics have said so far, for a recording that begins later.
     pub fn latched(&self) -> Vec<(TopicId, Item)> {
         self.kept().latched()
