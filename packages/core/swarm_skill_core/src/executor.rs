@@ -11,79 +11,22 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use swarm_base::{Duration, Role, Time};
-use swarm_bt::{Halt, LeafCall, Leaves, Ring, State, Status, Tree};
+use swarm_bt::{Ring, State, Status, Tree};
 use swarm_bt_log::TickRecorder;
-use swarm_kinematics::{ArmModel, JointVector, Load};
+use swarm_kinematics::JointVector;
 
 use crate::body::{Body, Memory};
-use crate::cooperation::{Cooperation, CooperationConfig, Leave, Phase, Timing, Token};
+use crate::carrier::Carrier;
+use crate::cooperation::{Cooperation, CooperationConfig, Leave, Token};
 use crate::errand::{Errands, Order};
-use crate::leaves::{self, Behaviour, Context, Failure, Progress};
+use crate::leaves::{Behaviour, Context};
 use crate::link::Link;
 use crate::message::{Report, Standing};
-use crate::motion::{MotionLimits, Mover, Slew};
-use crate::policy::{NamedPolicy, PolicyTick};
+use crate::motion::{Mover, Slew};
+use crate::policy::PolicyTick;
 use crate::role_io::{RoleInputs, RoleOutputs};
+use crate::role_spec::{Activity, RoleSpec, RoleState, RunIdentity};
 use crate::shared_board::SharedBoard;
-
-/// What a role is: made when a skill is deployed, used for every run of it.
-#[derive(Clone, Debug)]
-pub struct RoleSpec {
-    pub role: Role,
-    /// The robot that plays the role.
-    pub robot: String,
-    pub arm: Arc<ArmModel>,
-    pub tool: Load,
-    /// Rest posture, rad: goal of `MoveJoints` without a position, and what a redundant arm is drawn to.
-    pub home: JointVector,
-    pub limits: MotionLimits,
-    /// Age from which measurements of the robot are none: the run is aborted. [`INPUT_TIMEOUT`] or longer.
-    pub input_timeout: Duration,
-    /// Loaded with [`crate::registry`].
-    pub tree: Arc<Tree>,
-    pub policy: Option<NamedPolicy>,
-}
-
-impl RoleSpec {
-    /// The measurement that is too old to move by, in words; `None` if none is.
-    pub fn stale_input(&self, inputs: &RoleInputs, now: Time) -> Option<String> {
-        let measured = [("joint state", inputs.joints.at), ("wrench", inputs.wrench.at)];
-        let (what, at) = measured.into_iter().find(|(_, at)| now.since(*at) > self.input_timeout)?;
-        let milliseconds = |duration: Duration| duration.as_micros() / 1_000;
-        let (age, limit) = (milliseconds(now.since(at)), milliseconds(self.input_timeout));
-        Some(format!("the {what} of {} is {age} ms old, at most {limit} ms are allowed", self.robot))
-    }
-}
-
-/// How a role is doing, in the words of `swarm_msgs/RoleState`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RoleState {
-    pub role: Role,
-    pub robot: String,
-    /// The phase entered last; empty before the first.
-    pub phase: String,
-    /// 0..1.
-    pub progress: f64,
-    pub activity: Activity,
-    /// Why, when holding or ended.
-    pub message: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Activity {
-    Idle,
-    /// Waits for the other roles to be started.
-    Joining,
-    Running,
-    Holding,
-    Succeeded,
-    Aborted,
-    Canceled,
-}
-
-/// Measurements older than this are none, unless the cell allows the safety gate's own to be older still (on a machine without
-/// real-time scheduling).
-pub const INPUT_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// A tick that comes this late counts as that late for motions: none of them makes a leap.
 const LONGEST_TICK_S: f64 = 0.05;
@@ -125,20 +68,6 @@ pub struct RoleExecutor {
     halted: bool,
     /// The tree has come to its end, though a leaf may still be stopping.
     answered: bool,
-}
-
-/// What the executors that one process makes for a run have in common.
-#[derive(Clone, Debug)]
-pub struct RunIdentity {
-    /// Trace id.
-    pub run: String,
-    pub epoch: u64,
-    /// Tells them from every other executor of the same roles, in another process or an earlier one: two that have the same number are
-    /// one to everybody else.
-    pub instance: u64,
-    pub roles: Vec<Role>,
-    pub phases: Vec<Phase>,
-    pub timing: Timing,
 }
 
 impl RoleExecutor {
@@ -498,92 +427,4 @@ impl RoleExecutor {
             self.cooperation.abort(alarm.to_owned());
         }
     }
-}
-
-/// Carries out the leaves of one tick.
-struct Carrier<'a> {
-    context: Context<'a>,
-    active: &'a mut HashMap<u16, Box<dyn Behaviour>>,
-    halting: &'a mut HashMap<u16, Box<dyn Behaviour>>,
-    last_failure: &'a mut Option<String>,
-    skip_to: &'a mut Option<String>,
-}
-
-impl Carrier<'_> {
-    fn answer(&mut self, call: &LeafCall<'_>, result: Result<Progress, Failure>) -> Status {
-        match result {
-            Ok(Progress::Running) => Status::Running,
-            Ok(Progress::Done) => Status::Success,
-            Err(Failure(reason)) => {
-                *self.last_failure = Some(describe(call, &reason));
-                Status::Failure
-            }
-        }
-    }
-}
-
-impl Leaves for Carrier<'_> {
-    fn start(&mut self, call: &mut LeafCall<'_>) -> Status {
-        if let Some(point) = &self.skip_to {
-            let here =
-                call.id() == "SafePoint" && call.get::<String>("point").is_ok_and(|name| name == *point);
-            if !here {
-                return Status::Success;
-            }
-            *self.skip_to = None;
-        }
-        let started = leaves::make(call, &mut self.context).and_then(|mut behaviour| {
-            behaviour.look(call)?;
-            let progress = behaviour.tick(&mut self.context)?;
-            if progress == Progress::Done {
-                behaviour.tell(call)?;
-            }
-            Ok((behaviour, progress))
-        });
-        match started {
-            Ok((behaviour, Progress::Running)) => {
-                self.active.insert(call.uid(), behaviour);
-                Status::Running
-            }
-            other => self.answer(call, other.map(|(_, progress)| progress)),
-        }
-    }
-
-    fn running(&mut self, call: &mut LeafCall<'_>) -> Status {
-        let Some(mut behaviour) = self.active.remove(&call.uid()) else {
-            return self.answer(call, Err(Failure("was continued without having been started".into())));
-        };
-        let mut result = behaviour.look(call).and_then(|()| behaviour.tick(&mut self.context));
-        if result == Ok(Progress::Running) {
-            self.active.insert(call.uid(), behaviour);
-        } else if result == Ok(Progress::Done) {
-            result = behaviour.tell(call).map(|()| Progress::Done);
-        }
-        self.answer(call, result)
-    }
-
-    /// What a leaf wants of the arm is wanted for one tick only, so that nothing is left of it. What it asked of others may last.
-    fn halt(&mut self, call: &mut LeafCall<'_>) -> Halt {
-        let Some(mut behaviour) = self.active.remove(&call.uid()) else { return Halt::Done };
-        let halt = behaviour.halted(&mut self.context);
-        if halt == Halt::Pending {
-            self.halting.insert(call.uid(), behaviour);
-        }
-        halt
-    }
-
-    fn halting(&mut self, call: &mut LeafCall<'_>) -> Halt {
-        let Some(behaviour) = self.halting.get_mut(&call.uid()) else { return Halt::Done };
-        let halt = behaviour.halting(&mut self.context);
-        if halt == Halt::Done {
-            self.halting.remove(&call.uid());
-        }
-        halt
-    }
-}
-
-/// A failure with the leaf that it comes from: its own name first, where the tree gives it one.
-fn describe(call: &LeafCall<'_>, reason: &str) -> String {
-    let (name, id) = (call.name(), call.id());
-    if name == id || name.is_empty() { format!("{id}: {reason}") } else { format!("{id} '{name}': {reason}") }
 }

@@ -45,6 +45,7 @@
 //! 3. [`RunState::Ended`] comes when the outcome is known, the arms stand, and what was interrupted has stopped.
 
 mod body;
+mod carrier;
 mod check;
 mod cooperation;
 mod deploy;
@@ -64,6 +65,7 @@ mod preview;
 pub mod project;
 mod robots;
 mod role_io;
+mod role_spec;
 mod run;
 mod shadow;
 mod shared_board;
@@ -80,7 +82,7 @@ pub use deploy::{ArmAtRest, Busy, Deployment, Next, NotAtRest, Request, Step, ch
 pub use errand::{
     CANCEL_AGAIN, End, News, Order, Peripherals, STOP_TIMEOUT, TopicSample, Word, parse_content,
 };
-pub use executor::{Activity, INPUT_TIMEOUT, RoleExecutor, RoleSpec, RoleState, RunIdentity};
+pub use executor::RoleExecutor;
 pub use golden::{GoldenError, GoldenVectors};
 pub use insertion::{
     ACTION_LEN, Insertion, InsertionFailure, InsertionInputs, InsertionWatch, MAX_ANGULAR_RAD_PER_S,
@@ -107,6 +109,7 @@ pub use robots::cell_robots;
 pub use role_io::{
     GripperSample, GripperTarget, JointSample, PartSighting, RoleInputs, RoleOutputs, WrenchSample,
 };
+pub use role_spec::{Activity, INPUT_TIMEOUT, RoleSpec, RoleState, RunIdentity};
 pub use run::{Outcome, REST_RAD_PER_S, Run, RunState, SafetyView};
 pub use shadow::{Departure, Difference, Shadow, Told};
 pub use skill::{CellRobot, Material, Skill, SkillProblem, SkillProblems};

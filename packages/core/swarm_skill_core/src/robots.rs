@@ -8,8 +8,8 @@ use swarm_cell::CellConfig;
 use swarm_kinematics::JointVector;
 use swarm_safety_core::Config;
 
-use crate::executor::INPUT_TIMEOUT;
 use crate::motion::MotionLimits;
+use crate::role_spec::INPUT_TIMEOUT;
 use crate::skill::CellRobot;
 
 /// The robots that play a role, under the envelope in force. `config` is the one of `cell`, robot by robot.

@@ -10,11 +10,12 @@ use swarm_bt::{Ring, State};
 use swarm_bt_log::TickRecorder;
 
 use crate::errand::Order;
-use crate::executor::{Activity, RoleExecutor, RoleSpec, RoleState, RunIdentity};
+use crate::executor::RoleExecutor;
 use crate::link::Link;
 use crate::message::Standing;
 use crate::policy::PolicyTick;
 use crate::role_io::{RoleInputs, RoleOutputs};
+use crate::role_spec::{Activity, RoleSpec, RoleState, RunIdentity};
 
 /// What the safety monitor says, as far as it concerns a run.
 #[derive(Clone, Debug, PartialEq, Eq)]

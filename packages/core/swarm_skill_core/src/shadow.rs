@@ -16,10 +16,10 @@ use swarm_base::{Role, Time};
 
 use crate::cooperation::Phase;
 use crate::errand::Order;
-use crate::executor::{RoleSpec, RunIdentity};
 use crate::link::{Link, LocalLink};
 use crate::policy::PolicyTick;
 use crate::role_io::{RoleInputs, RoleOutputs};
+use crate::role_spec::{RoleSpec, RunIdentity};
 use crate::run::{Run, RunState, SafetyView};
 
 /// One tick of a run: what it was told, and what it then wanted.

@@ -27,7 +27,6 @@ use swarm_kinematics::{ArmModel, JointVector, Load};
 use crate::check::{leaf_table, shared_entries};
 use crate::cooperation::Phase;
 use crate::errand::{Peripherals, parse_content};
-use crate::executor::RoleSpec;
 use crate::golden::{GoldenError, GoldenVectors};
 use crate::leaves::phases;
 use crate::motion::MotionLimits;
@@ -36,6 +35,7 @@ use crate::policy::{
     StatisticsUnreadable, shape_of,
 };
 use crate::project::{EntryProblem, ProjectErrors};
+use crate::role_spec::RoleSpec;
 use crate::trees::{LoadedTree, load_trees};
 
 /// One robot of the cell, and the role that it plays.

@@ -33,10 +33,10 @@ use swarm_safety_core::Config;
 
 use crate::cooperation::Timing;
 use crate::errand::{End, News, Order, TopicSample, Word};
-use crate::executor::{RoleSpec, RunIdentity};
 use crate::link::LocalLink;
 use crate::preview::margins::Margins;
 use crate::preview::swept::Space;
+use crate::role_spec::{RoleSpec, RunIdentity};
 use crate::run::{Outcome, Run, RunState, SafetyView};
 use crate::skill::Skill;
 use crate::twin::{Twin, TwinArm, TwinPart};
