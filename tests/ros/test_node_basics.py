@@ -2,10 +2,11 @@
 
 import json
 import time
+from pathlib import Path
 
 import pytest
 from diagnostic_msgs.msg import DiagnosticArray
-from harness import LATCHED, TIMEOUT_S
+from harness import LATCHED, TIMEOUT_S, repository
 from lifecycle_msgs.msg import State, Transition, TransitionEvent
 from lifecycle_msgs.srv import ChangeState, GetAvailableStates, GetAvailableTransitions, GetState
 from rcl_interfaces.msg import Log, LoggerLevel, Parameter, ParameterEvent, ParameterType, ParameterValue
@@ -39,6 +40,20 @@ def double(name, value):
 
 def integer(name, value):
     return Parameter(name=name, value=ParameterValue(type=ParameterType.PARAMETER_INTEGER, integer_value=value))
+
+
+@pytest.mark.parametrize("named", [{"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}, {"ROS_LOCALHOST_ONLY": "1"}, {"ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET"}])
+def test_no_memory_is_shared_with_another_process_and_others_hear_the_node(start, probe, domain, named):
+    profile = repository() / "config" / "fastdds.xml"
+    launched = {"FASTRTPS_DEFAULT_PROFILES_FILE": str(profile), "FASTDDS_BUILTIN_TRANSPORTS": "", "ROS_AUTOMATIC_DISCOVERY_RANGE": ""}
+    node = start(NODE, env={**launched, **named})
+    probe.wait_for(lambda: state(probe) == "active", "the node is active")
+    maps = Path(f"/proc/{node.process.pid}/maps").read_text()
+    assert "libfastrtps" in maps and "/dev/shm/fastrtps" not in maps
+    assert "XMLPARSER" not in node.log, "the middleware reads the profile"
+    # Fast DDS names its threads after the ports that they listen on; this one is for multicast (RTPS 9.6.1).
+    threads = [thread.read_text().strip() for thread in Path(f"/proc/{node.process.pid}/task").glob("*/comm")]
+    assert (f"dds.udp.{7400 + 250 * domain.id}" in threads) == ("SUBNET" in named.values()), threads
 
 
 def set_one(probe, parameter):

@@ -45,3 +45,4 @@ pub use parameters::{Parameter, ParameterSpec, Parameters};
 pub use queue::{CountedQueue, QueueCounts};
 pub use shell::{NodeShell, ShellError};
 pub use signals::request_shutdown_on_signals;
+pub use transport::leave_shared_memory;

@@ -11,6 +11,7 @@ use r2r::std_msgs::msg::Float64MultiArray;
 use r2r::swarm_msgs::msg::JointCommand;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    swarm_ros::leave_shared_memory();
     let mut node = r2r::Node::create(r2r::Context::create()?, "echo_node", "")?;
     // The profiles of the gate.
     let (heard, said) =

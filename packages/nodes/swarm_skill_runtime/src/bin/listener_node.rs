@@ -12,6 +12,7 @@ use r2r::swarm_msgs::msg::{GripperState, PartPoses, SafetyStatus};
 use swarm_ros::qos;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    swarm_ros::leave_shared_memory();
     let mut node = r2r::Node::create(r2r::Context::create()?, "listener_node", "")?;
     let mut pool = LocalPool::new();
     ignore(&pool, node.subscribe::<JointState>("/joint_states", qos::SENSOR_BACKLOG)?)?;

@@ -44,6 +44,8 @@ struct Options {
 const TRIP_TIMEOUT: Duration = Duration::from_millis(200);
 
 fn main() -> ExitCode {
+    // As the gate does, so that all three talk alike.
+    swarm_ros::leave_shared_memory();
     match run(&Options::parse_from(Arguments::of_process().own)) {
         Ok(report) => {
             println!("{report}");
