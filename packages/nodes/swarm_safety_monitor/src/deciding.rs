@@ -110,6 +110,9 @@ pub struct Terms {
     pub guarded: bool,
 }
 
+/// Of the thread between the end of its work and that of the process.
+const REST: Duration = Duration::from_millis(3_600_000);
+
 /// Starts the thread; it decides while `active` says so, and ends after a shutdown request. Gives what it lacks of its terms, as
 /// looked at: its guards too.
 pub fn start(
@@ -133,7 +136,7 @@ pub fn start(
 }
 
 impl Decider {
-    fn run_guarded(mut self, set_up: SetUp, active: &dyn Fn() -> bool, shutdown: &Shutdown) {
+    fn run_guarded(mut self, set_up: SetUp, active: &dyn Fn() -> bool, shutdown: &Shutdown) -> ! {
         // SR-19
         // Tried first: a thread that keeps to its list can say no more than that it is done.
         if let Err(lack) = allocation::forbid().map(drop) {
@@ -144,10 +147,15 @@ impl Decider {
             set_up.lacks(lack);
         }
         let _forbidden = allocation::forbid();
+        let through = set_up.through();
         set_up.is_done();
         self.run(active, shutdown);
-        // The list of system calls stays: giving back memory might need one that is not on it. The process ends.
-        std::mem::forget(self);
+        through.tell();
+        // The list of system calls stays, and a thread that ends gives memory back: where another holds the allocator's lock it would
+        // have to wait for it, by a call that is not on the list. It sleeps until the process ends.
+        loop {
+            self.sleeper.sleep_until(KernelClock.now() + REST);
+        }
     }
 
     fn run(&mut self, active: &dyn Fn() -> bool, shutdown: &Shutdown) {
@@ -303,6 +311,15 @@ mod tests {
         let lacking: Vec<What> = lacks.iter().map(|lack| lack.what).collect();
         assert_eq!(lacking, [What::Allocator], "{lacks:?}");
         // The thread keeps to its list of system calls until the test program ends.
+    }
+
+    #[test]
+    fn a_guarded_thread_is_joined_though_it_cannot_end() {
+        let (decider, _mouth, _heard) = decider(PERIOD);
+        let (terms, shutdown) = (Terms { guarded: true, ..UNHURRIED }, Shutdown::new());
+        let (thread, _) = start(decider, &terms, || false, shutdown.clone()).unwrap();
+        shutdown.request();
+        thread.join().unwrap();
     }
 
     /// A black box whose queue holds `room` entries, and cycles to hand to it, one per millisecond.

@@ -1,5 +1,6 @@
 //! The threads that must be in time: started as they were asked for, and looked at while they run.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
@@ -14,11 +15,15 @@ const LOOK_PERIOD: Duration = Duration::from_millis(1_000);
 /// Time between two looks whether a thread has ended before it said how it was set up.
 const START_PERIOD: Duration = Duration::from_millis(50);
 
+/// Time between two looks whether a thread is through.
+const JOIN_PERIOD: Duration = Duration::from_millis(1);
+
 /// A running thread.
 #[derive(Debug)]
 pub struct Thread {
     handle: JoinHandle<()>,
     seat: Option<Seat>,
+    through: Arc<AtomicBool>,
 }
 
 /// A thread and the scheduling that it was granted.
@@ -33,6 +38,18 @@ pub struct Seat {
 pub struct SetUp {
     told: Arc<Mutex<Told>>,
     waker: Waker,
+    through: Arc<AtomicBool>,
+}
+
+/// How a thread says that it is through with its work and goes no further: the guards that are in force in it do not let it end.
+#[derive(Debug)]
+pub struct Through(Arc<AtomicBool>);
+
+impl Through {
+    /// Neither locks nor touches memory.
+    pub fn tell(&self) {
+        self.0.store(true, Ordering::Release);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -50,7 +67,8 @@ pub fn start(
 ) -> std::io::Result<(Thread, Vec<Lack>)> {
     let (mut sleeper, waker) = wake::pair();
     let told = Arc::new(Mutex::new(Told::default()));
-    let set_up = SetUp { told: Arc::clone(&told), waker };
+    let through = Arc::new(AtomicBool::new(false));
+    let set_up = SetUp { told: Arc::clone(&told), waker, through: Arc::clone(&through) };
     let handle = builder.spawn(move || {
         set_up.prepare(wish);
         work(set_up);
@@ -61,7 +79,7 @@ pub fn start(
         }
     }
     let Told { seat, lacks } = std::mem::take(&mut *lock(&told));
-    Ok((Thread { handle, seat }, lacks))
+    Ok((Thread { handle, seat, through }, lacks))
 }
 
 impl Thread {
@@ -70,7 +88,14 @@ impl Thread {
         self.seat
     }
 
+    /// Waits until it has ended, or has told that it is [`Through`].
     pub fn join(self) -> std::thread::Result<()> {
+        while !self.handle.is_finished() {
+            if self.through.load(Ordering::Acquire) {
+                return Ok(());
+            }
+            std::thread::sleep(JOIN_PERIOD.to_std());
+        }
         self.handle.join()
     }
 }
@@ -96,6 +121,11 @@ impl SetUp {
     /// What [`Self::is_done`] wakes by, for the thread's list of system calls.
     pub fn waker(&self) -> &Waker {
         &self.waker
+    }
+
+    /// For a thread that cannot end by itself.
+    pub fn through(&self) -> Through {
+        Through(Arc::clone(&self.through))
     }
 
     /// Nothing more will be lacking. Neither locks nor touches memory: the thread's guards may be in force.
