@@ -74,7 +74,8 @@ pub fn compose(parts: &Parts<'_>, variables: &Variables) -> Variables {
     // Without it discovery multicasts on every interface, and finds the neighbour's robots.
     let range = variables.get("ROS_AUTOMATIC_DISCOVERY_RANGE").map_or("LOCALHOST", String::as_str);
     put("ROS_AUTOMATIC_DISCOVERY_RANGE", range.to_owned());
-    // Shared memory outlives whoever is killed in it, locks and all. Our nodes leave it by themselves; this is for the others.
+    // Shared memory outlives whoever is killed in it, locks and all. Our nodes leave it by themselves; this is for others that look for
+    // each other on a network. On one host rmw_fastrtps gives them shared memory all the same, as users' own nodes have it.
     let transports = variables.get("FASTDDS_BUILTIN_TRANSPORTS").map_or("UDPv4", String::as_str);
     put("FASTDDS_BUILTIN_TRANSPORTS", transports.to_owned());
     let profiles = layout.root().join("config/fastdds.xml").display().to_string();
