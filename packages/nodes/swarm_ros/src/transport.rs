@@ -93,20 +93,17 @@ fn plan(variable: impl Fn(&str) -> Option<String>, is_file: impl Fn(&Path) -> bo
     if let Some(set) = [STATIC_PEERS, PROFILES_TOO].into_iter().find(|name| variable(name).is_some()) {
         return Plan::StayWith(format!("{set} is set"));
     }
-    let profile = match variable(PROFILES) {
-        Some(path) => {
-            let beside = Path::new(&path).with_file_name(PROFILE_NAME);
-            is_file(&beside)
-                .then_some(beside)
-                .ok_or_else(|| format!("{PROFILES} is {path}, with no {PROFILE_NAME} beside it"))
-        }
-        None => {
-            let prefixes = variable(PREFIXES).unwrap_or_default();
-            std::env::split_paths(&prefixes)
-                .map(|prefix| prefix.join("share/swarm_bringup/config").join(PROFILE_NAME))
-                .find(|path| is_file(path))
-                .ok_or_else(|| format!("swarm_bringup with its {PROFILE_NAME} is not in {PREFIXES}"))
-        }
+    let profile = if let Some(path) = variable(PROFILES) {
+        let beside = Path::new(&path).with_file_name(PROFILE_NAME);
+        is_file(&beside)
+            .then_some(beside)
+            .ok_or_else(|| format!("{PROFILES} is {path}, with no {PROFILE_NAME} beside it"))
+    } else {
+        let prefixes = variable(PREFIXES).unwrap_or_default();
+        std::env::split_paths(&prefixes)
+            .map(|prefix| prefix.join("share/swarm_bringup/config").join(PROFILE_NAME))
+            .find(|path| is_file(path))
+            .ok_or_else(|| format!("swarm_bringup with its {PROFILE_NAME} is not in {PREFIXES}"))
     };
     match profile {
         Ok(profile) => Plan::Again { profile: Some(profile) },
