@@ -24,7 +24,7 @@ use crate::error::{Error, IoContext, Result};
 use crate::layout::Layout;
 use crate::process::{output, run_logged};
 use crate::ros::RosEnv;
-use crate::ros::debian;
+use crate::ros::debian::{self, Need};
 use crate::ui::Task;
 use list::{EVIDENCES, Evidence, Oracle, Workload};
 use machine::{Machine, machine};
@@ -139,6 +139,11 @@ fn program(layout: &Layout, evidence: &Evidence, folder: &Path, what: Measuremen
     Ok(measured)
 }
 
+/// What all measurements need of the system.
+pub fn tools() -> impl Iterator<Item = &'static [Need]> {
+    EVIDENCES.iter().map(|evidence| evidence.workload.tools())
+}
+
 fn measure(
     layout: &Layout,
     evidence: &Evidence,
@@ -148,9 +153,9 @@ fn measure(
 ) -> Result<Measured> {
     let (name, about) = (evidence.name, evidence.about);
     let log = folder.join(format!("{name}.log"));
+    debian::ensure(layout, evidence.workload.tools())?;
     match evidence.workload {
-        Workload::Program { package, executable, arguments, oracle, starts, tools } => {
-            debian::ensure(layout, tools)?;
+        Workload::Program { package, executable, arguments, oracle, starts, .. } => {
             let python = match oracle {
                 Oracle::Itself => None,
                 Oracle::Python => Some(RosEnv::ready(layout)?.python()),
@@ -162,15 +167,13 @@ fn measure(
                 Measurement { package, executable, arguments, starts, python, node: None },
             )
         }
-        Workload::Capture { executable, tools } => {
+        Workload::Capture { executable, .. } => {
             let python = Some(RosEnv::ready(layout)?.python());
-            debian::ensure(layout, tools)?;
             let package = CAPTURE_CHECK;
             let what = Measurement { package, executable, arguments: &[], starts: &[], python, node: None };
             program(layout, evidence, folder, what)
         }
-        Workload::CaptureWithNode { executable, node, tools } => {
-            debian::ensure(layout, tools)?;
+        Workload::CaptureWithNode { executable, node, .. } => {
             let ros = RosEnv::ready(layout)?;
             let node = compile::executables(layout, &ros, profile)?.join(node);
             let (package, python) = (CAPTURE_CHECK, Some(ros.python()));
@@ -178,8 +181,7 @@ fn measure(
             let what = Measurement { package, executable, arguments: &[], starts: &[], python, node };
             program(layout, evidence, folder, what)
         }
-        Workload::RosProgram { executable, arguments, tools } => {
-            debian::ensure(layout, tools)?;
+        Workload::RosProgram { executable, arguments, .. } => {
             let ros = RosEnv::ready(layout)?;
             let executables = compile::executables(layout, &ros, profile)?;
             let task = Task::start(format!("measure {name}: {about}"));

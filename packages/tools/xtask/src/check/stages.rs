@@ -7,6 +7,7 @@ use std::process::Command;
 use super::counts::{Counts, Runner, count};
 use crate::compile::{self, Profile, cargo};
 use crate::error::{Error, Result};
+use crate::evidence;
 use crate::install::{self, Mode, Options};
 use crate::layout::Layout;
 use crate::process::run_logged;
@@ -221,11 +222,11 @@ fn deployment(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
 
 fn ros(run: &mut Run<'_>, counts: &mut Counts) -> Result<()> {
     let ros = run.ros()?;
-    debian::ensure(run.layout, &debian::REAL_TIME_TOOLS)?;
-    debian::ensure(run.layout, &debian::CAMERA_BED_TOOLS)?;
     debian::ensure(run.layout, &debian::DRAWN_CAMERA_TOOLS)?;
-    debian::ensure(run.layout, &debian::REGISTRY_TOOLS)?;
-    debian::ensure(run.layout, &debian::HTTP_LOAD_TOOLS)?;
+    // A short form of every measurement is among these tests.
+    for tools in evidence::tools() {
+        debian::ensure(run.layout, tools)?;
+    }
     let modules = node::modules(run.layout)?;
     // The tutorial is typed in the installed tree.
     if !run.tree().is_dir() {

@@ -36,6 +36,19 @@ pub(super) enum Workload {
     Soak,
 }
 
+impl Workload {
+    /// What it needs of the system.
+    pub(super) fn tools(&self) -> &'static [Need] {
+        match self {
+            Self::Program { tools, .. }
+            | Self::Capture { tools, .. }
+            | Self::CaptureWithNode { tools, .. }
+            | Self::RosProgram { tools, .. } => tools,
+            Self::Trials | Self::Soak => &[],
+        }
+    }
+}
+
 /// What a program measures itself against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Oracle {
