@@ -14,6 +14,7 @@ from skill_cell import SkillCell  # noqa: E402
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "alone: needs the whole machine, so that nothing runs beside it")
+    config.addinivalue_line("markers", "first: takes minutes, so that it begins before the others and nobody waits for it alone at the end")
 
 
 # What these promise has to hold at the first try: whether an arm stops is not asked twice.
@@ -24,6 +25,7 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.path.stem in AT_THE_FIRST_TRY:
             item.add_marker(pytest.mark.flaky(reruns=0))
+    items.sort(key=lambda item: item.get_closest_marker("first") is None)
 
 
 @pytest.fixture

@@ -165,7 +165,11 @@ MEASUREMENTS = {
 }
 
 
-@pytest.mark.parametrize("name", MEASUREMENTS)
+# It compiles the core and its tests again for each mutant.
+COMPILES = {"safety-proof, mutants": [pytest.mark.first, pytest.mark.timeout(1800)]}
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=COMPILES.get(name, ())) for name in MEASUREMENTS])
 def test_a_measurement_gives_what_it_is_documented_to_give(name, domain, tmp_path):
     command, writes_a_file, keys, holds = MEASUREMENTS[name]
     result = tmp_path / "result.json"
