@@ -111,6 +111,7 @@ impl Follower<'_> {
                     asking = None;
                     match answer {
                         Ok(anew) => {
+                            let anew = anew.known_from(&found);
                             heard = Instant::now();
                             let other_camera = anew.serial != found.serial;
                             if other_camera || (!playing && anew.is_elsewhere(&found)) {

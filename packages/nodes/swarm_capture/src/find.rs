@@ -17,7 +17,7 @@ const REORDER: Duration = Duration::from_millis(50);
 #[derive(Debug, Clone)]
 pub(crate) struct Found {
     pub source: Source,
-    /// Empty where nobody was asked: the stream itself is named in the settings.
+    /// Empty where nobody was asked, since the stream itself is named in the settings, or where the camera did not say.
     pub serial: String,
 }
 
@@ -25,6 +25,14 @@ impl Found {
     /// Whether the stream is at another place than `other`, or another user sees it.
     pub(crate) fn is_elsewhere(&self, other: &Self) -> bool {
         self.source.address != other.source.address || self.source.credentials != other.source.credentials
+    }
+
+    /// A camera that this time did not say who it is counts as the one that was here `before`: its frames go on being counted.
+    pub(crate) fn known_from(mut self, before: &Self) -> Self {
+        if self.serial.is_empty() {
+            self.serial.clone_from(&before.serial);
+        }
+        self
     }
 }
 
@@ -167,6 +175,18 @@ async fn elsewhere(ip: &str) -> Option<ServiceUrl> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_camera_that_does_not_say_who_it_is_counts_as_the_one_before() {
+        let of = |serial: &str| Found {
+            source: Source::new("rtsp://10.0.0.1/stream".parse().unwrap()),
+            serial: serial.to_owned(),
+        };
+        for (before, now, expected) in [("S1", "", "S1"), ("S1", "S2", "S2"), ("", "S1", "S1"), ("", "", "")]
+        {
+            assert_eq!(of(now).known_from(&of(before)).serial, expected, "'{before}' and then '{now}'");
+        }
+    }
 
     #[tokio::test]
     async fn a_host_goes_by_its_name_and_by_its_numbers() {
