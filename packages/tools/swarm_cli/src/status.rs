@@ -3,17 +3,14 @@
 use swarm_bag::msg::RobotSafety;
 use swarm_safety_core::{Inputs, Measures, RobotVerdict, SafetyState};
 
-/// In the order of the message's `STATE_*`, from 0.
-const STATES: [SafetyState; 7] = SafetyState::ALL;
-
 /// The message's number of a state.
 pub(crate) fn number_of(state: SafetyState) -> u8 {
-    STATES.iter().position(|known| *known == state).unwrap_or_default() as u8
+    SafetyState::ALL.iter().position(|known| *known == state).unwrap_or_default() as u8
 }
 
 /// The state of a number; `None` for one that the message does not name.
 pub(crate) fn state_of(number: u8) -> Option<SafetyState> {
-    STATES.get(usize::from(number)).copied()
+    SafetyState::ALL.get(usize::from(number)).copied()
 }
 
 /// A robot's part of the status.

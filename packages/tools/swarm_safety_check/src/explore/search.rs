@@ -16,8 +16,6 @@ use crate::cell::{Ceiling, Cell, CellError, People, Shapes, Timeouts, cell};
 /// against velocities fades in less.
 const RESET_WITHIN: usize = 600;
 
-const STATES: [SafetyState; 7] = SafetyState::ALL;
-
 /// The ceiling that is explored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Variant {
@@ -217,7 +215,7 @@ pub fn explore_all(
 pub fn reached(outcomes: &[Outcome]) -> Vec<&'static str> {
     let bits = outcomes.iter().fold(0, |bits, outcome| bits | outcome.reached);
     let states =
-        STATES.iter().filter(|state| bits & (1 << (40 + **state as u32)) != 0).map(|state| state.name());
+        SafetyState::ALL.iter().filter(|state| bits & (1 << (40 + **state as u32)) != 0).map(|state| state.name());
     let causes =
         key::CAUSES.iter().filter(|kind| bits & (1 << key::index(**kind)) != 0).map(|kind| kind.code());
     states.chain(causes).collect()

@@ -41,8 +41,6 @@ const RETURN: f64 = 0.5;
 /// A person out of reach, m: every term of the separation formula is computed, and none binds.
 const FAR_M: f64 = 10.0;
 
-const STATES: [SafetyState; 7] = SafetyState::ALL;
-
 /// The cell, and how its work goes.
 pub(crate) struct Work {
     pub bench: Bench,
@@ -53,7 +51,7 @@ pub(crate) struct Work {
     turns: u64,
     sequence: u64,
     verdict: Option<Verdict>,
-    /// Cycles in each of [`STATES`].
+    /// Cycles in each of [`SafetyState::ALL`].
     cycles: [u64; 7],
 }
 
@@ -101,7 +99,7 @@ impl Work {
 
     /// Cycles heard so far, by the name of their state.
     pub(crate) fn cycles(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        STATES.iter().map(|state| state.name()).zip(self.cycles)
+        SafetyState::ALL.iter().map(|state| state.name()).zip(self.cycles)
     }
 
     /// Share of the cycles in which motion passed.
