@@ -11,8 +11,6 @@ use swarm_black_box::Entry;
 use swarm_black_box_file::Health;
 use swarm_rt::cells::queue::{Receiver, Sender};
 use swarm_rt::periodic::{Occasion, Periodic};
-use swarm_rt::purity::allocation;
-use swarm_rt::purity::system_calls::{Allowed, Breach, allow_only};
 use swarm_rt::wake::{Sleeper, Waker};
 use swarm_rt::{KernelClock, Lack, ThreadWish};
 use swarm_safety_core::{Config, Inputs, State, Verdict, step};
@@ -110,9 +108,6 @@ pub struct Terms {
     pub guarded: bool,
 }
 
-/// Of the thread between the end of its work and that of the process.
-const REST: Duration = Duration::from_millis(3_600_000);
-
 /// Starts the thread; it decides while `active` says so, and ends after a shutdown request. Gives what it lacks of its terms, as
 /// looked at: its guards too.
 pub fn start(
@@ -138,24 +133,9 @@ pub fn start(
 impl Decider {
     fn run_guarded(mut self, set_up: SetUp, active: &dyn Fn() -> bool, shutdown: &Shutdown) -> ! {
         // SR-19
-        // Tried first: a thread that keeps to its list can say no more than that it is done.
-        if let Err(lack) = allocation::forbid().map(drop) {
-            set_up.lacks(lack);
-        }
-        let allowed = Allowed { sleeper: &self.sleeper, wakers: &[&self.listener, set_up.waker()] };
-        if let Err(lack) = allow_only(allowed, Breach::KillsTheProcess) {
-            set_up.lacks(lack);
-        }
-        let _forbidden = allocation::forbid();
-        let through = set_up.through();
-        set_up.is_done();
+        let guarded = set_up.guard(&self.sleeper, &self.listener);
         self.run(active, shutdown);
-        through.tell();
-        // The list of system calls stays, and a thread that ends gives memory back: where another holds the allocator's lock it would
-        // have to wait for it, by a call that is not on the list. It sleeps until the process ends.
-        loop {
-            self.sleeper.sleep_until(KernelClock.now() + REST);
-        }
+        guarded.rest(&mut self.sleeper)
     }
 
     fn run(&mut self, active: &dyn Fn() -> bool, shutdown: &Shutdown) {

@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 
 use swarm_base::{Clock as _, Duration, Time};
+use swarm_rt::purity::allocation::{self, Forbidden};
 use swarm_rt::purity::counters::ThreadId;
-use swarm_rt::wake::{self, Waker, Woken};
+use swarm_rt::purity::system_calls::{Allowed, Breach, allow_only};
+use swarm_rt::wake::{self, Sleeper, Waker, Woken};
 use swarm_rt::{KernelClock, Lack, ThreadWish, look_at_thread, prepare_thread};
 
 /// Time between two looks at the threads.
@@ -17,6 +19,9 @@ const START_PERIOD: Duration = Duration::from_millis(50);
 
 /// Time between two looks whether a thread is through.
 const JOIN_PERIOD: Duration = Duration::from_millis(1);
+
+/// Of a thread between the end of its work and that of the process.
+const REST: Duration = Duration::from_millis(3_600_000);
 
 /// A running thread.
 #[derive(Debug)]
@@ -41,14 +46,22 @@ pub struct SetUp {
     through: Arc<AtomicBool>,
 }
 
-/// How a thread says that it is through with its work and goes no further: the guards that are in force in it do not let it end.
+/// A thread whose guards are in force: memory and system calls ([`SetUp::guard`]). It cannot end.
 #[derive(Debug)]
-pub struct Through(Arc<AtomicBool>);
+pub struct Guarded {
+    through: Arc<AtomicBool>,
+    /// None where the program has no allocator that can be forbidden, which is a lack.
+    _forbidden: Option<Forbidden>,
+}
 
-impl Through {
-    /// Neither locks nor touches memory.
-    pub fn tell(&self) {
-        self.0.store(true, Ordering::Release);
+impl Guarded {
+    /// Tells that the thread is through with its work, and sleeps until the process ends. A thread that ends gives memory back, and
+    /// where another holds the allocator's lock it would have to wait for it, by a call that is not on its list.
+    pub fn rest(self, sleeper: &mut Sleeper) -> ! {
+        self.through.store(true, Ordering::Release);
+        loop {
+            sleeper.sleep_until(KernelClock.now() + REST);
+        }
     }
 }
 
@@ -88,7 +101,7 @@ impl Thread {
         self.seat
     }
 
-    /// Waits until it has ended, or has told that it is [`Through`].
+    /// Waits until it has ended, or rests ([`Guarded`]).
     pub fn join(self) -> std::thread::Result<()> {
         while !self.handle.is_finished() {
             if self.through.load(Ordering::Acquire) {
@@ -118,14 +131,20 @@ impl SetUp {
         lock(&self.told).lacks.push(lack.into());
     }
 
-    /// What [`Self::is_done`] wakes by, for the thread's list of system calls.
-    pub fn waker(&self) -> &Waker {
-        &self.waker
-    }
-
-    /// For a thread that cannot end by itself.
-    pub fn through(&self) -> Through {
-        Through(Arc::clone(&self.through))
+    /// Puts the guards in force, and is done: from here on the thread takes no memory and makes no system call but to sleep with
+    /// `sleeper` and to wake by `listener`. A breach ends the process.
+    pub fn guard(self, sleeper: &Sleeper, listener: &Waker) -> Guarded {
+        // Tried first: a thread that keeps to its list can say no more than that it is done.
+        if let Err(lack) = allocation::forbid().map(drop) {
+            self.lacks(lack);
+        }
+        let allowed = Allowed { sleeper, wakers: &[listener, &self.waker] };
+        if let Err(lack) = allow_only(allowed, Breach::KillsTheProcess) {
+            self.lacks(lack);
+        }
+        let guarded = Guarded { through: Arc::clone(&self.through), _forbidden: allocation::forbid().ok() };
+        self.is_done();
+        guarded
     }
 
     /// Nothing more will be lacking. Neither locks nor touches memory: the thread's guards may be in force.

@@ -8,6 +8,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
+use std::thread::Builder;
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -15,9 +16,10 @@ use swarm_base::{Clock as _, Duration};
 use swarm_rt::periodic::Periodic;
 use swarm_rt::purity::allocation;
 use swarm_rt::purity::counters::{Counters, ThreadId};
-use swarm_rt::purity::system_calls::{Allowed, Breach, LISTED, allow_only};
-use swarm_rt::{KernelClock, ThreadWish, prepare_thread};
+use swarm_rt::purity::system_calls::LISTED;
+use swarm_rt::{KernelClock, ThreadWish, What};
 use swarm_safety_core::State;
+use swarm_safety_monitor::real_time;
 
 use crate::cell::{Bench, Place};
 use crate::work::{Script, Work};
@@ -40,18 +42,16 @@ pub(crate) fn measure(options: &Options, place: Place) -> anyhow::Result<Value> 
     let (tell, told) = mpsc::channel();
     let done = Arc::new(AtomicU64::new(0));
     let uses = Arc::new(AtomicU64::new(0));
-    let last = WARM_UP + options.cycles;
-    let thread = std::thread::Builder::new().stack_size(1 << 20).spawn({
+    // The count begins with the first look after the warm-up.
+    let last = 2 * WARM_UP + options.cycles;
+    let wish = ThreadWish { priority: place.priority, cpu: Some(place.cpu), stack_bytes: 256 << 10 };
+    let builder = Builder::new().stack_size(1 << 20);
+    let (_resting, lacks) = real_time::start(builder, Some(wish), {
         let (done, uses) = (Arc::clone(&done), Arc::clone(&uses));
-        move || {
-            let wish = ThreadWish { priority: place.priority, cpu: Some(place.cpu), stack_bytes: 256 << 10 };
-            let lacks = prepare_thread(&wish);
-            // Whoever started this thread waits for it. Waking him is a call that is not on the list, so it comes first.
-            let _ = tell.send((ThreadId::current(), lacks));
-            let allowed = Allowed { sleeper: &decider.sleeper, wakers: &[&decider.listener] };
-            let listed = allow_only(allowed, Breach::KillsTheProcess).is_ok();
-            let forbidden = allocation::forbid();
-            let guarded = listed && forbidden.is_ok();
+        move |set_up| {
+            // Waking whoever waits for it is a call that is not on the list, so it comes first.
+            let _ = tell.send(ThreadId::current());
+            let guarded = set_up.guard(&decider.sleeper, &decider.listener);
             let before = allocation::uses();
             let mut state = State::new(&decider.config, decider.first_epoch);
             let mut periodic = Periodic::aligned(KernelClock.now(), decider.period);
@@ -60,17 +60,16 @@ pub(crate) fn measure(options: &Options, place: Place) -> anyhow::Result<Value> 
                 let occasion = periodic.wait(&mut decider.sleeper);
                 decider.turn(&mut state, occasion);
                 cycles += 1;
+                uses.store(allocation::uses() - before, Ordering::Release);
                 done.store(cycles, Ordering::Release);
             }
-            uses.store(allocation::uses() - before, Ordering::Release);
-            drop(forbidden);
-            // Giving memory back might need a call that is not on the list.
-            std::mem::forget(decider);
-            guarded
+            guarded.rest(&mut decider.sleeper)
         }
     })?;
-    let (id, lacks) = told.recv()?;
-    for lack in lacks {
+    let id = told.recv()?;
+    for lack in &lacks {
+        let guards = [What::SystemCalls, What::Allocator];
+        anyhow::ensure!(!guards.contains(&lack.what), "not guarded: {lack}");
         eprintln!("not in real time: {lack}");
     }
     let mut begin = None;
@@ -80,19 +79,14 @@ pub(crate) fn measure(options: &Options, place: Place) -> anyhow::Result<Value> 
         work.turn(|_| ());
         work.bench.listening.sleep_until(KernelClock.now() + SAMPLE_PERIOD);
         let cycles = done.load(Ordering::Acquire);
-        if cycles >= WARM_UP && cycles < last {
-            // The thread is gone soon after its last cycle; this look may be the last.
-            let Ok(counters) = Counters::of(id) else { break };
-            let Ok(listed) = id.is_filtered() else { break };
-            is_listed = listed;
-            newest = (cycles, counters);
+        if cycles >= WARM_UP {
+            is_listed = id.is_filtered()?;
+            newest = (cycles, Counters::of(id)?);
             if begin.replace(begin.unwrap_or(newest)).is_none() {
                 work.count_anew();
             }
         }
     }
-    let guarded = thread.join().map_err(|_| anyhow::anyhow!("the loop panicked"))?;
-    anyhow::ensure!(guarded, "memory or system calls were not guarded");
     let (first, before) = begin.ok_or_else(|| anyhow::anyhow!("too few cycles to count"))?;
     let (cycles, counters) = (newest.0 - first, newest.1);
     let counted = counters - before;

@@ -8,6 +8,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::Builder;
 
 use anyhow::Context as _;
 use clap::Args;
@@ -15,15 +16,15 @@ use rustix::event::{EventfdFlags, eventfd};
 use serde_json::{Value, json};
 use swarm_base::{Clock as _, Duration, Time};
 use swarm_ros::{CellFile, NodeShell};
+use swarm_rt::cells::queue::{self, Sender};
 use swarm_rt::latency::Latencies;
 use swarm_rt::periodic::{Occasion, Periodic};
-use swarm_rt::purity::allocation;
-use swarm_rt::purity::system_calls::{Allowed, Breach, allow_only};
 use swarm_rt::wake;
 use swarm_rt::{KernelClock, ThreadWish, prepare_thread};
 use swarm_safety_core::{ResetRequest, SafetyState, State};
 use swarm_safety_monitor::deciding::Decider;
 use swarm_safety_monitor::outputs::{Outputs, Periods};
+use swarm_safety_monitor::real_time::{self, SetUp};
 
 use crate::cell::{self, Bench, Place};
 use crate::dds::{self, Button};
@@ -132,17 +133,13 @@ fn wish(place: Place) -> ThreadWish {
     ThreadWish { priority: place.priority, cpu: Some(place.cpu), stack_bytes: 256 << 10 }
 }
 
-/// The monitor's loop, which notes when it has decided a stop. Gives (latencies, own time per stop).
-fn answer(mut decider: Decider, turn: &gate::Turn, place: Place) -> (Latencies, Latencies) {
-    for lack in prepare_thread(&wish(place)) {
-        eprintln!("not in real time: {lack}");
-    }
+/// What the deciding thread has measured: latencies, and its own time per stop.
+type Answered = (Latencies, Latencies);
+
+/// The monitor's loop, which notes when it has decided a stop. Its thread cannot end, so what it measured goes through a queue.
+fn answer(mut decider: Decider, set_up: SetUp, turn: &gate::Turn, mut answered: Sender<Answered>) -> ! {
     let (mut latencies, mut own) = (Latencies::new(), Latencies::new());
-    let allowed = Allowed { sleeper: &decider.sleeper, wakers: &[&decider.listener] };
-    if let Err(error) = allow_only(allowed, Breach::KillsTheProcess) {
-        eprintln!("without a list of system calls: {error}");
-    }
-    let forbidden = allocation::forbid();
+    let guarded = set_up.guard(&decider.sleeper, &decider.listener);
     let mut state = State::new(&decider.config, decider.first_epoch);
     let mut periodic = Periodic::aligned(KernelClock.now(), decider.period);
     let mut stopped = true;
@@ -158,10 +155,8 @@ fn answer(mut decider: Decider, turn: &gate::Turn, place: Place) -> (Latencies, 
         }
         stopped = withdrawn;
     }
-    drop(forbidden);
-    // Giving memory back might need a call that is not on the list.
-    std::mem::forget(decider);
-    (latencies, own)
+    let _ = answered.send((latencies, own)); // there is room for one
+    guarded.rest(&mut decider.sleeper)
 }
 
 fn wait_for(what: &str, mut there: impl FnMut() -> bool) -> anyhow::Result<()> {
@@ -176,13 +171,17 @@ fn wait_for(what: &str, mut there: impl FnMut() -> bool) -> anyhow::Result<()> {
 fn event_path(stops: u64, mut gate: Gate, place: Place) -> anyhow::Result<(Ways, Outputs)> {
     let decider = gate.decider.take().context("a gate whose deciding thread has been started")?;
     let turn = Arc::clone(&gate.turn);
-    let deciding = std::thread::Builder::new().stack_size(1 << 20).spawn({
+    let (answered, mut answers) = queue::queue(1);
+    let (deciding, lacks) = real_time::start(Builder::new().stack_size(1 << 20), Some(wish(place)), {
         let turn = Arc::clone(&turn);
-        move || answer(decider, &turn, place)
+        move |set_up| answer(decider, set_up, &turn, answered)
     })?;
+    for lack in lacks {
+        eprintln!("not in real time: {lack}");
+    }
     let event = Arc::new(eventfd(0, EventfdFlags::empty())?);
     let bare = Arc::new(Turn::default());
-    let reference = std::thread::Builder::new().stack_size(1 << 20).spawn({
+    let reference = Builder::new().stack_size(1 << 20).spawn({
         let (turn, event) = (Arc::clone(&bare), Arc::clone(&event));
         move || {
             for lack in prepare_thread(&wish(place)) {
@@ -224,11 +223,10 @@ fn event_path(stops: u64, mut gate: Gate, place: Place) -> anyhow::Result<(Ways,
     }
     bare.finished.store(1, Ordering::Release);
     rustix::io::write(&*event, &1_u64.to_ne_bytes())?;
-    let panicked = |_| anyhow::anyhow!("a measuring thread panicked");
-    let reference = reference.join().map_err(panicked)?;
+    let reference = reference.join().map_err(|_| anyhow::anyhow!("a measuring thread panicked"))?;
     let Published { outputs, latencies, own } = gate.finish()?;
-    let panicked = |_| anyhow::anyhow!("the deciding thread panicked");
-    let (decided, deciding) = deciding.join().map_err(panicked)?;
+    deciding.join().map_err(|_| anyhow::anyhow!("the deciding thread panicked"))?;
+    let (decided, deciding) = answers.receive().context("the deciding thread measured nothing")?;
     let own = Own { deciding, publishing: own };
     Ok((Ways { published: latencies, decided, reference, own }, outputs))
 }
@@ -260,7 +258,7 @@ fn polling_path(presses: u64, place: Place) -> anyhow::Result<u64> {
     let mut decider = bench.decider.take().expect("made with one");
     let ticks = Arc::new(AtomicU64::new(0));
     let turn = Arc::new(Turn::default());
-    let deciding = std::thread::Builder::new().stack_size(1 << 20).spawn({
+    let deciding = Builder::new().stack_size(1 << 20).spawn({
         let (ticks, turn) = (Arc::clone(&ticks), Arc::clone(&turn));
         move || {
             for lack in prepare_thread(&wish(place)) {
