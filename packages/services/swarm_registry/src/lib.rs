@@ -11,13 +11,14 @@
 //! - [`update`], [`fleet`], [`rollout`], [`approval`]: signed metadata, which cell runs what, by which stages, and what needs two
 //!   people.
 //! - [`intake`] (and `staging`, where bytes wait): the one way in; its numbered steps are the promise that nothing unverified is ever listed.
-//! - [`http`]: routes, bodies, problems; `page`: what a browser shows; [`serve`]: connections and TLS; [`settings`]: what the
+//! - [`http`]: routes, bodies, problems; `page`: what a browser shows; [`serve`]: connections and TLS; [`settings`] (and `arguments`): what the
 //!   operator decides, and [`current`]: what is exchanged while the program runs.
 //!
 //! A replica keeps nothing between two requests: several of them may serve one PostgreSQL and one bucket.
 
 pub mod access;
 pub mod approval;
+mod arguments;
 pub mod bags;
 pub mod blobs;
 pub mod catalogue;

@@ -1,19 +1,20 @@
-//! What the operator decides, on the command line or in the environment, and whether it holds together.
+//! What the operator decides, and whether it holds together.
 //!
 //! All mistakes are said at once. What would let strangers in is refused, unless the development profile on loopback is asked for.
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
 use swarm_api::database::DatabaseSettings;
 use swarm_artifact::Trust;
 
 use crate::access::{Audience, TokenKeys};
 use crate::approval::TwoPerson;
+pub use crate::arguments::{Arguments, Profile};
 use crate::bags::Keeping;
 use crate::blobs::Location;
 use crate::current::Current;
@@ -21,102 +22,6 @@ use crate::database::Kind;
 use crate::http::Access;
 use crate::serve::{SiteFiles, Tls};
 use crate::update::UpdateKeys;
-
-/// The central registry of signed skill artifacts.
-#[derive(Clone, Debug, Parser)]
-#[command(name = "swarm_registry", version)]
-pub struct Arguments {
-    /// Address and port to listen on
-    #[arg(long, env = "REGISTRY_LISTEN", default_value = "127.0.0.1:8080")]
-    pub listen: String,
-    /// Folder for the database, the artifacts and uploads that are under way, where no other place is said
-    #[arg(long, env = "REGISTRY_DATA_PATH", default_value = "swarm_registry_data")]
-    pub data: PathBuf,
-    /// sqlite:FILE or postgresql://USER@HOST/NAME [default: a SQLite file in the data folder]
-    #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
-    pub database_url: Option<String>,
-    /// Host of a PostgreSQL server, with DATABASE_NAME, DATABASE_USER and DATABASE_PASSWORD in place of DATABASE_URL
-    #[arg(long, env = "DATABASE_HOST")]
-    pub database_host: Option<String>,
-    #[arg(long, env = "DATABASE_PORT", default_value = "5432")]
-    pub database_port: String,
-    #[arg(long, env = "DATABASE_NAME")]
-    pub database_name: Option<String>,
-    #[arg(long, env = "DATABASE_USER")]
-    pub database_user: Option<String>,
-    /// From the environment only: a command line can be seen by every program of the machine
-    #[arg(skip = std::env::var("DATABASE_PASSWORD").ok())]
-    pub database_password: Option<String>,
-    /// A folder, or s3://BUCKET/PREFIX [default: a folder in the data folder]
-    #[arg(long, env = "ARTIFACT_STORAGE_PATH")]
-    pub artifacts: Option<String>,
-    /// The trust file: whose signatures make an artifact believed; without it, uploads are refused
-    #[arg(long, env = "TRUST_PATH")]
-    pub trust: Option<PathBuf>,
-    /// Largest artifact, in bytes
-    #[arg(long, env = "MAX_ARTIFACT_BYTES", default_value = "4294967296")]
-    pub max_artifact_bytes: String,
-    /// Largest artifact that deltas are made of, in bytes when it is unpacked; a registry needs three times as much memory. 0 = no
-    /// deltas
-    #[arg(long, env = "MAX_DELTA_BYTES", default_value = "268435456")]
-    pub max_delta_bytes: String,
-    /// Largest bag that a cell may hand in, in bytes; 0 = no bags
-    #[arg(long, env = "MAX_BAG_BYTES", default_value = "17179869184")]
-    pub max_bag_bytes: String,
-    /// Most bytes that all bags may have; further ones wait in their cells
-    #[arg(long, env = "BAGS_QUOTA_BYTES", default_value = "107374182400")]
-    pub bags_quota_bytes: String,
-    /// Days after which bags are removed, 0 = never
-    #[arg(long, env = "BAG_RETENTION_DAYS", default_value = "90")]
-    pub bag_retention_days: String,
-    /// Connections to the database
-    #[arg(long, env = "DATABASE_CONNECTIONS", default_value = "8")]
-    pub database_connections: String,
-    /// `development` lets everybody who reaches the address do everything; on loopback only
-    #[arg(long, env = "REGISTRY_PROFILE", value_enum, default_value = "production")]
-    pub profile: Profile,
-    /// File with the keys that may sign people's tokens
-    #[arg(long, env = "TOKEN_KEYS_PATH")]
-    pub token_keys: Option<PathBuf>,
-    /// The audience that tokens have to name
-    #[arg(long, env = "TOKEN_AUDIENCE", default_value = "swarm_registry")]
-    pub token_audience: String,
-    /// The registry's certificate chain (PEM)
-    #[arg(long, env = "TLS_CERTIFICATE_PATH")]
-    pub tls_certificate: Option<PathBuf>,
-    /// The key of the certificate (PEM)
-    #[arg(long, env = "TLS_KEY_PATH")]
-    pub tls_key: Option<PathBuf>,
-    /// Certificates (PEM) of those who may certify sites; a site's bridge then signs in with its certificate
-    #[arg(long, env = "TLS_SITE_CA_PATH")]
-    pub tls_site_ca: Option<PathBuf>,
-    /// Certificates of sites that are revoked: a list (PEM) of each of those authorities, read again on SIGHUP
-    #[arg(long, env = "TLS_SITE_CRL_PATH")]
-    pub tls_site_crl: Option<PathBuf>,
-    /// The private key (PEM, Ed25519, mode 600) that signs snapshot and timestamp of the update repositories and the director's
-    /// targets; without it nothing can be published or deployed
-    #[arg(long, env = "UPDATE_KEY_PATH")]
-    pub update_key: Option<PathBuf>,
-    /// A rollback of all cells, and a new root, wait for a second person
-    #[arg(long, env = "TWO_PERSON_APPROVAL")]
-    pub two_person_approval: bool,
-    /// Requests per second of one caller, 0 = without a limit [default: 500; with the development profile 0]
-    #[arg(long, env = "RATE_LIMIT_PER_S")]
-    pub rate_limit_per_s: Option<String>,
-    /// Serve plain HTTP beyond this machine, because a proxy in front of it does TLS
-    #[arg(long, env = "PLAIN_HTTP_BEHIND_A_TLS_PROXY")]
-    pub plain_http_behind_a_tls_proxy: bool,
-    /// Only check the settings
-    #[arg(long)]
-    pub check: bool,
-}
-
-/// How callers are told apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Profile {
-    Production,
-    Development,
-}
 
 /// Settings that hold together.
 #[derive(Debug)]
@@ -155,165 +60,88 @@ impl std::error::Error for SettingsError {}
 /// A sender that is silent for longer is cut off.
 const MAX_SILENCE: Duration = Duration::from_secs(30);
 
+/// What is wrong so far. A value that is a mistake stands for nothing: settings are made only where there is none.
+#[derive(Default)]
 struct Mistakes(Vec<String>);
 
 impl Mistakes {
+    fn say(&mut self, mistake: impl Into<String>) {
+        self.0.push(mistake.into());
+    }
+
     fn keep<T, E: fmt::Display>(&mut self, setting: &str, result: Result<T, E>) -> Option<T> {
-        result.map_err(|error| self.0.push(format!("{setting}: {error}"))).ok()
+        result.map_err(|error| self.say(format!("{setting}: {error}"))).ok()
+    }
+
+    fn number(&mut self, setting: &str, text: &str, range: RangeInclusive<u64>) -> u64 {
+        let found = text.parse().ok().filter(|number| range.contains(number));
+        let found =
+            found.ok_or_else(|| format!("expected {} to {}, found '{text}'", range.start(), range.end()));
+        self.keep(setting, found).unwrap_or_default()
     }
 }
 
 impl Settings {
     /// Reads the files that the arguments name, and holds everything against everything.
     pub fn read(arguments: Arguments) -> Result<Self, SettingsError> {
-        let mut mistakes = Mistakes(Vec::new());
+        let mut mistakes = Mistakes::default();
         let listen = mistakes.keep(
             "REGISTRY_LISTEN (--listen)",
             arguments.listen.parse::<SocketAddr>().map_err(|_| {
                 format!("expected an address and a port such as 127.0.0.1:8080, found '{}'", arguments.listen)
             }),
         );
-        let number = |text: &str, range: std::ops::RangeInclusive<u64>| {
-            let found = text.parse().ok().filter(|number| range.contains(number));
-            found.ok_or_else(|| format!("expected {} to {}, found '{text}'", range.start(), range.end()))
-        };
-        let max_artifact_bytes = mistakes.keep(
-            "MAX_ARTIFACT_BYTES (--max-artifact-bytes)",
-            number(&arguments.max_artifact_bytes, 1..=4 << 30),
-        );
-        let max_delta_bytes = mistakes
-            .keep("MAX_DELTA_BYTES (--max-delta-bytes)", number(&arguments.max_delta_bytes, 0..=4 << 30));
-        let max_bag_bytes =
-            mistakes.keep("MAX_BAG_BYTES (--max-bag-bytes)", number(&arguments.max_bag_bytes, 0..=64 << 30));
-        let bags_quota_bytes = mistakes
-            .keep("BAGS_QUOTA_BYTES (--bags-quota-bytes)", number(&arguments.bags_quota_bytes, 0..=1 << 50));
-        let bag_retention_days = mistakes.keep(
-            "BAG_RETENTION_DAYS (--bag-retention-days)",
-            number(&arguments.bag_retention_days, 0..=36_500),
-        );
-        // What is missing is a mistake, and ends below.
-        let bags = Keeping {
-            max_bytes: max_bag_bytes.unwrap_or_default(),
-            quota_bytes: bags_quota_bytes.unwrap_or_default(),
-            days: bag_retention_days.unwrap_or_default() as u32,
-        };
-        let connections = mistakes.keep(
-            "DATABASE_CONNECTIONS (--database-connections)",
-            number(&arguments.database_connections, 1..=1000),
-        );
-        let database_url = mistakes
-            .keep("DATABASE_URL (--database-url)", database_url(&arguments))
-            .unwrap_or_else(|| "sqlite:".to_owned());
-        if Kind::of(&database_url).is_none() {
-            // The address may hold a password: it is not repeated.
-            let expected = "expected an address that begins with sqlite: or postgresql:, found another";
-            mistakes.0.push(format!("DATABASE_URL (--database-url): {expected}"));
-        }
-        let artifacts =
-            arguments.artifacts.unwrap_or_else(|| arguments.data.join("artifacts").display().to_string());
+        let artifacts = arguments.artifacts.clone();
+        let artifacts = artifacts.unwrap_or_else(|| arguments.data.join("artifacts").display().to_string());
         let artifacts = mistakes.keep("ARTIFACT_STORAGE_PATH (--artifacts)", Location::parse(&artifacts));
-        let trust = arguments.trust.map(|path| swarm_store::read_trust(&path));
-        let trust = trust.map(|read| mistakes.keep("TRUST_PATH (--trust)", read));
-        let keys = arguments.token_keys.map(|path| {
-            let text = std::fs::read_to_string(&path)
-                .map_err(|error| format!("cannot read '{}': {error}", path.display()))?;
-            TokenKeys::parse(&text).map_err(|error| format!("in '{}': {error}", path.display()))
-        });
-        let keys = keys.map(|read| mistakes.keep("TOKEN_KEYS_PATH (--token-keys)", read));
-        let tls = match (&arguments.tls_certificate, &arguments.tls_key) {
-            (Some(certificate), Some(key)) => {
-                let crl = arguments.tls_site_crl.as_deref();
-                let sites = arguments.tls_site_ca.as_deref().map(|ca| SiteFiles { ca, crl });
-                let read = Tls::read(certificate, key, sites);
-                mistakes.keep("TLS_CERTIFICATE_PATH, TLS_KEY_PATH, TLS_SITE_CA_PATH, TLS_SITE_CRL_PATH", read)
-            }
-            (None, None) => {
-                if arguments.tls_site_ca.is_some() {
-                    mistakes
-                        .0
-                        .push("TLS_SITE_CA_PATH needs TLS_CERTIFICATE_PATH and TLS_KEY_PATH".to_owned());
-                }
-                None
-            }
-            _ => {
-                mistakes
-                    .0
-                    .push("TLS_CERTIFICATE_PATH and TLS_KEY_PATH need each other; one is missing".to_owned());
-                None
-            }
-        };
-        if arguments.tls_site_crl.is_some() && arguments.tls_site_ca.is_none() {
-            mistakes
-                .0
-                .push("TLS_SITE_CRL_PATH needs TLS_SITE_CA_PATH, whose certificates it revokes".to_owned());
-        }
+        let database_url = database_url(&arguments, &mut mistakes);
+        let connections = "DATABASE_CONNECTIONS (--database-connections)";
+        let database_connections = mistakes.number(connections, &arguments.database_connections, 1..=1000);
+        let most = "MAX_ARTIFACT_BYTES (--max-artifact-bytes)";
+        let max_artifact_bytes = mistakes.number(most, &arguments.max_artifact_bytes, 1..=4 << 30);
+        let most = "MAX_DELTA_BYTES (--max-delta-bytes)";
+        let max_delta_bytes = mistakes.number(most, &arguments.max_delta_bytes, 0..=4 << 30);
+        let bags = bags(&arguments, &mut mistakes);
+        let rate_limit = rate_limit(&arguments, &mut mistakes);
+        let trust = arguments.trust.as_deref().map(swarm_store::read_trust);
+        let trust = trust.and_then(|read| mistakes.keep("TRUST_PATH (--trust)", read));
+        let keys = arguments.token_keys.as_deref().map(read_token_keys);
+        let keys = keys.and_then(|read| mistakes.keep("TOKEN_KEYS_PATH (--token-keys)", read));
+        let tls = tls(&arguments, &mut mistakes);
         let update_keys = arguments.update_key.as_deref().map(UpdateKeys::read);
-        let update_keys = update_keys.map(|read| mistakes.keep("UPDATE_KEY_PATH (--update-key)", read));
-        let usual_limit = match arguments.profile {
-            Profile::Production => "500",
-            Profile::Development => "0",
+        let update_keys = update_keys.and_then(|read| mistakes.keep("UPDATE_KEY_PATH (--update-key)", read));
+        refuse_strangers(&arguments, listen, &mut mistakes);
+
+        let (Some(listen), Some(artifacts), true) = (listen, artifacts, mistakes.0.is_empty()) else {
+            return Err(SettingsError(mistakes.0));
         };
-        let rate_limit = mistakes.keep(
-            "RATE_LIMIT_PER_S (--rate-limit-per-s)",
-            number(arguments.rate_limit_per_s.as_deref().unwrap_or(usual_limit), 0..=1_000_000),
-        );
-        let loopback = listen.is_none_or(|address| address.ip().is_loopback());
-        let encrypted = arguments.tls_certificate.is_some() || arguments.plain_http_behind_a_tls_proxy;
-        match arguments.profile {
-            Profile::Development if !loopback => mistakes.0.push(
-                "REGISTRY_PROFILE (--profile): development lets everybody do everything, so that it listens on a \
-                 loopback address only; listen on 127.0.0.1:8080, or leave the profile out and give TOKEN_KEYS_PATH"
-                    .to_owned(),
-            ),
-            Profile::Production if keys.is_none() && arguments.tls_site_ca.is_none() => mistakes.0.push(
-                "nobody could sign in: give TOKEN_KEYS_PATH (--token-keys) for people or TLS_SITE_CA_PATH \
-                 (--tls-site-ca) for sites; to try the registry out on this machine: --profile development"
-                    .to_owned(),
-            ),
-            Profile::Production if !loopback && !encrypted => mistakes.0.push(
-                "tokens would travel unencrypted beyond this machine: give TLS_CERTIFICATE_PATH and TLS_KEY_PATH, or \
-                 --plain-http-behind-a-tls-proxy where a proxy does TLS"
-                    .to_owned(),
-            ),
-            _ => {}
-        }
-        let access = match arguments.profile {
-            Profile::Development => Access::Development,
-            Profile::Production => {
-                let keys = Current::new(keys.flatten());
-                Access::Required { keys, audience: Audience(arguments.token_audience) }
-            }
-        };
-        match (listen, max_artifact_bytes, max_delta_bytes, connections, artifacts) {
-            (
-                Some(listen),
-                Some(max_artifact_bytes),
-                Some(max_delta_bytes),
-                Some(connections),
-                Some(artifacts),
-            ) if mistakes.0.is_empty() => Ok(Self {
-                listen,
-                data: arguments.data,
-                database_url,
-                database_connections: connections as u32,
-                artifacts,
-                trust: trust.flatten(),
-                max_artifact_bytes,
-                max_delta_bytes,
-                bags,
-                max_silence: MAX_SILENCE,
-                access,
-                tls,
-                update_keys: update_keys.flatten(),
-                two_person: if arguments.two_person_approval { TwoPerson::Required } else { TwoPerson::Off },
-                rate_limit: rate_limit.and_then(|limit| NonZeroU32::new(limit as u32)),
-            }),
-            _ => Err(SettingsError(mistakes.0)),
-        }
+        Ok(Self {
+            listen,
+            data: arguments.data,
+            database_url,
+            database_connections: database_connections as u32,
+            artifacts,
+            trust,
+            max_artifact_bytes,
+            max_delta_bytes,
+            bags,
+            max_silence: MAX_SILENCE,
+            access: match arguments.profile {
+                Profile::Development => Access::Development,
+                Profile::Production => {
+                    let audience = Audience(arguments.token_audience);
+                    Access::Required { keys: Current::new(keys), audience }
+                }
+            },
+            tls,
+            update_keys,
+            two_person: if arguments.two_person_approval { TwoPerson::Required } else { TwoPerson::Off },
+            rate_limit,
+        })
     }
 }
 
-fn database_url(arguments: &Arguments) -> Result<String, String> {
+fn database_url(arguments: &Arguments, mistakes: &mut Mistakes) -> String {
     let settings = DatabaseSettings {
         url: arguments.database_url.as_deref(),
         host: arguments.database_host.as_deref(),
@@ -322,11 +150,96 @@ fn database_url(arguments: &Arguments) -> Result<String, String> {
         user: arguments.database_user.as_deref(),
         password: arguments.database_password.as_deref(),
     };
-    settings.address(&arguments.data)
+    let setting = "DATABASE_URL (--database-url)";
+    let Some(url) = mistakes.keep(setting, settings.address(&arguments.data)) else {
+        return String::new();
+    };
+    if Kind::of(&url).is_none() {
+        // The address may hold a password: it is not repeated.
+        mistakes.say(format!(
+            "{setting}: expected an address that begins with sqlite: or postgresql:, found another"
+        ));
+    }
+    url
+}
+
+fn bags(arguments: &Arguments, mistakes: &mut Mistakes) -> Keeping {
+    let (most, quota, days) = (
+        "MAX_BAG_BYTES (--max-bag-bytes)",
+        "BAGS_QUOTA_BYTES (--bags-quota-bytes)",
+        "BAG_RETENTION_DAYS (--bag-retention-days)",
+    );
+    Keeping {
+        max_bytes: mistakes.number(most, &arguments.max_bag_bytes, 0..=64 << 30),
+        quota_bytes: mistakes.number(quota, &arguments.bags_quota_bytes, 0..=1 << 50),
+        days: mistakes.number(days, &arguments.bag_retention_days, 0..=36_500) as u32,
+    }
+}
+
+fn rate_limit(arguments: &Arguments, mistakes: &mut Mistakes) -> Option<NonZeroU32> {
+    let usual = match arguments.profile {
+        Profile::Production => "500",
+        Profile::Development => "0",
+    };
+    let text = arguments.rate_limit_per_s.as_deref().unwrap_or(usual);
+    NonZeroU32::new(mistakes.number("RATE_LIMIT_PER_S (--rate-limit-per-s)", text, 0..=1_000_000) as u32)
+}
+
+fn read_token_keys(path: &Path) -> Result<TokenKeys, String> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("cannot read '{}': {error}", path.display()))?;
+    TokenKeys::parse(&text).map_err(|error| format!("in '{}': {error}", path.display()))
+}
+
+fn tls(arguments: &Arguments, mistakes: &mut Mistakes) -> Option<Tls> {
+    let (sites, crl) = (arguments.tls_site_ca.as_deref(), arguments.tls_site_crl.as_deref());
+    if crl.is_some() && sites.is_none() {
+        mistakes.say("TLS_SITE_CRL_PATH needs TLS_SITE_CA_PATH, whose certificates it revokes");
+    }
+    match (&arguments.tls_certificate, &arguments.tls_key) {
+        (Some(certificate), Some(key)) => {
+            let read = Tls::read(certificate, key, sites.map(|ca| SiteFiles { ca, crl }));
+            mistakes.keep("TLS_CERTIFICATE_PATH, TLS_KEY_PATH, TLS_SITE_CA_PATH, TLS_SITE_CRL_PATH", read)
+        }
+        (None, None) => {
+            if sites.is_some() {
+                mistakes.say("TLS_SITE_CA_PATH needs TLS_CERTIFICATE_PATH and TLS_KEY_PATH");
+            }
+            None
+        }
+        _ => {
+            mistakes.say("TLS_CERTIFICATE_PATH and TLS_KEY_PATH need each other; one is missing");
+            None
+        }
+    }
+}
+
+/// Nobody may come in whom nobody let in, and nobody may listen in.
+fn refuse_strangers(arguments: &Arguments, listen: Option<SocketAddr>, mistakes: &mut Mistakes) {
+    let loopback = listen.is_none_or(|address| address.ip().is_loopback());
+    let encrypted = arguments.tls_certificate.is_some() || arguments.plain_http_behind_a_tls_proxy;
+    let sign_in = arguments.token_keys.is_some() || arguments.tls_site_ca.is_some();
+    match arguments.profile {
+        Profile::Development if !loopback => mistakes.say(
+            "REGISTRY_PROFILE (--profile): development lets everybody do everything, so that it listens on a loopback \
+             address only; listen on 127.0.0.1:8080, or leave the profile out and give TOKEN_KEYS_PATH",
+        ),
+        Profile::Production if !sign_in => mistakes.say(
+            "nobody could sign in: give TOKEN_KEYS_PATH (--token-keys) for people or TLS_SITE_CA_PATH (--tls-site-ca) \
+             for sites; to try the registry out on this machine: --profile development",
+        ),
+        Profile::Production if !loopback && !encrypted => mistakes.say(
+            "tokens would travel unencrypted beyond this machine: give TLS_CERTIFICATE_PATH and TLS_KEY_PATH, or \
+             --plain-http-behind-a-tls-proxy where a proxy does TLS",
+        ),
+        _ => {}
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
 
     fn read(arguments: &[&str]) -> Result<Settings, SettingsError> {
