@@ -181,6 +181,13 @@ impl Blobs {
         self.delete(&Path::from(object)).await
     }
 
+    /// Names of all parts of an upload.
+    pub async fn parts(&self, upload: &str) -> Result<Vec<String>, BlobError> {
+        let folder = Path::from(format!("incoming/{upload}"));
+        let parts = self.store.list(Some(&folder)).map_ok(|found| found.location.to_string());
+        parts.try_collect().await.map_err(failed("list", &folder))
+    }
+
     /// Removes an object, if it is there.
     pub(crate) async fn delete(&self, path: &Path) -> Result<(), BlobError> {
         match self.store.delete(path).await {

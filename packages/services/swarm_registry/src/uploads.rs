@@ -232,16 +232,16 @@ impl Uploads {
     /// Forgets an upload and its parts.
     pub async fn remove(&self, id: &str) -> Result<(), UploadError> {
         let failed = || DatabaseError::query("remove an upload");
-        let parts = self.stored_parts(id).await?;
         // From here on it is nobody's, and idle: nobody goes on with an upload whose bytes are half gone.
         sqlx::query("UPDATE uploads SET owner = '', updated_unix = 0 WHERE id = $1")
             .bind(id)
             .execute(self.database.pool())
             .await
             .map_err(failed())?;
-        // Bytes before rows: a crash in between leaves rows, by which the rest is found again.
-        for part in parts {
-            self.blobs.delete_part(&part.object).await?;
+        // Bytes before rows: a crash in between leaves rows, by which the rest is found again. Of a part whose bytes came and whose row
+        // did not, only the bytes' place tells.
+        for part in self.blobs.parts(id).await? {
+            self.blobs.delete_part(&part).await?;
         }
         let mut transaction = self.database.begin().await?;
         for statement in
