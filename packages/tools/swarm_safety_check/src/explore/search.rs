@@ -214,8 +214,10 @@ pub fn explore_all(
 /// Safety states and causes that any of these met.
 pub fn reached(outcomes: &[Outcome]) -> Vec<&'static str> {
     let bits = outcomes.iter().fold(0, |bits, outcome| bits | outcome.reached);
-    let states =
-        SafetyState::ALL.iter().filter(|state| bits & (1 << (40 + **state as u32)) != 0).map(|state| state.name());
+    let states = SafetyState::ALL
+        .iter()
+        .filter(|state| bits & (1 << (40 + **state as u32)) != 0)
+        .map(|state| state.name());
     let causes =
         key::CAUSES.iter().filter(|kind| bits & (1 << key::index(**kind)) != 0).map(|kind| kind.code());
     states.chain(causes).collect()
