@@ -4,15 +4,19 @@ import os
 import re
 import signal
 import subprocess
+import threading
+import time
 from pathlib import Path
 
 import pytest
 from harness import TIMEOUT_S, bin_dir
 
-# The safety monitors stop cells that a busy machine holds up, and a policy that answers late has failed: the demo says so and calls
-# it a failure.
 pytestmark = pytest.mark.alone
 LIMIT_S = 540
+# The safety monitors stop cells that a machine holds up, a simulation that is held up is slower than the skill allows, and a policy that
+# answers late has failed: the demo says so and calls it a failure. It is tried again where the machine did hold programs up.
+ABORTED = re.compile(r"is a good version, and the run on \w+ aborted")
+HELD_UP_S, TRIES = 0.1, 4
 
 
 class Demo:
@@ -50,6 +54,29 @@ class Demo:
             self.process.wait(TIMEOUT_S)
 
 
+class Machine:
+    """Looks while it is entered how long this machine holds up a program that wants to run every millisecond."""
+
+    LATE_S = 0.005
+
+    def __enter__(self):
+        self.held_up_s, self.ended = 0.0, threading.Event()
+        self.thread = threading.Thread(target=self.look)
+        self.thread.start()
+        return self
+
+    def look(self):
+        while not self.ended.is_set():
+            begun = time.monotonic()
+            time.sleep(0.001)
+            passed = time.monotonic() - begun
+            self.held_up_s += passed if passed > self.LATE_S else 0.0
+
+    def __exit__(self, *_):
+        self.ended.set()
+        self.thread.join()
+
+
 @pytest.fixture
 def demo(tmp_path):
     demo = Demo(tmp_path)
@@ -57,9 +84,28 @@ def demo(tmp_path):
     demo.end()
 
 
-def test_a_bad_version_is_noticed_at_the_canary_taken_back_and_withdrawn(demo):
+def undisturbed(folder: Path) -> Demo:
+    """A run of the demo to its end, on a machine that let it."""
+    for attempt in range(TRIES):
+        place = folder / str(attempt)
+        place.mkdir()
+        demo = Demo(place)
+        try:
+            with Machine() as machine:
+                demo.process.wait(LIMIT_S)
+        finally:
+            demo.end()
+        if not ABORTED.search(demo.said) or machine.held_up_s < HELD_UP_S:
+            return demo
+        print(f"the machine held programs up for {machine.held_up_s:.2f} s:\n{demo.said}")
+    pytest.skip(f"{TRIES} times this machine held programs up, the last time for {machine.held_up_s:.2f} s, and a run was aborted")
+
+
+@pytest.mark.timeout((LIMIT_S + TIMEOUT_S) * TRIES)
+def test_a_bad_version_is_noticed_at_the_canary_taken_back_and_withdrawn(tmp_path):
+    demo = undisturbed(tmp_path)
     # It ends with 0 only if registry and bridges say that all of it happened.
-    assert demo.process.wait(LIMIT_S) == 0, demo.said
+    assert demo.process.returncode == 0, demo.said
     given = re.findall(r"^\d\d:\d\d:\d\d +(\S+) +(\S+) +(.*\S)  +deployed", demo.said, re.MULTILINE)
     assert [(cell, version) for cell, version, _ in given if cell == "bench_b"] == [("bench_b", "1.0.0"), ("bench_b", "1.1.0")], demo.said
     assert given[-1][:2] == ("bench_a", "1.1.0") and "failed" in given[-1][2], demo.said
