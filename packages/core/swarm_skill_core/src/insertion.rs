@@ -140,13 +140,11 @@ pub enum InsertionFailure {
 #[derive(Clone, Copy, Debug)]
 pub struct InsertionWatch {
     started: Time,
-    time_limit: Duration,
     hard_since: Option<Time>,
     bottom_since: Option<Time>,
 }
 
-/// Twice what a run of the skill takes.
-pub const INSERTION_TIME_LIMIT: Duration = Duration::from_millis(12_000);
+const TIME_LIMIT: Duration = Duration::from_millis(8_000);
 const SEATED_Z_M: f64 = -0.027;
 /// With the bottom felt, less depth will do: the estimate of z has a bias of its own.
 const BOTTOM_Z_M: f64 = -0.024;
@@ -157,8 +155,8 @@ const HARD_FOR: Duration = Duration::from_millis(50);
 const TRACK_M: f64 = 0.008;
 
 impl InsertionWatch {
-    pub fn start(now: Time, time_limit: Duration) -> Self {
-        Self { started: now, time_limit, hard_since: None, bottom_since: None }
+    pub fn start(now: Time) -> Self {
+        Self { started: now, hard_since: None, bottom_since: None }
     }
 
     /// Judges an observation of [`observe`].
@@ -178,7 +176,7 @@ impl InsertionWatch {
             return Insertion::Failed(InsertionFailure::OffTrack { offset_m: x.hypot(y) });
         }
         let spent = now.since(self.started);
-        if spent >= self.time_limit {
+        if spent >= TIME_LIMIT {
             return Insertion::Failed(InsertionFailure::TooSlow { after_s: spent.as_secs_f64(), z_m: z });
         }
         Insertion::Going
@@ -377,14 +375,14 @@ mod tests {
 
     #[test]
     fn depth_alone_or_the_felt_bottom_ends_an_insertion() {
-        let mut watch = InsertionWatch::start(Time::ZERO, INSERTION_TIME_LIMIT);
+        let mut watch = InsertionWatch::start(Time::ZERO);
         assert_eq!(watch.judge(&seen(0.0, -0.026, 3.0), Time::from_millis(10)), Insertion::Going);
         assert!(matches!(
             watch.judge(&seen(0.0, -0.0271, 0.0), Time::from_millis(20)),
             Insertion::Seated { .. }
         ));
 
-        let mut watch = InsertionWatch::start(Time::ZERO, INSERTION_TIME_LIMIT);
+        let mut watch = InsertionWatch::start(Time::ZERO);
         assert_eq!(watch.judge(&seen(0.0, -0.0245, 9.0), Time::from_millis(10)), Insertion::Going);
         assert_eq!(
             watch.judge(&seen(0.0, -0.0245, 7.0), Time::from_millis(60)),
@@ -400,7 +398,7 @@ mod tests {
 
     #[test]
     fn an_insertion_is_given_up_with_its_reason() {
-        let mut watch = InsertionWatch::start(Time::ZERO, INSERTION_TIME_LIMIT);
+        let mut watch = InsertionWatch::start(Time::ZERO);
         watch.judge(&seen(0.0, 0.0, 45.0), Time::from_millis(0));
         assert_eq!(watch.judge(&seen(0.0, 0.0, 45.0), Time::from_millis(40)), Insertion::Going);
         let Insertion::Failed(failure) = watch.judge(&seen(0.0, 0.0, 45.0), Time::from_millis(50)) else {
@@ -408,14 +406,13 @@ mod tests {
         };
         assert_eq!(failure.to_string(), "contact force 45.0 N, more than 40 N for 50 ms");
 
-        let mut watch = InsertionWatch::start(Time::ZERO, INSERTION_TIME_LIMIT);
+        let mut watch = InsertionWatch::start(Time::ZERO);
         let Insertion::Failed(failure) = watch.judge(&seen(0.009, 0.0, 0.0), Time::ZERO) else { panic!() };
         assert_eq!(failure.to_string(), "tip 0.0090 m beside the pocket, more than 0.008 m");
-        let Insertion::Failed(failure) = watch.judge(&seen(0.0, 0.001, 0.0), Time::from_millis(12_000))
-        else {
+        let Insertion::Failed(failure) = watch.judge(&seen(0.0, 0.001, 0.0), Time::from_millis(8_000)) else {
             panic!()
         };
-        assert_eq!(failure.to_string(), "not seated after 12.0 s, tip at z 0.0010 m of the pocket");
+        assert_eq!(failure.to_string(), "not seated after 8.0 s, tip at z 0.0010 m of the pocket");
     }
 
     #[test]

@@ -85,9 +85,9 @@ pub use errand::{
 pub use executor::RoleExecutor;
 pub use golden::{GoldenError, GoldenVectors};
 pub use insertion::{
-    ACTION_LEN, INSERTION_TIME_LIMIT, Insertion, InsertionFailure, InsertionInputs, InsertionWatch,
-    MAX_ANGULAR_RAD_PER_S, MAX_LINEAR_M_PER_S, MeanPose, MeanWrench, OBSERVATION_LEN, clip_action, is_finite,
-    observe, tcp_twist_in_world, tip_in_pocket,
+    ACTION_LEN, Insertion, InsertionFailure, InsertionInputs, InsertionWatch, MAX_ANGULAR_RAD_PER_S,
+    MAX_LINEAR_M_PER_S, MeanPose, MeanWrench, OBSERVATION_LEN, clip_action, is_finite, observe,
+    tcp_twist_in_world, tip_in_pocket,
 };
 pub use join::{Goal, Join, JoinError, Joining};
 pub use leaves::{phases, registry};

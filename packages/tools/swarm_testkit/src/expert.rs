@@ -6,7 +6,7 @@
 
 use anyhow::Result;
 use nalgebra::{Isometry3, Vector3};
-use swarm_base::{Duration, Time};
+use swarm_base::Time;
 use swarm_skill_core::{
     ACTION_LEN, Insertion, InsertionWatch, MAX_ANGULAR_RAD_PER_S, MAX_LINEAR_M_PER_S, OBSERVATION_LEN,
     clip_action, observe, tip_in_pocket,
@@ -83,16 +83,13 @@ fn bounded(action: [f64; ACTION_LEN]) -> [f64; ACTION_LEN] {
     bounded
 }
 
-/// How long an attempt lasts that does not end by itself. The training data were recorded so.
-const ATTEMPT: Duration = Duration::from_millis(8_000);
-
 /// One insertion from where the tip stands; `steer` answers every tick. Ends as in the runtime: by the watch over the observation.
 pub fn insert(
     cell: &mut ScriptedCell,
     approach: &Approach,
     mut steer: impl FnMut(&Situation) -> [f32; ACTION_LEN],
 ) -> Result<Ending> {
-    let mut watch = InsertionWatch::start(Time::ZERO, ATTEMPT);
+    let mut watch = InsertionWatch::start(Time::ZERO);
     let mut previous_action = [0.0; ACTION_LEN];
     let mut peak_n: f64 = 0.0;
     for ticks in 0_u64.. {

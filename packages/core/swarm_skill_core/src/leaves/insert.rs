@@ -10,8 +10,8 @@ use super::moves::{held, located};
 use super::{Behaviour, Context, Failure, Progress};
 use crate::body::to_isometry;
 use crate::insertion::{
-    ACTION_LEN, INSERTION_TIME_LIMIT, Insertion, InsertionInputs, InsertionWatch, OBSERVATION_LEN,
-    clip_action, is_finite, observe, tcp_twist_in_world,
+    ACTION_LEN, Insertion, InsertionInputs, InsertionWatch, OBSERVATION_LEN, clip_action, is_finite, observe,
+    tcp_twist_in_world,
 };
 use crate::policy::{NamedPolicy, Policy, PolicyKind};
 
@@ -40,7 +40,7 @@ impl RunPolicy {
             pocket_in_world: located(&context.body.memory, &pocket)?,
             tip_in_tcp: held(&context.body.memory, &tip)?,
             previous_action: [0.0; ACTION_LEN],
-            watch: InsertionWatch::start(context.now, INSERTION_TIME_LIMIT),
+            watch: InsertionWatch::start(context.now),
         })
     }
 }
