@@ -84,13 +84,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Outcome> {
     while args.wait && !viewers.have_come() {
         std::thread::sleep(NAP);
     }
+    let mut player =
+        Player { channels: &channels, viewers: &viewers, latched: BTreeMap::new(), show_latched_at: None };
     loop {
-        let mut player = Player {
-            channels: &channels,
-            viewers: &viewers,
-            latched: BTreeMap::new(),
-            show_latched_at: None,
-        };
+        player.latched.clear();
         if let Some(from) = from {
             player.latch(&mut bag, from);
         }
