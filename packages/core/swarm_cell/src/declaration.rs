@@ -221,6 +221,13 @@ pub struct Schedule {
     pub deadline_us: u64,
 }
 
+impl Schedule {
+    /// Priority of `SCHED_FIFO`; none = the system's fair time sharing.
+    pub fn fifo(&self) -> Option<u8> {
+        (self.policy == SchedulePolicy::Fifo).then_some(self.priority)
+    }
+}
+
 /// Who drives a node's life cycle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lifecycle {

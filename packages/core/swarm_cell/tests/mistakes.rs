@@ -312,7 +312,7 @@ fn an_unknown_role() {
 #[test]
 fn a_priority_without_fifo() {
     assert_mistake(
-        "policy: other, priority: 0",
+        "policy: fifo, priority: 70",
         "policy: other, priority: 10",
         "nodes[0].schedule.priority: expected 0 with policy other: only fifo has priorities, found the number 10",
     );

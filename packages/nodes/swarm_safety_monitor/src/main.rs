@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use swarm_base::Duration;
-use swarm_cell::{Cpu, RobotConfig, Schedule, SchedulePolicy};
+use swarm_cell::{Cpu, RobotConfig, Schedule};
 use swarm_ros::arguments::Arguments;
 use swarm_ros::{CellFile, Managed, NodeShell, ShellError, TransitionError, abort_on_panic, qos};
 use swarm_rt::cells::queue;
@@ -171,7 +171,7 @@ fn run() -> anyhow::Result<()> {
 /// How the deciding thread is to run.
 fn terms(schedule: &Schedule) -> Terms {
     Terms {
-        priority: (schedule.policy == SchedulePolicy::Fifo).then_some(schedule.priority),
+        priority: schedule.fifo(),
         cpu: match schedule.cpu {
             Cpu::Any => None,
             Cpu::Core(core) => Some(core),
@@ -209,7 +209,7 @@ impl Managed for Arming {
 /// Everything that makes this no real time, which is also logged.
 fn missing(schedule: &Schedule, lacks: &[Lack]) -> Vec<String> {
     let mut missing: Vec<String> = lacks.iter().map(ToString::to_string).collect();
-    if schedule.policy != SchedulePolicy::Fifo {
+    if schedule.fifo().is_none() {
         missing.push("asked for no real-time scheduling; declare policy: fifo in cell.yaml".to_owned());
     }
     for lack in &missing {

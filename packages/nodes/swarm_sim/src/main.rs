@@ -105,7 +105,8 @@ fn run() -> anyhow::Result<()> {
         let served = serve_cameras(&shell, &cell_file, &address, &cameras.get());
         canvases.extend(served.with_context(|| format!("cannot serve cameras at {address}"))?);
     }
-    let physics = Physics::start(topics, inbox, realtime_factor.get(), canvases)
+    let priority = cell_file.config.node("swarm_sim").and_then(|node| node.schedule.fifo());
+    let physics = Physics::start(topics, inbox, realtime_factor.get(), canvases, priority)
         .context("cannot start the physics thread")?;
     serve_reset(&mut shell, physics.orders())?;
     let mut status = physics.status();

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use swarm_base::{Clock, Duration, MonotonicClock, Time};
 use swarm_mujoco::{CONTROL_PERIOD, Cell};
 use swarm_ros::diagnostics::{Level, Report};
+use swarm_rt::{ThreadWish, prepare_thread};
 
 use crate::canvas::Canvas;
 use crate::inbox::Inbox;
@@ -16,6 +17,9 @@ use crate::topics::Topics;
 
 /// How long one part of a cycle takes before it is told.
 const STANDSTILL: Duration = Duration::from_millis(50);
+
+/// What of the physics thread's stack is touched beforehand.
+const STACK_BYTES: usize = 256 << 10;
 
 /// What the physics thread is told to do.
 #[derive(Debug)]
@@ -89,11 +93,13 @@ pub struct Physics {
 }
 
 impl Physics {
+    /// `priority` is of `SCHED_FIFO`; none = the system's fair time sharing.
     pub fn start(
         topics: Topics,
         inbox: Arc<Inbox>,
         realtime_factor: f64,
         canvases: Vec<Canvas>,
+        priority: Option<u8>,
     ) -> std::io::Result<Self> {
         let (orders, received) = mpsc::channel();
         let status = Arc::new(Mutex::new(Status::default()));
@@ -110,8 +116,12 @@ impl Physics {
             running: false,
             failed: None,
         };
-        let thread =
-            std::thread::Builder::new().name("physics".to_owned()).spawn(move || worker.work(&received))?;
+        let thread = std::thread::Builder::new().name("physics".to_owned()).spawn(move || {
+            if let Some(priority) = priority {
+                run_as_a_controller(priority);
+            }
+            worker.work(&received);
+        })?;
         Ok(Self { orders: Some(orders), status, thread: Some(thread) })
     }
 
@@ -142,6 +152,13 @@ impl Drop for Physics {
             // It looks at its orders in every cycle. A panic in it has been printed where it happened.
             let _ = thread.join();
         }
+    }
+}
+
+/// An arm's controller goes on while its computer does something else, and so does the simulated one where it may.
+fn run_as_a_controller(priority: u8) {
+    for lack in prepare_thread(&ThreadWish { priority, cpu: None, stack_bytes: STACK_BYTES }) {
+        tracing::info!("the simulation can be held up by other programs: {lack}");
     }
 }
 

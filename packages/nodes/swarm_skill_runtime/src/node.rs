@@ -1,7 +1,8 @@
 //! The node: topics, services, action, threads.
 //!
 //! - spin thread: takes messages into the [`World`] (`listen`), serves the action;
-//! - control thread: one [`Engine::turn`] every 10 ms, publishes what it says (`publish`), shows it ([`crate::live`]);
+//! - control thread, in real time where it is declared so: one [`Engine::turn`] every 10 ms, publishes what it says (`publish`), shows
+//!   it ([`crate::live`]);
 //! - a thread per deployment service (`serve`): they wait for disk, ONNX Runtime and safety monitor;
 //! - a thread while a preview is computed ([`crate::rehearsal`]);
 //! - keeper thread: after a restart, of this node or of the safety monitor, brings what is deployed into force again; says what
@@ -98,9 +99,13 @@ pub fn run() -> anyhow::Result<()> {
         heard.world().hear_topic(name, message, heard.clock.now());
     })?;
     let shutdown = shell.shutdown();
+    let priority = cell.config.node("skill_runtime").and_then(|node| node.schedule.fifo());
     let control = spawn("control", {
         let (shared, shutdown) = (Arc::clone(&shared), shutdown.clone());
-        move || control::control(&shared, &publishers, peripherals, live, &shutdown)
+        move || {
+            control::prepare(priority);
+            control::control(&shared, &publishers, peripherals, live, &shutdown);
+        }
     })?;
     let keeper = spawn("keeper", {
         let (shared, shutdown) = (Arc::clone(&shared), shutdown.clone());

@@ -2,7 +2,8 @@
 //!
 //! - `reset --seed N` puts the arms and parts back to where the seed puts them; with `--by-hand` as a person does who reaches into the
 //!   cell, under emergency stop.
-//! - `look` prints what the simulator knows of the parts: whether they are mated, and how deep.
+//! - `look` prints what the simulator knows of the parts: whether they are mated, and how deep; and how much time it has given up since
+//!   its start because it could not keep up.
 //! - `stop` waits until arms move, presses `/emergency_stop`, and prints in how many simulated cycles every commanded velocity
 //!   was zero; then it lets go of the button, so that the safety monitor can be reset.
 
@@ -47,7 +48,7 @@ enum Command {
         #[arg(long)]
         by_hand: bool,
     },
-    /// Print {"mated": .., "depth_m": ..}: the truth, not what cameras see
+    /// Print {"mated": .., "depth_m": .., "lost_s": ..}: the truth, not what cameras see
     Look,
     /// Press /emergency_stop while arms move, and print {"cycles": N}
     Stop {
@@ -120,7 +121,8 @@ fn look() -> anyhow::Result<()> {
     let Some(report) = command.wait_for(PATIENCE, |_| newest(&mut reports)) else {
         bail!("nothing heard on /sim/report within {} s: is the simulator running?", PATIENCE.as_secs());
     };
-    println!("{}", serde_json::json!({ "mated": report.mated, "depth_m": report.mating_depth }));
+    let SimReport { mated, mating_depth: depth_m, lost_time: lost_s, .. } = report;
+    println!("{}", serde_json::json!({ "mated": mated, "depth_m": depth_m, "lost_s": lost_s }));
     Ok(())
 }
 

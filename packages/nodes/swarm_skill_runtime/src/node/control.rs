@@ -6,6 +6,7 @@ use std::time::Instant;
 use r2r::swarm_msgs::msg::RuntimeStatus;
 use swarm_base::{Clock as _, Shutdown};
 use swarm_bt_log_file::Health;
+use swarm_rt::{ThreadWish, prepare_thread};
 
 use super::publish::{Publishers, warn_if_failed};
 use super::shared::Shared;
@@ -22,6 +23,18 @@ const STATUS_PERIOD: std::time::Duration = std::time::Duration::from_millis(100)
 
 /// Time between two looks of the keeper.
 const KEEPER_PERIOD: std::time::Duration = std::time::Duration::from_millis(500);
+
+/// What of the control thread's stack is touched beforehand.
+const STACK_BYTES: usize = 256 << 10;
+
+/// Runs the calling thread in real time: whatever else this computer does, a role's turn and its policy's answer are due.
+/// `priority` is of `SCHED_FIFO`; none = the system's fair time sharing.
+pub(super) fn prepare(priority: Option<u8>) {
+    let Some(priority) = priority else { return };
+    for lack in prepare_thread(&ThreadWish { priority, cpu: None, stack_bytes: STACK_BYTES }) {
+        tracing::warn!("the roles are not in real time: {lack}");
+    }
+}
 
 /// The control thread: turn after turn until the end, and then until no run is left.
 pub(super) fn control(

@@ -278,10 +278,16 @@ impl Session {
         last_object(&answer)
     }
 
-    /// What the simulator itself knows.
+    /// What the simulator itself knows: whether the parts are mated.
     pub fn parts_are_mated(&mut self) -> Result<bool> {
         let answer = self.succeed("sim_trial", ["look".into()])?;
         field(&answer, "mated", Value::as_bool)
+    }
+
+    /// Seconds that the simulator has given up since its start, because it could not keep up with the clock.
+    pub fn simulation_lost_s(&mut self) -> Result<f64> {
+        let answer = self.succeed("sim_trial", ["look".into()])?;
+        field(&answer, "lost_s", Value::as_f64)
     }
 
     /// Starts the skill, and presses `/emergency_stop` once an arm moves faster than `above` (rad/s). Gives the simulated

@@ -1,6 +1,7 @@
 //! A cell of the fleet: a ROS graph of its own, with simulator, safety monitor, skill runtime and the bridge to the registry.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -29,6 +30,21 @@ pub struct Member {
     pub site: &'static str,
     session: Session,
     runs: u64,
+}
+
+/// A run of the skill on a cell.
+#[derive(Debug)]
+pub struct Run {
+    pub execution: Execution,
+    /// Of it the simulator gave up so much, because it could not keep up with the clock.
+    lost_s: f64,
+}
+
+impl fmt::Display for Run {
+    /// `aborted after 3.1 s: leader: .. (the simulation gave up 0.42 s of it)`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (the simulation gave up {:.2} s of it)", self.execution, self.lost_s)
+    }
 }
 
 /// What all cells have in common.
@@ -72,15 +88,17 @@ impl Member {
     }
 
     /// Puts the parts back by hand and runs the skill once, as an operator does; each run finds the parts elsewhere.
-    pub fn run_skill(&mut self, mut show: impl FnMut(&Progress)) -> Result<Execution> {
+    pub fn run_skill(&mut self, mut show: impl FnMut(&Progress)) -> Result<Run> {
         self.runs += 1;
         self.session.reset_by_hand(self.runs)?;
         let deadline = Instant::now() + BEGIN_LIMIT;
         loop {
             self.session.reset_patiently()?;
+            let before = self.session.simulation_lost_s()?;
             let execution = self.session.execute(&mut show)?;
             if execution.has_run() {
-                return Ok(execution);
+                let lost_s = self.session.simulation_lost_s()? - before;
+                return Ok(Run { execution, lost_s });
             }
             // A machine that is held up lets the safety monitor deny motion between reset and start.
             if Instant::now() > deadline {

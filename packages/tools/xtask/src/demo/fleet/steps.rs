@@ -9,7 +9,7 @@ use swarm_api::artifact::Status;
 use swarm_rollout::State;
 
 use super::central::Central;
-use super::member::{Common, Member};
+use super::member::{Common, Member, Run};
 use super::page;
 use super::times::Times;
 use super::verdict::Facts;
@@ -17,7 +17,7 @@ use super::versions::Version;
 use super::{CANARY, SITES};
 use crate::demo::interrupt::Interrupt;
 use crate::demo::machine::PermitTimeout;
-use crate::demo::operator::{Execution, Progress};
+use crate::demo::operator::Progress;
 use crate::demo::run_folder::RunFolder;
 use crate::demo::skill::{SKILL, Signers};
 use crate::demo::supervisor::WaitError;
@@ -124,16 +124,15 @@ impl Fleet {
         self.await_taken(id, CANARY, version)?;
         task.done();
         let task = Task::start(format!("{CANARY} works with {number}"));
-        let execution = self.execute(CANARY, &task)?;
-        if execution.succeeded() {
-            let problem = format!(
-                "{number} grips beside the part, and its run {execution}: is the mistake still in it?"
-            );
+        let run = self.execute(CANARY, &task)?;
+        if run.execution.succeeded() {
+            let problem =
+                format!("{number} grips beside the part, and its run {run}: is the mistake still in it?");
             return Err(Error::Failed(problem));
         }
         let ended = Instant::now();
         task.done();
-        println!("  {execution}");
+        println!("  {run}");
 
         let task =
             Task::start(format!("the gate of roll-out {id} fails; {number} is taken back and withdrawn"));
@@ -175,16 +174,16 @@ impl Fleet {
 
     pub fn run_well(&mut self, site: &str, version: &Version) -> Result<()> {
         let task = Task::start(format!("{site} works with {}", version.number));
-        let execution = self.execute(site, &task)?;
-        if !execution.succeeded() {
-            return Err(failed_though_good(version, &format!("the run on {site} {execution}")));
+        let run = self.execute(site, &task)?;
+        if !run.execution.succeeded() {
+            return Err(failed_though_good(version, &format!("the run on {site} {run}")));
         }
         task.done();
         Ok(())
     }
 
     /// One run on a cell, shown as it goes on.
-    fn execute(&mut self, site: &str, task: &Task) -> Result<Execution> {
+    fn execute(&mut self, site: &str, task: &Task) -> Result<Run> {
         let Some(member) = self.members.iter_mut().find(|member| member.site == site) else {
             return Err(Error::Failed(format!("no cell is called {site}")));
         };
