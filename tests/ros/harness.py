@@ -97,6 +97,11 @@ class NodeProcess:
     def running(self) -> bool:
         return self.process.poll() is None
 
+    def thread(self, name: str) -> int:
+        """The number of its thread of this name."""
+        threads = Path(f"/proc/{self.process.pid}/task").iterdir()
+        return next(int(thread.name) for thread in threads if (thread / "comm").read_text().strip() == name)
+
     def interrupt(self):
         self.process.send_signal(signal.SIGINT)
 

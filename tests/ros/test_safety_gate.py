@@ -519,12 +519,6 @@ def test_a_gate_that_keeps_distances_for_less_time_than_its_drivers_take_does_no
     assert "drivers stop without a permit" in refusing.log, refusing.log
 
 
-def thread_of(process, name):
-    """The number of the process' thread of this name."""
-    threads = Path(f"/proc/{process.pid}/task").iterdir()
-    return next(int(thread.name) for thread in threads if (thread / "comm").read_text().strip() == name)
-
-
 # SR-18 AoU-05
 @pytest.mark.parametrize("thread", ["decide", "publish"])
 def test_a_cell_that_was_armed_in_real_time_stops_when_somebody_takes_that_away(cell, probe, thread):
@@ -539,7 +533,7 @@ def test_a_cell_that_was_armed_in_real_time_stops_when_somebody_takes_that_away(
         pytest.skip("this machine grants no real time that could be taken away")
     ready = cell.safety.make_ready()
     assert (ready.real_time, ready.degraded) == (True, False)
-    number = thread_of(cell.monitor.process, thread)
+    number = cell.monitor.thread(thread)
     policy, parameters = os.sched_getscheduler(number), os.sched_getparam(number)
     os.sched_setscheduler(number, os.SCHED_OTHER, os.sched_param(0))
     assert not cell.safety.wait("STOP1", cause="not_real_time").real_time

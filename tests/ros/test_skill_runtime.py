@@ -1,6 +1,7 @@
 """Deployment and execution of skills by the skill runtime, seen from rclpy."""
 
 import contextlib
+import os
 import re
 import subprocess
 
@@ -35,6 +36,19 @@ def test_a_run_of_all_roles_reports_phases_and_succeeds(cell, workshop):
     assert [feedback.progress for feedback in run.feedback] == sorted(feedback.progress for feedback in run.feedback)
     assert run.feedback[-1].progress == 1.0
     cell.wait_standing()
+
+
+def test_roles_and_simulated_arms_run_in_real_time_where_it_is_granted(cell, workshop):
+    cell.ready(workshop.make("1.0.0"))
+    for node, thread, priority in [(cell.sim, "physics", 70), (cell.runtime, "control", 60)]:
+        trial = subprocess.run(["chrt", "--fifo", str(priority), "true"], capture_output=True)
+        if trial.returncode == 0:
+            number = node.thread(thread)
+            policy = os.sched_getscheduler(number) & ~os.SCHED_RESET_ON_FORK
+            assert (policy, os.sched_getparam(number).sched_priority) == (os.SCHED_FIFO, priority)
+        else:
+            assert f"asked for SCHED_FIFO with priority {priority}" in node.log, node.log
+    cell.succeeds()
 
 
 def test_three_separate_goals_make_one_run(cell, workshop):
