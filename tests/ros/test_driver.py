@@ -265,14 +265,14 @@ def test_the_end_of_the_real_monitor_stops_the_arm_within_the_permits_time(start
     # A permit that was under way, and the monitor's last ones until the signal was delivered.
     under_way = 5
     assert len(moved) <= permit_timeout_us / PERIOD_US + 2 + under_way
-    after = len(told("told"))
-    probe.wait_for(lambda: len(told("told")) > after + 100, "a hundred more")
-    assert all(stands(velocities) for velocities in told("told")[after:])
+    after = len(sent)
+    probe.wait_for(lambda: len(sent) > after + 100, "a hundred more")
+    assert all(stands(velocities) for _, velocities in sent[after:])
     if ending == signal.SIGSTOP:
         monitor.process.send_signal(signal.SIGCONT)
-        after = len(told("told"))
-        probe.wait_for(lambda: len(told("told")) > after + 100, "a hundred more")
-        assert all(stands(velocities) for velocities in told("told")[after:]), "nothing resumes by itself"
+        after = len(sent)
+        probe.wait_for(lambda: len(sent) > after + 100, "a hundred more")
+        assert all(stands(velocities) for _, velocities in sent[after:]), "nothing resumes by itself"
     assert sim.running()
 
 
