@@ -2,7 +2,7 @@
 
 use swarm_api::cell::Health;
 use swarm_artifact::ArtifactId;
-use swarm_base::{Duration, Time};
+use swarm_base::Duration;
 
 /// Silence of the runtime, which speaks ten times a second, after which nothing is known of it.
 pub const SILENT_AFTER: Duration = Duration::from_millis(2_000);
@@ -20,6 +20,8 @@ pub enum Ended {
 /// What one status of the runtime says of runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunSeen {
+    /// Names the process of the runtime: one that is started again has another.
+    pub process: u64,
     pub artifact: Option<ArtifactId>,
     /// The run in progress, or the last one; empty before the first of this process.
     pub trace_id: String,
@@ -33,7 +35,7 @@ pub struct HealthWatch {
     health: Health,
     /// What the counts are about; kept while a runtime that comes back has nothing in force yet.
     artifact: Option<ArtifactId>,
-    last: Option<(Time, RunSeen)>,
+    last: Option<RunSeen>,
     counted_run: String,
     end_was_asked_for: bool,
     stopped_by: String,
@@ -45,7 +47,7 @@ impl HealthWatch {
     }
 
     /// A status of the runtime. Gives whether a count changed.
-    pub fn hear_runtime(&mut self, now: Time, seen: RunSeen) -> bool {
+    pub fn hear_runtime(&mut self, seen: RunSeen) -> bool {
         let before = (self.health, self.artifact);
         if seen.artifact.is_some() && seen.artifact != self.artifact {
             (self.health, self.artifact) = (Health::default(), seen.artifact);
@@ -54,8 +56,8 @@ impl HealthWatch {
             seen.trace_id.clone_into(&mut self.counted_run);
         }
         match self.last.take() {
-            Some((at, last)) if came_back(now.since(at), &last, &seen) => self.restarted(last),
-            Some((_, last)) if last.running && !seen.running && last.trace_id == seen.trace_id => {
+            Some(last) if last.process != seen.process => self.restarted(last),
+            Some(last) if last.running && !seen.running && last.trace_id == seen.trace_id => {
                 self.count(&seen);
             }
             // A run that was over between two statuses; two of the same name cannot be told apart then.
@@ -67,7 +69,7 @@ impl HealthWatch {
             None if !seen.running => seen.trace_id.clone_into(&mut self.counted_run),
             None => {}
         }
-        self.last = Some((now, seen));
+        self.last = Some(seen);
         before != (self.health, self.artifact)
     }
 
@@ -109,17 +111,6 @@ impl HealthWatch {
     }
 }
 
-/// Whether the runtime that speaks is another process than before: it was silent, and does not know the last run. One that was only
-/// held up for long still knows it.
-fn came_back(silence: Duration, last: &RunSeen, seen: &RunSeen) -> bool {
-    let forgot = !last.trace_id.is_empty() && seen.trace_id.is_empty();
-    forgot
-        || (silence >= SILENT_AFTER
-            && last.trace_id.is_empty()
-            && last.artifact.is_some()
-            && seen.artifact.is_none())
-}
-
 #[cfg(test)]
 mod tests {
     use swarm_artifact::Sha256Sum;
@@ -131,14 +122,13 @@ mod tests {
     }
 
     fn seen(artifact: u8, trace_id: &str, running: bool, ended: Ended) -> RunSeen {
-        RunSeen { artifact: Some(id(artifact)), trace_id: trace_id.to_owned(), running, ended }
+        RunSeen { process: 1, artifact: Some(id(artifact)), trace_id: trace_id.to_owned(), running, ended }
     }
 
-    /// Statuses a tenth of a second apart.
     fn watch(statuses: &[RunSeen]) -> HealthWatch {
         let mut watch = HealthWatch::default();
-        for (n, status) in statuses.iter().enumerate() {
-            watch.hear_runtime(Time::from_millis(100 * n as u64), status.clone());
+        for status in statuses {
+            watch.hear_runtime(status.clone());
         }
         watch
     }
@@ -164,7 +154,7 @@ mod tests {
         let over = || seen(1, "a", false, Ended::Failed);
         let mut watch = watch(&[over(), over()]);
         assert_eq!(watch.health(), Health::default());
-        watch.hear_runtime(Time::from_millis(1_000), seen(1, "b", false, Ended::Failed));
+        watch.hear_runtime(seen(1, "b", false, Ended::Failed));
         assert_eq!(watch.health().runs_failed, 1);
     }
 
@@ -183,19 +173,22 @@ mod tests {
     }
 
     #[test]
-    fn a_runtime_that_forgot_its_run_has_crashed_and_the_run_failed() {
-        let mut crashed = watch(&[seen(1, "a", true, Ended::Not)]);
-        let nothing = RunSeen { artifact: None, ..seen(1, "", false, Ended::Not) };
-        crashed.hear_runtime(Time::from_millis(3_000), nothing.clone());
-        crashed.hear_runtime(Time::from_millis(3_100), seen(1, "", false, Ended::Not));
+    fn a_runtime_that_is_another_process_has_crashed_and_its_run_failed() {
+        let again = |seen: RunSeen| RunSeen { process: 2, ..seen };
+        let nothing = || again(RunSeen { artifact: None, ..seen(1, "", false, Ended::Not) });
+        let crashed = watch(&[
+            seen(1, "a", true, Ended::Not),
+            nothing(),
+            again(seen(1, "", false, Ended::Not)),
+            again(seen(1, "", false, Ended::Not)),
+        ]);
         assert_eq!(crashed.health(), Health { crashes: 1, runs_failed: 1, ..Health::default() });
+        let idle = watch(&[seen(1, "", false, Ended::Not), again(seen(1, "", false, Ended::Not))]);
+        assert_eq!(idle.health(), Health { crashes: 1, ..Health::default() }, "it had run nothing");
         let mut ended = watch(&[seen(1, "a", false, Ended::Succeeded)]);
         ended.hear_lifecycle(true);
-        ended.hear_runtime(Time::from_millis(3_000), nothing);
+        ended.hear_runtime(nothing());
         assert_eq!(ended.health(), Health::default(), "it was asked to end");
-        let mut held_up = watch(&[seen(1, "a", false, Ended::Succeeded)]);
-        held_up.hear_runtime(Time::from_millis(60_000), seen(1, "a", false, Ended::Succeeded));
-        assert_eq!(held_up.health(), Health::default(), "it was only silent");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use r2r::swarm_msgs::msg::{RoleState, RuntimeStatus, SafetyStatus};
 use swarm_artifact::ArtifactId;
 use swarm_bridge_core::{Deployed, Ended, RunSeen};
 use swarm_registry_client::bridge::{RuntimeHeard, SafetyHeard, Shared};
+use swarm_ros::stamp::to_nanos;
 use swarm_ros::{NodeShell, ShellError, qos};
 
 pub fn listen(shell: &mut NodeShell, shared: &Arc<Shared>) -> Result<(), ShellError> {
@@ -55,6 +56,7 @@ fn runtime(status: &RuntimeStatus) -> RuntimeHeard {
         }),
         last_good: status.last_good.parse().ok(),
         run: RunSeen {
+            process: to_nanos(&status.started),
             artifact,
             trace_id: status.trace_id.clone(),
             running: status.running,

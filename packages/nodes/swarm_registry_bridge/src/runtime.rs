@@ -18,6 +18,8 @@ use swarm_ros::{NodeShell, qos};
 const SERVER_TIMEOUT: Duration = Duration::from_secs(2);
 /// A deployment reads hundreds of megabytes, loads policies, and may wait for a run to end where the runtime is set so.
 const ANSWER_TIMEOUT: Duration = Duration::from_mins(2);
+/// Its state is answered at once.
+const STATE_TIMEOUT: Duration = Duration::from_secs(2);
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// Clients of the runtime; each is used by one thread at a time.
@@ -47,8 +49,18 @@ impl RuntimeClients {
     }
 
     pub fn rollback(&self) -> Result<String, String> {
-        let answer = call(&self.rollback, "/skill_runtime/rollback", &Trigger::Request::default())?;
+        self.state()?;
+        let request = Trigger::Request::default();
+        let answer = call(&self.rollback, "/skill_runtime/rollback", &request, ANSWER_TIMEOUT)?;
         if answer.success { Ok(answer.message) } else { Err(answer.message) }
+    }
+
+    /// State of the runtime's life cycle. Asked before everything that takes longer: a runtime that was killed is offered by the
+    /// middleware until its lease ends, one that was started in its place too, and what is sent meanwhile may reach neither.
+    fn state(&self) -> Result<u8, String> {
+        let request = GetState::Request::default();
+        let answer = call(&self.get_state, "/skill_runtime/get_state", &request, STATE_TIMEOUT)?;
+        Ok(answer.current_state.id)
     }
 }
 
@@ -66,7 +78,8 @@ impl Exchange for RuntimeClients {
             skill_id: skill.to_owned(),
             allow_older,
         };
-        match call(&self.deploy, "/skill_runtime/deploy", &request) {
+        let answers = self.state();
+        match answers.and_then(|_| call(&self.deploy, "/skill_runtime/deploy", &request, ANSWER_TIMEOUT)) {
             Ok(answer) if answer.success => Ok(answer.message),
             Ok(answer) => Err(Refused { why: answer.message, unacceptable: answer.unacceptable }),
             Err(why) => Err(Refused { why, unacceptable: false }),
@@ -75,7 +88,8 @@ impl Exchange for RuntimeClients {
 
     fn roll_back_to(&self, version: &str) -> Result<String, String> {
         let request = RollbackTo::Request { version: version.to_owned() };
-        let answer = call(&self.rollback_to, "/skill_runtime/rollback_to", &request)?;
+        self.state()?;
+        let answer = call(&self.rollback_to, "/skill_runtime/rollback_to", &request, ANSWER_TIMEOUT)?;
         if answer.success { Ok(answer.message) } else { Err(answer.message) }
     }
 
@@ -86,12 +100,11 @@ impl Exchange for RuntimeClients {
             (Transition::TRANSITION_DEACTIVATE as u8, "deactivated")
         };
         // It is asked anew after every silence, and may be so already: that is no transition.
-        let state = call(&self.get_state, "/skill_runtime/get_state", &GetState::Request::default())?;
-        if (state.current_state.id == State::PRIMARY_STATE_ACTIVE as u8) == allowed {
+        if (self.state()? == State::PRIMARY_STATE_ACTIVE as u8) == allowed {
             return Ok(());
         }
         let request = ChangeState::Request { transition: Transition { id, label: String::new() } };
-        let answer = call(&self.change_state, "/skill_runtime/change_state", &request)?;
+        let answer = call(&self.change_state, "/skill_runtime/change_state", &request, ANSWER_TIMEOUT)?;
         if answer.success {
             Ok(())
         } else {
@@ -112,6 +125,7 @@ fn call<S: WrappedServiceTypeSupport + 'static>(
     client: &Mutex<r2r::Client<S>>,
     service: &str,
     request: &S::Request,
+    at_most: Duration,
 ) -> Result<S::Response, String> {
     let client = client.lock().unwrap_or_else(PoisonError::into_inner);
     let looked = |error| format!("cannot look for {service}: {error}");
@@ -133,7 +147,7 @@ fn call<S: WrappedServiceTypeSupport + 'static>(
         }
         seen.elapsed() < SERVER_TIMEOUT
     };
-    wait(answer, ANSWER_TIMEOUT, still_there)
+    wait(answer, at_most, still_there)
         .ok_or_else(|| format!("{service} was called and has not answered; its status says what it did"))?
         .map_err(|error| format!("cannot call {service}: {error}"))
 }

@@ -1,7 +1,7 @@
 //! Messages that only an export reads; those of `swarm_bag::msg` are the others.
 
 use serde::{Deserialize, Serialize};
-use swarm_bag::msg::{Header, Message};
+use swarm_bag::msg::{Header, Message, Time};
 
 /// `msg/swarm_msgs/msg/RuntimeStatus.msg`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -14,6 +14,7 @@ pub struct RuntimeStatus {
     pub trace_id: String,
     pub running: bool,
     pub roles: Vec<RoleState>,
+    pub started: Time,
 }
 
 impl Message for RuntimeStatus {

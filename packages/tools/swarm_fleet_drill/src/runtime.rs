@@ -214,7 +214,7 @@ impl Runtime {
         let runtime = RuntimeHeard {
             deployed: state.in_force.clone(),
             last_good: state.last_good.clone(),
-            run: RunSeen { artifact, trace_id, running, ended },
+            run: RunSeen { process: self.process, artifact, trace_id, running, ended },
         };
         let stopped_by = if state.stopped_until.is_some() { STOP_CAUSE } else { "" };
         let safety = SafetyHeard { passes_motion: running, stopped_by: stopped_by.to_owned(), artifact };

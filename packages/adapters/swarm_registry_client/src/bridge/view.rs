@@ -63,8 +63,9 @@ pub struct View {
     deploy: Attempts,
     attempts_for: Option<ArtifactId>,
     asked: Option<ArtifactId>,
-    /// See [`Have::refusal_stands`]. Nothing was heard yet: it may have been started again while this bridge was down.
-    refusal_stands: bool,
+    /// Process of the runtime that was told to begin no run, until somebody activates it; see [`Have::refusal_stands`]. None at the
+    /// start: it may have been started again while this bridge was down.
+    refuses_runs: Option<u64>,
     /// Refreshes that ended, well or not.
     pub refreshes: u64,
     pub cache: Vec<Cached>,
@@ -102,7 +103,7 @@ impl View {
             deploy: Attempts::default(),
             attempts_for: None,
             asked: None,
-            refusal_stands: false,
+            refuses_runs: None,
             refreshes: 0,
             cache: Vec::new(),
             cache_bytes: 0,
@@ -117,12 +118,11 @@ impl View {
 
     /// Gives whether somebody should look at once.
     pub fn hear_runtime(&mut self, now: Time, heard: RuntimeHeard) -> bool {
-        let crashes = self.health.health().crashes;
-        let counted = self.health.hear_runtime(now, heard.run.clone());
+        let counted = self.health.hear_runtime(heard.run.clone());
         let silent = self.runtime.as_ref().is_none_or(|(at, _)| now.since(*at) > SILENT_AFTER);
-        // One that is started again is active.
-        if silent || self.health.health().crashes != crashes {
-            self.refusal_stands = false;
+        // Somebody may have activated it unheard.
+        if silent {
+            self.refuses_runs = None;
         }
         if let Some(running) = &heard.deployed {
             let want = self.want();
@@ -134,7 +134,10 @@ impl View {
             }
         }
         let news = self.runtime.as_ref().is_none_or(|(_, last)| {
-            silent || last.deployed != heard.deployed || last.run.running != heard.run.running
+            silent
+                || last.run.process != heard.run.process
+                || last.deployed != heard.deployed
+                || last.run.running != heard.run.running
         });
         self.runtime = Some((now, heard));
         news || counted
@@ -149,12 +152,20 @@ impl View {
 
     pub fn hear_lifecycle(&mut self, ending: bool) {
         self.health.hear_lifecycle(ending);
-        self.refusal_stands &= ending;
+        if !ending {
+            self.refuses_runs = None;
+        }
     }
 
-    /// The runtime was told to begin no run, or that it may.
-    pub fn runs_allowed(&mut self, allowed: bool) {
-        (self.memory.runs_refused, self.refusal_stands) = (!allowed, !allowed);
+    /// The runtime, which was `process` before, was told to begin no run, or that it may.
+    pub fn runs_allowed(&mut self, allowed: bool, process: Option<u64>) {
+        self.memory.runs_refused = !allowed;
+        self.refuses_runs = process.filter(|_| !allowed);
+    }
+
+    /// Process of the runtime that spoke last.
+    pub fn runtime_process(&self) -> Option<u64> {
+        self.runtime.as_ref().map(|(_, heard)| heard.run.process)
     }
 
     /// A part of some node reports an error in `/diagnostics`; or does no longer.
@@ -309,7 +320,8 @@ impl View {
             download: (&self.download.schedule, &self.download.why),
             deploy: (&self.deploy.schedule, &self.deploy.why),
             memory: &self.memory,
-            refusal_stands: self.refusal_stands,
+            // One that is started again is active.
+            refusal_stands: self.refuses_runs.is_some() && self.refuses_runs == self.runtime_process(),
         };
         have.last_good_believed = self.belief(have.last_good().map(|good| good.artifact));
         then(&have)

@@ -253,11 +253,12 @@ impl Worker {
     }
 
     fn let_runs_begin(&self, allowed: bool) {
+        let process = self.shared.view().runtime_process();
         let result = self.runtime.let_runs_begin(allowed);
         let mut view = self.shared.view();
         match result {
             Ok(()) => {
-                view.runs_allowed(allowed);
+                view.runs_allowed(allowed, process);
                 let what = if allowed { "may begin runs again" } else { "is told to begin no run" };
                 tracing::warn!("the skill runtime {what}");
             }

@@ -10,7 +10,7 @@ use crate::common::{Bench, CELL, Fault, NOW, apply_delta, bytes};
 use ed25519_dalek::SigningKey;
 use swarm_artifact::{ArchiveDigest, SignatureFile, Trust};
 use swarm_base::Shutdown;
-use swarm_bridge_core::{Deployed, Ended, OfflinePolicy, RunSeen, State, Then, Windows};
+use swarm_bridge_core::{Deployed, Ended, OfflinePolicy, RunSeen, State, Step, Then, Windows};
 use swarm_registry_client::bridge::{
     Bridge, Exchange, Refused, RuntimeHeard, SafetyHeard, Settings, Shared, Site,
 };
@@ -98,16 +98,20 @@ fn work_until(bench: &Bench, state: State) -> String {
 
 fn say(shared: &Shared, runtime: &Runtime) {
     let deployed = runtime.0.lock().unwrap().clone();
+    if hear(shared, 1, deployed) {
+        shared.wake();
+    }
+}
+
+/// What process `process` of a runtime at rest says, and the safety monitor beside it; gives whether it is news.
+fn hear(shared: &Shared, process: u64, deployed: Option<Deployed>) -> bool {
     let artifact = deployed.as_ref().map(|deployed| deployed.artifact);
-    let run = RunSeen { artifact, trace_id: String::new(), running: false, ended: Ended::Not };
+    let run = RunSeen { process, artifact, trace_id: String::new(), running: false, ended: Ended::Not };
     let safety = SafetyHeard { passes_motion: false, stopped_by: String::new(), artifact };
     let now = shared.now().monotonic;
     let mut view = shared.view();
     let news = view.hear_safety(now, safety);
-    if view.hear_runtime(now, RuntimeHeard { deployed, last_good: None, run }) || news {
-        drop(view);
-        shared.wake();
-    }
+    view.hear_runtime(now, RuntimeHeard { deployed, last_good: None, run }) || news
 }
 
 fn signed_by_nobody(archive: &[u8]) -> Vec<u8> {
@@ -218,4 +222,28 @@ fn a_version_is_made_out_of_the_one_that_ran_before() {
     assert!(asked.contains(&delta), "{asked:?}");
     assert!(!asked.contains(&format!("/api/v1/csa/{artifact}/download")), "{asked:?}");
     assert!(fs::read(bench.path(&format!("data/cache/{artifact}.tar.gz"))).unwrap() == new);
+}
+
+#[test]
+fn a_runtime_that_is_started_again_is_told_again_to_begin_no_run() {
+    let bench = Bench::new();
+    let offline = OfflinePolicy { keep_running_for_s: 100, then: Then::RefuseNewRuns };
+    let settings = Settings { offline, ..settings(&bench) };
+    let bridge = Bridge::open(settings, Arc::new(Machine(bench.trust.clone()))).unwrap();
+    let shared = bridge.shared();
+    shared.view().memory.last_believed_unix_s = Some(NOW - 101);
+    let is_to_be_told = |process| {
+        hear(shared, process, None);
+        shared.view().decide(shared.now()).plan.steps.contains(&Step::RefuseRuns)
+    };
+    assert!(is_to_be_told(1));
+    shared.view().runs_allowed(false, Some(1));
+    assert!(!is_to_be_told(1), "it was told");
+    assert!(is_to_be_told(2), "it is another process");
+    shared.view().runs_allowed(false, Some(1));
+    assert!(is_to_be_told(2), "the one before it was told");
+    shared.view().runs_allowed(false, Some(2));
+    assert!(!is_to_be_told(2), "it was told");
+    shared.view().hear_lifecycle(false);
+    assert!(is_to_be_told(2), "somebody activated it");
 }

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use r2r::builtin_interfaces::msg::Time;
 use r2r::std_msgs::msg::Bool;
 use r2r::swarm_msgs::msg::{GripperCommand, JointCommand, RuntimeStatus};
-use swarm_ros::stamp::RosClock;
+use swarm_ros::stamp::{RosClock, wall_now};
 use swarm_ros::{NodeShell, qos};
 
 use crate::deployer::ActiveSkill;
@@ -19,6 +20,7 @@ pub(super) struct Publishers {
     pub(super) status: r2r::Publisher<RuntimeStatus>,
     emergency_stop: r2r::Publisher<Bool>,
     clock: RosClock,
+    started: Time,
 }
 
 impl Publishers {
@@ -31,7 +33,15 @@ impl Publishers {
         }
         let status = shell.publisher("/skill_runtime/status", qos::LATCHED)?;
         let emergency_stop = shell.publisher("/emergency_stop", qos::STOP_RELIABLE)?;
-        Ok(Self { robots, motion, grippers, status, emergency_stop, clock: shell.clock() })
+        Ok(Self {
+            robots,
+            motion,
+            grippers,
+            status,
+            emergency_stop,
+            clock: shell.clock(),
+            started: wall_now(),
+        })
     }
 
     /// Stops the cell through the safety monitor, which a person then has to reset.
@@ -81,6 +91,7 @@ impl Publishers {
             trace_id: turn.trace_id.clone(),
             running: turn.running,
             roles: turn.roles.iter().map(messages::role_state).collect(),
+            started: self.started.clone(),
         }
     }
 }
