@@ -1,6 +1,8 @@
 //! Making the result. Everything that a delta says is held against a limit before memory is taken for it.
 
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
+use std::thread;
 
 use sha2::{Digest, Sha256};
 use zstd::bulk::Decompressor;
@@ -38,23 +40,31 @@ pub fn apply(
     if actual != header.base_length {
         return Err(ApplyError::BaseLength { expected: header.base_length, actual });
     }
-    let mut maker = Maker {
-        delta,
-        base: Base { inner: &mut base, length: header.base_length, position: actual },
-        output,
-        hash: Sha256::new(),
-        zstd: Decompressor::new().map_err(failed("begin to decompress"))?,
-        target: vec![0; CHUNK],
-        stored: Vec::new(),
-        unpacked: Vec::new(),
-        filled: 0,
-    };
-    let mut missing = header.result_length;
-    while missing > 0 {
-        missing -= maker.record(missing)?;
-    }
-    maker.delta.expect_end()?;
-    let actual: [u8; 32] = maker.hash.finalize().into();
+    let zstd = Decompressor::new().map_err(failed("begin to decompress"))?;
+    let actual = thread::scope(|scope| {
+        let (made, arriving) = mpsc::sync_channel(1);
+        let (emptied, empty) = mpsc::channel();
+        let hashing = scope.spawn(move || hash(&arriving, &emptied));
+        let mut maker = Maker {
+            delta,
+            base: Base { inner: &mut base, length: header.base_length, position: actual },
+            output,
+            made,
+            empty,
+            zstd,
+            target: vec![0; CHUNK],
+            stored: Vec::new(),
+            unpacked: Vec::new(),
+            filled: 0,
+        };
+        let mut missing = header.result_length;
+        while missing > 0 {
+            missing -= maker.record(missing)?;
+        }
+        maker.delta.expect_end()?;
+        drop(maker);
+        Ok(hashing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })?;
     if actual == header.result_digest {
         return Ok(header);
     }
@@ -66,12 +76,25 @@ pub fn apply(
     })
 }
 
+/// The digest of chunks as they arrive, beside the making of the next; it gives their buffers back.
+fn hash(arriving: &Receiver<Vec<u8>>, emptied: &Sender<Vec<u8>>) -> [u8; 32] {
+    let mut sha256 = Sha256::new();
+    for chunk in arriving {
+        sha256.update(&chunk);
+        // The last ones are waited for by nobody.
+        let _ = emptied.send(chunk);
+    }
+    sha256.finalize().into()
+}
+
 /// Makes chunks.
 struct Maker<'b, D, B, O> {
     delta: Source<D>,
     base: Base<'b, B>,
     output: O,
-    hash: Sha256,
+    /// To whoever hashes them.
+    made: SyncSender<Vec<u8>>,
+    empty: Receiver<Vec<u8>>,
     zstd: Decompressor<'static>,
     /// The chunk.
     target: Vec<u8>,
@@ -111,10 +134,18 @@ impl<D: Read, B: Read + Seek, O: Write> Maker<'_, D, B, O> {
                 });
             }
         }
-        let made = &self.target[..length];
-        self.hash.update(made);
-        self.output.write_all(made).map_err(failed("write the result"))?;
+        self.output.write_all(&self.target[..length]).map_err(failed("write the result"))?;
+        self.pass_on(length)?;
         Ok(length as u64)
+    }
+
+    fn pass_on(&mut self, length: usize) -> Result<(), ApplyError> {
+        let mut next = self.empty.try_recv().unwrap_or_default();
+        next.resize(CHUNK, 0);
+        let mut chunk = std::mem::replace(&mut self.target, next);
+        chunk.truncate(length);
+        // Whoever hashes ends before this only by a panic, which is passed on then.
+        self.made.send(chunk).map_err(|_| failed("hash the result")(io::ErrorKind::BrokenPipe.into()))
     }
 
     fn copy_of_base(&mut self, length: usize) -> Result<(), ApplyError> {

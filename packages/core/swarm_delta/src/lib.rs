@@ -14,7 +14,8 @@
 //!
 //! Flow
 //! 1. [`encode`] on the registry, with both in memory; [`encode_if_smaller`] gives nothing where the whole is no larger.
-//! 2. [`apply`] on the cell: chunk by chunk, in about 4 MB of memory whatever the delta says, hashed on the way. `Ok` means that
+//! 2. [`apply`] on the cell: chunk by chunk, in about 6 MB of memory whatever the delta says, hashed on the way by
+//!    a thread of its own. `Ok` means that
 //!    what was written has the digest that the delta promises; before that, what was written is worth nothing.
 //!
 //! # Artifacts

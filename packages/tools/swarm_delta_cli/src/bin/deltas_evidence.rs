@@ -1,9 +1,10 @@
 //! `deltas_evidence OUTPUT.json`: a policy of 40 MB, fine-tuned a little; how large its deltas are, and how fast they are applied.
+//! A signed artifact that holds them is made out of the one before, too, as a cell does it.
 //! Beside them, in the same run: zstd's own way (`--patch-from`), and SHA-256 alone, faster than which nothing is verified.
 
 use std::hint::black_box;
 use std::io::{Cursor, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -14,6 +15,7 @@ use rand_distr::{Distribution, Normal};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use swarm_delta::{Limits, apply, encode};
+use swarm_store::{PackageOptions, Packaged, apply_delta, make_delta, package};
 use zstd::stream::{Decoder, Encoder};
 
 /// Sizes and speed of deltas between versions of a policy
@@ -56,6 +58,7 @@ fn main() -> Result<()> {
     let dense: Vec<f32> = weights.iter().map(|weight| weight + step.sample(&mut random)).collect();
 
     let base = bytes(&weights);
+    let artifact = see_artifact(&base, &bytes(&sparse))?;
     let whole_mb = zstd::bulk::compress(&base, 3)?.len() as f64 / MB;
     let sparse = see("1 % of the weights are others", &base, &bytes(&sparse))?;
     let dense = see("every weight moved by N(0, 1e-5)", &base, &bytes(&dense))?;
@@ -78,6 +81,12 @@ fn main() -> Result<()> {
         "sparse_encode_s": sparse.encode_s,
         "dense_encode_s": dense.encode_s,
         "policy_mb": base.len() as f64 / MB,
+        // A packaged artifact with this policy: the cell unpacks the old one, and compresses the new one again.
+        "artifact_mb": artifact.whole_bytes as f64 / MB,
+        "artifact_delta_mb": artifact.delta_bytes as f64 / MB,
+        "artifact_apply_s": artifact.apply_s,
+        // Below this rate of the link the delta brings the artifact sooner than a download of the whole.
+        "artifact_worth_below_mb_per_s": (artifact.whole_bytes - artifact.delta_bytes) as f64 / MB / artifact.apply_s,
         "zstd_patch_mb": sparse.patch_bytes as f64 / MB,
     });
     let reference = json!({
@@ -139,6 +148,52 @@ fn see(what: &str, base: &[u8], result: &[u8]) -> Result<Seen> {
         seen.patch_bytes as f64 / MB
     );
     Ok(seen)
+}
+
+/// An artifact made out of the one before it.
+struct SeenArtifact {
+    whole_bytes: u64,
+    delta_bytes: u64,
+    apply_s: f64,
+}
+
+fn see_artifact(base: &[u8], result: &[u8]) -> Result<SeenArtifact> {
+    let folder = tempfile::tempdir().context("cannot make a folder for artifacts")?;
+    let (old, _) = artifact(folder.path(), "1.0.0", base)?;
+    let (new, packaged) = artifact(folder.path(), "1.1.0", result)?;
+    let limits = swarm_artifact::Limits::default();
+    let delta = make_delta(&old, &new, limits)?.context("the artifact has no delta")?;
+    let made = folder.path().join("made.tar.gz");
+    let apply_s = fastest(|| {
+        apply_delta(&old, &delta[..], packaged.digest.id, &made, limits)?;
+        Ok(())
+    })?;
+    let (whole_bytes, delta_bytes) = (packaged.digest.length, delta.len() as u64);
+    println!(
+        "the artifact of {:.2} MB: a delta of {:.3} MB, applied in {apply_s:.2} s",
+        whole_bytes as f64 / MB,
+        delta_bytes as f64 / MB
+    );
+    Ok(SeenArtifact { whole_bytes, delta_bytes, apply_s })
+}
+
+/// Packages a skill with one policy.
+fn artifact(folder: &Path, version: &str, policy: &[u8]) -> Result<(PathBuf, Packaged)> {
+    let source = folder.join(version);
+    std::fs::create_dir_all(source.join("trees"))?;
+    let skill = format!(
+        "schema_version: 1\nskill_id: fine_tuned\nversion: {version}\n\
+         roles:\n  leader: {{tree: trees/leader.xml, tree_id: Leader, robot_group: leader}}\n\
+         envelope: safety_envelope.yaml\nprovenance: {{note: fine-tuned a little}}\n"
+    );
+    std::fs::write(source.join("skill.yaml"), skill)?;
+    std::fs::write(source.join("trees/leader.xml"), "<root BTCPP_format=\"4\"/>\n")?;
+    std::fs::write(source.join("safety_envelope.yaml"), "joints: {}\n")?;
+    std::fs::write(source.join("policy.onnx"), policy)?;
+    let archive = folder.join(format!("fine_tuned_v{version}.tar.gz"));
+    let packaged = package(&source, &archive, &PackageOptions::default())
+        .with_context(|| format!("cannot package {}", source.display()))?;
+    Ok((archive, packaged))
 }
 
 /// As `zstd --patch-from` does: the base as prefix, in a window that holds both.
