@@ -3,6 +3,7 @@
 //! environment makes r2r start over.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -69,7 +70,18 @@ pub struct Executable {
 pub fn cargo(layout: &Layout) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(layout.root());
+    // What `cargo run` says of the package xtask. Build scripts that look at it run again, and all that depends on them is compiled
+    // again, whenever somebody changes between `cargo xtask` and `cargo build`.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_about_own_package(name)) {
+        command.env_remove(name);
+    }
     command
+}
+
+fn is_about_own_package(variable: &OsStr) -> bool {
+    let about =
+        ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_NAME", "CARGO_CRATE_NAME", "CARGO_PRIMARY_PACKAGE"];
+    about.iter().any(|about| variable.as_encoded_bytes().starts_with(about.as_bytes()))
 }
 
 /// Compiles every executable and example of the workspace; gives the folder they are in.
@@ -201,6 +213,18 @@ fn metadata(layout: &Layout, dependencies: Dependencies) -> Result<Metadata> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cargo_is_told_nothing_of_the_package_that_calls_it() {
+        for variable in
+            ["CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH", "CARGO_PKG_NAME", "CARGO_PKG_VERSION_MAJOR"]
+        {
+            assert!(is_about_own_package(OsStr::new(variable)), "{variable}");
+        }
+        for variable in ["CARGO", "CARGO_HOME", "CARGO_INCREMENTAL", "CARGO_TARGET_DIR", "RUSTFLAGS"] {
+            assert!(!is_about_own_package(OsStr::new(variable)), "{variable}");
+        }
+    }
 
     #[test]
     fn a_failed_compilation_shows_the_compilers_words() {
