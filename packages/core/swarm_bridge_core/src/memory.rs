@@ -30,7 +30,7 @@ pub struct Memory {
     pub runs_refused: bool,
     /// When this bridge began, as its reports say; seconds since 1970-01-01 UTC.
     started_unix_s: i64,
-    /// The assignment that was carried out last.
+    /// The assignment that was carried out last, unless this bridge has gone away from it itself.
     adopted: Option<ArtifactId>,
     /// An assignment that was left by hand.
     left: Option<ArtifactId>,
@@ -85,6 +85,14 @@ impl Memory {
         self.left = before.left;
     }
 
+    /// This bridge is about to have the runtime run `artifact`. Where that is not what was assigned, because what was assigned is
+    /// withdrawn, nobody leaves it by hand. To be kept before the runtime is asked: if the bridge is killed then, it is known still.
+    pub fn ask_for(&mut self, artifact: ArtifactId) {
+        if self.adopted != Some(artifact) {
+            self.adopted = None;
+        }
+    }
+
     /// The director was heard. Assigning something else ends a hold by hand, and so does assigning nothing.
     pub fn hear_want(&mut self, want: &Want) {
         let wanted = match want {
@@ -101,11 +109,11 @@ impl Memory {
         }
     }
 
-    /// The runtime was heard; `asked` is what this bridge has asked it for. Gives whether something else is deployed now.
+    /// The runtime was heard. Gives whether something else is deployed now.
     ///
     /// An assignment that was in force and is not any more, without this bridge, was left by hand. It is compared with what was
     /// adopted and not with what was seen last, so that a change while the bridge was down is noticed too.
-    pub fn hear_running(&mut self, running: &Deployed, want: &Want, asked: Option<ArtifactId>) -> bool {
+    pub fn hear_running(&mut self, running: &Deployed, want: &Want) -> bool {
         let wanted = want.artifact();
         let same = self.history.first().is_some_and(|newest| newest.deployed.artifact == running.artifact);
         if wanted == Some(running.artifact) {
@@ -114,7 +122,7 @@ impl Memory {
             if !same {
                 self.left = None;
             }
-        } else if wanted.is_some() && self.adopted == wanted && asked != Some(running.artifact) {
+        } else if wanted.is_some() && self.adopted == wanted {
             self.left = wanted;
         }
         if same {
@@ -162,14 +170,14 @@ mod tests {
     fn in_step(n: u8) -> Memory {
         let mut memory = Memory::default();
         memory.hear_want(&want(n));
-        memory.hear_running(&deployed(n), &want(n), None);
+        memory.hear_running(&deployed(n), &want(n));
         memory
     }
 
     #[test]
     fn what_an_operator_leaves_is_not_brought_back_until_something_else_is_assigned() {
         let mut memory = in_step(2);
-        memory.hear_running(&deployed(1), &want(2), None);
+        memory.hear_running(&deployed(1), &want(2));
         assert_eq!(memory.left(), want(2).artifact());
         memory.hear_want(&want(2));
         assert_eq!(memory.left(), want(2).artifact(), "the same again says nothing new");
@@ -179,15 +187,42 @@ mod tests {
         assert_eq!(memory.left(), None, "assigned anew");
     }
 
+    fn killed(memory: &Memory) -> Memory {
+        serde_json::from_str(&serde_json::to_string(memory).unwrap()).unwrap()
+    }
+
     #[test]
-    fn a_change_while_the_bridge_was_down_counts_as_by_hand_and_one_that_it_asked_for_does_not() {
-        let text = serde_json::to_string(&in_step(2)).unwrap();
-        let mut back: Memory = serde_json::from_str(&text).unwrap();
-        back.hear_running(&deployed(1), &want(2), None);
+    fn a_change_while_the_bridge_was_down_counts_as_by_hand() {
+        let mut back = killed(&in_step(2));
+        back.hear_running(&deployed(1), &want(2));
         assert_eq!(back.left(), want(2).artifact());
-        let mut asked = in_step(2);
-        asked.hear_running(&deployed(1), &want(2), Some(deployed(1).artifact));
-        assert_eq!(asked.left(), None);
+    }
+
+    #[test]
+    fn what_this_bridge_leaves_itself_is_not_left_by_hand_even_if_it_is_killed_meanwhile_and_the_assignment_comes_back()
+     {
+        let mut memory = in_step(2);
+        let withdrawn = Want::Disagreed { artifact: want(2).artifact(), why: String::new() };
+        memory.hear_want(&withdrawn);
+        memory.ask_for(deployed(1).artifact);
+        memory.hear_running(&deployed(2), &withdrawn);
+        let mut back = killed(&memory);
+        back.hear_want(&want(2));
+        back.hear_running(&deployed(1), &want(2));
+        assert_eq!(back.left(), None);
+        // The runtime did not go: the assignment is in force again, and may be left.
+        memory.hear_want(&want(2));
+        memory.hear_running(&deployed(2), &want(2));
+        memory.hear_running(&deployed(1), &want(2));
+        assert_eq!(memory.left(), want(2).artifact());
+    }
+
+    #[test]
+    fn asking_for_what_is_assigned_again_takes_nothing_from_a_hold_by_hand() {
+        let mut memory = in_step(2);
+        memory.ask_for(deployed(2).artifact);
+        memory.hear_running(&deployed(1), &want(2));
+        assert_eq!(memory.left(), want(2).artifact());
     }
 
     #[test]
@@ -195,13 +230,13 @@ mod tests {
         let mut memory = in_step(2);
         let before = memory.clone();
         memory.leave(&want(2));
-        memory.hear_running(&deployed(2), &want(2), None);
+        memory.hear_running(&deployed(2), &want(2));
         assert_eq!(memory.left(), want(2).artifact(), "it has not been left yet");
         let mut failed = memory.clone();
         failed.hold_as(&before);
         assert_eq!(failed.left(), None);
-        memory.hear_running(&deployed(1), &want(2), None);
-        memory.hear_running(&deployed(2), &want(2), None);
+        memory.hear_running(&deployed(1), &want(2));
+        memory.hear_running(&deployed(2), &want(2));
         assert_eq!(memory.left(), None);
     }
 
@@ -210,7 +245,7 @@ mod tests {
         let memory = in_step(2);
         assert!(memory.believed_once(deployed(2).artifact));
         let mut by_hand = Memory::default();
-        by_hand.hear_running(&deployed(1), &Want::Nothing, None);
+        by_hand.hear_running(&deployed(1), &Want::Nothing);
         assert!(!by_hand.believed_once(deployed(1).artifact));
         by_hand.hear_believed(deployed(1).artifact);
         assert!(by_hand.believed_once(deployed(1).artifact));
@@ -220,7 +255,7 @@ mod tests {
     fn a_cell_that_has_not_been_in_step_yet_has_left_nothing() {
         let mut memory = Memory::default();
         memory.hear_want(&want(2));
-        memory.hear_running(&deployed(1), &want(2), None);
+        memory.hear_running(&deployed(1), &want(2));
         assert_eq!(memory.left(), None);
     }
 
@@ -234,10 +269,10 @@ mod tests {
     fn the_history_is_bounded_and_has_each_artifact_once() {
         let mut memory = Memory::default();
         for n in 0..100 {
-            assert!(memory.hear_running(&deployed(n), &Want::Unknown, None));
-            assert!(!memory.hear_running(&deployed(n), &Want::Unknown, None));
+            assert!(memory.hear_running(&deployed(n), &Want::Unknown));
+            assert!(!memory.hear_running(&deployed(n), &Want::Unknown));
         }
-        memory.hear_running(&deployed(98), &Want::Unknown, None);
+        memory.hear_running(&deployed(98), &Want::Unknown);
         assert_eq!(memory.history().len(), HISTORY);
         assert_eq!(memory.history()[0].deployed, deployed(98));
         assert_eq!(memory.history().iter().filter(|ran| ran.deployed == deployed(98)).count(), 1);

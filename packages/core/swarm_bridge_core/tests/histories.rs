@@ -96,7 +96,6 @@ struct World {
     download: Schedule,
     deploy: Schedule,
     deploy_for: Option<ArtifactId>,
-    asked: Option<ArtifactId>,
     left_by_hand: bool,
     refusal_stands: bool,
     /// What the director has the cell leave, in the registry and as believed.
@@ -126,7 +125,6 @@ impl World {
             download: Schedule::default(),
             deploy: Schedule::default(),
             deploy_for: None,
-            asked: None,
             left_by_hand: false,
             refusal_stands: false,
             to_leave: (None, None),
@@ -175,7 +173,7 @@ impl World {
                 (want.artifact(), Schedule::default(), Schedule::default());
         }
         if let Some(running) = runtime.deployed() {
-            self.memory.hear_running(running, &want, self.asked);
+            self.memory.hear_running(running, &want);
             if self.belief(Some(running.artifact)) == Belief::Has {
                 self.memory.hear_believed(running.artifact);
             }
@@ -319,7 +317,7 @@ impl World {
     }
 
     fn exchange(&mut self, artifact: ArtifactId) {
-        self.asked = Some(artifact);
+        self.memory.ask_for(artifact);
         if self.deployments_fail || !self.runtime_active || !self.runtime_up || self.moving {
             self.deploy.failed(self.now.monotonic, BACKOFF, 0.5);
             return;
@@ -354,7 +352,7 @@ impl World {
             Event::Moving(moving) => self.moving = moving && self.runtime_up,
             Event::Pass(seconds) => self.pass(seconds),
             Event::Kill => {
-                (self.download, self.deploy, self.asked, self.registry) = Default::default();
+                (self.download, self.deploy, self.registry) = Default::default();
                 self.refusal_stands = false;
                 self.registry.expires_unix_s = self.believed.as_ref().map(|(_, _, expires)| *expires);
             }
@@ -363,7 +361,6 @@ impl World {
                 let good = self.store.iter().rev().find(|n| Some(*n) != self.store.last()).copied();
                 if let (Some(good), true, false) = (good, self.runtime_up, self.moving) {
                     self.store.push(good);
-                    self.asked = None;
                     self.left_by_hand = true;
                 }
             }
@@ -474,6 +471,21 @@ fn what_is_withdrawn_is_left_for_what_was_good_even_if_the_director_insists() {
     world.pass(60);
     world.settle().unwrap();
     assert!(!world.runtime_active, "nothing that is believed is left");
+}
+
+#[test]
+fn a_bridge_that_is_killed_after_leaving_what_was_withdrawn_goes_back_to_it_once_it_is_believed_again() {
+    let mut world = World::new(&[], Then::Keep);
+    world.settle().unwrap();
+    for event in [Event::Assign(Some(2)), Event::Pass(60), Event::Image(2, false), Event::Pass(60)] {
+        world.happen(&event);
+        world.settle().unwrap();
+    }
+    assert_eq!(world.store, [0, 2, 0]);
+    world.happen(&Event::Image(2, true));
+    world.happen(&Event::Kill);
+    world.settle().unwrap();
+    assert_eq!((world.store.as_slice(), world.memory.left()), ([0, 2, 0, 2].as_slice(), None));
 }
 
 #[test]

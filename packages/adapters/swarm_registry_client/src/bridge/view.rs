@@ -126,7 +126,7 @@ impl View {
         }
         if let Some(running) = &heard.deployed {
             let want = self.want();
-            if self.memory.hear_running(running, &want, self.asked) && self.asked != Some(running.artifact) {
+            if self.memory.hear_running(running, &want) && self.asked != Some(running.artifact) {
                 tracing::info!("{} {} is deployed, not by this bridge", running.skill, running.version);
             }
             if self.belief(Some(running.artifact)) == Belief::Has {
@@ -261,8 +261,10 @@ impl View {
 
     // --- what was tried
 
-    pub fn asked_for(&mut self, artifact: ArtifactId) {
+    /// The runtime is about to be asked to run this.
+    pub fn ask_for(&mut self, artifact: ArtifactId) {
         self.asked = Some(artifact);
+        self.memory.ask_for(artifact);
     }
 
     pub fn downloaded(&mut self, result: Result<(), String>, now: Time) {

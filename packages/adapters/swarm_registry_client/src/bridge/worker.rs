@@ -99,8 +99,10 @@ impl Worker {
             }
             Step::RollBackTo { artifact, version } => {
                 let result = {
-                    let _exchanging = self.shared.exchanging();
-                    self.shared.view().asked_for(*artifact);
+                    let shared = Arc::clone(&self.shared);
+                    let _exchanging = shared.exchanging();
+                    shared.view().ask_for(*artifact);
+                    self.keep_memory();
                     self.runtime.roll_back_to(&version.to_string())
                 };
                 let result = result.and_then(|said| self.shown(*artifact, &said));
@@ -206,19 +208,21 @@ impl Worker {
         good
     }
 
-    fn deploy(&self, wanted: &Wanted, allow_older: bool) {
+    fn deploy(&mut self, wanted: &Wanted, allow_older: bool) {
         let path = |path: PathBuf| path.to_string_lossy().into_owned();
         let (archive, signatures) =
             (path(self.cache.archive(wanted.artifact)), path(self.cache.signatures(wanted.artifact)));
         let answer = {
-            let _exchanging = self.shared.exchanging();
-            let mut view = self.shared.view();
+            let shared = Arc::clone(&self.shared);
+            let _exchanging = shared.exchanging();
+            let mut view = shared.view();
             // A person may have left it while the file was checked.
             if view.memory.left() == Some(wanted.artifact) {
                 return;
             }
-            view.asked_for(wanted.artifact);
+            view.ask_for(wanted.artifact);
             drop(view);
+            self.keep_memory();
             self.runtime.deploy(&archive, &signatures, &wanted.skill, allow_older)
         };
         let result = match answer {
