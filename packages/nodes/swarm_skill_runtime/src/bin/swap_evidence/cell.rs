@@ -203,7 +203,11 @@ impl Surroundings for Cell {
             return Err(BUSY.into());
         }
         if random.random_bool(TROUBLE) {
-            std::fs::create_dir(&staged).map_err(|error| format!("cannot make the disk fail: {error}"))?;
+            match std::fs::create_dir(&staged) {
+                // What a kill left half-written: the disk goes on working.
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                made => made.map_err(|error| format!("cannot make the disk fail: {error}"))?,
+            }
         }
         self.inside().loaded = artifact;
         Ok(())
