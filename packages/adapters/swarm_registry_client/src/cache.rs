@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use swarm_artifact::{ArchiveHasher, ArtifactId, SignatureFile, Trust, verify};
+use swarm_base::ReadBuffer;
 use swarm_bridge_core::Cached;
 use swarm_tuf::{Refusal, Target};
 
@@ -171,7 +172,7 @@ pub(crate) fn read(
     mut each: impl FnMut(&[u8]) -> Result<(), Refusal>,
 ) -> Result<(), ClientError> {
     let mut file = File::open(path).map_err(ClientError::at("read", path))?;
-    let mut chunk = vec![0; CHUNK];
+    let mut chunk = ReadBuffer::new(CHUNK);
     loop {
         match file.read(&mut chunk) {
             Ok(0) => return Ok(()),

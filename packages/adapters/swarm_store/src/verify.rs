@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use swarm_artifact::{ArchiveDigest, ArchiveHasher, Limits, SignatureFile, Trust, Verified, verify};
+use swarm_base::ReadBuffer;
 
 use crate::error::StoreError;
 
@@ -83,7 +84,7 @@ pub(crate) fn read_archive(
     // One byte more than allowed, so that a file that is growing is noticed.
     let mut file = file.take(limit + 1);
     let mut hasher = ArchiveHasher::default();
-    let mut chunk = vec![0; CHUNK];
+    let mut chunk = ReadBuffer::new(CHUNK);
     loop {
         match file.read(&mut chunk) {
             Ok(0) => break,
