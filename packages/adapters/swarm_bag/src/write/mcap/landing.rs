@@ -17,7 +17,11 @@
 
 use std::fs::File;
 use std::io;
+use std::num::NonZeroU64;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
+
+use rustix::fs::{Advice, fadvise};
 
 use crate::write::Survives;
 
@@ -40,6 +44,8 @@ pub(super) trait Disk {
     fn read(&mut self, at: u64) -> io::Result<[u8; RECORD_HEADER]>;
     fn cut(&mut self, length: u64) -> io::Result<()>;
     fn sync(&mut self) -> io::Result<()>;
+    /// What stands in these whole pages is on the disk and is not written again.
+    fn forget(&mut self, _: Range<u64>) {}
 }
 
 /// A file, and whether its writes have to survive a cut of the power.
@@ -68,6 +74,16 @@ impl Disk for OnDisk {
         match self.survives {
             Survives::PowerCut => self.file.sync_data(),
             Survives::ProcessEnd => Ok(()),
+        }
+    }
+
+    /// Memory of the kernel that holds what was recorded is of use for nothing else, and a recording has no end: the oldest of it would
+    /// push out what the cell's other programs read. The next records get the same memory, which costs less than fresh memory does.
+    fn forget(&mut self, pages: Range<u64>) {
+        let length = NonZeroU64::new(pages.end.saturating_sub(pages.start));
+        if let (Survives::PowerCut, Some(length)) = (self.survives, length) {
+            // Advice, which a file system need not take.
+            let _ = fadvise(&self.file, pages.start, Some(length), Advice::DontNeed);
         }
     }
 }
@@ -117,6 +133,9 @@ impl<D: Disk> Landing<D> {
         self.disk.write(first, self.frontier)?;
         self.disk.sync()?;
         self.frontier = frontier;
+        // The page of the next header is written once more.
+        let page = |at: u64| at - at % PAGE;
+        self.disk.forget(page(self.newest)..page(frontier));
         Ok(())
     }
 
@@ -189,6 +208,7 @@ mod tests {
         Write(u64, Vec<u8>),
         Cut(u64),
         Sync,
+        Forget(Range<u64>),
         /// So many records were promised to be durable from here on.
         Promise(usize),
     }
@@ -220,6 +240,10 @@ mod tests {
         fn sync(&mut self) -> io::Result<()> {
             self.push(Op::Sync);
             Ok(())
+        }
+
+        fn forget(&mut self, pages: Range<u64>) {
+            self.push(Op::Forget(pages));
         }
     }
 
@@ -291,7 +315,7 @@ mod tests {
                     file.truncate(*length as usize);
                 }
             }
-            Op::Sync | Op::Promise(_) => {}
+            Op::Sync | Op::Forget(_) | Op::Promise(_) => {}
         }
     }
 
@@ -375,6 +399,37 @@ mod tests {
         }
         assert!(cuts > 3000, "{cuts}");
         assert_eq!(strictly_read(&durable).unwrap().len(), promised);
+    }
+
+    #[test]
+    fn all_pages_before_the_next_header_are_forgotten_once_and_none_of_them_is_written_again() {
+        let (mut forgotten, mut frontier) = (0, 0);
+        let mut at_risk = false;
+        for op in record_a_recording() {
+            match op {
+                Op::Write(at, bytes) => {
+                    assert!(at >= forgotten, "a write at {at}, and {forgotten} bytes were forgotten");
+                    at_risk = true;
+                    // All but what the end of the file is made of.
+                    if bytes.len() != END {
+                        frontier = frontier.max(at + bytes.len() as u64);
+                    }
+                }
+                Op::Sync => at_risk = false,
+                Op::Forget(pages) => {
+                    assert!(!at_risk, "{pages:?} are forgotten before they are down");
+                    assert!(
+                        pages.start <= forgotten && pages.end >= forgotten,
+                        "{pages:?} after {forgotten}"
+                    );
+                    assert_eq!([pages.start % PAGE, pages.end % PAGE], [0; 2]);
+                    assert!(frontier - pages.end <= PAGE + RECORD_HEADER as u64, "{pages:?} of {frontier}");
+                    forgotten = pages.end;
+                }
+                Op::Cut(_) | Op::Promise(_) => {}
+            }
+        }
+        assert!(forgotten > 10 * PAGE, "{forgotten}");
     }
 
     /// A file in memory that fails at one of its operations, and at all after it.
