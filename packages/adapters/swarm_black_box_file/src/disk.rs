@@ -16,6 +16,7 @@ pub trait Disk: Send + fmt::Debug {
     fn read(&mut self, name: &str) -> io::Result<Vec<u8>>;
     /// The first bytes of a file, at most so many.
     fn read_start(&mut self, name: &str, most: usize) -> io::Result<Vec<u8>>;
+    /// Gives a file another name, which no file has yet, and which survives the computer.
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()>;
     fn remove(&mut self, name: &str) -> io::Result<()>;
 }
@@ -51,10 +52,7 @@ impl Disk for Folder {
 
     fn create(&mut self, name: &str) -> io::Result<Box<dyn Output>> {
         fs::create_dir_all(&self.0)?;
-        let file = File::create_new(self.0.join(name))?;
-        // The file's name too must survive the computer.
-        File::open(&self.0)?.sync_all()?;
-        Ok(Box::new(FileOutput(file)))
+        Ok(Box::new(FileOutput(File::create_new(self.0.join(name))?)))
     }
 
     fn list(&mut self) -> io::Result<Vec<(String, u64)>> {
@@ -88,7 +86,13 @@ impl Disk for Folder {
     }
 
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
-        fs::rename(self.0.join(from), self.0.join(to))
+        let to = self.0.join(to);
+        // Two recorders in one folder are a mistake; neither may destroy what the other one has.
+        if to.try_exists()? {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        fs::rename(self.0.join(from), to)?;
+        File::open(&self.0)?.sync_all()
     }
 
     fn remove(&mut self, name: &str) -> io::Result<()> {

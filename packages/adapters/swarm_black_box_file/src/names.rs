@@ -1,5 +1,8 @@
 //! Names of the files, and which of them go when room is short.
 
+/// End of the names of files that are being begun; they hold nothing yet.
+pub(crate) const BEGUN: &str = ".begun";
+
 /// Name of a file of the series.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct BoxName {
@@ -12,6 +15,11 @@ impl BoxName {
     pub(crate) fn text(&self) -> String {
         let stop = if self.stop { "_stop" } else { "" };
         format!("{:010}{stop}.swarmbox", self.number)
+    }
+
+    /// While it has no whole header.
+    pub(crate) fn begun(&self) -> String {
+        format!("{}{BEGUN}", self.text())
     }
 
     pub(crate) fn parse(text: &str) -> Option<Self> {
@@ -60,6 +68,7 @@ mod tests {
         for name in [BoxName { number: 12, stop: false }, BoxName { number: 3, stop: true }] {
             assert_eq!(BoxName::parse(&name.text()), Some(name));
         }
+        assert_eq!(BoxName::parse(&BoxName { number: 12, stop: false }.begun()), None);
         assert_eq!(BoxName::parse("notes.txt"), None);
         assert_eq!(BoxName::parse("cell.swarmbox"), None);
     }

@@ -11,7 +11,7 @@ use crate::health::Health;
 use crate::names::BoxName;
 use crate::options::{Mode, Options, OptionsError};
 use crate::ring::Ring;
-use crate::series::{box_files, make_room, place_after};
+use crate::series::{begin_file, box_files, make_room, place_after};
 
 /// How long after a failure the disk is tried again.
 const RETRY: Duration = Duration::from_millis(1_000);
@@ -251,13 +251,15 @@ impl Recorder {
     fn open(&mut self, entry: &Entry) -> bool {
         match self.try_open(entry) {
             Ok(file) => {
+                self.last_flushed = self.last_written;
+                self.health.failed(None);
                 self.health.change(|status| {
                     status.file = Some(file.name.text());
                     status.files += 1;
+                    status.bytes += file.bytes;
                 });
                 self.out = Out::Open(Box::new(file));
-                self.flush(Sealed::No);
-                matches!(self.out, Out::Open(_))
+                true
             }
             Err(error) => {
                 self.fail(&format!("cannot begin a file: {error}"));
@@ -284,7 +286,6 @@ impl Recorder {
                 Entry::Snapshot(state) => state.generation(),
             };
             let name = BoxName { number: place.file, stop: self.until.is_some() };
-            let output = self.disk.create(&name.text())?;
             let header = Header { place, limits: self.announce.get(generation), ..self.session.clone() };
             let mut pending = Vec::new();
             let (key, segment) = (self.options.key.clone(), self.options.segment);
@@ -292,11 +293,14 @@ impl Recorder {
             for number in gone {
                 chain.append(&Record::Removed(number), &mut pending);
             }
+            let output = begin_file(self.disk.as_mut(), &name, &pending)?;
+            let bytes = pending.len() as u64;
+            pending.clear();
             // Between the recordings of two stops nothing is missing that should be there.
             if !matches!(self.options.mode, Mode::Continuous) && matches!(self.out, Out::Closed) {
                 self.last_written = None;
             }
-            Ok(OpenFile { name, chain, output, pending, bytes: 0, generation })
+            Ok(OpenFile { name, chain, output, pending, bytes, generation })
         })
     }
 

@@ -5,8 +5,8 @@ use std::io;
 
 use swarm_black_box::{Place, Unreadable, frames, verify};
 
-use crate::disk::Disk;
-use crate::names::{BoxName, to_remove};
+use crate::disk::{Disk, Output};
+use crate::names::{BEGUN, BoxName, to_remove};
 
 /// A file begins with what was removed before it, and its first seal, after 100 ms, vouches for that: header and segment take a
 /// fraction of this. A whole file is tens of megabytes, and the cell's memory is locked.
@@ -39,9 +39,27 @@ pub(crate) fn make_room(disk: &mut dyn Disk, files: &[(BoxName, u64)], room: u64
     Ok(missing.split_off(&oldest).into_iter().collect())
 }
 
+/// Begins a file of the series with its header. It has its name only once the disk has the whole header: a writer that is killed leaves
+/// no file that nobody can read.
+pub(crate) fn begin_file(disk: &mut dyn Disk, name: &BoxName, header: &[u8]) -> io::Result<Box<dyn Output>> {
+    let mut output = disk.create(&name.begun())?;
+    let written = output.write_all(header).and_then(|()| output.sync());
+    if let Err(error) = written.and_then(|()| disk.rename(&name.begun(), &name.text())) {
+        // Where that fails too, the next look at the folder does it.
+        let _ = disk.remove(&name.begun());
+        return Err(error);
+    }
+    Ok(output)
+}
+
 /// Where the next file stands: behind the newest one that can be read. A file that was begun and has no whole header holds
 /// nothing, and goes.
 pub(crate) fn place_after(disk: &mut dyn Disk) -> io::Result<Place> {
+    for (name, _) in disk.list()? {
+        if name.strip_suffix(BEGUN).is_some_and(|name| BoxName::parse(name).is_some()) {
+            disk.remove(&name)?;
+        }
+    }
     let mut files = box_files(disk)?;
     files.sort_by_key(|(name, _)| name.number);
     let mut number = None;

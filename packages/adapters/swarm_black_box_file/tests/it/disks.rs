@@ -1,5 +1,6 @@
 //! The recorder on disks that are full, dead or slow.
 
+use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use swarm_base::{Clock as _, Duration};
@@ -46,6 +47,39 @@ fn a_full_disk_costs_what_does_not_fit_and_nothing_before_or_after_it() {
         let junctions = files.windows(2).map(|pair| junction(&pair[0].2, &pair[1].2.header, &[]));
         assert!(junctions.into_iter().all(|found| found.is_ok()));
     }
+}
+
+/// Names of all files in the folder.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+#[test]
+fn a_file_that_cannot_be_begun_leaves_none_that_nobody_can_read() {
+    let (folder, mut deciding, mut recorder, state) = with_bad_disk(on_failure(OnDiskFailure::Continue));
+    state.lock().unwrap().trouble = Trouble::Full;
+    deciding.run(300, &mut recorder);
+    let trouble = recorder.health().status().trouble.unwrap();
+    assert!(trouble.starts_with("cannot begin a file: "), "{trouble}");
+    assert!(names(folder.path()).is_empty(), "{:?}", names(folder.path()));
+    state.lock().unwrap().trouble = Trouble::None;
+    deciding.run(1_500, &mut recorder);
+    recorder.finish();
+    assert_eq!(names(folder.path()), ["0000000000.swarmbox"]);
+}
+
+#[test]
+fn what_a_killed_recorder_had_begun_goes_and_the_series_goes_on() {
+    let (folder, mut deciding, mut recorder, _) = with_bad_disk(on_failure(OnDiskFailure::Continue));
+    let begun = folder.path().join("0000000000.swarmbox.begun");
+    std::fs::write(&begun, b"SWARMBB\x02 and half a header").unwrap();
+    std::fs::write(folder.path().join("somebody's.begun"), "notes").unwrap();
+    deciding.run(300, &mut recorder);
+    recorder.finish();
+    let mut left = names(folder.path());
+    left.sort();
+    assert_eq!(left, ["0000000000.swarmbox", "somebody's.begun"]);
 }
 
 #[test]

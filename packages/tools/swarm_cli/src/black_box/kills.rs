@@ -18,6 +18,7 @@ use swarm_black_box::{Entry, Verification, junction, verify};
 use swarm_black_box_file::{Folder, Mode, Options, Recorder};
 
 use super::work::{PERIOD, Work};
+use crate::box_files::EXTENSION;
 
 /// What was tried, and what was left.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -93,7 +94,7 @@ pub fn kill(
     while killed.tried < count {
         let folder = tempfile::tempdir_in(work_folder)?;
         for _ in 0..STARTS.min(count - killed.tried) {
-            let old = files_with_content(folder.path())?;
+            let old = boxes(folder.path())?;
             let handed_over = kill_one(&writer(folder.path()), &mut rng)?;
             killed.tried += 1;
             match left_behind(folder.path(), &old, handed_over) {
@@ -133,23 +134,24 @@ fn kill_one(command: &Command, rng: &mut SmallRng) -> anyhow::Result<u64> {
     reading.join().map_err(|_| anyhow::anyhow!("the reading thread has panicked"))
 }
 
-fn files_with_content(folder: &Path) -> anyhow::Result<BTreeSet<PathBuf>> {
+/// The black-box files in a folder.
+fn boxes(folder: &Path) -> anyhow::Result<BTreeSet<PathBuf>> {
     let mut files = BTreeSet::new();
     for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.metadata()?.len() > 0 {
-            files.insert(entry.path());
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == EXTENSION) {
+            files.insert(path);
         }
     }
     Ok(files)
 }
 
 /// Verifies everything in the folder. Gives the segments of the newest start, whose files are not among the `old` ones, that are
-/// not proven by a seal. A file that the writer had made and not yet begun is empty, and holds nothing.
+/// not proven by a seal. A file that the writer was beginning has another name, and holds nothing.
 fn left_behind(folder: &Path, old: &BTreeSet<PathBuf>, handed_over: u64) -> anyhow::Result<u64> {
     let mut before: Option<Verification> = None;
     let mut sealed_cycle = 0;
-    for path in &files_with_content(folder)? {
+    for path in &boxes(folder)? {
         let bytes = fs::read(path)?;
         let found =
             verify(&bytes, Some(&[key().verifying_key()])).with_context(|| path.display().to_string())?;
