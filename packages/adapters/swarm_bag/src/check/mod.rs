@@ -2,7 +2,7 @@
 //!
 //! Every message is read once. Compared are
 //! - counts: of the storage's index, of metadata.yaml, of what was read, and of what the recorder said on
-//!   [`LOSS_TOPIC`](crate::recorder::LOSS_TOPIC);
+//!   [`LOSS_TOPIC`];
 //! - topics, types and QoS between metadata.yaml and the storage. Where these differ, readers differ: PyPI `rosbags` shows the
 //!   count and gives no message, without an error;
 //! - times: stamps in the messages of a topic must not go back, and pictures of one camera have times of their own;
