@@ -20,9 +20,8 @@ impl ReadBuffer {
     /// Of `length` zeros.
     pub fn new(length: usize) -> Self {
         let memory = vec![0; length + CACHE_LINE];
-        // It may be that nobody can say; then it begins where it begins.
-        let begin =
-            Some(memory.as_ptr().align_offset(CACHE_LINE)).filter(|begin| *begin < CACHE_LINE).unwrap_or(0);
+        // Where nobody can say, it begins somewhere.
+        let begin = memory.as_ptr().align_offset(CACHE_LINE).min(CACHE_LINE);
         Self { memory, begin, length }
     }
 }
