@@ -14,7 +14,12 @@ pub(crate) struct BoxFile {
 }
 
 /// End of the names of black-box files.
-pub(crate) const EXTENSION: &str = "swarmbox";
+const EXTENSION: &str = "swarmbox";
+
+/// Whether a file is one by its name; one that is being begun has another.
+pub(crate) fn is_box(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == EXTENSION)
+}
 
 /// Reads the files; a folder stands for all black-box files in it. They are put in the order of their numbers.
 pub(crate) fn read_all(paths: &[PathBuf]) -> anyhow::Result<Vec<BoxFile>> {
@@ -25,7 +30,7 @@ pub(crate) fn read_all(paths: &[PathBuf]) -> anyhow::Result<Vec<BoxFile>> {
             let doing = || format!("cannot read the folder '{}'", path.display());
             for entry in fs::read_dir(path).with_context(doing)? {
                 let path = entry.with_context(doing)?.path();
-                if path.extension().is_some_and(|extension| extension == EXTENSION) {
+                if is_box(&path) {
                     files.push(read(&path)?);
                 }
             }

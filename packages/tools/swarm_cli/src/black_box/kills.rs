@@ -18,7 +18,7 @@ use swarm_black_box::{Entry, Verification, junction, verify};
 use swarm_black_box_file::{Folder, Mode, Options, Recorder};
 
 use super::work::{PERIOD, Work};
-use crate::box_files::EXTENSION;
+use crate::box_files::is_box;
 
 /// What was tried, and what was left.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -139,7 +139,7 @@ fn boxes(folder: &Path) -> anyhow::Result<BTreeSet<PathBuf>> {
     let mut files = BTreeSet::new();
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == EXTENSION) {
+        if is_box(&path) {
             files.insert(path);
         }
     }
