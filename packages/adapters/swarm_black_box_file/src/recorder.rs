@@ -368,13 +368,14 @@ impl Recorder {
             return;
         }
         let marked = BoxName { stop: true, ..file.name };
-        match self.disk.rename(&file.name.text(), &marked.text()) {
+        let (from, to) = (file.name.text(), marked.text());
+        match self.health.busy(self.clock.now(), || self.disk.rename(&from, &to)) {
             Ok(()) => {
-                self.health.change(|status| status.file = Some(marked.text()));
+                self.health.change(|status| status.file = Some(to));
                 file.name = marked;
             }
             Err(error) => {
-                let trouble = format!("cannot rename {} to {}: {error}", file.name.text(), marked.text());
+                let trouble = format!("cannot rename {from} to {to}: {error}");
                 self.health.change(|status| status.trouble = Some(trouble));
             }
         }

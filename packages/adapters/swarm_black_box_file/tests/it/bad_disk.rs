@@ -36,6 +36,8 @@ pub(crate) enum Trouble {
     Dead,
     /// Takes so long for each piece.
     Slow(Duration),
+    /// Takes so long to rename a file.
+    SlowToRename(Duration),
 }
 
 impl Bad {
@@ -66,7 +68,7 @@ impl Disk for BadDisk {
             state.trouble
         };
         match trouble {
-            Trouble::None => {}
+            Trouble::None | Trouble::SlowToRename(_) => {}
             Trouble::Dead => return Err(io::Error::other("the disk is gone")),
             Trouble::Full => return Err(io::Error::from(io::ErrorKind::StorageFull)),
             Trouble::Slow(time) => take_long(&self.bad.state, &self.now, time),
@@ -100,6 +102,10 @@ impl Disk for BadDisk {
     }
 
     fn rename(&mut self, from: &str, to: &str) -> io::Result<()> {
+        let trouble = self.bad.state.lock().unwrap().trouble;
+        if let Trouble::SlowToRename(time) = trouble {
+            take_long(&self.bad.state, &self.now, time);
+        }
         self.bad.folder.rename(from, to)
     }
 
@@ -112,7 +118,7 @@ impl Output for BadOutput {
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         let trouble = self.state.lock().unwrap().trouble;
         match trouble {
-            Trouble::None => self.inner.write_all(bytes),
+            Trouble::None | Trouble::SlowToRename(_) => self.inner.write_all(bytes),
             Trouble::Full | Trouble::Dead => {
                 self.inner.write_all(&bytes[..bytes.len() / 2])?;
                 Err(io::Error::from(io::ErrorKind::StorageFull))

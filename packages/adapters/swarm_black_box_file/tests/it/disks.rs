@@ -126,6 +126,20 @@ fn a_disk_that_does_not_come_back_counts_as_failing_while_it_is_waited_for() {
     }
 }
 
+#[test]
+fn a_disk_that_hangs_while_a_file_gets_the_name_of_one_with_a_stop_counts_as_failing() {
+    let (folder, mut deciding, mut recorder, state) = with_bad_disk(on_failure(OnDiskFailure::Stop));
+    deciding.run(300, &mut recorder);
+    {
+        let mut state = state.lock().unwrap();
+        state.watched = Some(recorder.health());
+        state.trouble = Trouble::SlowToRename(Duration::from_millis(1_100));
+    }
+    deciding.stop(&mut recorder);
+    assert_eq!(state.lock().unwrap().seen, [true]);
+    assert_eq!(names(folder.path()), ["0000000000_stop.swarmbox"]);
+}
+
 /// On such a disk only the probe writes.
 fn idle() -> Options {
     let mode = Mode::OnStop { before: Duration::from_millis(500), after: Duration::from_millis(300) };
