@@ -69,5 +69,5 @@ def drain_seconds():
     return int(seconds)
 
 
-def assert_healthy_as_the_manual_says(interval, timeout, start_period, retries):
+def assert_health_is_asked_alike(interval, timeout, start_period, retries):
     assert (interval, timeout, start_period, int(retries)) == ("30s", "10s", "5s", 3)

@@ -203,7 +203,7 @@ def test_the_registry_gets_as_long_to_end_as_it_takes(manifests):
     assert one(manifests, "Deployment")["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] > sources.drain_seconds()
 
 
-def test_sizes_are_those_of_the_operations_manual():
+def test_sizes_of_staging_and_production():
     staging, production = render(CASES["staging"]), render(CASES["production"])
     [registry] = one(staging, "Deployment")["spec"]["template"]["spec"]["containers"]
     assert registry["resources"] == {"requests": {"memory": "1Gi", "cpu": "500m"}, "limits": {"memory": "2Gi", "cpu": "1"}}

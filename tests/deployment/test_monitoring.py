@@ -13,7 +13,7 @@ import yaml
 PROMETHEUS = sources.DOCKER / "prometheus"
 RULES = sorted((PROMETHEUS / "rules").glob("*.yml"))
 DASHBOARDS = sorted((sources.DOCKER / "grafana/dashboards").glob("*.json"))
-# Addresses of the operations manual: /d/production and so on.
+# Addresses that people have in their bookmarks: /d/production and so on.
 UIDS = {"production", "safety", "performance", "csa-registry", "robot-runtime"}
 
 PROMTOOL = os.environ.get("SWARM_PROMTOOL", "promtool")
@@ -103,7 +103,7 @@ def test_alerts_fire_when_they_should(path):
     assert found.returncode == 0, found.stdout + found.stderr
 
 
-def test_dashboards_are_where_the_manual_says_and_grafana_finds_them():
+def test_dashboards_keep_their_addresses_and_grafana_finds_them():
     found = boards()
     assert set(found) == UIDS and all(board["uid"] == uid for uid, board in found.items())
     provider = yaml.safe_load((sources.DOCKER / "grafana/provisioning/dashboards/swarm.yml").read_text())["providers"][0]

@@ -34,7 +34,7 @@ def test_it_says_whether_it_is_healthy():
     [health] = [arguments for word, arguments in IMAGE.runtime() if word == "HEALTHCHECK"]
     options, _, command = health.partition("CMD ")
     values = dict(re.findall(r"--([a-z-]+)=(\S+)", options))
-    sources.assert_healthy_as_the_manual_says(values["interval"], values["timeout"], values["start-period"], values["retries"])
+    sources.assert_health_is_asked_alike(values["interval"], values["timeout"], values["start-period"], values["retries"])
     program, *arguments = json.loads(command)
     [install] = [arguments for word, arguments in IMAGE.runtime() if word == "RUN"]
     assert program in install.split()

@@ -16,7 +16,7 @@ def node(tmp_path, **arguments):
     return nodes_of(doubles.execute(FILE, tmp_path, **arguments))["capture"]
 
 
-def test_the_command_of_the_manual_starts_one_node_with_cameras_and_bag(tmp_path):
+def test_the_documented_command_starts_one_node_with_cameras_and_bag(tmp_path):
     started = node(tmp_path, **CAMERAS)
     assert (started.kind, started.package, started.executable) == ("LifecycleNode", "swarm_capture", "swarm_capture")
     assert started.parameters == [{"camera_ips": ["192.168.1.101", "192.168.1.102"], "output_bag": "/data/demo_001.db3"}]

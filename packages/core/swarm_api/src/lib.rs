@@ -8,8 +8,7 @@
 //! - [`database`]: where the registry's database is, for it and for its backups.
 //! - [`problem`]: why a request was refused; [`service`]: health and version.
 //!
-//! Field names are those of the operations manual. Moments end with `_unix` (seconds since 1970-01-01 UTC) or are RFC 3339
-//! texts. Digests are SHA-256, 64 lower-case hex digits.
+//! Names of moments end with `_unix` (seconds since 1970-01-01 UTC), or their values are RFC 3339 texts. Digests are SHA-256, 64 lower-case hex digits.
 //!
 //! Nothing in here is believed by a cell: what it may run is said by signed metadata and by signed artifacts alone.
 

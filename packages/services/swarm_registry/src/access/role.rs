@@ -14,7 +14,7 @@ pub enum Role {
     Site,
 }
 
-/// What a request needs. The names are those of the operations manual.
+/// What a request needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Permission {
     /// List and download artifacts.
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_role_may_what_the_operations_manual_gives_it() {
+    fn each_role_may_what_is_listed_and_no_more() {
         let given = |role: Role| {
             let all = [
                 Permission::ModelsRead,
