@@ -340,7 +340,7 @@ fn resolution(text: &str) -> Result<Option<(u32, u32)>, String> {
 
 /// A parameter in MB; its range leaves no negative value.
 fn mega(parameter: &Parameter<i64>) -> u64 {
-    parameter.get().unsigned_abs() << 20
+    parameter.get().unsigned_abs() * 1_000_000
 }
 
 #[cfg(test)]
