@@ -68,6 +68,11 @@ pub enum ModelError {
     EmptyRange { joint: String, lower: f64, upper: f64 },
     #[error("{found} capsules, supported are {MAX_CAPSULES} per arm")]
     TooManyCapsules { found: usize },
+    #[error(
+        "capsule of link '{link}', which a joint beyond the arm's moves (a finger's): its place is not known; cover its whole travel with \
+         capsules of the link that it hangs on, as `cell fit-capsules` does"
+    )]
+    LooseCapsule { link: String },
 }
 
 /// Where a joint sits, and how it moves what it carries.
@@ -167,13 +172,19 @@ impl ArmModel {
         }
         let mut capsules = Vec::new();
         for capsule in &urdf.capsules {
-            if let Some((body, in_body)) = places[capsule.link] {
-                capsules.push(LinkCapsule {
-                    link: format!("{}{}", spec.prefix, urdf.links[capsule.link]),
+            let link = format!("{}{}", spec.prefix, urdf.links[capsule.link]);
+            match places[capsule.link] {
+                Some((body, in_body)) => capsules.push(LinkCapsule {
+                    link,
                     of_tool: mounted[capsule.link],
                     body,
                     in_body: capsule.shape.transformed(&in_body),
-                });
+                }),
+                None if is_carried(&urdf, &places, capsule.link) => {
+                    return Err(ModelError::LooseCapsule { link });
+                }
+                // Another arm's, in a URDF of several.
+                None => {}
             }
         }
         let flange_in_body = places[flange].map_or_else(Pose::identity, |(_, pose)| pose);
@@ -291,6 +302,12 @@ impl ArmModel {
     /// Pose of the tool in the world.
     pub fn tool(&self, poses: &BodyPoses) -> Pose {
         poses.in_world[self.dof()] * self.tool_in_body
+    }
+
+    /// Mass of what joint `body - 1` moves up to the next one, as the URDF gives it for the arm's own links, kg; body 0 is the base.
+    /// 0 if there is no such body.
+    pub fn mass_kg(&self, body: usize) -> f64 {
+        self.masses.get(body).map_or(0.0, |load| load.mass_kg)
     }
 
     /// Pose of a link in the world; `None` if the arm has no such link (fingers are not part of the arm).
@@ -473,14 +490,22 @@ fn tool_capsules(
             in_root = joint.child_in_parent * in_root;
             at = joint.parent;
         }
-        if fixed {
-            capsules.push(LinkCapsule {
-                link: format!("{prefix}{}", tool.links[capsule.link]),
-                of_tool: true,
-                body,
-                in_body: capsule.shape.transformed(&(flange_in_body * in_root)),
-            });
+        let link = format!("{prefix}{}", tool.links[capsule.link]);
+        if !fixed {
+            return Err(ModelError::LooseCapsule { link });
         }
+        capsules.push(LinkCapsule {
+            link,
+            of_tool: true,
+            body,
+            in_body: capsule.shape.transformed(&(flange_in_body * in_root)),
+        });
     }
     Ok(capsules)
+}
+
+/// Whether the arm's joints move a link that is fixed to none of its bodies.
+fn is_carried(urdf: &Urdf, places: &[Option<(usize, Pose)>], link: usize) -> bool {
+    let parents = std::iter::successors(Some(link), |at| urdf.parent_joint(*at).map(|joint| joint.parent));
+    parents.filter_map(|at| places[at]).next().is_some_and(|(body, _)| body > 0)
 }

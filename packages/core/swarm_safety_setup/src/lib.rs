@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use swarm_base::Role;
 use swarm_cell::{ArmError, CellConfig, RobotConfig, arm_models};
-use swarm_kinematics::ArmModel;
+use swarm_kinematics::{ArmModel, LinkCapsule};
 use swarm_safety_core::{
     ArmConfig, Config, ConfigError, EnvelopeError, EnvelopeFile, RobotLimits, Timing, Tolerances,
 };
@@ -77,7 +77,7 @@ impl Sources {
 }
 
 /// The configuration of `cell` with its `arms`, in the order of the declaration, under its own ceiling. Refused, too, where a
-/// driver brakes more gently than the ceiling has it.
+/// driver brakes more gently than the ceiling has it, and where an arm's URDF lacks what a limit is checked with.
 pub fn config(
     cell: &CellConfig,
     arms: Vec<ArmModel>,
@@ -93,7 +93,10 @@ pub fn config(
     });
     let config = Config::new(arms.collect(), ceiling, timing, tolerances)?;
     let limits = &config.ceiling().robots;
-    let problems: Vec<_> = cell.robots.iter().zip(limits).filter_map(|(r, l)| too_gentle(r, l)).collect();
+    let mut problems: Vec<_> = cell.robots.iter().zip(limits).filter_map(|(r, l)| too_gentle(r, l)).collect();
+    for ((robot, arm), limits) in cell.robots.iter().zip(config.arms()).zip(limits) {
+        problems.extend(unmodelled(robot, &arm.model, limits));
+    }
     if problems.is_empty() { Ok(config) } else { Err(ConfigError::Invalid(problems)) }
 }
 
@@ -111,6 +114,32 @@ fn too_gentle(robot: &RobotConfig, limits: &RobotLimits) -> Option<String> {
             robot.name
         )
     })
+}
+
+/// What the arm's URDF lacks: without capsules no distance is too small, without masses no momentum too large.
+fn unmodelled(robot: &RobotConfig, arm: &ArmModel, limits: &RobotLimits) -> Vec<String> {
+    let (name, urdf) = (&robot.name, &robot.urdf);
+    let mut problems = Vec::new();
+    for (index, joint) in arm.joints().iter().enumerate() {
+        let (body, joint) = (index + 1, &joint.name);
+        let own = |capsule: &LinkCapsule| capsule.body == body && !capsule.of_tool;
+        // SR-10, SR-11
+        if !arm.link_capsules().iter().any(own) {
+            problems.push(format!(
+                "robot '{name}': {urdf} has no <safety_capsules> for what joint '{joint}' moves, and distances to people, arms and \
+                 fixtures are those of capsules; `cell fit-capsules --urdf {urdf} --out NEW.urdf` fits them to its collision geometry"
+            ));
+        }
+        let massless = arm.mass_kg(body) == 0.0;
+        if limits.momentum_kg_m_s.is_finite() && massless {
+            problems.push(format!(
+                "robot '{name}': {urdf} has no <inertial> for what joint '{joint}' moves, and the safety ceiling limits the arm's \
+                 momentum to {} kg m/s: add the links' masses, or set the limit to unmonitored",
+                limits.momentum_kg_m_s
+            ));
+        }
+    }
+    problems
 }
 
 /// The role that each robot plays, in the robots' order: an envelope may name limits by roles.
@@ -172,6 +201,45 @@ mod tests {
         with_driver(&block("deceleration_rad_s2: 8.0")).unwrap();
         // The arm's own limits brake then.
         with_driver("{kind: forward_velocity, controller: /left, period_us: 4000}").unwrap();
+    }
+
+    /// The problems of the shipped cell, whose UR5e is written otherwise.
+    fn problems_with(written: impl Fn(&str) -> String) -> Vec<String> {
+        let mut sources = shipped();
+        let urdf = sources.files.get_mut("urdf/ur5e/ur5e.urdf").unwrap();
+        *urdf = written(urdf);
+        let error = sources.config(Timing::default(), Tolerances::default()).unwrap_err();
+        let SetupError::Config(ConfigError::Invalid(problems)) = error else { panic!("{error:?}") };
+        problems
+    }
+
+    /// SR-10, SR-11
+    #[test]
+    fn an_arm_without_capsules_is_refused_by_name() {
+        let forearm = |line: &&str| !line.contains("<capsule link=\"forearm_link\"");
+        let problems = problems_with(|urdf| urdf.lines().filter(forearm).collect());
+        assert_eq!(
+            problems,
+            ["ur5e_left", "ur5e_right"].map(|name| {
+                format!(
+                    "robot '{name}': urdf/ur5e/ur5e.urdf has no <safety_capsules> for what joint '{name}_elbow_joint' moves, and \
+                     distances to people, arms and fixtures are those of capsules; `cell fit-capsules --urdf urdf/ur5e/ur5e.urdf \
+                     --out NEW.urdf` fits them to its collision geometry"
+                )
+            })
+        );
+        let all = problems_with(|urdf| urdf.lines().filter(|line| !line.contains("<capsule ")).collect());
+        assert_eq!(all.len(), 2 * 6, "the gripper's do not count for the wrist: {all:?}");
+    }
+
+    #[test]
+    fn an_arm_without_masses_is_refused_where_its_momentum_is_limited() {
+        let problems = problems_with(|urdf| urdf.replace("inertial>", "not_said>"));
+        assert_eq!(problems.len(), 2 * 6, "{problems:?}");
+        assert!(
+            problems[0].contains("no <inertial> for what joint 'ur5e_left_shoulder_pan_joint' moves"),
+            "{problems:?}"
+        );
     }
 
     #[test]

@@ -207,6 +207,23 @@ fn more_capsules_than_an_arm_may_have_are_refused() {
 }
 
 #[test]
+fn a_capsule_on_a_finger_is_refused_and_one_of_another_arm_is_not() {
+    let capsule = |link: &str| {
+        format!(r#"<capsule link="{link}" from="0 0 0" to="0 0 0.1" radius="0.05"/></safety_capsules>"#)
+    };
+    let error = refused("</safety_capsules>", &capsule("finger"));
+    assert_eq!(error, ModelError::LooseCapsule { link: "g_finger".to_owned() });
+    let second = r#"<link name="other"/><joint name="other" type="revolute"><parent link="base"/><child link="other"/>
+        <limit lower="-1" upper="1"/></joint><safety_capsules>"#;
+    let urdf = GANTRY.replace("<safety_capsules>", second).replace("</safety_capsules>", &capsule("other"));
+    assert_eq!(ArmModel::load(&spec(&urdf, "flange")).unwrap().link_capsules().len(), 1);
+    // A tool's finger.
+    let tool = GANTRY.replace("</safety_capsules>", &capsule("slide"));
+    let error = ArmModel::load(&ArmSpec { tool_urdf: Some(&tool), ..spec(GANTRY, "flange") }).unwrap_err();
+    assert!(matches!(error, ModelError::LooseCapsule { .. }), "{error}");
+}
+
+#[test]
 fn what_urdfdom_takes_of_foreign_prefixes_is_taken() {
     let urdf = GANTRY
         .replace(r#"velocity="0.3""#, r#"velocity="0.3" drake:acceleration="2" gz:on="1""#)
