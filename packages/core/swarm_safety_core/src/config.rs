@@ -265,6 +265,10 @@ fn within_makers_limits(arm: &ArmConfig, limits: &RobotLimits, problems: &mut Ve
     }
 }
 
+/// Two and a half periods of joint states at the 500 Hz that drivers publish them with: a shorter bound would leave no pair of them to hold
+/// positions against velocities, s.
+const LEAST_JOINT_STATE_GAP_S: f64 = 0.005;
+
 fn check_figures(timing: &Timing, tolerances: &Tolerances, problems: &mut Vec<String>) {
     let t = tolerances;
     let at_least = [
@@ -281,7 +285,7 @@ fn check_figures(timing: &Timing, tolerances: &Tolerances, problems: &mut Vec<St
         ("tolerances.follow_s", t.follow_s, t.response_s),
         ("tolerances.standstill_rad", t.standstill_rad, f64::MIN_POSITIVE),
         ("tolerances.consistency_rad", t.consistency_rad, f64::MIN_POSITIVE),
-        ("tolerances.max_joint_state_gap_s", t.max_joint_state_gap_s, f64::MIN_POSITIVE),
+        ("tolerances.max_joint_state_gap_s", t.max_joint_state_gap_s, LEAST_JOINT_STATE_GAP_S),
         ("tolerances.slowest_scale", t.slowest_scale, 0.0),
     ];
     for (name, value, least) in at_least {

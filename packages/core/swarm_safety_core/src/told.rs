@@ -145,6 +145,8 @@ impl Told {
     pub(crate) fn compare(&mut self, config: &Config, before: &JointSample, after: &JointSample) {
         // Time constant with which old differences fade, s.
         const FADING_S: f64 = 1.0;
+        // Far beyond every tolerance. One absurd message must not be remembered for minutes, nor what is no number for ever.
+        const MOST_RAD: f64 = 1.0;
         let tolerances = config.tolerances();
         let dt = after.stamp_ns.saturating_sub(before.stamp_ns) as f64 * 1e-9;
         if dt > tolerances.response_s {
@@ -157,7 +159,9 @@ impl Told {
             return;
         }
         let difference = after.q - before.q - (before.qd + after.qd) * (dt / 2.0);
-        self.residual = self.residual * (-dt / FADING_S).exp() + difference;
+        let residual = self.residual * (-dt / FADING_S).exp() + difference;
+        self.residual =
+            residual.map(|rad| if rad.is_nan() { MOST_RAD } else { rad.clamp(-MOST_RAD, MOST_RAD) });
     }
 
     /// The joint whose positions and velocities contradict each other, and by how much (rad). As long as they do, whether or not a joint

@@ -268,7 +268,9 @@ fn a_configuration_lists_all_its_mistakes() {
     arms[2].payload.com_m.x = f64::NAN;
     let text = CEILING.replace("velocity_rad_s: 1.5\n", "velocity_rad_s: 2.3\n");
     let timing = Timing { period_s: 0.0, reaction_s: 0.016, ..Timing::default() };
-    let tolerances = Tolerances { measured_speed: 0.5, slowest_scale: 2.0, ..Tolerances::default() };
+    let (measured_speed, slowest_scale, max_joint_state_gap_s) = (0.5, 2.0, 0.001);
+    let tolerances =
+        Tolerances { measured_speed, slowest_scale, max_joint_state_gap_s, ..Tolerances::default() };
     let file = EnvelopeFile::parse(&text).unwrap();
     let Err(ConfigError::Invalid(problems)) = Config::new(arms, &file, timing, tolerances) else { panic!() };
     let text = problems.join("\n");
@@ -279,6 +281,7 @@ fn a_configuration_lists_all_its_mistakes() {
         "timing.period_s is 0",
         "timing.reaction_s is 0.016, expected at least 0.024",
         "tolerances.measured_speed is 0.5, expected at least 1",
+        "tolerances.max_joint_state_gap_s is 0.001, expected at least 0.005",
         "tolerances.slowest_scale is 2, expected at most 1",
     ] {
         assert!(text.contains(expected), "{expected} is not in\n{text}");
