@@ -7,7 +7,7 @@ use swarm_base::{Duration, Time};
 use crate::record::{CloseReason, Digest, Header, Place, Record, Seal};
 
 /// First bytes of a file; the last one is the version of the format.
-pub const MAGIC: [u8; 8] = *b"SWARMBB\x02";
+pub const MAGIC: [u8; 8] = *b"SWARMBB\x03";
 
 /// Length of the link behind each record.
 pub(crate) const LINK_BYTES: usize = 32;

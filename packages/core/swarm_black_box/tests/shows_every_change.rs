@@ -142,7 +142,7 @@ fn what_is_appended_behind_the_end_is_found() {
 fn bytes_of_something_else_are_named_so() {
     let text = |file: &[u8]| verify(file, None).unwrap_err().to_string();
     assert_eq!(text(b"bag"), "the file has 3 bytes and begins with no black box's magic");
-    assert_eq!(text(b"SWARMBB\x09 more"), "the file is a black box of format 9; this program reads format 2");
+    assert_eq!(text(b"SWARMBB\x09 more"), "the file is a black box of format 9; this program reads format 3");
     assert_eq!(
         text(&swarm_black_box::MAGIC),
         "the file has no whole header, so that nothing in it can be judged"

@@ -86,4 +86,9 @@ impl<'a> RobotView<'a> {
     pub fn stopping(self) -> Option<Time> {
         self.0.stopping
     }
+
+    /// Since when it has been at rest in a stop.
+    pub fn resting(self) -> Option<Time> {
+        self.0.resting
+    }
 }

@@ -93,8 +93,10 @@ pub(crate) struct RobotState {
     /// Filtered measured acceleration, rad/s^2.
     pub acceleration: JointVector,
     pub told: Told,
-    /// Since when the present stop has been asking it to brake; `None` once it has come to rest.
+    /// Since when the present stop has been asking it to brake; `None` once it has come to rest and stayed so.
     pub stopping: Option<Time>,
+    /// Since when it has been at rest in the present stop.
+    pub resting: Option<Time>,
 }
 
 impl RobotState {
@@ -110,6 +112,7 @@ impl RobotState {
         acceleration: JointVector::from_array_storage(nalgebra::ArrayStorage([[0.0; 7]])),
         told: Told::NOTHING,
         stopping: None,
+        resting: None,
     };
 
     /// No run moves the robot any more.
@@ -134,6 +137,29 @@ impl State {
             clear_since: None,
             robots: [RobotState::INITIAL; MAX_ROBOTS],
         }
+    }
+
+    /// The state in which the gate goes on after it was inactive: nobody watched the cell meanwhile, so that what was ready is denied,
+    /// in a new epoch. A stop stays a stop.
+    #[must_use]
+    pub fn left(&self) -> Self {
+        let mut next = *self;
+        // SR-02
+        next.epoch += 1;
+        next.clear_since = None;
+        for robot in &mut next.robots {
+            robot.let_go();
+            robot.output = JointVector::zeros();
+            robot.told = Told::NOTHING;
+            robot.acceleration = JointVector::zeros();
+            robot.joints = None;
+        }
+        if !self.safety.is_stop() {
+            next.safety = SafetyState::Deny;
+            next.cause = Some(Cause::cell(CauseKind::StartUp, 0.0, 0.0));
+            next.cause_cycle = self.cycle;
+        }
+        next
     }
 
     pub fn state(&self) -> SafetyState {

@@ -202,7 +202,9 @@ fn filtered(config: &Config, robot: &RobotState, before: &JointSample, after: &J
     }
     let share = dt / (config.tolerances().acceleration_filter_s + dt);
     let raw = (after.qd - before.qd) / dt;
-    robot.acceleration + (raw - robot.acceleration) * share
+    let filtered = robot.acceleration + (raw - robot.acceleration) * share;
+    // What is no number would stay in the filter for ever.
+    if filtered.iter().all(|value| value.is_finite()) { filtered } else { raw }
 }
 
 /// Robots move as they were told: neither otherwise, nor not at all.
@@ -382,10 +384,14 @@ fn reset_answer(
 fn escalate(config: &Config, scene: &Scene, next: &mut State, now: Time) {
     for i in 0..config.arms().len().min(MAX_ROBOTS) {
         // SR-14
-        let at_rest =
-            scene.robots[i].as_ref().is_some_and(|seen| seen.is_at_rest(config.tolerances().rest_rad_s));
-        if at_rest {
-            next.robots[i].stopping = None;
+        let tolerances = config.tolerances();
+        let robot = &mut next.robots[i];
+        let at_rest = scene.robots[i].as_ref().is_some_and(|seen| seen.is_at_rest(tolerances.rest_rad_s));
+        robot.resting = if at_rest { robot.resting.or(Some(now)) } else { None };
+        // An arm that brakes and turns back is at rest for a moment, too.
+        let stays = robot.resting.is_some_and(|since| age_s(now, Some(since)) > 2.0 * tolerances.response_s);
+        if stays {
+            robot.stopping = None;
         }
         if let (Some(cause), Some(deeper)) = (goes_on(config, scene, next, i, now), deeper(next.safety)) {
             enter(next, deeper, cause);
@@ -423,6 +429,7 @@ fn enter(next: &mut State, state: SafetyState, cause: Cause) {
     for robot in &mut next.robots {
         // The robots have been told of this stop with this step.
         robot.stopping = next.last_step.filter(|_| robot.stopping.is_some() || depth(next.safety) == 0);
+        robot.resting = None;
     }
     next.safety = state;
     next.clear_since = None;
@@ -439,7 +446,9 @@ fn refresh(next: &mut State, cause: Cause) {
 }
 
 fn make_ready(next: &mut State) {
-    next.robots.iter_mut().for_each(|robot| robot.stopping = None);
+    for robot in &mut next.robots {
+        (robot.stopping, robot.resting) = (None, None);
+    }
     next.safety = SafetyState::Ready;
     next.cause = None;
     next.cause_cycle = 0;

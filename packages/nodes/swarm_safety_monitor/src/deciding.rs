@@ -151,7 +151,7 @@ impl Decider {
                 }
                 self.turn(&mut state, occasion);
             } else if std::mem::take(&mut was_active) {
-                self.say_silence(&state);
+                self.leave(&mut state);
             }
         }
         self.say_silence(&state);
@@ -186,6 +186,16 @@ impl Decider {
         let (next, verdict) = step(&self.config, state, &inputs, now);
         *state = next;
         Cycle { now, occasion, generation: self.config.generation(), inputs, verdict }
+    }
+
+    /// Ends a time of activity: a person resets before anything moves again.
+    pub fn leave(&mut self, state: &mut State) {
+        *state = state.left();
+        if let Some(black_box) = &mut self.black_box {
+            // No step has made this state.
+            black_box.torn = true;
+        }
+        self.say_silence(state);
     }
 
     fn say_silence(&mut self, state: &State) {
@@ -279,6 +289,24 @@ mod tests {
         assert!(inputs.emergency_stop.pressed);
         shutdown.request();
         thread.join().unwrap();
+    }
+
+    // SR-02
+    #[test]
+    fn after_a_time_of_inactivity_nothing_is_ready_any_more_and_the_record_can_be_derived_again() {
+        let (mut decider, _mouth, mut heard) = decider(PERIOD);
+        let (entries, mut recorded) = queue::queue(64);
+        let health = Health::new(OnDiskFailure::Stop, Duration::from_millis(1_000));
+        decider.black_box = Some(BlackBox::new(entries, health));
+        let mut state = State::new(&decider.config, 1);
+        decider.turn(&mut state, Occasion::Event);
+        decider.leave(&mut state);
+        assert_eq!((state.state(), state.epoch()), (swarm_safety_core::SafetyState::Deny, 2));
+        heard.receive();
+        assert!(matches!(heard.receive(), Some(Said::Silence { epoch: 2 })));
+        while recorded.receive().is_some() {}
+        decider.turn(&mut state, Occasion::Event);
+        assert!(matches!(recorded.receive(), Some(Entry::Snapshot(snapshot)) if snapshot.epoch() == 2));
     }
 
     // SR-18

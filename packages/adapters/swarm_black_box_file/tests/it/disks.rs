@@ -73,7 +73,7 @@ fn a_file_that_cannot_be_begun_leaves_none_that_nobody_can_read() {
 fn what_a_killed_recorder_had_begun_goes_and_the_series_goes_on() {
     let (folder, mut deciding, mut recorder, _) = with_bad_disk(on_failure(OnDiskFailure::Continue));
     let begun = folder.path().join("0000000000.swarmbox.begun");
-    std::fs::write(&begun, b"SWARMBB\x02 and half a header").unwrap();
+    std::fs::write(&begun, b"SWARMBB\x03 and half a header").unwrap();
     std::fs::write(folder.path().join("somebody's.begun"), "notes").unwrap();
     deciding.run(300, &mut recorder);
     recorder.finish();

@@ -144,6 +144,7 @@ wire_struct!(RobotState {
     acceleration,
     told,
     stopping,
+    resting,
 });
 
 /// The answer to a reset: 0 and the epoch that it began, or 1 and why it was refused.

@@ -113,6 +113,46 @@ fn a_robot_that_moves_on_after_a_stop_deepens_it_until_it_rests() {
     assert!(!verdict.robots[LEFT].stop_ineffective);
 }
 
+// SR-14
+#[test]
+fn a_robot_that_brakes_through_zero_and_turns_back_deepens_the_stop() {
+    let mut bench = Bench::running();
+    bench.wish[LEFT] = Some(joint(0, 0.4));
+    bench.cycles(100);
+    bench.wish = [None; 3];
+    let mut speed = 0.4;
+    let mut states = vec![bench.state.state()];
+    for _ in 0..1000 {
+        // 5 rad/s^2: some samples on the way count as rest.
+        let turns_back = |bench: &mut Bench| {
+            if bench.state.state().is_stop() {
+                speed = f64::max(speed - 0.01, -0.4);
+            }
+            bench.qd[LEFT] = joint(0, speed);
+        };
+        let verdict = cycles_while(&mut bench, 1, turns_back);
+        if states.last() != Some(&verdict.state) {
+            states.push(verdict.state);
+        }
+    }
+    let expected = [SafetyState::Run, SafetyState::Stop2, SafetyState::Stop1, SafetyState::Estop];
+    assert_eq!(states, expected);
+    assert_eq!(bench.state.cause().unwrap().kind, CauseKind::StopIneffective);
+}
+
+#[test]
+fn one_absurd_velocity_stops_the_cell_and_does_not_refuse_resets_for_ever() {
+    let mut bench = Bench::running();
+    let verdict = cycles_while(&mut bench, 1, |bench| bench.qd[LEFT] = joint(0, 1e308));
+    assert!(verdict.state.is_stop());
+    bench.q[LEFT] = crate::bench::home(LEFT);
+    bench.wish = [None; 3];
+    // Five seconds.
+    bench.cycles(2500);
+    let verdict = bench.reset();
+    assert_eq!(verdict.state, SafetyState::Ready, "{:?}", verdict.reset);
+}
+
 #[test]
 fn a_robot_that_brakes_as_it_should_deepens_no_stop() {
     let mut bench = Bench::running();

@@ -50,3 +50,24 @@ fn a_run_that_ends_at_standstill_leaves_the_cell_ready() {
     bench.wish = [None; MAX_ROBOTS];
     assert_eq!(bench.cycles(50).state, SafetyState::Ready);
 }
+
+// SR-02
+#[test]
+fn what_was_ready_is_denied_after_the_gate_was_left_and_a_stop_stays() {
+    for mut bench in [Bench::ready(), Bench::running()] {
+        let before = bench.state.epoch();
+        bench.state = bench.state.left();
+        assert_eq!((bench.state.state(), bench.state.epoch()), (SafetyState::Deny, before + 1));
+        bench.wish[LEFT] = Some(slow(LEFT));
+        bench.qd = [JointVector::zeros(); MAX_ROBOTS];
+        let verdict = bench.cycle();
+        assert_eq!((verdict.state, verdict.robots[LEFT].scale), (SafetyState::Deny, 0.0));
+        assert_eq!(verdict.robots[LEFT].velocity, JointVector::zeros());
+        bench.wish = [None; MAX_ROBOTS];
+        assert_eq!(bench.reset().state, SafetyState::Ready);
+    }
+    let mut bench = Bench::running();
+    bench.inputs.hear_emergency_stop(true);
+    bench.cycle();
+    assert_eq!(bench.state.left().state(), SafetyState::Estop);
+}

@@ -59,6 +59,7 @@ pub(super) fn of(world: &World) -> u64 {
             age(now, robot.told_since(), 4),
             age(now, robot.followed().iter().min().copied(), 6),
             age(now, robot.stopping(), 6),
+            age(now, robot.resting(), 6),
         )
             .hash(&mut hasher);
         level(&world.qd[i]).hash(&mut hasher);
