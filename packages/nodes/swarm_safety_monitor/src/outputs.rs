@@ -1,10 +1,11 @@
 //! What the gate says: joint and gripper commands for the drivers, permits, and the status for everyone.
 
-use r2r::std_msgs::msg::Float64MultiArray;
+use r2r::builtin_interfaces::msg::Time as TimeMsg;
+use r2r::std_msgs::msg::{Float64MultiArray, Header};
 use r2r::swarm_msgs::msg::{GripperCommand, Permit, RobotSafety, SafetyStatus};
 use r2r::{Publisher, WrappedTypesupport};
 use swarm_base::{Clock as _, Duration, Time};
-use swarm_ros::stamp::RosClock;
+use swarm_ros::stamp::{self, RosClock};
 use swarm_ros::{NodeShell, ShellError, qos};
 use swarm_rt::KernelClock;
 use swarm_safety_core::{Config, RobotVerdict, SafetyState, Verdict};
@@ -99,8 +100,14 @@ impl Outputs {
         self.failures
     }
 
-    /// Publishes a verdict that was made at `now`: commands first, because they are waited for; each at once when it has changed.
+    /// Publishes a verdict that was made at `now`, all of it.
     pub fn publish(&mut self, config: &Config, verdict: &Verdict, context: &Context, now: Time) {
+        self.grant(verdict, &context.artifact, now);
+        self.tell_status(config, verdict, context, now);
+    }
+
+    /// What drivers hear of it: commands first, because they are waited for; each at once when it has changed.
+    pub fn grant(&mut self, verdict: &Verdict, artifact: &str, now: Time) {
         let failures = &mut self.failures;
         // SR-23
         let fresh = KernelClock.now().since(now) <= OLDEST_GRANT;
@@ -110,7 +117,7 @@ impl Outputs {
         }
         if fresh {
             for (robot, told) in self.robots.iter_mut().zip(&verdict.robots) {
-                robot.publish(told, verdict.epoch, &context.artifact, due, &self.clock, failures);
+                robot.publish(told, verdict.epoch, artifact, due, &self.clock, failures);
             }
         }
         let scales: Vec<f64> =
@@ -118,8 +125,12 @@ impl Outputs {
         let due = now >= self.permit_due || scales != self.sent_scales;
         if due && (fresh || !verdict.state.moves()) {
             self.permit_due = now + self.permit_period;
-            self.send_permit(verdict.epoch, scales);
+            self.send_permit(verdict.epoch, scales, now);
         }
+    }
+
+    /// What everyone hears of it.
+    pub fn tell_status(&mut self, config: &Config, verdict: &Verdict, context: &Context, now: Time) {
         if verdict.changed || now >= self.status_due {
             self.status_due = now + STATUS_PERIOD;
             let message = status_msg(config, verdict, context, &self.clock);
@@ -129,13 +140,15 @@ impl Outputs {
 
     /// Takes back every leave to move, for the end of the gate's activity.
     pub fn withdraw(&mut self, epoch: u64) {
-        self.send_permit(epoch, vec![0.0; self.robots.len()]);
+        self.send_permit(epoch, vec![0.0; self.robots.len()], KernelClock.now());
     }
 
-    fn send_permit(&mut self, epoch: u64, speed_scale: Vec<f64>) {
+    fn send_permit(&mut self, epoch: u64, speed_scale: Vec<f64>, decided: Time) {
         self.sequence += 1;
+        // In this order: a pause between the two makes the stamp older, and not younger.
+        let (wall, now) = (self.clock.now(), KernelClock.now());
         let message = Permit {
-            header: self.clock.header(""),
+            header: Header { stamp: stamp_of(&wall, now, decided), ..Header::default() },
             epoch,
             sequence: self.sequence,
             robots: self.robots.iter().map(|robot| robot.name.clone()).collect(),
@@ -247,8 +260,28 @@ fn state_number(state: SafetyState) -> u8 {
     }
 }
 
+/// The stamp of what was decided before `now`, which is `wall` by the clock of stamps: drivers count a permit's 20 ms from its decision.
+fn stamp_of(wall: &TimeMsg, now: Time, decided: Time) -> TimeMsg {
+    stamp::from_nanos(stamp::to_nanos(wall).saturating_sub(now.since(decided).0))
+}
+
 fn send<T: WrappedTypesupport + 'static>(publisher: &Publisher<T>, message: &T, failures: &mut u64) {
     if publisher.publish(message).is_err() {
         *failures += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// SR-23
+    #[test]
+    fn a_permit_has_the_stamp_of_its_decision_however_late_it_is_sent() {
+        let wall = stamp::from_nanos(1_795_000_000_000_000_000);
+        let decided = Time::from_millis(500);
+        let stamp = stamp_of(&wall, decided + Duration::from_millis(9), decided);
+        assert_eq!(stamp::to_nanos(&stamp), 1_794_999_999_991_000_000);
+        assert_eq!(stamp_of(&wall, decided, decided), wall);
     }
 }

@@ -94,7 +94,8 @@ impl GateParameters {
                 "max_joint_state_gap_us",
                 0,
                 "Longest time between two joint states across which positions are held against velocities, microseconds; 0 = the time-out of \
-                 joint states. A simulator on a machine that cannot keep up needs some 7000: its clock goes on while its arms do not",
+                 joint states, less than 5000 is refused. A simulator on a machine that cannot keep up needs some 7000: its clock goes on while its \
+                 arms do not",
                 0..=1_000_000,
             ),
             black_box: BlackBoxParameters::declare(shell),

@@ -70,7 +70,7 @@ pub type ResetAnswer = (u64, Result<u64, String>);
 pub struct Board {
     status: Mutex<Status>,
     /// Limits handed to the deciding thread, until newer ones are in force.
-    limits: Mutex<Vec<InForce>>,
+    limits: Mutex<Vec<Arc<InForce>>>,
     /// Who waits for the next answer to a reset.
     resets: Mutex<Vec<mpsc::Sender<ResetAnswer>>>,
     /// Who waits for the limits of this number to be in force, for their epoch.
@@ -97,7 +97,7 @@ impl Board {
                 publish_failures: 0,
                 lost_cycles: 0,
             }),
-            limits: Mutex::new(vec![in_force]),
+            limits: Mutex::new(vec![Arc::new(in_force)]),
             resets: Mutex::default(),
             exchanges: Mutex::default(),
         }
@@ -132,7 +132,7 @@ impl Board {
     /// Announces limits before they are handed over, and waits on `reply` for their epoch.
     pub fn announce(&self, limits: InForce, reply: mpsc::Sender<u64>) {
         lock(&self.exchanges).push((limits.config.generation(), reply));
-        lock(&self.limits).push(limits);
+        lock(&self.limits).push(Arc::new(limits));
     }
 
     pub fn await_reset(&self, reply: mpsc::Sender<ResetAnswer>) {
@@ -175,13 +175,17 @@ pub fn start(publisher: Publisher, shutdown: Shutdown) -> std::io::Result<(Threa
         set_up.is_done();
         let context = Context::default();
         let refusals = vec![None; robots];
-        Worker { publisher, watch, context, refusals, last: None, trace: String::new() }.work(&shutdown);
+        let worker =
+            Worker { publisher, watch, in_force: None, context, refusals, last: None, trace: String::new() };
+        worker.work(&shutdown);
     })
 }
 
 struct Worker {
     publisher: Publisher,
     watch: Watch,
+    /// The limits of the last cycle.
+    in_force: Option<Arc<InForce>>,
     context: Context,
     /// Last refusal per robot, so that a stream of equal ones is logged once.
     refusals: Vec<Option<Refusal>>,
@@ -217,6 +221,8 @@ impl Worker {
     fn tell(&mut self, cycle: &Cycle) {
         let Some(in_force) = self.in_force(cycle.generation) else { return };
         let verdict = &cycle.verdict;
+        // Before everything that takes a lock: who holds one may be held up itself, and drivers wait.
+        self.publisher.outputs.grant(verdict, &in_force.artifact, cycle.now);
         if verdict.state.moves() {
             self.publisher.intake.trace_id(&mut self.trace);
         } else if self.context.artifact != in_force.artifact {
@@ -236,7 +242,7 @@ impl Worker {
         self.context.artifact.clone_from(&in_force.artifact);
         self.context.trace_id.clone_from(&self.trace);
         let (config, outputs) = (&in_force.config, &mut self.publisher.outputs);
-        outputs.publish(config, verdict, &self.context, cycle.now);
+        outputs.tell_status(config, verdict, &self.context, cycle.now);
         self.answer(&in_force, cycle);
         self.log(config, verdict);
         self.note(config, cycle);
@@ -258,11 +264,15 @@ impl Worker {
     }
 
     /// The limits that a cycle was decided under; older ones are let go.
-    fn in_force(&self, generation: u64) -> Option<InForce> {
-        let mut limits = lock(&self.publisher.board.limits);
-        let at = limits.iter().position(|limits| limits.config.generation() == generation)?;
-        limits.drain(..at);
-        limits.first().cloned()
+    fn in_force(&mut self, generation: u64) -> Option<Arc<InForce>> {
+        let is_meant = |limits: &Arc<InForce>| limits.config.generation() == generation;
+        if !self.in_force.as_ref().is_some_and(is_meant) {
+            let mut limits = lock(&self.publisher.board.limits);
+            let at = limits.iter().position(is_meant)?;
+            limits.drain(..at);
+            self.in_force = limits.first().cloned();
+        }
+        self.in_force.clone()
     }
 
     fn answer(&self, in_force: &InForce, cycle: &Cycle) {
