@@ -32,6 +32,9 @@ struct Options {
     /// Seconds to wait for the runtime.
     #[arg(long, default_value_t = 10.0)]
     timeout: f64,
+    /// Seconds to wait for its answer; longer than its parameter `swap_wait_s`.
+    #[arg(long, default_value_t = 120.0)]
+    answer_timeout: f64,
 }
 
 fn main() -> ExitCode {
@@ -67,6 +70,7 @@ fn deploy(options: &Options) -> anyhow::Result<Deploy::Response> {
     };
     let mut node = CommandNode::create("deploy_csa")?;
     let wait = Duration::try_from_secs_f64(options.timeout)?;
-    node.call::<Deploy::Service>("/skill_runtime/deploy", &request, wait, Duration::from_mins(2))
+    let answer = Duration::try_from_secs_f64(options.answer_timeout)?;
+    node.call::<Deploy::Service>("/skill_runtime/deploy", &request, wait, answer)
         .map_err(|error| anyhow::anyhow!("{}", ErrorChain(&error)))
 }

@@ -20,6 +20,9 @@ struct Options {
     /// Seconds to wait for the runtime.
     #[arg(long, default_value_t = 10.0)]
     timeout: f64,
+    /// Seconds to wait for its answer; longer than its parameter `swap_wait_s`.
+    #[arg(long, default_value_t = 120.0)]
+    answer_timeout: f64,
 }
 
 fn main() -> ExitCode {
@@ -42,8 +45,8 @@ fn main() -> ExitCode {
 
 fn roll_back(options: &Options) -> Result<(bool, String), CallError> {
     let mut node = CommandNode::create("rollback_skill")?;
-    let (wait, answer) =
-        (Duration::from_secs_f64(options.timeout.clamp(0.0, 3_600.0)), Duration::from_mins(2));
+    let seconds = |seconds: f64| Duration::from_secs_f64(seconds.clamp(0.0, 7_200.0));
+    let (wait, answer) = (seconds(options.timeout), seconds(options.answer_timeout));
     match &options.to_version {
         None => node
             .call::<Trigger::Service>("/skill_runtime/rollback", &Trigger::Request {}, wait, answer)
