@@ -116,7 +116,7 @@ pub fn executable(
     Ok(layout.target().join(profile.folder()).join(name))
 }
 
-/// The executables of the nodes, as the workspace declares them.
+/// The executables of the nodes that belong into a cell, as the workspace declares them: all but what tests and measurements alone run.
 pub fn node_executables(layout: &Layout) -> Result<Vec<Executable>> {
     let nodes = layout.root().join("packages/nodes");
     let mut found = Vec::new();
@@ -124,8 +124,19 @@ pub fn node_executables(layout: &Layout) -> Result<Vec<Executable>> {
         if !package.manifest_path.starts_with(&nodes) {
             continue;
         }
+        let kept = package.metadata.and_then(|notes| notes.swarm).unwrap_or_default().keep_back;
         let bins = package.targets.into_iter().filter(|target| target.kind.iter().any(|kind| kind == "bin"));
-        found.extend(bins.map(|target| Executable { package: package.name.clone(), name: target.name }));
+        let (back, installed): (Vec<_>, Vec<_>) =
+            bins.map(|target| target.name).partition(|name| kept.contains(name));
+        if let Some(unknown) = kept.iter().find(|kept| !back.contains(kept)) {
+            return Err(Error::Malformed {
+                path: package.manifest_path,
+                problem: format!(
+                    "package.metadata.swarm.keep_back names '{unknown}', which is no executable of this crate"
+                ),
+            });
+        }
+        found.extend(installed.into_iter().map(|name| Executable { package: package.name.clone(), name }));
     }
     found.sort();
     Ok(found)
@@ -183,6 +194,21 @@ struct Package {
     name: String,
     manifest_path: PathBuf,
     targets: Vec<Target>,
+    /// `[package.metadata]`.
+    metadata: Option<Notes>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Notes {
+    swarm: Option<Installation>,
+}
+
+/// `[package.metadata.swarm]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Installation {
+    /// Executables that are not installed.
+    keep_back: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -8,7 +8,9 @@ use std::process::{Command, Stdio};
 use crate::error::Result;
 use crate::layout::Layout;
 use crate::process::{find_program, output};
-use crate::ros::debian::{DRAWN_CAMERA_TOOLS, NEEDS, STREAM_TOOLS, install_line};
+use crate::ros::debian::{
+    CAMERA_BED_TOOLS, DRAWN_CAMERA_TOOLS, NEEDS, Need, PAGE_TOOLS, REGISTRY_TOOLS, STREAM_TOOLS, install_line,
+};
 use crate::ros::native::LIBRARIES;
 use crate::ros::underlay::{Underlay, process_variables};
 use crate::ros::{RosEnv, State, domain, overlay};
@@ -44,15 +46,11 @@ pub fn run(layout: &Layout) -> Result<bool> {
     let mut findings = vec![rustc()];
     findings.extend(NEEDS.iter().chain(&STREAM_TOOLS).map(|need| match need.look() {
         Some(found) => Finding::Good(format!("{}: {found}", need.what)),
-        None => Finding::Bad(need.what.to_owned(), install_line(need.packages.iter().copied())),
+        None => Finding::Bad(need.what.to_owned(), install_line(need.packages())),
     }));
-    findings.extend(DRAWN_CAMERA_TOOLS.iter().map(|need| match need.look() {
-        Some(found) => Finding::Good(format!("{}: {found}", need.what)),
-        None => Finding::Note(
-            format!("{}: missing, for cargo xtask demo --record", need.what),
-            install_line(need.packages.iter().copied()),
-        ),
-    }));
+    findings.extend(DRAWN_CAMERA_TOOLS.iter().map(|need| wanted(need, "cargo xtask demo --record")));
+    let of_tests = CAMERA_BED_TOOLS.iter().chain(&REGISTRY_TOOLS).chain(&PAGE_TOOLS);
+    findings.extend(of_tests.map(|need| wanted(need, "cargo xtask test")));
     let state = RosEnv::look(layout)?;
     findings.extend(ros(layout, &state));
     findings.extend([disk_space(layout), real_time(), discovery()]);
@@ -60,6 +58,16 @@ pub fn run(layout: &Layout) -> Result<bool> {
         println!("{finding}");
     }
     Ok(!findings.iter().any(|finding| matches!(finding, Finding::Bad(..))))
+}
+
+/// A need of one command alone.
+fn wanted(need: &Need, command: &str) -> Finding {
+    match need.look() {
+        Some(found) => Finding::Good(format!("{}: {found}", need.what)),
+        None => {
+            Finding::Note(format!("{}: missing, for {command}", need.what), install_line(need.packages()))
+        }
+    }
 }
 
 fn rustc() -> Finding {
@@ -163,8 +171,7 @@ fn real_time() -> Finding {
         return Finding::Good("real-time scheduling (SCHED_FIFO 80) is permitted".to_owned());
     }
     let what = "real-time scheduling is not permitted; a simulated cell runs without, a real one must not";
-    let mend =
-        "echo \"$USER - rtprio 98\" | sudo tee /etc/security/limits.d/99-swarm.conf  # then log in again";
+    let mend = "printf '%s - rtprio 90\\n%s - memlock unlimited\\n' \"$USER\" \"$USER\" | sudo tee /etc/security/limits.d/99-swarm.conf  # then log in again";
     Finding::Note(what.to_owned(), mend.to_owned())
 }
 

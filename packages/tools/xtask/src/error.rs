@@ -24,9 +24,6 @@ pub enum Error {
     #[error("{path}: {problem}")]
     Malformed { path: PathBuf, problem: String },
 
-    #[error("no evidence is called `{asked}`; there are: {known}")]
-    UnknownEvidence { asked: String, known: String },
-
     #[error("no stage is called `{asked}`; there are: {known}")]
     UnknownStage { asked: String, known: String },
 

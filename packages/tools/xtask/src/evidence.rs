@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use serde::{Deserialize, Serialize};
 
 use crate::compile::{self, Profile};
@@ -26,7 +27,8 @@ use crate::process::{output, run_logged};
 use crate::ros::RosEnv;
 use crate::ros::debian::{self, Need};
 use crate::ui::Task;
-use list::{EVIDENCES, Evidence, Oracle, Workload};
+pub use list::Evidence;
+use list::{EVIDENCES, Oracle, Workload};
 use machine::{Machine, machine};
 
 /// What the user chose.
@@ -74,12 +76,16 @@ struct Report<'a> {
     commit: String,
 }
 
-/// Measures `name`.
-pub fn run(layout: &Layout, name: &str, options: &Options) -> Result<()> {
-    let Some(evidence) = EVIDENCES.iter().find(|evidence| evidence.name == name) else {
-        let known: Vec<&str> = EVIDENCES.iter().map(|evidence| evidence.name).collect();
-        return Err(Error::UnknownEvidence { asked: name.to_owned(), known: known.join(", ") });
-    };
+/// What can be asked for on the command line, with what each measures.
+pub fn names() -> impl TypedValueParser<Value = &'static Evidence> {
+    let listed = EVIDENCES.iter().map(|evidence| PossibleValue::new(evidence.name).help(evidence.about));
+    PossibleValuesParser::new(listed)
+        .try_map(|name| EVIDENCES.iter().find(|evidence| evidence.name == name).ok_or("not in the list"))
+}
+
+/// Measures `evidence`.
+pub fn run(layout: &Layout, evidence: &Evidence, options: &Options) -> Result<()> {
+    let name = evidence.name;
     let time = time(evidence, options.minutes)?;
     let folder = layout.evidence();
     fs::create_dir_all(&folder).doing("create", &folder)?;

@@ -68,7 +68,8 @@ enum Task {
     Doctor,
     /// Measure a claimed figure beside its reference; writes target/evidence/NAME.json
     Evidence {
-        name: String,
+        #[arg(value_name = "NAME", value_parser = evidence::names())]
+        evidence: &'static evidence::Evidence,
         /// `soak` alone: for how long [default: 30]
         #[arg(long)]
         minutes: Option<f64>,
@@ -160,9 +161,9 @@ fn carry_out(layout: &Layout, task: &Task) -> anyhow::Result<ExitCode> {
                 return Ok(ExitCode::FAILURE);
             }
         }
-        Task::Evidence { name, minutes, out, profile } => {
+        Task::Evidence { evidence, minutes, out, profile } => {
             let options = evidence::Options { minutes: *minutes, out: out.clone(), profile: *profile };
-            evidence::run(layout, name, &options)?;
+            evidence::run(layout, evidence, &options)?;
         }
         Task::Env => print!("{}", RosEnv::ready(layout)?.exports()),
         Task::StagePackage { profile, out, package, libraries } => {

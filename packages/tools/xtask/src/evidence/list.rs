@@ -6,7 +6,7 @@ use crate::ros::debian::{
 
 /// Something that can be measured.
 #[derive(Debug)]
-pub(super) struct Evidence {
+pub struct Evidence {
     pub(super) name: &'static str,
     pub(super) about: &'static str,
     pub(super) workload: Workload,

@@ -18,7 +18,7 @@ use crate::ui::Task;
 #[derive(Debug, Clone, Copy)]
 pub struct Need {
     pub what: &'static str,
-    pub packages: &'static [&'static str],
+    packages: &'static [&'static str],
     present: fn(&OsStr) -> Option<String>,
 }
 
@@ -26,6 +26,12 @@ impl Need {
     /// Where it was found, or its version; `None` when it is missing.
     pub fn look(&self) -> Option<String> {
         (self.present)(&search_path())
+    }
+
+    /// The packages that bring it, as this distribution names them.
+    pub fn packages(&self) -> impl Iterator<Item = &'static str> {
+        let ubuntu = fs::read_to_string("/etc/os-release").is_ok_and(|text| is_ubuntu(&text));
+        self.packages.iter().map(move |name| if ubuntu { of_ubuntu(name) } else { name })
     }
 }
 
@@ -150,8 +156,8 @@ pub const REGISTRY_TOOLS: [Need; 1] =
 pub const HTTP_LOAD_TOOLS: [Need; 1] =
     [Need { what: "wrk", packages: &["wrk"], present: |path| program("wrk", path) }];
 
-/// What shows the registry's pages in tests. Ubuntu has no package of that name, and other browsers of the family do as well;
-/// `tests/registry/browse.py` looks for the same names.
+/// What shows the registry's pages in tests. Other browsers of the family do as well; `tests/registry/browse.py` looks for the same
+/// names.
 pub const PAGE_TOOLS: [Need; 1] = [Need {
     what: "Chromium (chromium, chromium-browser or google-chrome)",
     packages: &["chromium"],
@@ -159,6 +165,15 @@ pub const PAGE_TOOLS: [Need; 1] = [Need {
         ["chromium", "chromium-browser", "google-chrome"].into_iter().find_map(|name| program(name, path))
     },
 }];
+
+fn is_ubuntu(os_release: &str) -> bool {
+    os_release.lines().any(|line| matches!(line, "ID=ubuntu" | "ID=\"ubuntu\""))
+}
+
+/// Ubuntu's name of a Debian package: its Chromium is a snap, which a package of another name installs.
+fn of_ubuntu(package: &'static str) -> &'static str {
+    if package == "chromium" { "chromium-browser" } else { package }
+}
 
 /// The line that installs `packages`, as a person types it.
 pub fn install_line<'a>(packages: impl IntoIterator<Item = &'a str>) -> String {
@@ -172,7 +187,7 @@ pub fn ensure(layout: &Layout, needs: &[Need]) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    let packages: BTreeSet<&str> = missing.iter().flat_map(|need| need.packages).copied().collect();
+    let packages: BTreeSet<&str> = missing.iter().flat_map(|need| need.packages()).collect();
     let line = install_line(packages.iter().copied());
     let what = missing.iter().map(|need| need.what).collect::<Vec<_>>().join(", ");
     let root = fs::metadata("/proc/self").is_ok_and(|meta| meta.uid() == 0);
@@ -257,4 +272,16 @@ fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> {
 
 fn in_name(path: &Path, start: &str) -> bool {
     path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(start))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_browser_has_another_name_on_ubuntu() {
+        assert!(is_ubuntu("NAME=\"Ubuntu\"\nID=ubuntu\nID_LIKE=debian\n"));
+        assert!(!is_ubuntu("NAME=\"Debian GNU/Linux\"\nID=debian\n"));
+        assert_eq!((of_ubuntu("chromium"), of_ubuntu("git")), ("chromium-browser", "git"));
+    }
 }
