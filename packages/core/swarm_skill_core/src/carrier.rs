@@ -1,15 +1,32 @@
 //! Carries out the leaves of a role's tree.
+//!
+//! The engine ticks a tree again while it settles, several times within one tick of the role. Conditions and leaves that start take part
+//! in that; a leaf that is under way does not: no time has passed for it, and a motion that went on by a whole tick each time would be
+//! several times as fast as it may be.
 
 use std::collections::HashMap;
 
 use swarm_bt::{Halt, LeafCall, Leaves, Status};
+use swarm_kinematics::JointVector;
 
 use crate::leaves::{self, Behaviour, Context, Failure, Progress};
+
+/// A leaf that is under way.
+#[derive(Debug)]
+pub(crate) struct Active {
+    behaviour: Box<dyn Behaviour>,
+    /// The role's tick in which it was ticked last.
+    ticked: u64,
+    /// What it then wanted of the joints.
+    wish: Option<JointVector>,
+}
 
 /// Carries out the leaves of one tick.
 pub(crate) struct Carrier<'a> {
     pub context: Context<'a>,
-    pub active: &'a mut HashMap<u16, Box<dyn Behaviour>>,
+    /// Number of the role's tick.
+    pub tick: u64,
+    pub active: &'a mut HashMap<u16, Active>,
     /// Those that were interrupted and have not stopped yet.
     pub halting: &'a mut HashMap<u16, Box<dyn Behaviour>>,
     pub last_failure: &'a mut Option<String>,
@@ -18,6 +35,26 @@ pub(crate) struct Carrier<'a> {
 }
 
 impl Carrier<'_> {
+    /// Ticks a behaviour, and keeps it if it has not ended.
+    fn carry_on(&mut self, call: &mut LeafCall<'_>, mut behaviour: Box<dyn Behaviour>) -> Status {
+        self.context.wish = None;
+        let mut result = behaviour.look(call).and_then(|()| behaviour.tick(&mut self.context));
+        let wish = self.context.wish;
+        self.want(wish);
+        if result == Ok(Progress::Running) {
+            self.active.insert(call.uid(), Active { behaviour, ticked: self.tick, wish });
+        } else if result == Ok(Progress::Done) {
+            result = behaviour.tell(call).map(|()| Progress::Done);
+        }
+        self.answer(call, result)
+    }
+
+    fn want(&mut self, wish: Option<JointVector>) {
+        if let Some(wish) = wish {
+            *self.context.velocity = wish;
+        }
+    }
+
     fn answer(&mut self, call: &LeafCall<'_>, result: Result<Progress, Failure>) -> Status {
         match result {
             Ok(Progress::Running) => Status::Running,
@@ -40,39 +77,28 @@ impl Leaves for Carrier<'_> {
             }
             *self.skip_to = None;
         }
-        let started = leaves::make(call, &mut self.context).and_then(|mut behaviour| {
-            behaviour.look(call)?;
-            let progress = behaviour.tick(&mut self.context)?;
-            if progress == Progress::Done {
-                behaviour.tell(call)?;
-            }
-            Ok((behaviour, progress))
-        });
-        match started {
-            Ok((behaviour, Progress::Running)) => {
-                self.active.insert(call.uid(), behaviour);
-                Status::Running
-            }
-            other => self.answer(call, other.map(|(_, progress)| progress)),
+        match leaves::make(call, &mut self.context) {
+            Ok(behaviour) => self.carry_on(call, behaviour),
+            Err(failure) => self.answer(call, Err(failure)),
         }
     }
 
     fn running(&mut self, call: &mut LeafCall<'_>) -> Status {
-        let Some(mut behaviour) = self.active.remove(&call.uid()) else {
-            return self.answer(call, Err(Failure("was continued without having been started".into())));
-        };
-        let mut result = behaviour.look(call).and_then(|()| behaviour.tick(&mut self.context));
-        if result == Ok(Progress::Running) {
-            self.active.insert(call.uid(), behaviour);
-        } else if result == Ok(Progress::Done) {
-            result = behaviour.tell(call).map(|()| Progress::Done);
+        match self.active.remove(&call.uid()) {
+            Some(active) if active.ticked == self.tick => {
+                // Another leaf may have wanted something else meanwhile: the later one in the tree has the last word.
+                self.want(active.wish);
+                self.active.insert(call.uid(), active);
+                Status::Running
+            }
+            Some(active) => self.carry_on(call, active.behaviour),
+            None => self.answer(call, Err(Failure("was continued without having been started".into()))),
         }
-        self.answer(call, result)
     }
 
     /// What a leaf wants of the arm is wanted for one tick only, so that nothing is left of it. What it asked of others may last.
     fn halt(&mut self, call: &mut LeafCall<'_>) -> Halt {
-        let Some(mut behaviour) = self.active.remove(&call.uid()) else { return Halt::Done };
+        let Some(Active { mut behaviour, .. }) = self.active.remove(&call.uid()) else { return Halt::Done };
         let halt = behaviour.halted(&mut self.context);
         if halt == Halt::Pending {
             self.halting.insert(call.uid(), behaviour);

@@ -3,7 +3,8 @@
 //! Every tick, in this order:
 //!
 //! 1. Take in what the other roles sent, and judge: go, hold, or abort.
-//! 2. Go: tick the tree. Its time stands still while the role holds, so that no Timeout runs off behind its back.
+//! 2. Go: tick the tree until it settles, and every leaf that is under way once. Its time stands still while the role holds, so that no
+//!    Timeout runs off behind its back.
 //! 3. Hold or abort: want no velocity. An abort halts the tree, and goes on asking until every leaf has stopped.
 //! 4. Limit speed and change of speed of the joints; send the others this role's report.
 
@@ -16,7 +17,7 @@ use swarm_bt_log::TickRecorder;
 use swarm_kinematics::JointVector;
 
 use crate::body::{Body, Memory};
-use crate::carrier::Carrier;
+use crate::carrier::{Active, Carrier};
 use crate::cooperation::{Cooperation, CooperationConfig, Leave, Token};
 use crate::errand::{Errands, Order};
 use crate::leaves::{Behaviour, Context};
@@ -31,7 +32,7 @@ use crate::shared_board::SharedBoard;
 /// A tick that comes this late counts as that late for motions: none of them makes a leap.
 const LONGEST_TICK_S: f64 = 0.05;
 
-/// Ticks of the tree within one call at most, for control nodes that yield between children.
+/// Ticks of the tree within one of the role at most, for control nodes that yield between children.
 const TREE_TICKS: u32 = 8;
 
 /// Transitions that are kept for whoever watches, see [`RoleExecutor::watched`]; a tick makes two or three per node.
@@ -54,13 +55,14 @@ pub struct RoleExecutor {
     begun: bool,
     /// The last message that was refused: who it claimed to be from, and why.
     refused: Option<(Role, &'static str)>,
-    active: HashMap<u16, Box<dyn Behaviour>>,
+    active: HashMap<u16, Active>,
     /// Those that were interrupted and have not stopped yet.
     halting: HashMap<u16, Box<dyn Behaviour>>,
     errands: Errands,
     slew: Slew,
     outputs: RoleOutputs,
     last_tick: Option<Time>,
+    ticks: u64,
     /// Time in which the tree was being ticked, since the start of the run.
     tree_time: Time,
     leave: Leave,
@@ -126,6 +128,7 @@ impl RoleExecutor {
             slew: Slew::at_rest(),
             outputs: RoleOutputs { velocity: JointVector::zeros(), gripper: None },
             last_tick: None,
+            ticks: 0,
             tree_time: Time::ZERO,
             leave: Leave::Go,
             last_failure: None,
@@ -152,6 +155,7 @@ impl RoleExecutor {
         let elapsed = self.last_tick.map_or(Duration::from_millis(10), |last| now.since(last));
         let dt = elapsed.as_secs_f64().min(LONGEST_TICK_S);
         self.last_tick = Some(now);
+        self.ticks += 1;
 
         while let Some(message) = self.link.receive() {
             if let Some(why) = self.cooperation.receive(&message, now).refusal() {
@@ -400,10 +404,12 @@ impl RoleExecutor {
             body: &mut self.body,
             cooperation: &mut self.cooperation,
             errands: &mut self.errands,
+            wish: None,
             velocity,
         };
         let mut carrier = Carrier {
             context,
+            tick: self.ticks,
             active: &mut self.active,
             halting: &mut self.halting,
             last_failure: &mut self.last_failure,

@@ -111,7 +111,7 @@ impl FollowPolicy {
         // A poisoned lock means that another run's thread panicked while asking; the runner itself is whole between its calls.
         let runner = || self.policy.runner.lock().unwrap_or_else(PoisonError::into_inner);
         let answer = if may { runner().poll() } else { None };
-        body.policy_tick.answered = answer.is_some();
+        body.policy_tick.answered |= answer.is_some();
         let Some(Question { since, about, ticket }) = self.question else { return Ok(()) };
         match answer {
             Some(Answer { ticket: answered, took, chunk }) if ticket == Some(answered) => {
@@ -149,7 +149,7 @@ impl FollowPolicy {
         let runner = || self.policy.runner.lock().unwrap_or_else(PoisonError::into_inner);
         let may = body.pace.is_none_or(|pace| pace.asked);
         let asked = if may { runner().submit(&self.network) } else { Err(PolicyError::Busy) };
-        body.policy_tick.asked = asked.is_ok();
+        body.policy_tick.asked |= asked.is_ok();
         let ticket = match asked {
             Ok(ticket) => Some(ticket),
             Err(PolicyError::Busy) => None,
@@ -195,7 +195,7 @@ impl FollowPolicy {
         // The joints' own limits are kept by whoever carries the wish out; those of the tool are kept here.
         let twist = arm.tool_twist(&arm.forward(&q), &qd);
         let share = limited(&twist, &context.body.mover.limits).norm() / twist.norm().max(1e-12);
-        *context.velocity = qd * share.min(1.0);
+        context.wish = Some(qd * share.min(1.0));
         if self.policy.moves_gripper() {
             let width_m = action[dof].clamp(0.0, 0.5);
             context.body.memory.gripper = Some(GripperTarget { width_m, force_n: self.force_n });

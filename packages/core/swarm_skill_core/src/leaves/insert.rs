@@ -76,7 +76,7 @@ impl Behaviour for RunPolicy {
         self.previous_action = action;
         let twist = tcp_twist_in_world(&action, &self.pocket_in_world, &tip_in_world, &tcp_in_world);
         let body = &context.body;
-        *context.velocity = body.mover.servo(&body.arm, &context.inputs.joints.q, &twist).qd;
+        context.wish = Some(body.mover.servo(&body.arm, &context.inputs.joints.q, &twist).qd);
         Ok(Progress::Running)
     }
 }

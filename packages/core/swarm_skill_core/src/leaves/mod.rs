@@ -1,8 +1,8 @@
 //! The leaves that a skill's trees may use.
 //!
 //! [`registry`] names them with their ports; it is what a tree is checked against when a skill is deployed. Behind each is a
-//! [`Behaviour`]: a small state machine that is made when the leaf starts, ticked while it runs, and dropped when it ends or is
-//! halted. A tick in which no behaviour wants a velocity is a tick in which the arm is to stand. Behaviours are boxed: the engine's
+//! [`Behaviour`]: a small state machine that is made when the leaf starts, ticked once in every tick of the role while it runs, and
+//! dropped when it ends or is halted. A tick in which no behaviour wants a velocity is a tick in which the arm is to stand. Behaviours are boxed: the engine's
 //! tick takes no memory, that of a role does, when a leaf starts and where a behaviour makes something.
 //!
 //! | leaf | ports | ends |
@@ -75,7 +75,9 @@ pub(crate) struct Context<'a> {
     pub(crate) body: &'a mut Body,
     pub(crate) cooperation: &'a mut Cooperation,
     pub(crate) errands: &'a mut Errands,
-    /// What the role wants of its joints in this tick; zero unless a behaviour says otherwise.
+    /// What this leaf wants of the joints in this tick.
+    pub(crate) wish: Option<JointVector>,
+    /// What the role wants of them so far; zero unless a leaf wants something.
     pub(crate) velocity: &'a mut JointVector,
 }
 

@@ -82,7 +82,7 @@ impl Behaviour for Line {
             Step::Arrived => Progress::Done,
             Step::Go(twist) => {
                 let body = &context.body;
-                *context.velocity = body.mover.servo(&body.arm, &context.inputs.joints.q, &twist).qd;
+                context.wish = Some(body.mover.servo(&body.arm, &context.inputs.joints.q, &twist).qd);
                 Progress::Running
             }
         })
@@ -116,7 +116,7 @@ impl Behaviour for Joints {
         Ok(match self.motion.step(&context.inputs.joints.q, context.dt, TOLERANCE_RAD) {
             Step::Arrived => Progress::Done,
             Step::Go(qd) => {
-                *context.velocity = qd;
+                context.wish = Some(qd);
                 Progress::Running
             }
         })
@@ -129,7 +129,7 @@ pub(super) struct Hold;
 
 impl Behaviour for Hold {
     fn tick(&mut self, context: &mut Context<'_>) -> Result<Progress, Failure> {
-        *context.velocity = JointVector::zeros();
+        context.wish = Some(JointVector::zeros());
         Ok(Progress::Running)
     }
 }

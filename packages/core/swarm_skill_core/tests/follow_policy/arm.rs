@@ -12,8 +12,9 @@ use swarm_cell::{ArmError, CellConfig, arm_models};
 use swarm_kinematics::JointVector;
 use swarm_skill_core::{
     ChunkModel, ChunkedPolicy, Difference, Grasps, INPUT_TIMEOUT, InlineRunner, LocalLink, ModelShape,
-    MotionLimits, NamedPolicy, Outcome, PolicyError, PolicyKind, RoleSpec, Run, RunIdentity, RunState,
-    SafetyView, Shadow, Statistics, Timing, Told, Twin, TwinArm, TwinPart, phases, registry, shape_of,
+    MotionLimits, NamedPolicy, Outcome, PolicyError, PolicyKind, PolicyTick, RoleSpec, Run, RunIdentity,
+    RunState, SafetyView, Shadow, Statistics, Timing, Told, Twin, TwinArm, TwinPart, phases, registry,
+    shape_of,
 };
 
 pub(crate) const TREE: &str = r#"<root BTCPP_format="4"><BehaviorTree ID="Main"><Sequence name="reach">
@@ -25,6 +26,15 @@ const CELL: &str = include_str!("../../../../../config/cell.yaml");
 const TICK: Duration = Duration::from_millis(10);
 const DOF: usize = 6;
 const HORIZON: usize = 5;
+
+/// The same beside a node after whose every round the engine ticks the tree again within the same tick of the role.
+pub(crate) const BESIDE_ROUNDS: &str = r#"<root BTCPP_format="4"><BehaviorTree ID="Main"><Sequence name="reach">
+    <EnterPhase phase="go"/>
+    <Parallel success_count="1" failure_count="1">
+        <FollowPolicy name="follow" policy="reach" duration_s="1.0"/>
+        <Repeat num_cycles="-1"><ForceBelow limit_n="1000"/></Repeat>
+    </Parallel>
+</Sequence></BehaviorTree></root>"#;
 
 /// Values of a chunk: five actions, 0.1 s apart.
 pub(crate) const CHUNK: usize = HORIZON * DOF;
@@ -108,6 +118,7 @@ pub(crate) fn policy(action: ActionKind, delay: u32, script: Script) -> Arc<Chun
 }
 
 pub(crate) struct Arm {
+    tree: &'static str,
     run: Run,
     twin: Twin,
     now: Time,
@@ -128,13 +139,18 @@ impl Arm {
     }
 
     pub(crate) fn new(policy: Arc<ChunkedPolicy>) -> Self {
-        let (spec, identity) = Self::cast(policy);
+        Self::in_tree(TREE, policy)
+    }
+
+    pub(crate) fn in_tree(tree: &'static str, policy: Arc<ChunkedPolicy>) -> Self {
+        let (spec, identity) = Self::cast(tree, policy);
         let links = LocalLink::connect(&[Role::Leader]).into_iter().map(|link| Box::new(link) as _).collect();
         let part =
             TwinPart { name: "part_a".into(), in_world: Isometry3::identity(), grasps: Grasps::Anywhere };
         let twin = TwinArm::new(Arc::clone(&spec.arm), spec.tool, spec.home);
         let limits = spec.limits;
         Self {
+            tree,
             run: Run::new(vec![spec], identity, links, 1, Time::ZERO),
             twin: Twin::new(vec![twin], vec![part]),
             now: Time::ZERO,
@@ -148,7 +164,7 @@ impl Arm {
     }
 
     /// The one who plays, and what is played.
-    fn cast(policy: Arc<ChunkedPolicy>) -> (RoleSpec, RunIdentity) {
+    fn cast(tree: &str, policy: Arc<ChunkedPolicy>) -> (RoleSpec, RunIdentity) {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../..");
         let cell = CellConfig::parse(CELL).unwrap();
         let arms =
@@ -156,7 +172,7 @@ impl Arm {
         let (robot, arm) = (&cell.robots[0], Arc::new(arms.unwrap().swap_remove(0)));
         let registry = registry();
         let tree =
-            Loader::new(&registry).document("reach", TREE).load().unwrap_or_else(|error| panic!("{error}"));
+            Loader::new(&registry).document("reach", tree).load().unwrap_or_else(|error| panic!("{error}"));
         let active = |value: f64| JointVector::from_fn(|i, _| if i < arm.dof() { value } else { 0.0 });
         let limits = MotionLimits::within(0.5, &active(1.2), &active(6.0));
         let home = arm.joint_vector(&robot.home_rad).unwrap();
@@ -188,10 +204,15 @@ impl Arm {
 
     /// Where the same skill with another policy, or the same one, would have parted from the run.
     pub(crate) fn difference(&self, policy: Arc<ChunkedPolicy>) -> Option<Difference> {
-        let (spec, identity) = Self::cast(policy);
+        let (spec, identity) = Self::cast(self.tree, policy);
         let cast = [(spec.role, spec.robot.clone())];
         let mut shadow = Shadow::new(&[spec], &identity.phases, &identity, 1, Time::ZERO);
         self.told.iter().find_map(|told| shadow.follow(&cast, told).cloned())
+    }
+
+    /// What the policy was asked and has answered, tick by tick.
+    pub(crate) fn policies(&self) -> Vec<PolicyTick> {
+        self.told.iter().flat_map(|told| &told.policies).copied().collect()
     }
 
     /// Of the observations that the policy has been asked about, in their order.

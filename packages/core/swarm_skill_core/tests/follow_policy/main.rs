@@ -4,7 +4,7 @@
 mod arm;
 mod deployed;
 
-use arm::{Arm, CHUNK, answer_with, policy, steady};
+use arm::{Arm, BESIDE_ROUNDS, CHUNK, Script, answer_with, policy, steady};
 use swarm_artifact::ActionKind;
 use swarm_skill_core::{Outcome, PolicyError, runner_contract};
 
@@ -86,6 +86,20 @@ fn a_shadow_with_the_same_policy_does_the_same_and_with_another_one_parts_from_i
         let parted = arm.difference(policy_of(0, 0.11)).expect("it is another network");
         let first = arm.velocities.iter().position(|qd| qd.amax() > 0.0).expect("it has moved");
         assert_eq!(parted.tick, first as u64 + 1, "{parted}");
+    }
+}
+
+#[test]
+fn a_policy_is_followed_alike_however_often_the_tree_is_ticked_until_it_settles() {
+    let at_a_speed: fn() -> Script = || steady(0.2);
+    let onwards: fn() -> Script = || answer_with(|step, _, seen| seen + 0.01 * step as f32);
+    for (kind, script) in [(ActionKind::JointVelocity, at_a_speed), (ActionKind::JointPosition, onwards)] {
+        let mut alone = Arm::new(policy(kind, 7, script()));
+        let mut beside = Arm::in_tree(BESIDE_ROUNDS, policy(kind, 7, script()));
+        assert_eq!((alone.run_to_end(), beside.run_to_end()), (Outcome::Succeeded, Outcome::Succeeded));
+        assert_eq!(alone.velocities, beside.velocities);
+        assert_eq!(alone.policies(), beside.policies(), "whoever follows the run is told the same");
+        assert_eq!(beside.difference(policy(kind, 0, script())), None);
     }
 }
 

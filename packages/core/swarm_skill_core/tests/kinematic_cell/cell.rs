@@ -19,7 +19,7 @@ use swarm_skill_core::{
 pub(crate) const PART_A: &str = "part_a";
 pub(crate) const PART_B: &str = "part_b";
 
-const TICK: Duration = Duration::from_millis(10);
+pub(crate) const TICK: Duration = Duration::from_millis(10);
 
 /// The envelope's limit of the tool's speed.
 pub(crate) const TCP_SPEED_M_PER_S: f64 = 0.35;
@@ -33,6 +33,8 @@ pub(crate) const TREES: [(Role, &str); 3] = [
 
 pub(crate) struct Cell {
     pub(crate) run: Run,
+    policy: Arc<Mutex<StraightDown>>,
+    trees: [(Role, String); 3],
     pub(crate) now: Time,
     pub(crate) safety: SafetyView,
     pub(crate) silent_wrench: Option<Role>,
@@ -84,12 +86,18 @@ pub(crate) fn parts() -> Vec<TwinPart> {
 
 impl Cell {
     pub(crate) fn new(policy: StraightDown) -> Self {
-        let policy = NamedPolicy {
+        Self::of(TREES.map(|(role, xml)| (role, xml.to_owned())), policy)
+    }
+
+    /// With trees of its own.
+    pub(crate) fn of(trees: [(Role, String); 3], policy: StraightDown) -> Self {
+        let policy = Arc::new(Mutex::new(policy));
+        let named = NamedPolicy {
             name: "insert_peg".into(),
             deadline: Duration::from_micros(2_000),
-            kind: PolicyKind::Reactive(Arc::new(Mutex::new(policy))),
+            kind: PolicyKind::Reactive(Arc::clone(&policy) as _),
         };
-        let specs: Vec<RoleSpec> = TREES.into_iter().map(|(role, xml)| spec(role, xml, &policy)).collect();
+        let specs: Vec<RoleSpec> = trees.iter().map(|(role, xml)| spec(*role, xml, &named)).collect();
         let identity = RunIdentity {
             run: "test".into(),
             epoch: 1,
@@ -108,6 +116,8 @@ impl Cell {
         let twin = Twin::new(arms, parts());
         Self {
             run: Run::new(specs, identity, links, 4, Time::ZERO),
+            policy,
+            trees,
             now: Time::ZERO,
             safety: SafetyView { epoch: 4, permits_motion: true, state: "READY".into() },
             silent_wrench: None,
@@ -125,8 +135,8 @@ impl Cell {
     pub(crate) fn record(self) -> (Self, Vec<(Role, Stream)>) {
         let mut streams = Vec::new();
         let run = self.run.record_with(|spec| {
-            let (_, xml) = TREES.into_iter().find(|(role, _)| *role == spec.role)?;
-            let recipe = Recipe::new("tree.xml", xml, &registry());
+            let (_, xml) = self.trees.iter().find(|(role, _)| *role == spec.role)?;
+            let recipe = Recipe::new("tree.xml", xml.as_str(), &registry());
             let stream = Stream::default();
             streams.push((spec.role, stream.clone()));
             Some(Box::new(Recorder::begin(stream, &recipe, &spec.tree).expect("memory")))
@@ -141,6 +151,11 @@ impl Cell {
             }
         }
         panic!("not over after {:.0} s: {:#?}", self.now.as_secs_f64(), self.run.role_states());
+    }
+
+    /// How often the policy has been asked.
+    pub(crate) fn questions(&self) -> u32 {
+        self.policy.lock().unwrap().calls
     }
 
     /// Until every role acts in that phase.

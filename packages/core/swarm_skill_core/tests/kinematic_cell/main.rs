@@ -5,7 +5,7 @@
 mod cell;
 mod previewed;
 
-use cell::{Cell, PART_A, PART_B, StraightDown, TCP_SPEED_M_PER_S};
+use cell::{Cell, PART_A, PART_B, StraightDown, Stream, TCP_SPEED_M_PER_S, TICK, TREES};
 use swarm_base::{Duration, Role};
 use swarm_bt_log::{Recording, Replay, Tail};
 use swarm_skill_core::{Activity, Outcome, RunState};
@@ -60,6 +60,11 @@ fn the_same_start_gives_the_same_run() {
 fn the_trees_of_a_recorded_run_are_replayed_bit_for_bit() {
     let (mut cell, streams) = Cell::new(StraightDown::default()).record();
     assert_eq!(cell.run_to_end(), Outcome::Succeeded);
+    replays(&mut cell, streams);
+}
+
+/// The recordings of a run that has ended are carried out again.
+fn replays(cell: &mut Cell, streams: Vec<(Role, Stream)>) {
     for recorder in cell.run.take_recorders() {
         recorder.finish().expect("memory");
     }
@@ -70,6 +75,47 @@ fn the_trees_of_a_recorded_run_are_replayed_bit_for_bit() {
         let mut replay = Replay::new(&recording).expect("the same engine");
         replay.seek(recording.len()).unwrap_or_else(|parted| panic!("{role}: {parted}"));
     }
+}
+
+/// Beside something, a node after whose every round the engine ticks the tree again within the same tick of the role.
+fn beside_rounds(inside: &str) -> String {
+    format!(
+        r#"<Parallel success_count="1" failure_count="1">{inside}
+             <Repeat num_cycles="-1"><ForceBelow limit_n="1000"/></Repeat></Parallel>"#
+    )
+}
+
+#[test]
+fn a_motion_keeps_its_speed_however_often_the_tree_is_ticked_until_it_settles() {
+    const SHARE: f64 = 0.1;
+    let moves = beside_rounds(&format!(r#"<MoveLinear xyz="0;0;0.05" speed="{SHARE}"/>"#));
+    let trees = TREES.map(|(role, _)| {
+        let moves = if role == Role::Leader { &moves } else { "<AlwaysSuccess/>" };
+        let tree = format!(r#"<Sequence><EnterPhase phase="go"/>{moves}</Sequence>"#);
+        (role, format!(r#"<root BTCPP_format="4"><BehaviorTree ID="Main">{tree}</BehaviorTree></root>"#))
+    });
+    let mut cell = Cell::of(trees, StraightDown::default());
+    assert_eq!(cell.run_to_end(), Outcome::Succeeded);
+    let fastest = cell.run.outputs().map(|(spec, _)| spec.limits.linear_m_per_s * SHARE).next().unwrap();
+    assert!(cell.fastest_tcp_m_per_s > 0.9 * fastest, "tool speed {} m/s", cell.fastest_tcp_m_per_s);
+    assert!(cell.fastest_tcp_m_per_s <= 1.05 * fastest, "tool speed {} m/s", cell.fastest_tcp_m_per_s);
+}
+
+#[test]
+fn a_policy_is_asked_once_per_tick_however_often_the_tree_is_ticked_until_it_settles() {
+    let leaf = r#"<RunPolicy name="insert" policy="insert_peg" pocket="part_a" tip="part_b"/>"#;
+    let trees = TREES.map(|(role, xml)| (role, xml.replace(leaf, &beside_rounds(leaf))));
+    let (mut cell, streams) = Cell::of(trees, StraightDown::default()).record();
+    cell.run_until("mate");
+    while cell.questions() == 0 {
+        cell.run_for(TICK);
+    }
+    for asked in 1..=50 {
+        assert_eq!(cell.questions(), asked);
+        cell.run_for(TICK);
+    }
+    assert_eq!(cell.run_to_end(), Outcome::Succeeded);
+    replays(&mut cell, streams);
 }
 
 #[test]
