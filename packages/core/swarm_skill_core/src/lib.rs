@@ -70,6 +70,7 @@ mod run;
 mod shadow;
 mod shared_board;
 mod skill;
+mod skill_problem;
 mod trees;
 mod twin;
 
@@ -112,5 +113,6 @@ pub use role_io::{
 pub use role_spec::{Activity, INPUT_TIMEOUT, RoleSpec, RoleState, RunIdentity};
 pub use run::{Outcome, REST_RAD_PER_S, Run, RunState, SafetyView};
 pub use shadow::{Departure, Difference, Shadow, Told};
-pub use skill::{CellRobot, Material, Skill, SkillProblem, SkillProblems};
+pub use skill::{CellRobot, Material, Skill};
+pub use skill_problem::{SkillProblem, SkillProblems};
 pub use twin::{Grasps, REACH_M, Twin, TwinArm, TwinPart};

@@ -13,13 +13,12 @@
 //! The envelope is not judged here: that is `swarm_safety_core::compose`, and the limits given are its result.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use swarm_artifact::{ChunkedEntry, EntryPath, PolicyEntry, SkillSource};
 use swarm_base::{Duration, Role};
-use swarm_bt::{LoadErrors, Tree};
-use swarm_bt_check::{Code, Finding, Limits, Report, RoleTree, check};
+use swarm_bt::Tree;
+use swarm_bt_check::{Code, Limits, Report, RoleTree, check};
 use swarm_bt_log::Recipe;
 use swarm_cell::PeripheralKind;
 use swarm_kinematics::{ArmModel, JointVector, Load};
@@ -27,15 +26,14 @@ use swarm_kinematics::{ArmModel, JointVector, Load};
 use crate::check::{leaf_table, shared_entries};
 use crate::cooperation::Phase;
 use crate::errand::{Peripherals, parse_content};
-use crate::golden::{GoldenError, GoldenVectors};
+use crate::golden::GoldenVectors;
 use crate::leaves::phases;
 use crate::motion::MotionLimits;
 use crate::policy::{
-    ChunkedPolicy, ModelShape, NamedPolicy, Policy, PolicyKind, PolicyRunner, Statistics, StatisticsProblem,
-    StatisticsUnreadable, shape_of,
+    ChunkedPolicy, ModelShape, NamedPolicy, Policy, PolicyKind, PolicyRunner, Statistics, shape_of,
 };
-use crate::project::{EntryProblem, ProjectErrors};
 use crate::role_spec::RoleSpec;
+use crate::skill_problem::{SkillProblem, SkillProblems};
 use crate::trees::{LoadedTree, load_trees};
 
 /// One robot of the cell, and the role that it plays.
@@ -64,60 +62,6 @@ pub struct Skill {
     /// What each role's tree is made from, for recordings of runs.
     pub recipes: BTreeMap<Role, Arc<Recipe>>,
 }
-
-/// Everything that is wrong with a skill; never empty.
-#[derive(Clone, Debug, PartialEq)]
-pub struct SkillProblems(pub Vec<SkillProblem>);
-
-/// One thing that is wrong.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-pub enum SkillProblem {
-    #[error("the trees do not pass the check: {0}")]
-    Check(Box<Finding>),
-    #[error("role {role} has no robot: the cell's declaration gives it none")]
-    NoRobot { role: Role },
-    #[error("role {role} needs a robot of group '{group}', but the cell gives it {robot}, a {model}")]
-    WrongGroup { role: Role, group: String, robot: String, model: String },
-    #[error("{path} cannot be read: {reason}")]
-    Unreadable { path: EntryPath, reason: String },
-    #[error("the tree of role {role}: {errors}")]
-    Projection { role: Role, errors: ProjectErrors },
-    #[error(transparent)]
-    Entry(#[from] EntryProblem),
-    #[error("the tree of role {role}: {errors}")]
-    Tree { role: Role, errors: LoadErrors },
-    #[error("the tree of role {role} enters no phase; a role needs at least one EnterPhase")]
-    NoPhases { role: Role },
-    #[error(
-        "role {role} enters the phases {found}, but role {other} enters {expected}; all roles need the same ones in the same order"
-    )]
-    PhasesDiffer { role: Role, found: String, other: Role, expected: String },
-    #[error("the tree of role {role} calls policy '{called}', but the manifest gives the role {given}")]
-    PolicyOfRole { role: Role, called: String, given: String },
-    #[error("the tree of role {role} calls policy '{called}' with {leaf}, but it is one for {expected}")]
-    PolicyLeaf { role: Role, called: String, leaf: &'static str, expected: &'static str },
-    #[error("the tree of role {role}, {node}: {reason}")]
-    Peripheral { role: Role, node: String, reason: String },
-    #[error("policy '{name}' ({path}): {source}")]
-    StatisticsUnreadable { name: String, path: EntryPath, source: StatisticsUnreadable },
-    #[error("policy '{name}' ({path}): {source}")]
-    Statistics { name: String, path: EntryPath, source: StatisticsProblem },
-    #[error("the golden vectors of policy '{name}' ({path}): {source}")]
-    Golden { name: String, path: EntryPath, source: GoldenError },
-    #[error("policy '{name}' ({path}): {reason}")]
-    Policy { name: String, path: EntryPath, reason: String },
-}
-
-impl fmt::Display for SkillProblems {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, problem) in self.0.iter().enumerate() {
-            write!(f, "{}{problem}", if index == 0 { "" } else { "; " })?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for SkillProblems {}
 
 /// Where the files of an artifact come from, and what makes a policy of an ONNX file.
 pub trait Material {

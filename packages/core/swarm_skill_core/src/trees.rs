@@ -18,7 +18,8 @@ use swarm_bt_log::Recipe;
 use crate::errand::STOP_TIMEOUT;
 use crate::leaves::registry;
 use crate::project::{RoleDocuments, check_entries, project};
-use crate::skill::{Material, SkillProblem};
+use crate::skill::Material;
+use crate::skill_problem::SkillProblem;
 
 /// A tree, and what it is made from.
 pub(crate) struct LoadedTree {
