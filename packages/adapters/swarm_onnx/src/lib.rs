@@ -30,7 +30,7 @@ use ort::ep::CUDA;
 use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use swarm_base::Duration;
-use swarm_skill_core::{GoldenError, PolicyError};
+use swarm_skill_core::{Fault, GoldenError, PolicyError};
 
 /// Inferences at load: the first ones allocate, and are several times slower.
 const WARM_UPS: usize = 10;
@@ -92,6 +92,21 @@ pub enum LoadError {
     Golden(#[from] GoldenError),
 }
 
+impl From<RuntimeError> for Fault {
+    fn from(error: RuntimeError) -> Self {
+        Self::OfCell(error.to_string())
+    }
+}
+
+impl From<LoadError> for Fault {
+    fn from(error: LoadError) -> Self {
+        match error {
+            LoadError::Provider { .. } => Self::OfCell(error.to_string()),
+            _ => Self::OfArtifact(error.to_string()),
+        }
+    }
+}
+
 impl OnnxRuntime {
     /// Loads the shared library, or returns the one that this process has loaded before.
     pub fn load(library: &Path) -> Result<Self, RuntimeError> {
@@ -121,18 +136,22 @@ impl OnnxRuntime {
     /// another network to whoever set its deadline.
     fn session(self, onnx: &[u8]) -> Result<Session, LoadError> {
         let model = |error: ort::Error| LoadError::Model(one_line(&error.to_string()));
-        let builder = self.builder().map_err(model)?;
-        let mut builder = match self.provider {
-            Provider::Cpu => builder,
-            Provider::Cuda { device } => {
-                let cuda = CUDA::default().with_device_id(device).build().error_on_failure();
-                builder.with_execution_providers([cuda]).map_err(|error| LoadError::Provider {
-                    provider: self.provider,
-                    reason: one_line(&error.to_string()),
-                })?
-            }
+        let mut builder = self.builder().map_err(model)?;
+        let Provider::Cuda { device } = self.provider else {
+            return builder.commit_from_memory(onnx).map_err(model);
         };
-        builder.commit_from_memory(onnx).map_err(model)
+        let lacking = |reason: String| LoadError::Provider { provider: self.provider, reason };
+        let cuda = CUDA::default().with_device_id(device).build().error_on_failure();
+        let mut builder = builder
+            .with_execution_providers([cuda])
+            .map_err(|error| lacking(one_line(&error.to_string())))?;
+        builder.commit_from_memory(onnx).map_err(|error| {
+            // A GPU that is not there, or full, is found only now. A model that the CPU takes is not to blame for that.
+            match self.on(Provider::Cpu).session(onnx) {
+                Ok(_) => lacking(one_line(&error.to_string())),
+                Err(bad_model) => bad_model,
+            }
+        })
     }
 
     fn builder(self) -> ort::Result<SessionBuilder> {

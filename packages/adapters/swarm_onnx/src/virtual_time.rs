@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex};
 use swarm_artifact::EntryPath;
 use swarm_base::Duration;
 use swarm_skill_core::{
-    ACTION_LEN, GoldenVectors, InlineRunner, Material, ModelShape, OBSERVATION_LEN, Policy, PolicyRunner,
-    Untimed,
+    ACTION_LEN, Fault, GoldenVectors, InlineRunner, Material, ModelShape, OBSERVATION_LEN, Policy,
+    PolicyRunner, Untimed,
 };
 
-use crate::{Lengths, LoadError, OnnxChunks, OnnxPolicy, OnnxRuntime, RuntimeError};
+use crate::{Lengths, LoadError, OnnxChunks, OnnxPolicy, OnnxRuntime};
 
 /// What a skill is made of, its files read by `read`. ONNX Runtime is loaded when the first policy is, so that a skill without
 /// policies needs none.
@@ -22,21 +22,22 @@ pub struct VirtualTime<R> {
 }
 
 impl<R: Fn(&EntryPath) -> Result<Vec<u8>, String>> VirtualTime<R> {
-    fn load<T>(&self, make: impl FnOnce(OnnxRuntime) -> Result<T, LoadError>) -> Result<T, String> {
-        let library: &Path = self.library.as_deref().ok_or(
-            "a policy needs ONNX Runtime; install it (pip install onnxruntime) and set ORT_DYLIB_PATH to its libonnxruntime.so",
-        )?;
-        let runtime = OnnxRuntime::load(library).map_err(|error: RuntimeError| error.to_string())?;
-        make(runtime).map_err(|error| error.to_string())
+    fn load<T>(&self, make: impl FnOnce(OnnxRuntime) -> Result<T, LoadError>) -> Result<T, Fault> {
+        let library: &Path = self.library.as_deref().ok_or_else(|| {
+            let reason = "a policy needs ONNX Runtime; install it (pip install onnxruntime) and set ORT_DYLIB_PATH to its \
+                          libonnxruntime.so";
+            Fault::OfCell(reason.to_owned())
+        })?;
+        Ok(make(OnnxRuntime::load(library)?)?)
     }
 }
 
 impl<R: Fn(&EntryPath) -> Result<Vec<u8>, String>> Material for VirtualTime<R> {
-    fn read(&self, path: &EntryPath) -> Result<Vec<u8>, String> {
-        (self.read)(path)
+    fn read(&self, path: &EntryPath) -> Result<Vec<u8>, Fault> {
+        (self.read)(path).map_err(Fault::OfArtifact)
     }
 
-    fn load_policy(&self, onnx: &[u8], golden: &GoldenVectors) -> Result<Arc<Mutex<dyn Policy>>, String> {
+    fn load_policy(&self, onnx: &[u8], golden: &GoldenVectors) -> Result<Arc<Mutex<dyn Policy>>, Fault> {
         let lengths = Lengths { observation: OBSERVATION_LEN, action: ACTION_LEN };
         let policy = self.load(|runtime| OnnxPolicy::load(runtime, onnx, lengths, golden))?;
         Ok(Arc::new(Mutex::new(Untimed(policy))))
@@ -48,7 +49,7 @@ impl<R: Fn(&EntryPath) -> Result<Vec<u8>, String>> Material for VirtualTime<R> {
         shape: &ModelShape,
         golden: &GoldenVectors,
         _: Duration,
-    ) -> Result<Box<dyn PolicyRunner>, String> {
+    ) -> Result<Box<dyn PolicyRunner>, Fault> {
         let model = self.load(|runtime| OnnxChunks::load(runtime, onnx, shape.clone(), golden))?;
         // Answers in the tick after the question.
         Ok(Box::new(InlineRunner::new(model, 0)))

@@ -114,5 +114,5 @@ pub use role_spec::{Activity, INPUT_TIMEOUT, RoleSpec, RoleState, RunIdentity};
 pub use run::{Outcome, REST_RAD_PER_S, Run, RunState, SafetyView};
 pub use shadow::{Departure, Difference, Shadow, Told};
 pub use skill::{CellRobot, Material, Skill};
-pub use skill_problem::{SkillProblem, SkillProblems};
+pub use skill_problem::{Fault, SkillProblem, SkillProblems};
 pub use twin::{Grasps, REACH_M, Twin, TwinArm, TwinPart};

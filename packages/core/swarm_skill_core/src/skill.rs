@@ -33,7 +33,7 @@ use crate::policy::{
     ChunkedPolicy, ModelShape, NamedPolicy, Policy, PolicyKind, PolicyRunner, Statistics, shape_of,
 };
 use crate::role_spec::RoleSpec;
-use crate::skill_problem::{SkillProblem, SkillProblems};
+use crate::skill_problem::{Fault, SkillProblem, SkillProblems};
 use crate::trees::{LoadedTree, load_trees};
 
 /// One robot of the cell, and the role that it plays.
@@ -63,12 +63,12 @@ pub struct Skill {
     pub recipes: BTreeMap<Role, Arc<Recipe>>,
 }
 
-/// Where the files of an artifact come from, and what makes a policy of an ONNX file.
+/// Where the files of an artifact come from, and what makes a policy of an ONNX file. The error says whose fault it is.
 pub trait Material {
-    fn read(&self, path: &EntryPath) -> Result<Vec<u8>, String>;
+    fn read(&self, path: &EntryPath) -> Result<Vec<u8>, Fault>;
 
     /// Loads a policy and checks it against its golden vectors.
-    fn load_policy(&self, onnx: &[u8], golden: &GoldenVectors) -> Result<Arc<Mutex<dyn Policy>>, String>;
+    fn load_policy(&self, onnx: &[u8], golden: &GoldenVectors) -> Result<Arc<Mutex<dyn Policy>>, Fault>;
 
     /// Loads a policy that answers with chunks, checks that it has this shape, and checks it against its golden vectors. `deadline` is
     /// what an answer may take; who asks judges it.
@@ -78,7 +78,7 @@ pub trait Material {
         shape: &ModelShape,
         golden: &GoldenVectors,
         deadline: Duration,
-    ) -> Result<Box<dyn PolicyRunner>, String>;
+    ) -> Result<Box<dyn PolicyRunner>, Fault>;
 }
 
 impl Skill {
@@ -221,8 +221,8 @@ fn check_peripherals(
     for node in tree.nodes() {
         let leaf = PERIPHERAL_LEAVES.iter().find(|(id, ..)| *id == node.id);
         let Some((id, kind, port)) = leaf else { continue };
-        if let Err(reason) = check_peripheral(tree, node.uid, id, (*kind, *port), peripherals) {
-            problems.push(SkillProblem::Peripheral { role, node: node.path.clone(), reason });
+        if let Err(fault) = check_peripheral(tree, node.uid, id, (*kind, *port), peripherals) {
+            problems.push(SkillProblem::Peripheral { role, node: node.path.clone(), fault });
         }
     }
 }
@@ -234,25 +234,26 @@ fn check_peripheral(
     id: &str,
     (kind, port): (PeripheralKind, Option<&str>),
     peripherals: &dyn Peripherals,
-) -> Result<(), String> {
-    let name = tree
-        .literal(uid, "peripheral")
-        .ok_or("port 'peripheral' has to name a peripheral, not a blackboard entry: it is checked before the run")?
-        .to_string();
+) -> Result<(), Fault> {
+    let wrong = Fault::OfArtifact;
+    let Some(name) = tree.literal(uid, "peripheral").map(ToString::to_string) else {
+        let reason = "port 'peripheral' has to name a peripheral, not a blackboard entry: it is checked before the run";
+        return Err(wrong(reason.to_owned()));
+    };
     match peripherals.kind(&name) {
         Some(found) if found == kind => {}
-        Some(found) => return Err(format!("peripheral '{name}' is {found}, but {id} asks {kind}")),
+        Some(found) => return Err(wrong(format!("peripheral '{name}' is {found}, but {id} asks {kind}"))),
         None => {
-            return Err(format!(
+            return Err(Fault::OfCell(format!(
                 "the cell has no peripheral '{name}'; declare it under peripherals in cell.yaml to allow it"
-            ));
+            )));
         }
     }
     let Some(content) = port.and_then(|port| tree.literal(uid, port)) else { return Ok(()) };
-    let content = parse_content(&content.to_string())?;
+    let content = parse_content(&content.to_string()).map_err(wrong)?;
     peripherals
         .check(&name, &content)
-        .map_err(|reason| format!("{content} cannot be sent to '{name}': {reason}"))
+        .map_err(|reason| wrong(format!("{content} cannot be sent to '{name}': {reason}")))
 }
 
 /// Those that answer every tick.
@@ -285,7 +286,7 @@ fn load_chunked(
     let path = || chunked.statistics.clone();
     let statistics = material
         .read(&chunked.statistics)
-        .map_err(|reason| vec![SkillProblem::Unreadable { path: path(), reason }])?;
+        .map_err(|fault| vec![SkillProblem::Unreadable { path: path(), fault }])?;
     let statistics = Statistics::parse(&String::from_utf8_lossy(&statistics)).map_err(|source| {
         vec![SkillProblem::StatisticsUnreadable { name: name.to_owned(), path: path(), source }]
     })?;
@@ -313,18 +314,18 @@ fn load<T>(
     name: &str,
     entry: &PolicyEntry,
     material: &dyn Material,
-    make: impl FnOnce(&[u8], &GoldenVectors) -> Result<T, String>,
+    make: impl FnOnce(&[u8], &GoldenVectors) -> Result<T, Fault>,
 ) -> Result<T, SkillProblem> {
     let read = |path: &EntryPath| {
-        material.read(path).map_err(|reason| SkillProblem::Unreadable { path: path.clone(), reason })
+        material.read(path).map_err(|fault| SkillProblem::Unreadable { path: path.clone(), fault })
     };
     let golden = GoldenVectors::parse(&String::from_utf8_lossy(&read(&entry.golden)?)).map_err(|source| {
         SkillProblem::Golden { name: name.to_owned(), path: entry.golden.clone(), source }
     })?;
-    make(&read(&entry.file)?, &golden).map_err(|reason| SkillProblem::Policy {
+    make(&read(&entry.file)?, &golden).map_err(|fault| SkillProblem::Policy {
         name: name.to_owned(),
         path: entry.file.clone(),
-        reason,
+        fault,
     })
 }
 
@@ -335,18 +336,25 @@ mod tests {
     const TREE: &str =
         r#"<root BTCPP_format="4"><BehaviorTree ID="Main"><EnterPhase phase="go"/></BehaviorTree></root>"#;
 
+    /// A file that the disk does not give back.
+    const BAD_SECTOR: &str = "trees/bad.xml";
+
     /// Trees by their paths, the last for every other path; and no policy.
     struct Trees<'a>(&'a [(&'a str, &'a str)]);
 
     impl Material for Trees<'_> {
-        fn read(&self, path: &EntryPath) -> Result<Vec<u8>, String> {
+        fn read(&self, path: &EntryPath) -> Result<Vec<u8>, Fault> {
+            if path.as_str() == BAD_SECTOR {
+                return Err(Fault::OfCell("input/output error".into()));
+            }
             let known = self.0.iter().find(|(name, _)| *name == path.as_str());
             let any = self.0.last().filter(|(name, _)| *name == "*" && path.as_str().ends_with("xml"));
-            known.or(any).map(|(_, text)| (*text).into()).ok_or_else(|| "it is not there".into())
+            let found = known.or(any).map(|(_, text)| (*text).into());
+            found.ok_or_else(|| Fault::OfArtifact("it is not there".into()))
         }
 
-        fn load_policy(&self, _: &[u8], _: &GoldenVectors) -> Result<Arc<Mutex<dyn Policy>>, String> {
-            Err("there are no policies here".into())
+        fn load_policy(&self, _: &[u8], _: &GoldenVectors) -> Result<Arc<Mutex<dyn Policy>>, Fault> {
+            Err(Fault::OfArtifact("there are no policies here".into()))
         }
 
         fn load_chunked(
@@ -355,8 +363,8 @@ mod tests {
             _: &ModelShape,
             _: &GoldenVectors,
             _: Duration,
-        ) -> Result<Box<dyn PolicyRunner>, String> {
-            Err("there are no policies here".into())
+        ) -> Result<Box<dyn PolicyRunner>, Fault> {
+            Err(Fault::OfArtifact("there are no policies here".into()))
         }
     }
 
@@ -397,16 +405,21 @@ mod tests {
             "{text}"
         );
     }
+
     /// What a leader whose tree is `trees/a.xml` is refused for, apart from the robot that there is none of.
-    fn refused_for(files: &[(&str, &str)]) -> Vec<String> {
+    fn problems_of(files: &[(&str, &str)]) -> SkillProblems {
         let source = SkillSource::parse(
             "schema_version: 1\nskill_id: s\nversion: 1.0.0\nenvelope: e.yaml\nroles:\n\
              \x20 leader: {tree: trees/a.xml, tree_id: Main, robot_group: ur5e}\n",
         )
         .unwrap();
         let problems = Skill::assemble(&source, &BTreeMap::new(), &Vec::new(), &Trees(files)).unwrap_err().0;
-        let texts = problems.iter().map(ToString::to_string);
-        texts.filter(|text| !text.starts_with("role leader has no robot")).collect()
+        let other = |problem: &SkillProblem| !matches!(problem, SkillProblem::NoRobot { .. });
+        SkillProblems(problems.into_iter().filter(other).collect())
+    }
+
+    fn refused_for(files: &[(&str, &str)]) -> Vec<String> {
+        problems_of(files).0.iter().map(ToString::to_string).collect()
     }
 
     fn including(path: &str) -> String {
@@ -449,6 +462,28 @@ mod tests {
             // Whatever is asked for would be there.
             let refusal = refused_for(&[("trees/a.xml", &including(path)), ("*", outside)]);
             assert!(refusal.first().is_some_and(|text| text.contains(expected)), "{path}: {refusal:?}");
+        }
+    }
+    #[test]
+    fn what_the_cell_lacks_is_not_the_artifacts_fault() {
+        let asking = TREE.replace(
+            r#"<EnterPhase phase="go"/>"#,
+            r#"<PublishTopic peripheral="light" message="json:{}"/>"#,
+        );
+        let tree =
+            swarm_bt::Loader::new(&crate::leaves::registry()).document("a.xml", &asking).load().unwrap();
+        let mut undeclared = Vec::new();
+        check_peripherals(Role::Leader, &tree, &Vec::new(), &mut undeclared);
+        let including = |path: &str| problems_of(&[("trees/a.xml", &including(path))]).0;
+        for (what, problems, is_of_cell) in [
+            ("a robot that is not declared", vec![SkillProblem::NoRobot { role: Role::Leader }], true),
+            ("a peripheral that is not declared", undeclared, true),
+            ("a file that the disk does not give back", including(r#"path="bad.xml""#), true),
+            ("a file that the artifact does not have", including(r#"path="none.xml""#), false),
+        ] {
+            assert_eq!(problems.len(), 1, "{what}: {problems:?}");
+            let fault = Fault::from(SkillProblems(problems));
+            assert_eq!(matches!(fault, Fault::OfCell(_)), is_of_cell, "{what}: {fault:?}");
         }
     }
 }

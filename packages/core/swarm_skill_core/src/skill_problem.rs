@@ -1,4 +1,7 @@
-//! What can be wrong with a skill in this cell.
+//! What can be wrong with a skill in this cell, and with which of the two.
+//!
+//! It is the artifact's fault where no cell like this one could run it: then it is refused for good. It is the cell's where something is
+//! missing or broken here: a library, a disk, a robot or a peripheral in the declaration. The same artifact may be good tomorrow.
 
 use std::fmt;
 
@@ -10,6 +13,15 @@ use swarm_bt_check::Finding;
 use crate::golden::GoldenError;
 use crate::policy::{StatisticsProblem, StatisticsUnreadable};
 use crate::project::{EntryProblem, ProjectErrors};
+
+/// Why something cannot be used, in words, by whose fault it is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    #[error("{0}")]
+    OfArtifact(String),
+    #[error("{0}")]
+    OfCell(String),
+}
 
 /// Everything that is wrong with a skill; never empty.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,8 +36,8 @@ pub enum SkillProblem {
     NoRobot { role: Role },
     #[error("role {role} needs a robot of group '{group}', but the cell gives it {robot}, a {model}")]
     WrongGroup { role: Role, group: String, robot: String, model: String },
-    #[error("{path} cannot be read: {reason}")]
-    Unreadable { path: EntryPath, reason: String },
+    #[error("{path} cannot be read: {fault}")]
+    Unreadable { path: EntryPath, fault: Fault },
     #[error("the tree of role {role}: {errors}")]
     Projection { role: Role, errors: ProjectErrors },
     #[error(transparent)]
@@ -42,16 +54,52 @@ pub enum SkillProblem {
     PolicyOfRole { role: Role, called: String, given: String },
     #[error("the tree of role {role} calls policy '{called}' with {leaf}, but it is one for {expected}")]
     PolicyLeaf { role: Role, called: String, leaf: &'static str, expected: &'static str },
-    #[error("the tree of role {role}, {node}: {reason}")]
-    Peripheral { role: Role, node: String, reason: String },
+    #[error("the tree of role {role}, {node}: {fault}")]
+    Peripheral { role: Role, node: String, fault: Fault },
     #[error("policy '{name}' ({path}): {source}")]
     StatisticsUnreadable { name: String, path: EntryPath, source: StatisticsUnreadable },
     #[error("policy '{name}' ({path}): {source}")]
     Statistics { name: String, path: EntryPath, source: StatisticsProblem },
     #[error("the golden vectors of policy '{name}' ({path}): {source}")]
     Golden { name: String, path: EntryPath, source: GoldenError },
-    #[error("policy '{name}' ({path}): {reason}")]
-    Policy { name: String, path: EntryPath, reason: String },
+    #[error("policy '{name}' ({path}): {fault}")]
+    Policy { name: String, path: EntryPath, fault: Fault },
+}
+
+impl SkillProblem {
+    fn is_of_cell(&self) -> bool {
+        match self {
+            Self::NoRobot { .. } => true,
+            Self::Unreadable { fault, .. } | Self::Peripheral { fault, .. } | Self::Policy { fault, .. } => {
+                matches!(fault, Fault::OfCell(_))
+            }
+            // Another robot plays the role: the artifact is for other cells.
+            Self::WrongGroup { .. } => false,
+            Self::Check(_)
+            | Self::Projection { .. }
+            | Self::Entry(_)
+            | Self::Tree { .. }
+            | Self::NoPhases { .. }
+            | Self::PhasesDiffer { .. }
+            | Self::PolicyOfRole { .. }
+            | Self::PolicyLeaf { .. }
+            | Self::StatisticsUnreadable { .. }
+            | Self::Statistics { .. }
+            | Self::Golden { .. } => false,
+        }
+    }
+}
+
+/// The artifact's, where all of them are: else it is not known what is left of them once the cell's are gone.
+impl From<SkillProblems> for Fault {
+    fn from(problems: SkillProblems) -> Self {
+        let reason = problems.to_string();
+        if problems.0.iter().any(SkillProblem::is_of_cell) {
+            Self::OfCell(reason)
+        } else {
+            Self::OfArtifact(reason)
+        }
+    }
 }
 
 impl fmt::Display for SkillProblems {

@@ -19,7 +19,7 @@ use crate::errand::STOP_TIMEOUT;
 use crate::leaves::registry;
 use crate::project::{RoleDocuments, check_entries, project};
 use crate::skill::Material;
-use crate::skill_problem::SkillProblem;
+use crate::skill_problem::{Fault, SkillProblem};
 
 /// A tree, and what it is made from.
 pub(crate) struct LoadedTree {
@@ -72,6 +72,8 @@ fn load(
     registry: &Registry,
 ) -> Result<Tree, SkillProblem> {
     let included = RefCell::new(Vec::new());
+    // What the loader is told is only that it cannot be read.
+    let unreadable = RefCell::new(None);
     let include = |include: Include<'_>| {
         if let Some(package) = include.package {
             return Err(format!(
@@ -79,8 +81,14 @@ fn load(
             ));
         }
         let path: EntryPath = include.path.parse().map_err(|error| format!("{error}"))?;
-        let text = project(path.as_str(), &read_text(&path, material)?, role)
-            .map_err(|errors| errors.to_string())?;
+        let text = read_text(&path, material).map_err(|fault| {
+            let reason = fault.to_string();
+            if let Fault::OfCell(_) = fault {
+                *unreadable.borrow_mut() = Some(SkillProblem::Unreadable { path: path.clone(), fault });
+            }
+            reason
+        })?;
+        let text = project(path.as_str(), &text, role).map_err(|errors| errors.to_string())?;
         included.borrow_mut().push((path.as_str().to_owned(), text.clone()));
         Ok(text)
     };
@@ -92,16 +100,16 @@ fn load(
     let loader = recipe.halt_timeout.iter().fold(loader, |loader, limit| loader.halt_timeout(*limit));
     let loaded = loader.load();
     recipe.documents.extend(included.into_inner());
-    loaded.map_err(|errors| SkillProblem::Tree { role, errors })
+    loaded.map_err(|errors| unreadable.take().unwrap_or(SkillProblem::Tree { role, errors }))
 }
 
 /// The role's own document as it has it.
 fn document(path: &EntryPath, role: Role, material: &dyn Material) -> Result<String, SkillProblem> {
-    let text = read_text(path, material)
-        .map_err(|reason| SkillProblem::Unreadable { path: path.clone(), reason })?;
+    let text =
+        read_text(path, material).map_err(|fault| SkillProblem::Unreadable { path: path.clone(), fault })?;
     project(path.as_str(), &text, role).map_err(|errors| SkillProblem::Projection { role, errors })
 }
 
-fn read_text(path: &EntryPath, material: &dyn Material) -> Result<String, String> {
-    material.read(path).and_then(|bytes| String::from_utf8(bytes).map_err(|error| error.to_string()))
+fn read_text(path: &EntryPath, material: &dyn Material) -> Result<String, Fault> {
+    String::from_utf8(material.read(path)?).map_err(|error| Fault::OfArtifact(error.to_string()))
 }

@@ -13,8 +13,8 @@ use swarm_metrics::Metrics;
 use swarm_onnx::{Lengths, OnnxChunks, OnnxPolicy, OnnxRuntime, Provider, ThreadedRunner};
 use swarm_safety_core::Config;
 use swarm_skill_core::{
-    ACTION_LEN, Busy, Deployment, GoldenVectors, InlineRunner, Material, ModelShape, Next, OBSERVATION_LEN,
-    Peripherals, Policy, PolicyRunner, Request, Skill, Step, Untimed,
+    ACTION_LEN, Busy, Deployment, Fault, GoldenVectors, InlineRunner, Material, ModelShape, Next,
+    OBSERVATION_LEN, Peripherals, Policy, PolicyRunner, Request, Skill, SkillProblem, Step, Untimed,
 };
 use swarm_store::{Object, Store};
 
@@ -246,9 +246,8 @@ impl Deployer {
             Step::Verify => progress.object = Some(self.verify(order, &mut progress.unacceptable)?),
             Step::Check => {
                 let checked = self.check(object()?);
-                // Trees, policies and envelope are the artifact's, and robots and ceiling do not change while this process runs.
-                progress.unacceptable = checked.is_err();
-                progress.candidate = Some(checked?);
+                progress.unacceptable = matches!(checked, Err(Fault::OfArtifact(_)));
+                progress.candidate = Some(checked.map_err(|fault| fault.to_string())?);
             }
             Step::RequireRest => {
                 let object = object()?;
@@ -300,12 +299,11 @@ impl Deployer {
         Ok(object)
     }
 
-    fn check(&self, object: &Object) -> Result<ActiveSkill, String> {
+    fn check(&self, object: &Object) -> Result<ActiveSkill, Fault> {
         let source = &object.manifest().skill;
         let material = Files { object, places: &self.places, clock: PolicyClock::Wall(&self.metrics) };
         let robots = self.robots.by_role(&self.limits(object)?);
-        let skill = Skill::assemble(source, &robots, &*self.peripherals, &material)
-            .map_err(|problems| problems.to_string())?;
+        let skill = Skill::assemble(source, &robots, &*self.peripherals, &material)?;
         for finding in warnings(&skill).take(MOST_WARNINGS) {
             tracing::warn!("{} {}: {finding}", source.skill_id, source.version);
         }
@@ -319,12 +317,18 @@ impl Deployer {
     }
 
     /// The cell's limits tightened by the envelope of an artifact.
-    fn limits(&self, object: &Object) -> Result<Config, String> {
-        let path = &object.manifest().skill.envelope;
+    fn limits(&self, object: &Object) -> Result<Config, Fault> {
+        let source = &object.manifest().skill;
+        let path = &source.envelope;
         let envelope = read_entry(object, path)?;
-        self.robots
-            .under(&String::from_utf8_lossy(&envelope), swarm_store::unix_now())
-            .map_err(|error| format!("{path}: {error}"))
+        self.robots.under(&String::from_utf8_lossy(&envelope), swarm_store::unix_now()).map_err(|error| {
+            let reason = format!("{path}: {error}");
+            // An envelope names roles, and one that no robot plays is a mistake in it.
+            match source.roles.keys().find(|role| !self.robots.has(**role)) {
+                Some(&role) => Fault::OfCell(format!("{}; {reason}", SkillProblem::NoRobot { role })),
+                None => Fault::OfArtifact(reason),
+            }
+        })
     }
 
     /// The skill in force once more, for a preview, with the limits that it runs under.
@@ -336,7 +340,7 @@ impl Deployer {
     /// A skill beside the one that runs, with its limits: its policies answer in no time, are not those that a run asks, and are not
     /// counted.
     fn untimed(&self, object: &Object) -> Result<(Skill, Config), String> {
-        let limits = self.limits(object)?;
+        let limits = self.limits(object).map_err(|fault| fault.to_string())?;
         let material = Files { object, places: &self.places, clock: PolicyClock::Virtual };
         let robots = self.robots.by_role(&limits);
         let skill = Skill::assemble(&object.manifest().skill, &robots, &*self.peripherals, &material);
@@ -381,8 +385,12 @@ pub fn warnings(skill: &Skill) -> impl Iterator<Item = &Finding> {
     skill.report.findings.iter().filter(|finding| finding.severity == Severity::Warning)
 }
 
-fn read_entry(object: &Object, path: &EntryPath) -> Result<Vec<u8>, String> {
-    std::fs::read(object.path(path)).map_err(|error| error.to_string())
+fn read_entry(object: &Object, path: &EntryPath) -> Result<Vec<u8>, Fault> {
+    std::fs::read(object.path(path)).map_err(|error| {
+        // What the manifest lists has just been verified; so it was the disk that gave it back then and does not now.
+        let listed = object.manifest().files.iter().any(|file| file.path == *path);
+        if listed { Fault::OfCell(error.to_string()) } else { Fault::OfArtifact(error.to_string()) }
+    })
 }
 
 /// The files of an artifact in the store, and ONNX Runtime for its policies.
@@ -401,14 +409,13 @@ enum PolicyClock<'a> {
 }
 
 impl Material for Files<'_> {
-    fn read(&self, path: &EntryPath) -> Result<Vec<u8>, String> {
+    fn read(&self, path: &EntryPath) -> Result<Vec<u8>, Fault> {
         read_entry(self.object, path)
     }
 
-    fn load_policy(&self, onnx: &[u8], golden: &GoldenVectors) -> Result<Arc<Mutex<dyn Policy>>, String> {
+    fn load_policy(&self, onnx: &[u8], golden: &GoldenVectors) -> Result<Arc<Mutex<dyn Policy>>, Fault> {
         let lengths = Lengths { observation: OBSERVATION_LEN, action: ACTION_LEN };
-        let policy =
-            OnnxPolicy::load(self.runtime()?, onnx, lengths, golden).map_err(|error| error.to_string())?;
+        let policy = OnnxPolicy::load(self.runtime()?, onnx, lengths, golden)?;
         Ok(match self.clock {
             PolicyClock::Wall(metrics) => Arc::new(Mutex::new(Counted::new(policy, Arc::clone(metrics)))),
             PolicyClock::Virtual => Arc::new(Mutex::new(Untimed(policy))),
@@ -421,13 +428,13 @@ impl Material for Files<'_> {
         shape: &ModelShape,
         golden: &GoldenVectors,
         deadline: Duration,
-    ) -> Result<Box<dyn PolicyRunner>, String> {
-        let model = OnnxChunks::load(self.runtime()?, onnx, shape.clone(), golden)
-            .map_err(|error| error.to_string())?;
+    ) -> Result<Box<dyn PolicyRunner>, Fault> {
+        let model = OnnxChunks::load(self.runtime()?, onnx, shape.clone(), golden)?;
         Ok(match self.clock {
             PolicyClock::Wall(metrics) => {
-                let runner = ThreadedRunner::start(model)
-                    .map_err(|error| format!("cannot start a thread for the policy: {error}"))?;
+                let runner = ThreadedRunner::start(model).map_err(|error| {
+                    Fault::OfCell(format!("cannot start a thread for the policy: {error}"))
+                })?;
                 Box::new(CountedRunner::new(runner, deadline, Arc::clone(metrics)))
             }
             PolicyClock::Virtual => Box::new(InlineRunner::new(model, 0)),
@@ -436,8 +443,7 @@ impl Material for Files<'_> {
 }
 
 impl Files<'_> {
-    fn runtime(&self) -> Result<OnnxRuntime, String> {
-        let runtime = OnnxRuntime::load(&self.places.onnx_runtime).map_err(|error| error.to_string())?;
-        Ok(runtime.on(self.places.provider))
+    fn runtime(&self) -> Result<OnnxRuntime, Fault> {
+        Ok(OnnxRuntime::load(&self.places.onnx_runtime)?.on(self.places.provider))
     }
 }

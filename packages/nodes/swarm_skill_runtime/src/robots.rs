@@ -58,6 +58,11 @@ impl Robots {
         cell_robots(&self.cell, limits)
     }
 
+    /// Whether a robot plays the role.
+    pub fn has(&self, role: Role) -> bool {
+        self.robots.iter().any(|robot| robot.role == Some(role))
+    }
+
     /// The cell's name.
     pub fn cell(&self) -> &str {
         &self.cell.cell

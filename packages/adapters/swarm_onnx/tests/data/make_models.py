@@ -46,6 +46,18 @@ write(
     [tensor("action", [1, 3], TensorProto.INT64)],
     [helper.make_node("Neg", ["observation"], ["action"])],
 )
+# As many values in and out as a policy of a cell's skill has: the first six of eighteen.
+write(
+    "first_six",
+    [tensor("observation", [1, 18])],
+    [tensor("action", [1, 6])],
+    [helper.make_node("Slice", ["observation", "from", "to", "axis"], ["action"])],
+    [
+        helper.make_tensor("from", TensorProto.INT64, [1], [0]),
+        helper.make_tensor("to", TensorProto.INT64, [1], [6]),
+        helper.make_tensor("axis", TensorProto.INT64, [1], [1]),
+    ],
+)
 # Divides by its input: no number at zero.
 write(
     "reciprocal",

@@ -8,7 +8,8 @@ use swarm_artifact::{EntryPath, SkillSource};
 use swarm_base::{Duration, Role};
 use swarm_safety_core::{Timing, Tolerances};
 use swarm_skill_core::{
-    GoldenVectors, InlineRunner, Material, ModelShape, Policy, PolicyKind, PolicyRunner, Skill, cell_robots,
+    Fault, GoldenVectors, InlineRunner, Material, ModelShape, Policy, PolicyKind, PolicyRunner, Skill,
+    cell_robots,
 };
 
 use crate::arm::{Scripted, TREE, steady};
@@ -35,7 +36,7 @@ struct Files {
 }
 
 impl Material for Files {
-    fn read(&self, path: &EntryPath) -> Result<Vec<u8>, String> {
+    fn read(&self, path: &EntryPath) -> Result<Vec<u8>, Fault> {
         let text = match path.as_str() {
             "t.xml" => self.tree.as_str(),
             "reach.stats.json" => self.statistics.as_str(),
@@ -45,8 +46,8 @@ impl Material for Files {
         Ok(text.into())
     }
 
-    fn load_policy(&self, _: &[u8], _: &GoldenVectors) -> Result<Arc<Mutex<dyn Policy>>, String> {
-        Err("there is no such policy here".into())
+    fn load_policy(&self, _: &[u8], _: &GoldenVectors) -> Result<Arc<Mutex<dyn Policy>>, Fault> {
+        Err(Fault::OfArtifact("there is no such policy here".into()))
     }
 
     fn load_chunked(
@@ -55,7 +56,7 @@ impl Material for Files {
         shape: &ModelShape,
         _: &GoldenVectors,
         _: Duration,
-    ) -> Result<Box<dyn PolicyRunner>, String> {
+    ) -> Result<Box<dyn PolicyRunner>, Fault> {
         self.shapes.borrow_mut().push(shape.clone());
         Ok(Box::new(InlineRunner::new(Scripted { shape: shape.clone(), script: steady(0.0) }, 0)))
     }

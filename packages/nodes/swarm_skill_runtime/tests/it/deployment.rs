@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::common::{Around, Bench, REPOSITORY, SkillFolder};
+use crate::common::{Around, Bench, REPOSITORY, SkillFolder, robots_of, shipped_cell};
 use semver::Version;
 use swarm_artifact::Intent;
-use swarm_skill_runtime::deployer::{Deployer, NotDeployed, Order, warnings};
+use swarm_skill_runtime::deployer::{Deployer, NotDeployed, Order, Places, warnings};
 
 /// A runtime in which version 1.0.0 is in force.
 fn deployed(bench: &Bench) -> Deployer {
@@ -193,10 +193,71 @@ fn a_bad_policy_is_refused() {
         let files = SkillFolder { policy: Some((onnx, golden.into())), ..SkillFolder::default() };
         let refusal = deployer
             .carry_out(&bench.order(&format!("3.0.{number}"), &files), &Around::default())
-            .unwrap_err()
-            .message;
+            .unwrap_err();
+        assert!(refusal.unacceptable, "{refusal}");
+        let refusal = refusal.message;
         assert!(refusal.starts_with(message), "\n{refusal}\nexpected\n{message}");
         assert_eq!(version_in_force(&deployer), "1.0.0");
+    }
+}
+
+/// Runs the calling test once more, by its name, in a process of its own; `true` in that process.
+fn in_a_process_of_its_own(test: &str) -> bool {
+    const MARK: &str = "SWARM_TEST_IN_ITS_OWN_PROCESS";
+    if std::env::var_os(MARK).is_some() {
+        return true;
+    }
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(MARK, "1")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    false
+}
+
+#[test]
+fn a_missing_onnx_runtime_is_the_cells_fault_and_the_same_order_succeeds_once_it_is_there() {
+    // A process keeps the library that it has loaded.
+    if !in_a_process_of_its_own(
+        "deployment::a_missing_onnx_runtime_is_the_cells_fault_and_the_same_order_succeeds_once_it_is_there",
+    ) {
+        return;
+    }
+    let bench = Bench::new();
+    let places = Places { onnx_runtime: bench.path("libonnxruntime.so"), ..bench.places() };
+    let deployer = Deployer::new(places.clone(), bench.robots());
+    let onnx =
+        fs::read(PathBuf::from(REPOSITORY).join("packages/adapters/swarm_onnx/tests/data/first_six.onnx"));
+    let (observation, action) = ([1.0; 18], [1.0; 6]);
+    let golden = format!(
+        r#"{{"tolerance": 0.001, "vectors": [{{"observation": {observation:?}, "action": {action:?}}}]}}"#
+    );
+    let files = SkillFolder { policy: Some((onnx.unwrap(), golden)), ..SkillFolder::default() };
+    let order = bench.order("1.0.0", &files);
+
+    let refused = deployer.carry_out(&order, &Around::default()).unwrap_err();
+    assert!(refused.message.contains("cannot load ONNX Runtime from "), "{refused}");
+    assert!(!refused.unacceptable, "{refused}");
+
+    std::os::unix::fs::symlink(bench.places().onnx_runtime, &places.onnx_runtime).unwrap();
+    deployer.carry_out(&order, &Around::default()).unwrap();
+    assert_eq!(version_in_force(&deployer), "1.0.0");
+}
+
+#[test]
+fn a_role_that_the_cell_gives_no_robot_is_the_cells_fault() {
+    let without_spotter = shipped_cell().replace(", spotter: panda}", "}");
+    assert_ne!(without_spotter, shipped_cell());
+    let bench = Bench::of(robots_of(&without_spotter));
+    let of_spotter = "schema: 1\nrobots:\n  spotter: {tcp: {speed_m_s: 0.3}}\n".to_owned();
+    let files = [SkillFolder::default(), SkillFolder { envelope: of_spotter, ..SkillFolder::default() }];
+    for (number, files) in files.iter().enumerate() {
+        let order = bench.order(&format!("1.0.{number}"), files);
+        let refused = bench.deployer().carry_out(&order, &Around::default()).unwrap_err();
+        assert!(refused.message.starts_with("role spotter has no robot: "), "{refused}");
+        assert!(!refused.unacceptable, "{refused}");
     }
 }
 

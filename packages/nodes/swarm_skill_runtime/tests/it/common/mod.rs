@@ -61,10 +61,15 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new() -> Self {
+        Self::of(shipped_robots())
+    }
+
+    /// Of a cell with these robots.
+    pub(crate) fn of(robots: Robots) -> Self {
         let bench = Self {
             folder: tempfile::tempdir().unwrap(),
             key: SigningKey::from_bytes(&[7; 32]),
-            robots: Arc::new(shipped_robots()),
+            robots: Arc::new(robots),
         };
         let trusted = TrustedKey {
             key: bench.key.verifying_key(),
@@ -88,13 +93,16 @@ impl Bench {
 
     /// A runtime that has just been started.
     pub(crate) fn deployer(&self) -> Deployer {
-        let places = Places {
+        Deployer::new(self.places(), self.robots())
+    }
+
+    pub(crate) fn places(&self) -> Places {
+        Places {
             store: self.path("store"),
             trust_file: self.path("trust.yaml"),
             onnx_runtime: std::env::var_os("ORT_DYLIB_PATH").unwrap_or_default().into(),
             provider: swarm_onnx::Provider::Cpu,
-        };
-        Deployer::new(places, self.robots())
+        }
     }
 
     /// Packages and signs; gives the order to deploy it.
@@ -150,9 +158,17 @@ impl Bench {
 }
 
 pub(crate) fn shipped_robots() -> Robots {
+    robots_of(&shipped_cell())
+}
+
+/// The declaration of the shipped cell.
+pub(crate) fn shipped_cell() -> String {
+    fs::read_to_string(Path::new(REPOSITORY).join("config/cell.yaml")).unwrap()
+}
+
+pub(crate) fn robots_of(cell: &str) -> Robots {
     let read = |file: &str| Ok(fs::read_to_string(Path::new(REPOSITORY).join(file))?);
-    let cell = CellConfig::parse(&read("config/cell.yaml").unwrap()).unwrap();
-    Robots::load(&cell, &read).unwrap()
+    Robots::load(&CellConfig::parse(cell).unwrap(), &read).unwrap()
 }
 
 /// Arms and safety monitor as a test wants them.
