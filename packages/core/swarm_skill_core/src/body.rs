@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use nalgebra::{Isometry3, Translation3, UnitQuaternion, Vector3};
-use swarm_base::Time;
+use swarm_base::{Duration, Time};
 use swarm_kinematics::{ArmModel, JointVector, Load, Pose};
 
 use crate::insertion::MeanPose;
@@ -19,6 +19,8 @@ pub(crate) struct Body {
     pub(crate) mover: Mover,
     pub(crate) tool: Load,
     pub(crate) home: JointVector,
+    /// Age from which a measurement is none.
+    pub(crate) input_timeout: Duration,
     pub(crate) policy: Option<NamedPolicy>,
     /// What the role's chunked policy does in this tick.
     pub(crate) policy_tick: PolicyTick,

@@ -106,6 +106,7 @@ impl RoleExecutor {
             mover: Mover::new(&spec.arm, spec.limits, spec.home),
             tool: spec.tool,
             home: spec.home,
+            input_timeout: spec.input_timeout,
             policy: spec.policy.clone(),
             policy_tick: PolicyTick::default(),
             pace: None,

@@ -44,6 +44,8 @@ pub struct GripperSample {
     pub force_n: f64,
     /// Something stops the fingers short of the commanded width.
     pub holding: bool,
+    /// When it was heard.
+    pub at: Time,
 }
 
 #[derive(Clone, Debug, PartialEq)]

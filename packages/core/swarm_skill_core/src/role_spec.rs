@@ -1,5 +1,6 @@
 //! What a role of a run is made from, and how it says that it is doing.
 
+use std::fmt;
 use std::sync::Arc;
 
 use swarm_base::{Duration, Role, Time};
@@ -33,11 +34,19 @@ impl RoleSpec {
     /// The measurement that is too old to move by, in words; `None` if none is.
     pub fn stale_input(&self, inputs: &RoleInputs, now: Time) -> Option<String> {
         let measured = [("joint state", inputs.joints.at), ("wrench", inputs.wrench.at)];
-        let (what, at) = measured.into_iter().find(|(_, at)| now.since(*at) > self.input_timeout)?;
-        let milliseconds = |duration: Duration| duration.as_micros() / 1_000;
-        let (age, limit) = (milliseconds(now.since(at)), milliseconds(self.input_timeout));
-        Some(format!("the {what} of {} is {age} ms old, at most {limit} ms are allowed", self.robot))
+        measured.into_iter().find_map(|(what, at)| {
+            stale(format_args!("the {what} of {}", self.robot), now.since(at), self.input_timeout)
+        })
     }
+}
+
+/// That something measured is too old, in words; `None` if it is not.
+pub(crate) fn stale(what: impl fmt::Display, age: Duration, limit: Duration) -> Option<String> {
+    if age <= limit {
+        return None;
+    }
+    let (age, limit) = (age.as_micros() / 1_000, limit.as_micros() / 1_000);
+    Some(format!("{what} is {age} ms old, at most {limit} ms are allowed"))
 }
 
 /// How a role is doing, in the words of `swarm_msgs/RoleState`.

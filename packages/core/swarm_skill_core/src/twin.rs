@@ -118,7 +118,12 @@ impl Twin {
         RoleInputs {
             joints: JointSample { q: *q, qd: *qd, at: now },
             wrench: WrenchSample { flange: tool.weight(&flange).into(), at: now },
-            gripper: Some(GripperSample { width_m: *width_m, force_n: 0.0, holding: holds.is_some() }),
+            gripper: Some(GripperSample {
+                width_m: *width_m,
+                force_n: 0.0,
+                holding: holds.is_some(),
+                at: now,
+            }),
             parts: self.parts.iter().map(seen).collect(),
             words: Vec::new(),
             topics: Vec::new(),

@@ -20,6 +20,8 @@ struct Cell {
     executors: Vec<RoleExecutor>,
     running: Vec<bool>,
     now: Time,
+    /// What every role's gripper said last.
+    gripper: Option<GripperSample>,
     /// Tokens by resource, in the order in which they were held.
     held: BTreeMap<String, Vec<swarm_skill_core::Token>>,
     identity: RunIdentity,
@@ -53,7 +55,7 @@ impl Cell {
             executors.push(RoleExecutor::stand_by(spec(role, document), &other, link, Time::ZERO));
         }
         let (running, now, held) = (vec![true; executors.len()], Time::ZERO, BTreeMap::new());
-        Self { executors, running, now, held, identity, spare }
+        Self { executors, running, now, gripper: None, held, identity, spare }
     }
 
     fn run(&mut self, ticks: u32) {
@@ -61,7 +63,8 @@ impl Cell {
             self.now = self.now + TICK;
             let running = self.executors.iter_mut().zip(&self.running).filter(|(_, running)| **running);
             for (executor, _) in running {
-                executor.tick(&inputs(executor, self.now), self.now);
+                let inputs = RoleInputs { gripper: self.gripper, ..inputs(executor, self.now) };
+                executor.tick(&inputs, self.now);
             }
             let mut users: BTreeMap<String, u32> = BTreeMap::new();
             for (index, executor) in self.executors.iter().enumerate() {
@@ -305,11 +308,39 @@ fn a_gripper_that_measures_nothing_ends_the_run_before_a_leaf_can_use_it() {
     let mut cell = Cell::new(TAKEOVER, None);
     cell.run(5);
     let executor = &mut cell.executors[0];
-    let gripper = GripperSample { width_m: f64::NAN, force_n: 0.0, holding: false };
+    let gripper = GripperSample { width_m: f64::NAN, force_n: 0.0, holding: false, at: cell.now };
     executor.tick(&RoleInputs { gripper: Some(gripper), ..inputs(executor, cell.now) }, cell.now);
     let robot = executor.spec().robot.clone();
     assert_eq!(
         cell.standing(0),
         format!("the gripper's width and force of {robot} is [NaN, 0.0], expected finite numbers")
     );
+}
+
+#[test]
+fn a_gripper_that_has_fallen_silent_holds_nothing() {
+    const GRIP: &str = r#"<root BTCPP_format="4"><BehaviorTree ID="Main"><Sequence>
+        <EnterPhase phase="grip"/><Grip force="40"/></Sequence></BehaviorTree></root>"#;
+    let holds = |at| Some(GripperSample { width_m: 0.03, force_n: 40.0, holding: true, at });
+    // Before the grip begins, and in the middle of it.
+    for last in [1, 4] {
+        let mut cell = Cell::new(GRIP, None);
+        for tick in 1..=40 {
+            if tick <= last {
+                cell.gripper = holds(cell.now + TICK);
+            }
+            cell.run(1);
+        }
+        assert_eq!(
+            cell.standing(0),
+            "Grip: the gripper's state is 110 ms old, at most 100 ms are allowed",
+            "silent from tick {last} on"
+        );
+    }
+    let mut cell = Cell::new(GRIP, None);
+    for _ in 0..40 {
+        cell.gripper = holds(cell.now + TICK);
+        cell.run(1);
+    }
+    assert_eq!([0, 1, 2].map(|index| cell.standing(index)), ["Done", "Done", "Done"]);
 }

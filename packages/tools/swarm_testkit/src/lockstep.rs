@@ -372,6 +372,7 @@ impl LockstepCell {
                 width_m: state.gripper.width_m,
                 force_n: state.gripper.force_n,
                 holding: state.gripper.holding,
+                at: self.now,
             }),
             parts: sightings.values().cloned().collect(),
             words: Vec::new(),

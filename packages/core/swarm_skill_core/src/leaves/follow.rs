@@ -90,7 +90,7 @@ impl FollowPolicy {
         if context.now.since(self.started) >= self.duration {
             return Ok(Progress::Done);
         }
-        self.observer.see(context.inputs, context.clock);
+        self.observer.see(context.inputs);
         self.take_answer(context.body, context.clock)?;
         let due = self.observed.is_none_or(|at| context.clock.since(at) >= self.policy.replan());
         if self.question.map_or(due, |question| question.ticket.is_none()) {

@@ -102,7 +102,7 @@ impl Observer {
     }
 
     /// Takes in what is new. To be called once per tick.
-    pub fn see(&mut self, measured: &RoleInputs, now: Time) {
+    pub fn see(&mut self, measured: &RoleInputs) {
         let dof = self.dof;
         for track in self.inputs.iter_mut().flat_map(|input| &mut input.tracks) {
             let mut values = [0.0; MOST];
@@ -119,10 +119,9 @@ impl Observer {
                     values[..6].copy_from_slice(&measured.wrench.flange);
                     Some(measured.wrench.at)
                 }
-                // The gripper's state carries no time of its own: it counts as measured when it is handed over.
                 InputSource::GripperWidth => measured.gripper.map(|gripper| {
                     values[0] = gripper.width_m;
-                    now
+                    gripper.at
                 }),
                 InputSource::PoseOf(part) => {
                     measured.parts.iter().find(|sighting| sighting.part == *part).map(|sighting| {
@@ -303,7 +302,7 @@ mod tests {
         RoleInputs {
             joints: JointSample { q: JointVector::repeat(value), qd: JointVector::zeros(), at },
             wrench: WrenchSample { flange: [value; 6], at },
-            gripper: Some(GripperSample { width_m: value, force_n: 0.0, holding: false }),
+            gripper: Some(GripperSample { width_m: value, force_n: 0.0, holding: false, at }),
             parts: vec![PartSighting {
                 part: "peg".into(),
                 in_world: Isometry3::from_parts(
@@ -330,7 +329,7 @@ mod tests {
             2,
         );
         for ms in (0..=100).step_by(10) {
-            observer.see(&measured(ms, ms as f64), Time::from_millis(ms));
+            observer.see(&measured(ms, ms as f64));
         }
         assert_eq!(observer.lens().collect::<Vec<_>>(), [("state", 6)]);
         assert_eq!(observe(&observer, 100).unwrap(), [[50.0, 50.0, 50.0, 100.0, 100.0, 100.0]]);
@@ -343,8 +342,8 @@ mod tests {
     #[test]
     fn a_pose_is_turned_on_the_way_between_two_sightings() {
         let mut observer = Observer::new(&entry(&[("e", &[InputSource::PoseOf("peg".into())])], 1), 6);
-        observer.see(&measured(0, 0.0), Time::ZERO);
-        observer.see(&measured(20, 1.0), Time::from_millis(20));
+        observer.see(&measured(0, 0.0));
+        observer.see(&measured(20, 1.0));
         let seen = observe(&observer, 10).unwrap().remove(0);
         let half = UnitQuaternion::from_euler_angles(0.0, 0.0, 0.5);
         for (found, expected) in seen.iter().zip([0.5, 0.0, 0.0, 0.0, 0.0, half.k, half.w]) {
@@ -360,7 +359,7 @@ mod tests {
             observe(&observer, 0).unwrap_err(),
             "input 'state' has no wrench: it has not been measured yet"
         );
-        observer.see(&measured(0, 0.0), Time::ZERO);
+        observer.see(&measured(0, 0.0));
         assert_eq!(
             observe(&observer, 10).unwrap_err(),
             "input 'state' has no pose_of lid: it has not been measured yet"
@@ -372,20 +371,36 @@ mod tests {
         let mut observer = Observer::new(&entry(&[("state", &[InputSource::Wrench])], 1), 6);
         let mut bad = measured(0, 0.0);
         bad.wrench.flange[4] = f64::NAN;
-        observer.see(&bad, Time::ZERO);
+        observer.see(&bad);
         assert_eq!(observe(&observer, 0).unwrap_err(), "input 'state': value 4 of its wrench is not finite");
+    }
+
+    #[test]
+    fn a_gripper_that_falls_silent_gets_too_old_as_every_source_does() {
+        let mut observer = Observer::new(&entry(&[("w", &[InputSource::GripperWidth])], 1), 6);
+        let last = measured(100, 7.0);
+        for ms in (100..=130).step_by(10) {
+            observer.see(&RoleInputs { gripper: last.gripper, ..measured(ms, 7.0) });
+            assert_eq!(observe(&observer, ms).unwrap(), [[7.0]], "{ms} ms");
+        }
+        for ms in (140..240).step_by(10) {
+            observer.see(&RoleInputs { gripper: last.gripper, ..measured(ms, 7.0) });
+            let error = observe(&observer, ms).unwrap_err();
+            let age = ms - 100;
+            assert!(error.contains(&format!("the gripper_width is {age} ms older")), "{error}");
+        }
     }
 
     #[test]
     fn a_history_begins_with_copies_of_its_beginning_and_after_a_gap_it_is_none() {
         let mut observer = Observer::new(&entry(&[("w", &[InputSource::GripperWidth])], 3), 6);
-        observer.see(&measured(500, 7.0), Time::from_millis(500));
+        observer.see(&measured(500, 7.0));
         assert_eq!(observe(&observer, 500).unwrap(), [[7.0, 7.0, 7.0]]);
-        observer.see(&measured(600, 8.0), Time::from_millis(600));
+        observer.see(&measured(600, 8.0));
         let error = observe(&observer, 600).unwrap_err();
         assert!(error.contains("the gripper_width is 50 ms older"), "{error}");
         observer.clear();
-        observer.see(&measured(610, 9.0), Time::from_millis(610));
+        observer.see(&measured(610, 9.0));
         assert_eq!(observe(&observer, 610).unwrap(), [[9.0, 9.0, 9.0]]);
     }
 
@@ -393,7 +408,7 @@ mod tests {
     fn a_source_that_is_faster_than_declared_is_named_where_it_matters() {
         let mut observer = Observer::new(&entry(&[("w", &[InputSource::Wrench])], 3), 6);
         for ms in 0..200 {
-            observer.see(&measured(ms, ms as f64), Time::from_millis(ms));
+            observer.see(&measured(ms, ms as f64));
         }
         let error = observe(&observer, 199).unwrap_err();
         assert!(error.contains("measured more often than the declared rate"), "{error}");
@@ -408,7 +423,7 @@ mod tests {
             let mut ms = 0;
             for gap in gaps {
                 ms += gap;
-                observer.see(&measured(ms, ms as f64), Time::from_millis(ms));
+                observer.see(&measured(ms, ms as f64));
             }
             let at = ms - early;
             for (step, value) in observe(&observer, at).unwrap()[0].iter().enumerate() {

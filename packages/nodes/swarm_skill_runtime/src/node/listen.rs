@@ -37,6 +37,7 @@ pub(super) fn listen(shell: &mut NodeShell, shared: &Arc<Shared>, robots: &Robot
                     width_m: message.width,
                     force_n: message.force,
                     holding: message.holding,
+                    at: heard.clock.now(),
                 };
                 heard.world().hear_gripper(robot, gripper);
             },
