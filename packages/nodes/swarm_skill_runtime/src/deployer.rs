@@ -3,6 +3,7 @@
 //! Nothing here knows ROS: the safety monitor and the arms' state are asked through [`Surroundings`], so that tests run the whole of it.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use semver::Version;
@@ -16,7 +17,7 @@ use swarm_skill_core::{
     ACTION_LEN, Busy, Deployment, Fault, GoldenVectors, InlineRunner, Material, ModelShape, Next,
     OBSERVATION_LEN, Peripherals, Policy, PolicyRunner, Request, Skill, SkillProblem, Step, Untimed,
 };
-use swarm_store::{Object, Store};
+use swarm_store::{Object, Store, StoreError};
 
 use crate::beside::Candidate;
 use crate::counted::{Counted, CountedRunner};
@@ -123,6 +124,8 @@ pub struct Deployer {
     peripherals: Arc<dyn Peripherals + Send + Sync>,
     deployment: Mutex<Deployment>,
     active: Mutex<Option<Arc<ActiveSkill>>>,
+    /// The store could not be told that what is in force is good.
+    untold: AtomicBool,
 }
 
 /// What one order has gathered so far.
@@ -130,7 +133,6 @@ pub struct Deployer {
 struct Progress {
     object: Option<Object>,
     candidate: Option<ActiveSkill>,
-    generation: u64,
     /// What the artifact is stands in the way.
     unacceptable: bool,
 }
@@ -144,6 +146,7 @@ impl Deployer {
             peripherals: Arc::new(Vec::new()),
             deployment: Mutex::default(),
             active: Mutex::default(),
+            untold: AtomicBool::default(),
         }
     }
 
@@ -255,7 +258,7 @@ impl Deployer {
                 progress.candidate.as_mut().ok_or("nothing was checked")?.beside = beside;
             }
             Step::LoadEnvelope => around.load_envelope(Some(object()?.id()))?,
-            Step::Flip => progress.generation = self.flip(order, object()?)?,
+            Step::Flip => self.flip(order, object()?)?,
             Step::Activate => self.activate(order, progress)?,
             Step::RestoreEnvelope => around.load_envelope(self.active().map(|active| active.artifact))?,
         }
@@ -347,25 +350,53 @@ impl Deployer {
         Ok((skill.map_err(|problems| problems.to_string())?, limits))
     }
 
-    fn flip(&self, order: &Order, object: &Object) -> Result<u64, String> {
+    fn flip(&self, order: &Order, object: &Object) -> Result<(), String> {
         let deployed = self.store()?.deploy(object, order.intent(), swarm_store::unix_now());
-        deployed.map(|deployed| deployed.generation).map_err(|error| ErrorChain(&error).to_string())
+        deployed.map(drop).map_err(|error| ErrorChain(&error).to_string())
     }
 
     /// The pointer has been flipped; whatever fails from here on must not make the new skill unusable.
     fn activate(&self, order: &Order, progress: &mut Progress) -> Result<(), String> {
         let candidate = progress.candidate.take().ok_or("nothing was checked")?;
+        let artifact = candidate.artifact;
         *self.active.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(candidate));
-        if order.request() != Request::Reload {
-            let marked = self.store()?.mark_good(progress.generation);
-            if let Err(error) = marked {
-                tracing::warn!("the deployed skill could not be marked as good: {}", ErrorChain(&error));
-            }
-            if let Err(error) = self.store()?.prune(swarm_store::KEPT) {
-                tracing::warn!("artifacts that nobody needs stay in the store: {}", ErrorChain(&error));
-            }
+        if let Err(reason) = self.tell_good(artifact) {
+            tracing::warn!("the deployed skill could not be marked as good: {reason}; it is tried again");
+        }
+        if order.request() != Request::Reload
+            && let Err(reason) = self.prune()
+        {
+            tracing::warn!("artifacts that nobody needs stay in the store: {reason}");
         }
         Ok(())
+    }
+
+    /// Tells the store that an artifact is good, if that is what it has deployed. A crash after the flip, or a disk that failed, may have
+    /// left that unsaid, and a rollback goes past what was never good.
+    fn tell_good(&self, artifact: ArtifactId) -> Result<(), String> {
+        let tell = || -> Result<(), StoreError> {
+            let store = Store::open(&self.places.store)?;
+            match store.deployed()? {
+                Some(deployed) if deployed.current == artifact => {
+                    store.mark_good(deployed.generation).map(drop)
+                }
+                _ => Ok(()),
+            }
+        };
+        let told = tell();
+        self.untold.store(told.is_err(), Ordering::Relaxed);
+        told.map_err(|error| ErrorChain(&error).to_string())
+    }
+
+    /// Tells the store again what it could not be told. Whether it knows now and did not before.
+    pub fn tell_good_again(&self) -> bool {
+        let untold = self.active().filter(|_| self.untold.load(Ordering::Relaxed));
+        untold.is_some_and(|active| self.tell_good(active.artifact).is_ok())
+    }
+
+    fn prune(&self) -> Result<(), String> {
+        let pruned = self.store()?.prune(swarm_store::KEPT);
+        pruned.map(drop).map_err(|error| ErrorChain(&error).to_string())
     }
 
     fn store(&self) -> Result<Store, String> {

@@ -121,8 +121,8 @@ fn same_news(a: &RuntimeStatus, b: &RuntimeStatus) -> bool {
 }
 
 /// The keeper thread. After a restart of this node it brings what is deployed into force; after a restart of the safety monitor it
-/// hands over the envelope again. Both only at rest, and both again and again until they succeed. And it tells the operator what goes
-/// wrong with the recordings, which no other thread has time for.
+/// hands over the envelope again. Both only at rest, and both again and again until they succeed, as is telling the store that what is in
+/// force is good. And it tells the operator what goes wrong with the recordings, which no other thread has time for.
 pub(super) fn keep(shared: &Shared, recordings: Option<&Health>, shutdown: &Shutdown) {
     let mut last_error = String::new();
     let mut teller = Teller::default();
@@ -136,6 +136,10 @@ pub(super) fn keep(shared: &Shared, recordings: Option<&Health>, shutdown: &Shut
             && !shared.deployer.is_busy()
             && shared.engine().run_in_progress().is_none()
         {
+            if shared.deployer.tell_good_again() {
+                tracing::info!("the deployed skill is marked as good");
+                shared.remember_last_good();
+            }
             let due = match shared.deployer.active() {
                 None => shared.deployer.has_deployment(),
                 Some(active) => shared
@@ -148,8 +152,7 @@ pub(super) fn keep(shared: &Shared, recordings: Option<&Health>, shutdown: &Shut
                     Ok(active) => {
                         last_error.clear();
                         tracing::info!("{} is in force again", active.title());
-                        *shared.last_good.lock().unwrap_or_else(PoisonError::into_inner) =
-                            shared.deployer.last_good();
+                        shared.remember_last_good();
                     }
                     // The same reason is told once, not twice a second; at the end of the process nothing answers any more.
                     Err(refused) if refused.message != last_error && !shutdown.is_requested() => {

@@ -115,7 +115,7 @@ impl Shared {
         }
         let started = Instant::now();
         let result = self.deployer.carry_out(order, self);
-        *self.last_good.lock().unwrap_or_else(PoisonError::into_inner) = self.deployer.last_good();
+        self.remember_last_good();
         match &result {
             Ok(active) => tracing::info!(
                 "{} is in force after {:.2} s",
@@ -125,6 +125,11 @@ impl Shared {
             Err(reason) => tracing::error!("refused: {reason}"),
         }
         result
+    }
+
+    /// For the status, which does not look at the disk.
+    pub(super) fn remember_last_good(&self) {
+        *self.last_good.lock().unwrap_or_else(PoisonError::into_inner) = self.deployer.last_good();
     }
 
     // A poisoned lock means that a thread panicked between two statements that each leave a whole value behind.

@@ -344,6 +344,39 @@ fn a_rollback_goes_to_the_last_good_version_and_survives_a_restart() {
 }
 
 #[test]
+fn a_version_that_came_into_force_after_a_crash_is_one_to_go_back_to() {
+    let bench = Bench::new();
+    deployed(&bench);
+    bench.flip("1.1.0");
+    let restarted = bench.deployer();
+    restarted.carry_out(&Order::Reload, &Around::default()).unwrap();
+    assert_eq!((version_in_force(&restarted), restarted.last_good()), ("1.1.0".into(), "1.0.0".into()));
+
+    restarted.carry_out(&bench.order("1.2.0", &SkillFolder::default()), &Around::default()).unwrap();
+    restarted.carry_out(&Order::Rollback(None), &Around::default()).unwrap();
+    assert_eq!(version_in_force(&restarted), "1.1.0");
+}
+
+#[test]
+fn a_store_that_could_not_be_told_that_a_version_is_good_is_told_later() {
+    let bench = Bench::new();
+    deployed(&bench);
+    bench.flip("1.1.0");
+    let is_good = || bench.store().deployed().unwrap().unwrap().history.pop().unwrap().good;
+    // Another process writes to the store.
+    let busy = fs::File::create(bench.path("store/pointer.lock")).unwrap();
+    busy.lock().unwrap();
+    let restarted = bench.deployer();
+    restarted.carry_out(&Order::Reload, &Around::default()).unwrap();
+    assert_eq!(version_in_force(&restarted), "1.1.0", "it is in force all the same");
+    assert!(!restarted.tell_good_again() && !is_good());
+
+    drop(busy);
+    assert!(restarted.tell_good_again() && is_good());
+    assert!(!restarted.tell_good_again(), "it knows by now");
+}
+
+#[test]
 fn an_older_version_that_was_never_here_is_deployed_only_if_older_is_allowed() {
     let bench = Bench::new();
     let deployer = deployed(&bench);

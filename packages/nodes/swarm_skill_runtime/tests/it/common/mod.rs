@@ -15,7 +15,7 @@ use swarm_skill_core::{ArmAtRest, check_rest};
 use swarm_skill_runtime::beside::Candidate;
 use swarm_skill_runtime::deployer::{Deployer, Order, Places, Surroundings};
 use swarm_skill_runtime::robots::Robots;
-use swarm_store::{PackageOptions, package, signature_path};
+use swarm_store::{PackageOptions, Store, package, read_trust, signature_path};
 
 pub(crate) const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../..");
 
@@ -147,6 +147,18 @@ impl Bench {
         package(&source, &archive, &PackageOptions::default()).unwrap();
         self.sign(&archive);
         archive
+    }
+
+    pub(crate) fn store(&self) -> Store {
+        Store::open(self.path("store")).unwrap()
+    }
+
+    /// What a runtime leaves that was killed right after it had made this version the deployed one.
+    pub(crate) fn flip(&self, version: &str) {
+        let archive = self.artifact(version, &SkillFolder::default());
+        let (trust, now) = (read_trust(&self.path("trust.yaml")).unwrap(), swarm_store::unix_now());
+        let object = self.store().ingest(&archive, &signature_path(&archive), &trust, now).unwrap();
+        self.store().deploy(&object, Intent::Upgrade, now).unwrap();
     }
 
     fn sign(&self, archive: &Path) {
