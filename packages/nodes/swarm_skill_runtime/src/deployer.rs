@@ -2,26 +2,25 @@
 //!
 //! Nothing here knows ROS: the safety monitor and the arms' state are asked through [`Surroundings`], so that tests run the whole of it.
 
+mod files;
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use semver::Version;
-use swarm_artifact::{ArtifactId, EntryPath, Intent, Trust};
-use swarm_base::{Duration, ErrorChain};
+use swarm_artifact::{ArtifactId, Intent, Trust};
+use swarm_base::ErrorChain;
 use swarm_bt_check::{Finding, Severity};
 use swarm_metrics::Metrics;
-use swarm_onnx::{Lengths, OnnxChunks, OnnxPolicy, OnnxRuntime, Provider, ThreadedRunner};
+use swarm_onnx::Provider;
 use swarm_safety_core::Config;
-use swarm_skill_core::{
-    ACTION_LEN, Busy, Deployment, Fault, GoldenVectors, InlineRunner, Material, ModelShape, Next,
-    OBSERVATION_LEN, Peripherals, Policy, PolicyRunner, Request, Skill, SkillProblem, Step, Untimed,
-};
+use swarm_skill_core::{Busy, Deployment, Fault, Next, Peripherals, Request, Skill, SkillProblem, Step};
 use swarm_store::{Object, Store, StoreError};
 
 use crate::beside::Candidate;
-use crate::counted::{Counted, CountedRunner};
 use crate::robots::Robots;
+use files::{Files, PolicyClock, read_entry};
 
 /// A skill that is in force: what the next run uses.
 #[derive(Debug)]
@@ -414,67 +413,4 @@ pub const MOST_WARNINGS: usize = 10;
 /// What the static checker warns of, in the trees of a skill that it lets pass.
 pub fn warnings(skill: &Skill) -> impl Iterator<Item = &Finding> {
     skill.report.findings.iter().filter(|finding| finding.severity == Severity::Warning)
-}
-
-fn read_entry(object: &Object, path: &EntryPath) -> Result<Vec<u8>, Fault> {
-    std::fs::read(object.path(path)).map_err(|error| {
-        // What the manifest lists has just been verified; so it was the disk that gave it back then and does not now.
-        let listed = object.manifest().files.iter().any(|file| file.path == *path);
-        if listed { Fault::OfCell(error.to_string()) } else { Fault::OfArtifact(error.to_string()) }
-    })
-}
-
-/// The files of an artifact in the store, and ONNX Runtime for its policies.
-struct Files<'a> {
-    object: &'a Object,
-    places: &'a Places,
-    clock: PolicyClock<'a>,
-}
-
-/// What time the inferences of policies take.
-enum PolicyClock<'a> {
-    /// That of the wall, and they are counted: for runs.
-    Wall(&'a Arc<Metrics>),
-    /// None: for whatever is worked out beside them.
-    Virtual,
-}
-
-impl Material for Files<'_> {
-    fn read(&self, path: &EntryPath) -> Result<Vec<u8>, Fault> {
-        read_entry(self.object, path)
-    }
-
-    fn load_policy(&self, onnx: &[u8], golden: &GoldenVectors) -> Result<Arc<Mutex<dyn Policy>>, Fault> {
-        let lengths = Lengths { observation: OBSERVATION_LEN, action: ACTION_LEN };
-        let policy = OnnxPolicy::load(self.runtime()?, onnx, lengths, golden)?;
-        Ok(match self.clock {
-            PolicyClock::Wall(metrics) => Arc::new(Mutex::new(Counted::new(policy, Arc::clone(metrics)))),
-            PolicyClock::Virtual => Arc::new(Mutex::new(Untimed(policy))),
-        })
-    }
-
-    fn load_chunked(
-        &self,
-        onnx: &[u8],
-        shape: &ModelShape,
-        golden: &GoldenVectors,
-        deadline: Duration,
-    ) -> Result<Box<dyn PolicyRunner>, Fault> {
-        let model = OnnxChunks::load(self.runtime()?, onnx, shape.clone(), golden)?;
-        Ok(match self.clock {
-            PolicyClock::Wall(metrics) => {
-                let runner = ThreadedRunner::start(model).map_err(|error| {
-                    Fault::OfCell(format!("cannot start a thread for the policy: {error}"))
-                })?;
-                Box::new(CountedRunner::new(runner, deadline, Arc::clone(metrics)))
-            }
-            PolicyClock::Virtual => Box::new(InlineRunner::new(model, 0)),
-        })
-    }
-}
-
-impl Files<'_> {
-    fn runtime(&self) -> Result<OnnxRuntime, Fault> {
-        Ok(OnnxRuntime::load(&self.places.onnx_runtime)?.on(self.places.provider))
-    }
 }
