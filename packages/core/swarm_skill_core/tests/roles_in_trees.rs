@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use nalgebra::Isometry3;
 use swarm_base::{Duration, Role, Time};
 use swarm_bt::Loader;
 use swarm_cell::{ArmError, CellConfig, arm_models};
 use swarm_kinematics::JointVector;
 use swarm_skill_core::project::project;
 use swarm_skill_core::{
-    GripperSample, INPUT_TIMEOUT, JointSample, Link, LocalLink, MotionLimits, RoleExecutor, RoleInputs,
-    RoleSpec, RunIdentity, Standing, Timing, WrenchSample, phases, registry,
+    GripperSample, INPUT_TIMEOUT, JointSample, Link, LocalLink, MotionLimits, PartSighting, RoleExecutor,
+    RoleInputs, RoleSpec, RunIdentity, Standing, Timing, WrenchSample, phases, registry,
 };
 
 const TICK: Duration = Duration::from_millis(10);
@@ -22,6 +23,8 @@ struct Cell {
     now: Time,
     /// What every role's gripper said last.
     gripper: Option<GripperSample>,
+    /// What every role sees.
+    parts: Vec<PartSighting>,
     /// Tokens by resource, in the order in which they were held.
     held: BTreeMap<String, Vec<swarm_skill_core::Token>>,
     identity: RunIdentity,
@@ -55,7 +58,8 @@ impl Cell {
             executors.push(RoleExecutor::stand_by(spec(role, document), &other, link, Time::ZERO));
         }
         let (running, now, held) = (vec![true; executors.len()], Time::ZERO, BTreeMap::new());
-        Self { executors, running, now, gripper: None, held, identity, spare }
+        let (gripper, parts) = (None, Vec::new());
+        Self { executors, running, now, gripper, parts, held, identity, spare }
     }
 
     fn run(&mut self, ticks: u32) {
@@ -63,7 +67,8 @@ impl Cell {
             self.now = self.now + TICK;
             let running = self.executors.iter_mut().zip(&self.running).filter(|(_, running)| **running);
             for (executor, _) in running {
-                let inputs = RoleInputs { gripper: self.gripper, ..inputs(executor, self.now) };
+                let parts = self.parts.clone();
+                let inputs = RoleInputs { gripper: self.gripper, parts, ..inputs(executor, self.now) };
                 executor.tick(&inputs, self.now);
             }
             let mut users: BTreeMap<String, u32> = BTreeMap::new();
@@ -343,4 +348,23 @@ fn a_gripper_that_has_fallen_silent_holds_nothing() {
         cell.run(1);
     }
     assert_eq!([0, 1, 2].map(|index| cell.standing(index)), ["Done", "Done", "Done"]);
+}
+
+#[test]
+fn an_image_from_before_a_leaf_began_locates_nothing_however_late_it_is_heard() {
+    const LOCATE: &str = r#"<root BTCPP_format="4"><BehaviorTree ID="Main"><Sequence>
+        <EnterPhase phase="look"/><Locate part="peg" samples="1" timeout_s="0.3"/></Sequence></BehaviorTree></root>"#;
+    let seen = |at| vec![PartSighting { part: "peg".into(), in_world: Isometry3::identity(), at }];
+    let mut cell = Cell::new(LOCATE, None);
+    cell.run(10);
+    cell.parts = seen(Time::from_millis(5));
+    cell.run(40);
+    let standing = cell.standing(0);
+    assert!(standing.ends_with("Locate: part 'peg' was seen 0 times in 0.3 s, expected 1"), "{standing}");
+
+    let mut cell = Cell::new(LOCATE, None);
+    cell.run(10);
+    cell.parts = seen(cell.now);
+    cell.run(10);
+    assert_eq!(cell.standing(0), "Done");
 }

@@ -9,6 +9,7 @@
 //! | [`deployer`] | carries out a deployment step by step | no |
 //! | [`beside`] | compares a version that waits with the run in progress | no |
 //! | [`world`] | the latest measurements | no |
+//! | [`sightings`] | the latest sightings of parts, by the time of their images | no |
 //! | [`engine`] | goals, run, commands | no |
 //! | [`counted`] | policies whose inferences are counted | no |
 //! | [`recordings`] | a recording of every role of every run | no |
@@ -38,4 +39,5 @@ pub mod recordings;
 pub mod rehearsal;
 pub mod robots;
 pub mod role_link;
+pub mod sightings;
 pub mod world;

@@ -81,7 +81,7 @@ impl Rehearsals {
         Ok(Rehearsal {
             active,
             postures: names.zip(world.postures()).collect(),
-            parts: world.parts().iter().map(part).collect(),
+            parts: world.sightings().latest().iter().map(part).collect(),
             _place: place,
         })
     }

@@ -1,15 +1,18 @@
-//! The latest that was heard of the cell: measurements per robot, parts, safety monitor. Plain values with the time they arrived.
+//! The latest that was heard of the cell: measurements per robot, parts, safety monitor. Plain values with the time they arrived; those
+//! of parts with the time of their image.
 
 use std::collections::HashMap;
 
 use nalgebra::Isometry3;
 use swarm_base::{Duration, Time};
 use swarm_kinematics::JointVector;
+use swarm_safety_core::ingest::Stamp;
 use swarm_skill_core::{
-    ArmAtRest, GripperSample, JointSample, PartSighting, RoleInputs, SafetyView, TopicSample, WrenchSample,
+    ArmAtRest, GripperSample, JointSample, RoleInputs, SafetyView, TopicSample, WrenchSample,
 };
 
 use crate::robots::Robots;
+use crate::sightings::Sightings;
 
 /// The latest of everything.
 #[derive(Debug)]
@@ -17,9 +20,7 @@ pub struct World {
     robots: Vec<Measured>,
     /// Joint name to robot and place in its chain.
     joints: HashMap<String, (usize, usize)>,
-    parts: Vec<PartSighting>,
-    /// Sightings that were not kept.
-    parts_refused: u64,
+    sightings: Sightings,
     topics: Vec<TopicSample>,
     safety: Option<(Time, Safety)>,
 }
@@ -52,15 +53,6 @@ pub struct Safety {
 /// publishers and subscriptions together.
 pub const FIRST_HEARING: Duration = Duration::from_millis(5_000);
 
-/// Parts that are kept: every robot is told all of them in every tick.
-pub const MOST_PARTS: usize = 64;
-
-/// Bytes of a part's name at most.
-const LONGEST_NAME: usize = 128;
-
-/// A part that has not been seen for so long makes room for another one, where there is none.
-const FORGOTTEN_AFTER: Duration = Duration::from_millis(60_000);
-
 /// A safety monitor that has been silent for longer than this permits nothing. It speaks at 50 Hz.
 const SAFETY_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -85,8 +77,7 @@ impl World {
         Self {
             robots: robots.robots.iter().map(measured).collect(),
             joints: joints.collect(),
-            parts: Vec::new(),
-            parts_refused: 0,
+            sightings: Sightings::default(),
             topics: Vec::new(),
             safety: None,
         }
@@ -116,30 +107,9 @@ impl World {
         self.robots[robot].gripper = Some(gripper);
     }
 
-    /// A part has been seen. One beyond [`MOST_PARTS`], or with a name too long, is counted and not kept.
-    pub fn hear_part(&mut self, part: &str, in_world: Isometry3<f64>, now: Time) {
-        if let Some(known) = self.parts.iter_mut().find(|known| known.part == part) {
-            (known.in_world, known.at) = (in_world, now);
-            return;
-        }
-        if part.len() > LONGEST_NAME {
-            self.parts_refused += 1;
-            return;
-        }
-        let sighting = PartSighting { part: part.to_owned(), in_world, at: now };
-        if self.parts.len() < MOST_PARTS {
-            self.parts.push(sighting);
-            return;
-        }
-        match self.parts.iter_mut().find(|known| now.since(known.at) > FORGOTTEN_AFTER) {
-            Some(forgotten) => *forgotten = sighting,
-            None => self.parts_refused += 1,
-        }
-    }
-
-    /// Sightings of parts that were not kept, since the start.
-    pub fn parts_refused(&self) -> u64 {
-        self.parts_refused
+    /// A part has been seen, in an image with this stamp.
+    pub fn hear_part(&mut self, part: &str, in_world: Isometry3<f64>, stamp: &Stamp) {
+        self.sightings.hear(part, in_world, stamp);
     }
 
     /// A message of a topic among the cell's peripherals.
@@ -165,7 +135,7 @@ impl World {
             joints: JointSample { q: measured.q, qd: measured.qd, at },
             wrench,
             gripper: measured.gripper,
-            parts: self.parts.clone(),
+            parts: self.sightings.latest().to_vec(),
             words: Vec::new(),
             topics: self.topics.clone(),
         })
@@ -213,9 +183,9 @@ impl World {
         self.robots.iter().map(|measured| measured.heard_at().map(|_| measured.q)).collect()
     }
 
-    /// The latest sighting of every part.
-    pub fn parts(&self) -> &[PartSighting] {
-        &self.parts
+    /// The latest sighting of every part, and what was not kept.
+    pub fn sightings(&self) -> &Sightings {
+        &self.sightings
     }
 
     /// Whether the safety monitor has said after `moment` that motion is permitted, and has not taken it back.

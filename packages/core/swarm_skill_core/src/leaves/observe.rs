@@ -16,7 +16,7 @@ pub(super) struct Locate {
     samples: u32,
     timeout: Duration,
     started: Time,
-    /// When the last sighting that counted was taken; only later ones are new.
+    /// When the image of the last sighting that counted was taken; only later ones are new.
     last: Time,
     mean: MeanPose,
 }
@@ -37,15 +37,14 @@ impl Locate {
             .ok()
             .filter(|samples| (1..=1000).contains(samples))
             .ok_or_else(|| Failure(format!("port 'samples' is {samples}, expected 1 to 1000")))?;
-        // What was seen before the arm came to rest does not count.
-        let last = latest(context, &part).unwrap_or_default();
         Ok(Self {
             part,
             held,
             samples,
             timeout: span(call, "timeout_s")?,
             started: context.now,
-            last,
+            // Images from before the arm came to rest do not count, even if they are heard only now.
+            last: context.clock,
             mean: MeanPose::default(),
         })
     }
@@ -84,10 +83,6 @@ impl Behaviour for Locate {
         }
         Ok(Progress::Running)
     }
-}
-
-fn latest(context: &Context<'_>, part: &str) -> Option<Time> {
-    context.inputs.parts.iter().find(|sighting| sighting.part == part).map(|sighting| sighting.at)
 }
 
 /// Makes the present wrench the zero of contact forces.

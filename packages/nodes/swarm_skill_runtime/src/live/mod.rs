@@ -195,7 +195,8 @@ pub struct Seen {
 
 impl Seen {
     pub fn of(world: &World, now: Time) -> Self {
-        Self { safety: world.safety_view(now), postures: world.postures(), parts: world.parts().to_vec() }
+        let parts = world.sightings().latest().to_vec();
+        Self { safety: world.safety_view(now), postures: world.postures(), parts }
     }
 }
 

@@ -6,7 +6,9 @@ use r2r::geometry_msgs::msg::WrenchStamped;
 use r2r::sensor_msgs::msg::JointState;
 use r2r::swarm_msgs::msg::{GripperState, PartPoses, SafetyStatus};
 use swarm_base::Clock as _;
+use swarm_ros::stamp::to_nanos;
 use swarm_ros::{NodeShell, qos};
+use swarm_safety_core::ingest::Stamp;
 use swarm_skill_core::GripperSample;
 
 use super::shared::Shared;
@@ -44,11 +46,16 @@ pub(super) fn listen(shell: &mut NodeShell, shared: &Arc<Shared>, robots: &Robot
         )?;
     }
     let heard = Arc::clone(shared);
+    let stamps = shell.clock();
     shell.subscribe::<PartPoses>("/part_poses", qos::SENSOR, move |message| {
-        let now = heard.clock.now();
+        let stamp = Stamp {
+            sent_ns: to_nanos(&message.header.stamp),
+            received_ns: to_nanos(&stamps.now()),
+            arrival: heard.clock.now(),
+        };
         for part in &message.parts {
             if let Some(pose) = messages::pose(&part.pose) {
-                heard.world().hear_part(&part.part, pose, now);
+                heard.world().hear_part(&part.part, pose, &stamp);
             }
         }
     })?;

@@ -10,7 +10,7 @@ use swarm_ros::{Level, NodeShell, Report};
 
 use super::shared::Shared;
 use crate::deployer::{ActiveSkill, MOST_WARNINGS, NotDeployed, Order, warnings};
-use crate::world::MOST_PARTS;
+use crate::sightings::{Dropped, MOST_PARTS};
 
 /// The four services of a deployment.
 pub(super) fn serve(shell: &mut NodeShell, shared: &Arc<Shared>) -> anyhow::Result<()> {
@@ -77,22 +77,30 @@ pub(super) fn report(shell: &NodeShell, shared: &Arc<Shared>) {
     });
 }
 
-/// Says in `/diagnostics` how many parts are known, and whether more are reported than are kept.
+/// Says in `/diagnostics` how many parts are known, and which sightings are not kept.
 pub(super) fn report_parts(shell: &NodeShell, shared: &Arc<Shared>) {
     let shared = Arc::clone(shared);
     shell.diagnostics().add("parts", move || {
-        let (known, refused) = {
+        let (known, dropped) = {
             let world = shared.world();
-            (world.parts().len(), world.parts_refused())
+            (world.sightings().latest().len(), world.sightings().dropped())
         };
-        let report = match refused {
-            0 => Report::ok("every part that was seen is known"),
+        let report = match dropped {
+            Dropped { refused: 0, misstamped: 0, .. } => Report::ok("every part that was seen is known"),
+            Dropped { refused: 0, .. } => Report::new(
+                Level::Warn,
+                "images on /part_poses are stamped ahead of this computer's clock, or older than the one before; are the clocks in step?",
+            ),
             _ => Report::new(
                 Level::Warn,
                 format!("more parts are reported on /part_poses than the {MOST_PARTS} that are kept, or with names too long"),
             ),
         };
-        report.with("known", known).with("sightings_refused", refused)
+        report
+            .with("known", known)
+            .with("sightings_refused", dropped.refused)
+            .with("sightings_repeated", dropped.repeated)
+            .with("sightings_misstamped", dropped.misstamped)
     });
 }
 

@@ -8,4 +8,4 @@ mod live;
 mod recordings;
 mod rehearsal;
 mod role_link;
-mod world;
+mod sightings;
