@@ -41,10 +41,12 @@ impl Carrier<'_> {
         let mut result = behaviour.look(call).and_then(|()| behaviour.tick(&mut self.context));
         let wish = self.context.wish;
         self.want(wish);
-        if result == Ok(Progress::Running) {
-            self.active.insert(call.uid(), Active { behaviour, ticked: self.tick, wish });
-        } else if result == Ok(Progress::Done) {
-            result = behaviour.tell(call).map(|()| Progress::Done);
+        match result {
+            Ok(Progress::Running) => {
+                self.active.insert(call.uid(), Active { behaviour, ticked: self.tick, wish });
+            }
+            Ok(Progress::Done) => result = behaviour.tell(call).map(|()| Progress::Done),
+            Err(_) => behaviour.take_back(&mut self.context),
         }
         self.answer(call, result)
     }

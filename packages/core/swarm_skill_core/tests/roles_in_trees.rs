@@ -368,3 +368,37 @@ fn an_image_from_before_a_leaf_began_locates_nothing_however_late_it_is_heard() 
     cell.run(10);
     assert_eq!(cell.standing(0), "Done");
 }
+
+#[test]
+fn work_in_step_that_fails_keeps_nobody_waiting() {
+    // What the leader says of its progress is none, from the first or after some was done.
+    let goes_back = r#"<Script code="done := 0.4"/><Sleep msec="30"/><Script code="done := 0.1"/>"#;
+    for (value, slip) in [("NaN", ""), ("{done}", goes_back)] {
+        let document = format!(
+            r#"<root BTCPP_format="4">
+                 <BehaviorTree ID="Main">
+                   <Sequence>
+                     <EnterPhase phase="work"/>
+                     <SubTree ID="Slip" role="leader"/>
+                     <SubTree ID="Go" role="follower; spotter"/>
+                     <EnterPhase phase="retreat"/>
+                   </Sequence>
+                 </BehaviorTree>
+                 <BehaviorTree ID="Slip">
+                   <Fallback>
+                     <ProgressSync work="sweep" value="{value}" delta="0.5"><Sequence>{slip}<Hold/></Sequence></ProgressSync>
+                     <Sleep msec="500"/>
+                   </Fallback>
+                 </BehaviorTree>
+                 <BehaviorTree ID="Go">
+                   <ProgressSync work="sweep" value="{{done}}" delta="0.5">
+                     <Sequence><Script code="done := 1.2"/><Sleep msec="60"/></Sequence>
+                   </ProgressSync>
+                 </BehaviorTree>
+               </root>"#
+        );
+        let mut cell = Cell::new(&document, None);
+        cell.run(400);
+        assert_eq!([0, 1, 2].map(|index| cell.standing(index)), ["Done", "Done", "Done"], "{value}");
+    }
+}

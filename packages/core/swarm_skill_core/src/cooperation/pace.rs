@@ -56,11 +56,11 @@ impl Cooperation {
 
     /// This role's part of the work has ended, one way or another.
     pub fn end_pace(&mut self, name: &str) {
-        if let Some(pace) = self.paces.get_mut(name) {
-            pace.ended = true;
-            self.own.paces.insert(name.to_owned(), f64::MAX);
-            self.urgent = true;
-        }
+        // Work that has failed before its first progress keeps the others waiting at 0 as well.
+        let pace = Pace { with: Vec::new(), delta: 0.0, ended: true };
+        self.paces.entry(name.to_owned()).or_insert(pace).ended = true;
+        self.own.paces.insert(name.to_owned(), f64::MAX);
+        self.urgent = true;
     }
 
     /// A reason to hold because this role is ahead.

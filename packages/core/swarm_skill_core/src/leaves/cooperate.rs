@@ -1,7 +1,7 @@
 //! Leaves that concern the other roles: phases, holding, aborting. Meetings are in [`super::meet`], leases in [`super::lease`].
 
 use swarm_base::{Duration, Time};
-use swarm_bt::{Halt, LeafCall};
+use swarm_bt::LeafCall;
 
 use super::{Behaviour, Context, Failure, Progress, span};
 use crate::cooperation::Entry;
@@ -50,7 +50,6 @@ impl Behaviour for EnterPhase {
         }
         if self.patience.is_over(context.now) {
             let missing = context.cooperation.missing_at(&self.phase);
-            context.cooperation.leave_phase(&self.phase);
             return Err(Failure(format!(
                 "waited {:.1} s at the barrier of phase '{}' for {missing}",
                 self.patience.seconds(),
@@ -60,9 +59,8 @@ impl Behaviour for EnterPhase {
         Ok(Progress::Running)
     }
 
-    fn halted(&mut self, context: &mut Context<'_>) -> Halt {
+    fn take_back(&mut self, context: &mut Context<'_>) {
         context.cooperation.leave_phase(&self.phase);
-        Halt::Done
     }
 }
 

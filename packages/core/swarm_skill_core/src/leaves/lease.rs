@@ -1,6 +1,6 @@
 //! Leaves that lease a resource. `Lease` itself is made of them, see [`crate::project`].
 
-use swarm_bt::{Halt, LeafCall};
+use swarm_bt::LeafCall;
 use swarm_kinematics::JointVector;
 
 use super::cooperate::Patience;
@@ -26,7 +26,6 @@ impl Behaviour for Acquire {
         }
         if self.patience.is_over(context.now) {
             let holder = context.cooperation.holder(&self.resource);
-            context.cooperation.release(&self.resource);
             let holder = holder.map_or_else(|| "nobody has it".to_owned(), |role| format!("{role} has it"));
             let seconds = self.patience.seconds();
             return Err(Failure(format!("waited {seconds:.1} s for resource '{}'; {holder}", self.resource)));
@@ -34,9 +33,8 @@ impl Behaviour for Acquire {
         Ok(Progress::Running)
     }
 
-    fn halted(&mut self, context: &mut Context<'_>) -> Halt {
+    fn take_back(&mut self, context: &mut Context<'_>) {
         context.cooperation.release(&self.resource);
-        Halt::Done
     }
 }
 
@@ -60,9 +58,8 @@ impl Behaviour for Keep {
         }
     }
 
-    fn halted(&mut self, context: &mut Context<'_>) -> Halt {
+    fn take_back(&mut self, context: &mut Context<'_>) {
         context.cooperation.release_at_rest(&self.resource);
-        Halt::Done
     }
 }
 
@@ -89,8 +86,7 @@ impl Behaviour for Release {
         Ok(Progress::Running)
     }
 
-    fn halted(&mut self, context: &mut Context<'_>) -> Halt {
+    fn take_back(&mut self, context: &mut Context<'_>) {
         context.cooperation.release_at_rest(&self.resource);
-        Halt::Done
     }
 }

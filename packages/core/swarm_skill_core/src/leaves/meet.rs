@@ -1,7 +1,7 @@
 //! Leaves that meet other roles apart from phases: barriers, quorums, hand-overs, work in step.
 
 use swarm_base::Role;
-use swarm_bt::{Halt, LeafCall};
+use swarm_bt::LeafCall;
 
 use super::cooperate::Patience;
 use super::{Behaviour, Context, Failure, Progress, number, roles};
@@ -27,23 +27,19 @@ impl Barrier {
 
 impl Behaviour for Barrier {
     fn tick(&mut self, context: &mut Context<'_>) -> Result<Progress, Failure> {
-        let answer = context.cooperation.meet(&self.meeting, &self.roles);
-        if answer.as_ref().is_ok_and(|answer| *answer == Entry::Acting) {
+        if context.cooperation.meet(&self.meeting, &self.roles)? == Entry::Acting {
             return Ok(Progress::Done);
         }
-        if answer.is_ok() && !self.patience.is_over(context.now) {
+        if !self.patience.is_over(context.now) {
             return Ok(Progress::Running);
         }
         let missing = context.cooperation.missing_at_meeting("barrier", &self.meeting, &self.roles);
-        context.cooperation.leave_barrier(&self.meeting);
-        answer?;
         let seconds = self.patience.seconds();
         Err(Failure(format!("waited {seconds:.1} s at barrier '{}' for {missing}", self.meeting)))
     }
 
-    fn halted(&mut self, context: &mut Context<'_>) -> Halt {
+    fn take_back(&mut self, context: &mut Context<'_>) {
         context.cooperation.leave_barrier(&self.meeting);
-        Halt::Done
     }
 }
 
@@ -69,7 +65,6 @@ impl Behaviour for Quorum {
         }
         if self.patience.is_over(context.now) {
             let missing = context.cooperation.missing_at_meeting("quorum", &self.meeting, &Role::ALL);
-            context.cooperation.disagree(&self.meeting);
             let seconds = self.patience.seconds();
             return Err(Failure(format!(
                 "waited {seconds:.1} s for {} roles at '{}'; missing: {missing}",
@@ -79,9 +74,8 @@ impl Behaviour for Quorum {
         Ok(Progress::Running)
     }
 
-    fn halted(&mut self, context: &mut Context<'_>) -> Halt {
+    fn take_back(&mut self, context: &mut Context<'_>) {
         context.cooperation.disagree(&self.meeting);
-        Halt::Done
     }
 }
 
@@ -122,22 +116,19 @@ impl Behaviour for HandOver {
             End::Begin => context.cooperation.begin_hand_over(item, *from, *to),
             End::Keep | End::Finish => context.cooperation.end_hand_over(item, *from, *to),
         };
-        if answer.as_ref().is_ok_and(|answer| *answer == Entry::Acting) {
+        if answer? == Entry::Acting {
             return Ok(Progress::Done);
         }
-        if answer.is_ok() && !self.patience.is_over(context.now) {
+        if !self.patience.is_over(context.now) {
             return Ok(Progress::Running);
         }
-        context.cooperation.leave_hand_over(item, *from, *to);
-        answer?;
         let other = if context.cooperation.me() == *from { to } else { from };
         let seconds = self.patience.seconds();
         Err(Failure(format!("waited {seconds:.1} s for {other} in the hand-over of '{item}'")))
     }
 
-    fn halted(&mut self, context: &mut Context<'_>) -> Halt {
+    fn take_back(&mut self, context: &mut Context<'_>) {
         context.cooperation.leave_hand_over(&self.item, self.from, self.to);
-        Halt::Done
     }
 }
 
@@ -173,8 +164,7 @@ impl Behaviour for KeepPace {
         Ok(Progress::Running)
     }
 
-    fn halted(&mut self, context: &mut Context<'_>) -> Halt {
+    fn take_back(&mut self, context: &mut Context<'_>) {
         context.cooperation.end_pace(&self.work);
-        Halt::Done
     }
 }

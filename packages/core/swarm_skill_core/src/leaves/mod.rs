@@ -112,8 +112,12 @@ pub(crate) trait Behaviour: Send + fmt::Debug {
         Ok(())
     }
 
+    /// The leaf ends without being done: it has failed, or is interrupted. It takes back what it asked of the other roles.
+    fn take_back(&mut self, _context: &mut Context<'_>) {}
+
     /// The leaf is interrupted.
-    fn halted(&mut self, _context: &mut Context<'_>) -> Halt {
+    fn halted(&mut self, context: &mut Context<'_>) -> Halt {
+        self.take_back(context);
         Halt::Done
     }
 
