@@ -34,8 +34,9 @@ pub(super) struct FollowPolicy {
     question: Option<Question>,
     /// When the last observation was made.
     observed: Option<Time>,
-    /// The position that was due in the last tick.
-    target: Option<JointVector>,
+    /// The position that was due in the last tick, and its time. Where it is next has to do with the time that has really passed, while a
+    /// late tick counts as less for motions.
+    target: Option<(Time, JointVector)>,
     observation: Vec<Vec<f64>>,
     network: Vec<Vec<f32>>,
     actions: Vec<f64>,
@@ -187,8 +188,10 @@ impl FollowPolicy {
                     wanted.zip_zip_map(&arm.lower_limits(), &arm.upper_limits(), |value, low, high| {
                         value.clamp(low.min(high), high)
                     });
-                let feed = (target - self.target.unwrap_or(q)) / context.dt.max(1e-6);
-                self.target = Some(target);
+                let feed = self.target.map_or(JointVector::zeros(), |(at, last)| {
+                    (target - last) / context.clock.since(at).as_secs_f64().max(1e-6)
+                });
+                self.target = Some((context.clock, target));
                 feed + (target - q) * FEEDBACK
             }
         };

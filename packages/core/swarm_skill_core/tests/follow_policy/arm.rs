@@ -12,9 +12,9 @@ use swarm_cell::{ArmError, CellConfig, arm_models};
 use swarm_kinematics::JointVector;
 use swarm_skill_core::{
     ChunkModel, ChunkedPolicy, Difference, Grasps, INPUT_TIMEOUT, InlineRunner, LocalLink, ModelShape,
-    MotionLimits, NamedPolicy, Outcome, PolicyError, PolicyKind, PolicyTick, RoleSpec, Run, RunIdentity,
-    RunState, SafetyView, Shadow, Statistics, Timing, Told, Twin, TwinArm, TwinPart, phases, registry,
-    shape_of,
+    MotionLimits, NamedPolicy, Outcome, PolicyError, PolicyKind, PolicyTick, RoleOutputs, RoleSpec, Run,
+    RunIdentity, RunState, SafetyView, Shadow, Statistics, Timing, Told, Twin, TwinArm, TwinPart, phases,
+    registry, shape_of,
 };
 
 pub(crate) const TREE: &str = r#"<root BTCPP_format="4"><BehaviorTree ID="Main"><Sequence name="reach">
@@ -233,6 +233,13 @@ impl Arm {
         for _ in 0..ticks {
             self.step();
         }
+    }
+
+    /// Nobody ticks for a time, and the arm goes on as it was told last.
+    pub(crate) fn miss(&mut self, span: Duration) {
+        let velocity = self.velocities.last().copied().unwrap_or_default();
+        self.twin.advance(0, &RoleOutputs { velocity, gripper: None }, span.as_secs_f64());
+        self.now = self.now + span;
     }
 
     /// How far a joint has moved, rad.

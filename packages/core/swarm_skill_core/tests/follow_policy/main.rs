@@ -6,6 +6,7 @@ mod deployed;
 
 use arm::{Arm, BESIDE_ROUNDS, CHUNK, Script, answer_with, policy, steady};
 use swarm_artifact::ActionKind;
+use swarm_base::Duration;
 use swarm_skill_core::{Outcome, PolicyError, runner_contract};
 
 /// What a run that fails says, without the node that every failure of the leaf ends with.
@@ -43,6 +44,19 @@ fn chunks_of_positions_lead_the_arm_to_where_they_end() {
     let mut arm = Arm::new(policy(ActionKind::JointPosition, 2, to));
     assert_eq!(arm.run_to_end(), Outcome::Succeeded);
     assert!((arm.moved(0) - 0.2).abs() < 0.01, "moved {} rad", arm.moved(0));
+}
+
+#[test]
+fn after_a_late_tick_an_arm_goes_on_as_fast_as_its_chunk_says() {
+    let ramp = answer_with(|step, joint, seen| if joint == 0 { seen + 0.02 * step as f32 } else { seen });
+    let mut arm = Arm::new(policy(ActionKind::JointPosition, 2, ramp));
+    arm.run_for(22);
+    let before = arm.velocities[21][0];
+    assert!((0.15..0.25).contains(&before), "{before} rad/s before it, the chunk says 0.2");
+    arm.miss(Duration::from_millis(140));
+    arm.run_for(1);
+    let after = arm.velocities[22][0];
+    assert!((0.15..0.25).contains(&after), "{after} rad/s after it, the chunk says 0.2");
 }
 
 /// An answer after 25 ticks is in time, but the chunk before it is over by then: the arm waits for it, and goes on from rest.
