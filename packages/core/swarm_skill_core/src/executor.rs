@@ -266,9 +266,12 @@ impl RoleExecutor {
         self.refused
     }
 
-    /// Whether the arm is meant to stand, and does: nothing is wanted of it and its joints are slower than `rad_per_s`.
-    pub fn is_at_rest(&self, inputs: &RoleInputs, rad_per_s: f64) -> bool {
-        self.outputs.velocity == JointVector::zeros() && inputs.joints.qd.amax() <= rad_per_s
+    /// Whether the arm is meant to stand, and does: nothing is wanted of it and its joints are measured, lately, to be slower than
+    /// `rad_per_s`. A speed that is not a number is no rest.
+    pub fn is_at_rest(&self, inputs: &RoleInputs, rad_per_s: f64, now: Time) -> bool {
+        let is_known = now.since(inputs.joints.at) <= self.spec.input_timeout;
+        let stands = inputs.joints.qd.iter().all(|qd| qd.abs() <= rad_per_s);
+        self.outputs.velocity == JointVector::zeros() && is_known && stands
     }
 
     pub fn state(&self) -> RoleState {

@@ -57,7 +57,7 @@ pub enum RunState {
 /// An arm slower than this stands, rad/s. Drives and their measurements are never exactly at zero.
 pub const REST_RAD_PER_S: f64 = 0.01;
 
-/// An arm that has not come to rest within this time is the safety monitor's affair; the run ends.
+/// An arm that has not come to rest within this time, or of which it is not known, is the safety monitor's affair; the run ends.
 const STOP_TIMEOUT: Duration = Duration::from_millis(3_000);
 
 /// How long every arm must have stood, told to stand, before a run has ended. Commands are a stream without repetition, in which
@@ -259,7 +259,7 @@ impl Run {
         }
         if let RunState::Stopping(outcome) = &self.state {
             let resting = self.executors.iter().zip(inputs).all(|(executor, inputs)| {
-                executor.is_at_rest(inputs, REST_RAD_PER_S) && executor.standing() != &Standing::Active
+                executor.is_at_rest(inputs, REST_RAD_PER_S, now) && executor.standing() != &Standing::Active
             });
             self.resting_since = if resting { self.resting_since.or(Some(now)) } else { None };
             let rested = self.resting_since.is_some_and(|since| now.since(since) >= STANDING_TOLD);

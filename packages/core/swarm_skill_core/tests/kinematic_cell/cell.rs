@@ -11,9 +11,9 @@ use swarm_bt_log::{Recipe, Recorder};
 use swarm_cell::{ArmError, CellConfig, arm_models};
 use swarm_kinematics::JointVector;
 use swarm_skill_core::{
-    Grasps, INPUT_TIMEOUT, Link, LocalLink, MotionLimits, NamedPolicy, Outcome, Policy, PolicyError,
-    PolicyKind, RoleInputs, RoleMessage, RoleSpec, Run, RunIdentity, RunState, SafetyView, Timing, Twin,
-    TwinArm, TwinPart, phases, registry,
+    Grasps, INPUT_TIMEOUT, JointSample, Link, LocalLink, MotionLimits, NamedPolicy, Outcome, Policy,
+    PolicyError, PolicyKind, RoleInputs, RoleMessage, RoleSpec, Run, RunIdentity, RunState, SafetyView,
+    Timing, Twin, TwinArm, TwinPart, phases, registry,
 };
 
 pub(crate) const PART_A: &str = "part_a";
@@ -38,6 +38,8 @@ pub(crate) struct Cell {
     pub(crate) now: Time,
     pub(crate) safety: SafetyView,
     pub(crate) silent_wrench: Option<Role>,
+    /// What is measured of every arm's joints is spoilt like this.
+    pub(crate) spoilt_joints: Option<fn(&mut JointSample)>,
     /// A part that no camera sees.
     pub(crate) hidden: Option<&'static str>,
     /// A force on every tool, N.
@@ -121,6 +123,7 @@ impl Cell {
             now: Time::ZERO,
             safety: SafetyView { epoch: 4, permits_motion: true, state: "READY".into() },
             silent_wrench: None,
+            spoilt_joints: None,
             hidden: None,
             push_n: 0.0,
             fastest_tcp_m_per_s: 0.0,
@@ -237,6 +240,9 @@ impl Cell {
         }
         if self.silent_wrench == Some(TREES[index].0) {
             inputs.wrench.at = Time(self.silent_since());
+        }
+        if let Some(spoil) = self.spoilt_joints {
+            spoil(&mut inputs.joints);
         }
         inputs.parts.retain(|sighting| Some(sighting.part.as_str()) != self.hidden);
         inputs

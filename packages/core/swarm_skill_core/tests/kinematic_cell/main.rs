@@ -6,9 +6,10 @@ mod cell;
 mod previewed;
 
 use cell::{Cell, PART_A, PART_B, StraightDown, Stream, TCP_SPEED_M_PER_S, TICK, TREES};
-use swarm_base::{Duration, Role};
+use swarm_base::{Duration, Role, Time};
 use swarm_bt_log::{Recording, Replay, Tail};
-use swarm_skill_core::{Activity, Outcome, RunState};
+use swarm_kinematics::JointVector;
+use swarm_skill_core::{Activity, JointSample, Outcome, RunState};
 
 #[test]
 fn the_demo_skill_mates_the_parts() {
@@ -150,6 +151,25 @@ fn a_cancel_stops_every_arm_and_is_answered_when_they_stand() {
     assert_eq!(cell.run_to_end(), Outcome::Canceled("the operator said so".into()));
     assert_eq!(cell.moving_robots(), 0);
     assert!(cell.run.role_states().iter().all(|state| state.activity == Activity::Canceled));
+}
+
+#[test]
+fn an_arm_that_nobody_knows_to_stand_keeps_a_run_from_its_end_until_the_stop_times_out() {
+    let no_number: fn(&mut JointSample) = |joints| joints.qd[0] = f64::NAN;
+    let outdated: fn(&mut JointSample) = |joints| {
+        joints.qd = JointVector::zeros();
+        joints.at = Time(joints.at.0 - 110_000_000);
+    };
+    for spoil in [no_number, outdated] {
+        let mut cell = Cell::new(StraightDown::default());
+        cell.run_until("bring");
+        cell.spoilt_joints = Some(spoil);
+        cell.run.cancel("the operator said so");
+        let cancelled = cell.now;
+        assert_eq!(cell.run_to_end(), Outcome::Canceled("the operator said so".into()));
+        let waited = cell.now.since(cancelled);
+        assert!(waited >= Duration::from_millis(3_000), "ended after {:.2} s", waited.as_secs_f64());
+    }
 }
 
 #[test]
