@@ -1,6 +1,6 @@
 //! The two repositories of a registry: what exists, and what this cell is to run. Both must agree.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use swarm_api::update::Which;
@@ -52,8 +52,10 @@ pub struct Look {
     pub director: u64,
     /// The earliest expiry, seconds since 1970-01-01 UTC.
     pub expires_unix_s: Option<i64>,
-    /// Whether the image repository has what was asked about, and what the director has this cell leave.
+    /// Whether the image repository has what was asked about.
     pub believed: BTreeMap<ArtifactId, Belief>,
+    /// What the director has this cell leave, whatever the image repository has.
+    pub to_leave: BTreeSet<ArtifactId>,
 }
 
 impl Repository {
@@ -160,12 +162,8 @@ impl Repositories {
         for known in known {
             believed.insert(known.artifact, self.belief(&mut image, known)?);
         }
-        // After all others: it holds whatever the image repository has.
-        for file in
-            director.targets().map(|targets| to_leave(targets.body(), &self.site_id)).unwrap_or_default()
-        {
-            believed.extend(digest(file).map(|artifact| (artifact, Belief::ToLeave)));
-        }
+        let to_leave =
+            director.targets().map(|targets| to_leave(targets.body(), &self.site_id)).unwrap_or_default();
         let version = |client: &Client| client.timestamp().map_or(0, Signed::version);
         let expires = [director.expires(), image.expires()].into_iter().flatten().min();
         Ok(Look {
@@ -175,6 +173,7 @@ impl Repositories {
             director: version(&director),
             expires_unix_s: expires.map(|moment| moment.0),
             believed,
+            to_leave: to_leave.into_iter().filter_map(digest).collect(),
         })
     }
 

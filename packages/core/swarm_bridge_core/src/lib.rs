@@ -7,7 +7,7 @@
 //! - *have*: what is deployed, what moves, what is in the cache, when the registry was last believed ([`Have`]).
 //! - *plan*: the steps from here to there, in order, and what they stop at ([`plan()`]).
 //! - *left*: an assignment that somebody on the cell went away from by hand. It is not brought back.
-//! - *withdrawn*: what runs was believed once, and the image repository has it no more.
+//! - *withdrawn*: what runs was believed once, and the image repository had it no more when it was asked last.
 //!
 //! Flow in the shell
 //! 1. gather [`Have`] and [`Want`]; [`plan()`] gives the steps;

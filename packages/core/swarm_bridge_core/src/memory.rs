@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use swarm_artifact::ArtifactId;
 
-use crate::values::{Deployed, Want};
+use crate::values::{Belief, Deployed, Want};
 
 /// Entries of the history; the last good one is among the newest few.
 const HISTORY: usize = 32;
@@ -15,9 +15,13 @@ pub struct Ran {
     pub deployed: Deployed,
     /// The image repository had it at some time.
     pub believed: bool,
+    /// The image repository was heard not to have it any more, and not to have it again since. What was not asked, or was not believed,
+    /// changes nothing in that.
+    #[serde(default)]
+    pub withdrawn: bool,
 }
 
-/// Kept as one small file. Losing it loses a hold by hand, and deploys nothing that was not agreed.
+/// Kept as one small file. Losing it loses a hold by hand and what was withdrawn, and deploys nothing that was not agreed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Memory {
@@ -53,7 +57,15 @@ impl Memory {
     }
 
     pub fn believed_once(&self, artifact: ArtifactId) -> bool {
-        self.history.iter().any(|ran| ran.deployed.artifact == artifact && ran.believed)
+        self.ran(artifact).is_some_and(|ran| ran.believed)
+    }
+
+    pub fn withdrawn(&self, artifact: ArtifactId) -> bool {
+        self.ran(artifact).is_some_and(|ran| ran.withdrawn)
+    }
+
+    fn ran(&self, artifact: ArtifactId) -> Option<&Ran> {
+        self.history.iter().find(|ran| ran.deployed.artifact == artifact)
     }
 
     pub fn left(&self) -> Option<ArtifactId> {
@@ -125,23 +137,28 @@ impl Memory {
         } else if wanted.is_some() && self.adopted == wanted {
             self.left = wanted;
         }
-        if same {
-            // What is assigned is agreed, and so the image repository has it.
-            self.history[0].believed |= wanted == Some(running.artifact);
-            return false;
+        if !same {
+            let known = self.history.iter().position(|ran| ran.deployed.artifact == running.artifact);
+            let ran = known.map(|index| self.history.remove(index));
+            let new = || Ran { deployed: running.clone(), believed: false, withdrawn: false };
+            self.history.insert(0, ran.unwrap_or_else(new));
+            self.history.truncate(HISTORY);
         }
-        let known = self.history.iter().position(|ran| ran.deployed.artifact == running.artifact);
-        let before = known.map(|index| self.history.remove(index)).is_some_and(|ran| ran.believed);
-        let believed = before || wanted == Some(running.artifact);
-        self.history.insert(0, Ran { deployed: running.clone(), believed });
-        self.history.truncate(HISTORY);
-        true
+        // What is assigned is agreed, and so the image repository has it.
+        if wanted == Some(running.artifact) {
+            self.hear_belief(running.artifact, Belief::Has);
+        }
+        !same
     }
 
-    /// The image repository has this artifact.
-    pub fn hear_believed(&mut self, artifact: ArtifactId) {
+    /// The image repository was asked about an artifact that ran here.
+    pub fn hear_belief(&mut self, artifact: ArtifactId, belief: Belief) {
         for ran in self.history.iter_mut().filter(|ran| ran.deployed.artifact == artifact) {
-            ran.believed = true;
+            match belief {
+                Belief::Has => (ran.believed, ran.withdrawn) = (true, false),
+                Belief::HasNot => ran.withdrawn = ran.believed,
+                Belief::NotAsked | Belief::ToLeave => {}
+            }
         }
     }
 }
@@ -247,8 +264,36 @@ mod tests {
         let mut by_hand = Memory::default();
         by_hand.hear_running(&deployed(1), &Want::Nothing);
         assert!(!by_hand.believed_once(deployed(1).artifact));
-        by_hand.hear_believed(deployed(1).artifact);
+        by_hand.hear_belief(deployed(1).artifact, Belief::Has);
         assert!(by_hand.believed_once(deployed(1).artifact));
+    }
+
+    #[test]
+    fn what_was_withdrawn_stays_so_until_the_image_repository_has_it_again() {
+        let mut memory = in_step(2);
+        let artifact = deployed(2).artifact;
+        memory.hear_belief(artifact, Belief::HasNot);
+        memory.hear_running(&deployed(1), &Want::Nothing);
+        memory.hear_belief(artifact, Belief::NotAsked);
+        memory.hear_running(&deployed(2), &Want::Nothing);
+        assert!(killed(&memory).withdrawn(artifact));
+        memory.hear_belief(artifact, Belief::Has);
+        assert!(!memory.withdrawn(artifact));
+    }
+
+    #[test]
+    fn what_was_never_believed_is_not_withdrawn() {
+        let mut by_hand = Memory::default();
+        by_hand.hear_running(&deployed(1), &Want::Nothing);
+        by_hand.hear_belief(deployed(1).artifact, Belief::HasNot);
+        assert!(!by_hand.withdrawn(deployed(1).artifact));
+    }
+
+    #[test]
+    fn a_file_from_before_withdrawals_were_remembered_is_read() {
+        let mut file = serde_json::to_value(in_step(2)).unwrap();
+        assert!(file["history"][0].as_object_mut().unwrap().remove("withdrawn").is_some());
+        assert_eq!(serde_json::from_value::<Memory>(file).unwrap(), in_step(2));
     }
 
     #[test]

@@ -158,13 +158,14 @@ impl Have<'_> {
         same_skill && self.memory.history().iter().any(|ran| ran.deployed.artifact == wanted.artifact)
     }
 
-    /// What runs was believed once and is no more, or is to be left.
+    /// What runs was believed once and is no more, or is to be left. Where nobody was asked, what was heard before holds.
     pub fn withdrawn(&self) -> bool {
         let Some(running) = self.runtime.deployed() else { return false };
         match self.running_believed {
             Belief::ToLeave => true,
             Belief::HasNot => self.memory.believed_once(running.artifact),
-            Belief::NotAsked | Belief::Has => false,
+            Belief::NotAsked => self.memory.withdrawn(running.artifact),
+            Belief::Has => false,
         }
     }
 }

@@ -100,6 +100,10 @@ struct World {
     refusal_stands: bool,
     /// What the director has the cell leave, in the registry and as believed.
     to_leave: (Option<u8>, Option<u8>),
+    /// What the last refresh asked the image repository about: as little as may be, what the runtime says.
+    asked: BTreeSet<u8>,
+    /// What was believed, and then was not there when it was asked about last.
+    withdrawn: BTreeSet<u8>,
 }
 
 impl World {
@@ -128,6 +132,8 @@ impl World {
             left_by_hand: false,
             refusal_stands: false,
             to_leave: (None, None),
+            asked: BTreeSet::new(),
+            withdrawn: BTreeSet::new(),
         }
     }
 
@@ -151,17 +157,46 @@ impl World {
             return Runtime::Silent;
         }
         let running = self.store.last().map(|n| artifact(*n));
-        let good = self.store.iter().rev().skip(1).find(|n| Some(*n) != self.store.last());
-        Runtime::Says { deployed: running, last_good: good.map(|n| artifact(*n).version) }
+        Runtime::Says { deployed: running, last_good: self.last_good().map(|n| artifact(n).version) }
     }
 
     fn belief(&self, artifact: Option<ArtifactId>) -> Belief {
-        match (&self.believed, artifact) {
-            (Some(_), Some(artifact)) if self.to_leave.1.map(id) == Some(artifact) => Belief::ToLeave,
-            (Some((_, image, _)), Some(artifact)) if image.iter().any(|n| id(*n) == artifact) => Belief::Has,
-            (Some(_), Some(_)) => Belief::HasNot,
-            _ => Belief::NotAsked,
+        match artifact {
+            Some(artifact) if self.to_leave.1.map(id) == Some(artifact) => Belief::ToLeave,
+            Some(artifact) => self.image_has(artifact),
+            None => Belief::NotAsked,
         }
+    }
+
+    fn image_has(&self, artifact: ArtifactId) -> Belief {
+        let Some((_, image, _)) = &self.believed else { return Belief::NotAsked };
+        match self.asked.iter().find(|n| id(**n) == artifact) {
+            Some(n) if image.contains(n) => Belief::Has,
+            Some(_) => Belief::HasNot,
+            None => Belief::NotAsked,
+        }
+    }
+
+    /// Asks about what the runtime says now.
+    fn ask(&mut self) {
+        let running = self.store.last().copied().filter(|_| self.runtime_up);
+        self.asked = running.into_iter().chain(self.last_good()).collect();
+        for n in self.asked.clone() {
+            let belief = self.image_has(id(n));
+            self.memory.hear_belief(id(n), belief);
+            if self.image.contains(&n) {
+                self.withdrawn.remove(&n);
+            } else if self.memory.believed_once(id(n)) {
+                self.withdrawn.insert(n);
+            }
+        }
+        self.withdrawn.retain(|n| Some(*n) != self.assigned || !self.image.contains(n));
+    }
+
+    /// What the runtime says that its own rollback goes to.
+    fn last_good(&self) -> Option<u8> {
+        let good = self.store.iter().rev().find(|n| Some(*n) != self.store.last());
+        good.copied().filter(|_| self.runtime_up)
     }
 
     /// One turn of the bridge. Gives whether something was done.
@@ -174,9 +209,8 @@ impl World {
         }
         if let Some(running) = runtime.deployed() {
             self.memory.hear_running(running, &want);
-            if self.belief(Some(running.artifact)) == Belief::Has {
-                self.memory.hear_believed(running.artifact);
-            }
+            let belief = self.image_has(running.artifact);
+            self.memory.hear_belief(running.artifact, belief);
         }
         let motion = match (self.runtime_up, self.moving) {
             (false, _) => Motion::Unknown,
@@ -199,6 +233,11 @@ impl World {
         have.last_good_believed = self.belief(have.last_good().map(|good| good.artifact));
         let withdrawn = have.withdrawn();
         let plan = plan(&have, &want, &self.windows, &self.policy, self.now);
+        let running = self.store.last().filter(|_| self.runtime_up);
+        prop_assert!(
+            withdrawn || running.is_none_or(|n| !self.withdrawn.contains(n)),
+            "it is forgotten that what runs was withdrawn"
+        );
         self.check(&plan, &want, withdrawn)?;
         let no_runs = withdrawn || (plan.rest == Rest::Expired && self.policy.then == Then::RefuseNewRuns);
         let Some(step) = plan.first().cloned() else {
@@ -270,6 +309,7 @@ impl World {
                 if self.answers {
                     self.believed = Some((self.assigned, self.image.clone(), self.now.unix_s + LIFETIME_S));
                     self.to_leave.1 = self.to_leave.0;
+                    self.ask();
                     self.memory.last_believed_unix_s = Some(self.now.unix_s);
                     self.registry.expires_unix_s = Some(self.now.unix_s + LIFETIME_S);
                     self.registry.trouble = None;
@@ -354,6 +394,7 @@ impl World {
             Event::Kill => {
                 (self.download, self.deploy, self.registry) = Default::default();
                 self.refusal_stands = false;
+                self.asked.clear();
                 self.registry.expires_unix_s = self.believed.as_ref().map(|(_, _, expires)| *expires);
             }
             Event::CacheLimit(artifacts) => self.cache_limit_bytes = artifacts * BYTES,

@@ -129,9 +129,7 @@ impl View {
             if self.memory.hear_running(running, &want) && self.asked != Some(running.artifact) {
                 tracing::info!("{} {} is deployed, not by this bridge", running.skill, running.version);
             }
-            if self.belief(Some(running.artifact)) == Belief::Has {
-                self.memory.hear_believed(running.artifact);
-            }
+            self.memory.hear_belief(running.artifact, self.image_has(running.artifact));
         }
         let news = self.runtime.as_ref().is_none_or(|(_, last)| {
             silent
@@ -140,7 +138,20 @@ impl View {
                 || last.run.running != heard.run.running
         });
         self.runtime = Some((now, heard));
+        if news {
+            self.ask_about_what_runs(now);
+        }
         news || counted
+    }
+
+    /// The last refresh may have come while the runtime was silent, or ran something else.
+    fn ask_about_what_runs(&mut self, now: Time) {
+        let running = self.runtime.as_ref().and_then(|(_, heard)| heard.deployed.as_ref());
+        if let (Some(look), Some(running)) = (&self.look, running)
+            && !look.believed.contains_key(&running.artifact)
+        {
+            self.registry.refresh.hurry(now);
+        }
     }
 
     pub fn hear_safety(&mut self, now: Time, heard: SafetyHeard) -> bool {
@@ -207,6 +218,7 @@ impl View {
         self.memory.last_believed_unix_s = Some(now.unix_s);
         self.contact(now.unix_s);
         self.see(Some(look));
+        self.ask_about_what_runs(now.monotonic);
         self.refreshes += 1;
     }
 
@@ -233,9 +245,7 @@ impl View {
         let want = self.want();
         self.memory.hear_want(&want);
         for (artifact, belief) in self.look.iter().flat_map(|look| &look.believed) {
-            if *belief == Belief::Has {
-                self.memory.hear_believed(*artifact);
-            }
+            self.memory.hear_belief(*artifact, *belief);
         }
         if want.artifact() != self.attempts_for {
             self.attempts_for = want.artifact();
@@ -251,12 +261,10 @@ impl View {
         self.look.as_ref().map_or(Want::Unknown, |look| look.want.clone())
     }
 
-    /// Artifacts of which the image repository is asked whether it has them.
-    pub fn of_interest(&self, now: Now) -> Vec<Deployed> {
-        let runtime = self.runtime(now);
-        self.with_have(&runtime, now, |have| {
-            runtime.deployed().into_iter().chain(have.last_good()).cloned().collect()
-        })
+    /// Artifacts of which the image repository is asked whether it has them: all that ran here, because a runtime that is silent now may
+    /// come back with any of them.
+    pub fn of_interest(&self) -> Vec<Deployed> {
+        self.memory.history().iter().map(|ran| ran.deployed.clone()).collect()
     }
 
     // --- what was tried
@@ -304,10 +312,15 @@ impl View {
     }
 
     fn belief(&self, artifact: Option<ArtifactId>) -> Belief {
-        let look = self.look.as_ref();
-        look.zip(artifact)
-            .and_then(|(look, artifact)| look.believed.get(&artifact).copied())
-            .unwrap_or_default()
+        let Some(artifact) = artifact else { return Belief::NotAsked };
+        match &self.look {
+            Some(look) if look.to_leave.contains(&artifact) => Belief::ToLeave,
+            _ => self.image_has(artifact),
+        }
+    }
+
+    fn image_has(&self, artifact: ArtifactId) -> Belief {
+        self.look.as_ref().and_then(|look| look.believed.get(&artifact).copied()).unwrap_or_default()
     }
 
     fn with_have<T>(&self, runtime: &Runtime, now: Now, then: impl FnOnce(&Have<'_>) -> T) -> T {

@@ -115,7 +115,7 @@ impl Worker {
 
     fn refresh(&mut self) {
         let now = self.shared.now();
-        let known = self.shared.view().of_interest(now);
+        let known = self.shared.view().of_interest();
         match self.repositories.look(Mode::Online, now.unix_s, &known) {
             Ok(look) => self.shared.view().refreshed(look, now),
             Err(error) => {
@@ -126,7 +126,7 @@ impl Worker {
     }
 
     fn look_offline(&mut self, now: Now) -> Result<Look, ClientError> {
-        let known = self.shared.view().of_interest(now);
+        let known = self.shared.view().of_interest();
         let grace_s = self.shared.settings.offline.grace_s();
         self.repositories.look(Mode::Offline { grace_s }, now.unix_s, &known)
     }

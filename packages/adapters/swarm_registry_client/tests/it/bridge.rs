@@ -55,7 +55,7 @@ impl Exchange for Runtime {
     }
 }
 
-fn settings(bench: &Bench) -> Settings {
+pub(crate) fn settings(bench: &Bench) -> Settings {
     Settings {
         registry: Registry { url: bench.server.url.clone(), ..Registry::default() },
         site_id: CELL.to_owned(),

@@ -6,3 +6,4 @@ mod deltas;
 mod download;
 mod look;
 mod spool;
+mod withdrawal;
