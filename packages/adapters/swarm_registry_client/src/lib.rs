@@ -41,6 +41,6 @@ pub use error::ClientError;
 pub use folder::Folder;
 pub use memory::{load_memory, store_memory};
 pub use names::{parse_target_path, target_path};
-pub use repositories::{Look, Repositories, Repository};
+pub use repositories::{Look, OfInterest, Repositories, Repository};
 pub use spool::{Spool, SpoolState};
 pub use upload::{PART, Submission, Upload};

@@ -50,12 +50,22 @@ pub struct Look {
     /// Versions of the timestamps.
     pub image: u64,
     pub director: u64,
-    /// The earliest expiry, seconds since 1970-01-01 UTC.
+    /// The earliest expiry of what the cell needs, seconds since 1970-01-01 UTC.
     pub expires_unix_s: Option<i64>,
     /// Whether the image repository has what was asked about.
     pub believed: BTreeMap<ArtifactId, Belief>,
     /// What the director has this cell leave, whatever the image repository has.
     pub to_leave: BTreeSet<ArtifactId>,
+}
+
+/// Artifacts of which a cell asks whether the image repository has them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OfInterest {
+    /// What runs, and what its runtime would go back to. Where the role of one of these is not believed, nothing is.
+    pub in_force: Vec<Deployed>,
+    /// What ran before. Where its role is not believed, it is not asked about: a skill that nobody keeps up any more keeps no cell back
+    /// that does not run it.
+    pub before: Vec<Deployed>,
 }
 
 impl Repository {
@@ -138,15 +148,20 @@ impl Repositories {
         Self { image, director, site_id: site_id.to_owned() }
     }
 
-    /// Brings both up to date, or reads what is on the disk, and says what this cell is to run; `known` are artifacts of which the
-    /// caller wants to know whether the image repository has them.
+    /// Brings both up to date, or reads what is on the disk, and says what this cell is to run, and whether the image repository has
+    /// what is of interest.
     ///
     /// The director comes first: what it points at was published in the image repository before. What it says is kept last, once all of
     /// the image repository that matters is here: a link that is cut in between must not leave an assignment to something that this cell has
     /// not heard of, as if the two did not agree.
-    pub fn look(&mut self, mode: Mode, now_unix_s: i64, known: &[Deployed]) -> Result<Look, ClientError> {
+    pub fn look(
+        &mut self,
+        mode: Mode,
+        now_unix_s: i64,
+        of_interest: &OfInterest,
+    ) -> Result<Look, ClientError> {
         self.director.hold();
-        let look = self.look_at_both(mode, Moment(now_unix_s), known);
+        let look = self.look_at_both(mode, Moment(now_unix_s), of_interest);
         if look.is_ok() {
             self.director.keep()?;
         }
@@ -154,18 +169,29 @@ impl Repositories {
         look
     }
 
-    fn look_at_both(&mut self, mode: Mode, now: Moment, known: &[Deployed]) -> Result<Look, ClientError> {
+    fn look_at_both(
+        &mut self,
+        mode: Mode,
+        now: Moment,
+        of_interest: &OfInterest,
+    ) -> Result<Look, ClientError> {
         let director = self.director.refresh(mode, now)?;
         let mut image = self.image.refresh(mode, now)?;
         let (want, target) = self.want(&director, &mut image)?;
         let mut believed = BTreeMap::new();
-        for known in known {
+        for known in &of_interest.in_force {
             believed.insert(known.artifact, self.belief(&mut image, known)?);
+        }
+        let expires = [director.expires(), image.expires()].into_iter().flatten().min();
+        for known in &of_interest.before {
+            match self.belief(&mut image, known) {
+                Err(ClientError::Refused(_)) => {}
+                belief => drop(believed.insert(known.artifact, belief?)),
+            }
         }
         let to_leave =
             director.targets().map(|targets| to_leave(targets.body(), &self.site_id)).unwrap_or_default();
         let version = |client: &Client| client.timestamp().map_or(0, Signed::version);
-        let expires = [director.expires(), image.expires()].into_iter().flatten().min();
         Ok(Look {
             want,
             target,
@@ -227,8 +253,8 @@ impl Repositories {
         match find(image, &mut self.image, &path) {
             Ok(target) if digest(&target.file) == Some(known.artifact) => Ok(Belief::Has),
             Ok(_) | Err(ClientError::Refused(Refusal::NoSuchTarget { .. })) => Ok(Belief::HasNot),
-            // The role that could say it is not believed now; so it says nothing.
-            Err(ClientError::Refused(_)) => Ok(Belief::NotAsked),
+            // Without the network, of a role that was never here.
+            Err(ClientError::Refused(Refusal::NotHere { .. })) => Ok(Belief::NotAsked),
             Err(error) => Err(error),
         }
     }

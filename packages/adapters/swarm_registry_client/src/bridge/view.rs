@@ -11,7 +11,7 @@ use swarm_bridge_core::{
 };
 
 use super::Settings;
-use crate::{ClientError, Look, SpoolState};
+use crate::{ClientError, Look, OfInterest, SpoolState};
 
 /// Metadata is refreshed this often without any news.
 const REFRESH_EVERY: Duration = Duration::from_millis(60_000);
@@ -261,10 +261,19 @@ impl View {
         self.look.as_ref().map_or(Want::Unknown, |look| look.want.clone())
     }
 
-    /// Artifacts of which the image repository is asked whether it has them: all that ran here, because a runtime that is silent now may
-    /// come back with any of them.
-    pub fn of_interest(&self) -> Vec<Deployed> {
-        self.memory.history().iter().map(|ran| ran.deployed.clone()).collect()
+    /// Artifacts of which the image repository is asked whether it has them: all that ran here. A runtime that is silent now may come
+    /// back with any of them, and most likely with the newest.
+    pub fn of_interest(&self, now: Now) -> OfInterest {
+        let runtime = self.runtime(now);
+        let good = self.with_have(&runtime, now, |have| have.last_good().map(|good| good.artifact));
+        let runs = match &runtime {
+            Runtime::Silent => self.memory.history().first().map(|ran| &ran.deployed),
+            Runtime::Says { deployed, .. } => deployed.as_ref(),
+        };
+        let in_force = [runs.map(|runs| runs.artifact), good];
+        let ran = self.memory.history().iter().map(|ran| ran.deployed.clone());
+        let (in_force, before) = ran.partition(|ran| in_force.contains(&Some(ran.artifact)));
+        OfInterest { in_force, before }
     }
 
     // --- what was tried

@@ -115,8 +115,8 @@ impl Worker {
 
     fn refresh(&mut self) {
         let now = self.shared.now();
-        let known = self.shared.view().of_interest();
-        match self.repositories.look(Mode::Online, now.unix_s, &known) {
+        let of_interest = self.shared.view().of_interest(now);
+        match self.repositories.look(Mode::Online, now.unix_s, &of_interest) {
             Ok(look) => self.shared.view().refreshed(look, now),
             Err(error) => {
                 let offline = self.look_offline(now).ok();
@@ -126,9 +126,9 @@ impl Worker {
     }
 
     fn look_offline(&mut self, now: Now) -> Result<Look, ClientError> {
-        let known = self.shared.view().of_interest();
+        let of_interest = self.shared.view().of_interest(now);
         let grace_s = self.shared.settings.offline.grace_s();
-        self.repositories.look(Mode::Offline { grace_s }, now.unix_s, &known)
+        self.repositories.look(Mode::Offline { grace_s }, now.unix_s, &of_interest)
     }
 
     fn evict(&self, artifact: ArtifactId) {

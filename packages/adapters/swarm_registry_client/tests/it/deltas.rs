@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::common::{Bench, Fault, NOW, apply_delta, bytes};
+use crate::common::{Bench, Fault, NOTHING, NOW, apply_delta, bytes};
 use swarm_artifact::ArtifactId;
 use swarm_delta::encode;
 use swarm_registry_client::{Cache, ClientError, Connection, Downloaded};
@@ -39,11 +39,11 @@ impl Cell {
         let cache = bench.cache().with_deltas(Some(apply_delta));
         let old = bench.artifact("1.0.0", &weights(0));
         bench.assign("1.0.0", &weights(0));
-        let target = bench.repositories().look(Mode::Online, NOW, &[]).unwrap().target.unwrap();
+        let target = bench.repositories().look(Mode::Online, NOW, &NOTHING).unwrap().target.unwrap();
         cache.download(&connection, old, &target, |_| true).unwrap();
         let new = bench.artifact("1.1.0", &weights(1));
         bench.assign("1.1.0", &weights(1));
-        let target = bench.repositories().look(Mode::Online, NOW, &[]).unwrap().target.unwrap();
+        let target = bench.repositories().look(Mode::Online, NOW, &NOTHING).unwrap().target.unwrap();
         let cell = Self { bench, cache, connection, old, new, target };
         cell.bench.server.put(&cell.delta_url(), &encode(&weights(0), &weights(1)));
         cell.bench.server.asked();

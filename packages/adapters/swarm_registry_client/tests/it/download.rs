@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::common::{Bench, Fault, NOW, bytes};
+use crate::common::{Bench, Fault, NOTHING, NOW, bytes};
 use swarm_artifact::{ArchiveDigest, ArtifactId, SignatureFile, Trust};
 use swarm_registry_client::{Cache, ClientError};
 use swarm_tuf::{Mode, Target};
@@ -12,7 +12,7 @@ fn assigned(archive: &[u8]) -> (Bench, ArtifactId, Target) {
     let mut bench = Bench::new();
     let artifact = bench.artifact("1.0.0", archive);
     bench.assign("1.0.0", archive);
-    let target = bench.repositories().look(Mode::Online, NOW, &[]).unwrap().target.unwrap();
+    let target = bench.repositories().look(Mode::Online, NOW, &NOTHING).unwrap().target.unwrap();
     bench.server.asked();
     (bench, artifact, target)
 }
@@ -197,7 +197,7 @@ fn another_artifact_that_is_signed_as_well_is_not_used_in_its_place() {
     let connection = bench.server.connection();
     fs::write(cache.archive(artifact), &old).unwrap();
     bench.assign("0.9.0", &old);
-    let target_of_other = bench.repositories().look(Mode::Online, NOW, &[]).unwrap().target.unwrap();
+    let target_of_other = bench.repositories().look(Mode::Online, NOW, &NOTHING).unwrap().target.unwrap();
     cache.download(&connection, other, &target_of_other, |_| true).unwrap();
     fs::copy(cache.signatures(other), cache.signatures(artifact)).unwrap();
     let error = cache.verify(artifact, &target, &bench.trust, NOW).unwrap_err();

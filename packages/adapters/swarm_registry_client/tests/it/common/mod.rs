@@ -13,13 +13,15 @@ use ed25519_dalek::SigningKey;
 use swarm_api::update::Which;
 use swarm_artifact::{ArchiveDigest, ArtifactId, KeyRole, SignatureFile, Trust, TrustedKey};
 use swarm_delta::{Limits, apply};
-use swarm_registry_client::{Cache, Connection, Repositories, Repository as Client, Settings};
-use swarm_tuf::repository::{Keyring, Lifetimes, NewRole, NewRoles, Repository};
+use swarm_registry_client::{Cache, Connection, OfInterest, Repositories, Repository as Client, Settings};
+use swarm_tuf::repository::{Keyring, Lifetimes, NewDelegation, NewRole, NewRoles, Repository};
 use swarm_tuf::{Ed25519Signer, Moment, TargetFile, director};
 
 pub(crate) const NOW: i64 = 1_800_000_000;
 pub(crate) const DAY: i64 = 86_400;
 pub(crate) const CELL: &str = "cell_1";
+/// Of a cell on which nothing has run yet.
+pub(crate) const NOTHING: OfInterest = OfInterest { in_force: Vec::new(), before: Vec::new() };
 
 /// A request as it came.
 #[derive(Clone, Debug)]
@@ -265,6 +267,14 @@ impl Made {
         let lifetimes =
             Lifetimes { root_s: 90 * DAY, targets_s: 30 * DAY, snapshot_s: 9 * DAY, timestamp_s: DAY };
         Self { which, repository: Repository::create(roles, lifetimes), keyring }
+    }
+
+    /// Trusts a role of its own with the artifacts of a skill.
+    pub(crate) fn delegate(&mut self, skill: &str) {
+        let keys = vec![self.keyring.add(Ed25519Signer::new(SigningKey::from_bytes(&[90; 32])))];
+        let (name, paths) = (skill.to_owned(), vec![format!("{skill}/*")]);
+        let new = NewDelegation { name, keys, threshold: NonZeroU64::MIN, paths, terminating: true };
+        self.repository.delegate("targets", &new).unwrap();
     }
 
     /// Signs what has changed, and lets the server have it.
