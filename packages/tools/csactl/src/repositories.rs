@@ -3,7 +3,9 @@
 //! 1. Begin with the root of the last time, or with the pinned one of the ceremony.
 //! 2. Refresh, and follow every delegation. A registry that was taken over can neither show an older state to be signed
 //!    again, nor slip anything into what is signed: versions only rise, and the folder remembers them.
-//! 3. Open what was believed as a [`Repository`], in which the change is made.
+//! 3. Look whether what has to be in date is: the top level, and what is changed. A skill whose role has expired keeps nobody from withdrawing an
+//!    artifact of another one.
+//! 4. Open what was believed as a [`Repository`], in which the change is made.
 
 use std::path::PathBuf;
 
@@ -12,7 +14,8 @@ use swarm_api::update::Which;
 use swarm_registry_client::{ClientError, Folder};
 use swarm_tuf::repository::{Lifetimes, Repository, Stored};
 use swarm_tuf::{
-    Client, Fetch, Host, Limits, Mode, Moment, ROOT, Refusal, TARGETS, find, local_file, refresh,
+    Client, Fetch, Host, Limits, Mode, Moment, ROOT, Refusal, SNAPSHOT, TARGETS, TIMESTAMP, find, local_file,
+    refresh,
 };
 
 use crate::connection::{CallError, Registry};
@@ -61,12 +64,22 @@ impl Default for Days {
     }
 }
 
+/// Who withholds updates is noticed by these.
+pub(crate) const TOP_LEVEL: [&str; 4] = [ROOT, TIMESTAMP, SNAPSHOT, TARGETS];
+
 /// Whether metadata that has expired is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Expiry {
-    Checked,
+pub(crate) enum Expiry<'a> {
+    /// Of these roles, where they are there.
+    Checked(&'a [&'a str]),
     /// For signing anew what has expired, and nothing else.
     Ignored,
+}
+
+/// What has to be in date for a change of this role.
+pub(crate) fn top_level_and(role: &str) -> [&str; 5] {
+    let [root, timestamp, snapshot, targets] = TOP_LEVEL;
+    [root, timestamp, snapshot, targets, role]
 }
 
 /// Why there is no believed state to change.
@@ -114,7 +127,7 @@ impl Believed {
         registry: &Registry,
         which: Which,
         now: Moment,
-        expiry: Expiry,
+        expiry: Expiry<'_>,
     ) -> anyhow::Result<Repository> {
         let name = which.as_str();
         let folder = Folder::open(&self.metadata.join(name))?;
@@ -123,11 +136,8 @@ impl Believed {
             Some(root) => root,
             None => self.pinned(&folder, which)?,
         };
-        let now = match expiry {
-            Expiry::Checked => now,
-            Expiry::Ignored => Moment(i64::MIN),
-        };
-        let mut client = Client::new(&root, now, Mode::Online, Limits::default())
+        // What is to be in date is held against the clock below.
+        let mut client = Client::new(&root, Moment(i64::MIN), Mode::Online, Limits::default())
             .with_context(|| format!("the {name} root in '{}'", self.metadata.display()))?;
         // 2.
         let mut update = Update { registry, which, folder: &folder };
@@ -143,7 +153,6 @@ impl Believed {
                 Err(error) => return Err(error).with_context(|| format!("role {role}: {believed}")),
             }
         }
-        // 3.
         let bytes = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec).unwrap_or_default();
         let mut stored = Stored {
             root: client.root().bytes().to_vec(),
@@ -155,7 +164,13 @@ impl Believed {
             let bytes = folder.load(&local_file(&role))?;
             stored.roles.insert(role.clone(), bytes.with_context(|| format!("role {role} was not stored"))?);
         }
-        Ok(Repository::open(&stored, self.days.lifetimes())?)
+        let repository = Repository::open(&stored, self.days.lifetimes())?;
+        // 3.
+        if let Expiry::Checked(roles) = expiry {
+            in_date(&repository, roles, now).with_context(|| believed)?;
+        }
+        // 4.
+        Ok(repository)
     }
 
     /// Looks whether the registry shows what it says it has published, and remembers it: from now on anything older is a
@@ -196,6 +211,14 @@ impl Believed {
             .with_context(|| format!("'{}'", path.display()))?;
         folder.store(&local_file(ROOT), &bytes)?;
         Ok(bytes)
+    }
+}
+
+fn in_date(repository: &Repository, roles: &[&str], now: Moment) -> Result<(), Refusal> {
+    let expired = roles.iter().filter_map(|role| Some((role, repository.expires(role)?)));
+    match expired.into_iter().find(|(_, expires)| *expires <= now) {
+        Some((role, expires)) => Err(Refusal::Expired { role: (*role).to_owned(), expires, now }),
+        None => Ok(()),
     }
 }
 

@@ -225,7 +225,7 @@ impl Repository {
     }
 
     /// When the published version of a role expires.
-    pub(super) fn expires(&self, role: &str) -> Option<Moment> {
+    pub fn expires(&self, role: &str) -> Option<Moment> {
         match role {
             ROOT => self.published_root.as_ref().map(Signed::expires),
             SNAPSHOT => self.snapshot.as_ref().map(Signed::expires),

@@ -1,10 +1,12 @@
 //! The tables of the two update repositories. A repository changes only under the lock of its head.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use sqlx::any::AnyRow;
 use sqlx::{Any, Executor, Row, Transaction};
 use swarm_api::update::{Versions, Which};
 use swarm_tuf::repository::{File, Stored};
-use swarm_tuf::{Moment, ROOT, SNAPSHOT, TIMESTAMP};
+use swarm_tuf::{Delegations, Moment, ROOT, SNAPSHOT, TARGETS, TIMESTAMP};
 
 use super::{Expiry, Next};
 use crate::database::DatabaseError;
@@ -86,40 +88,58 @@ pub(super) async fn newest(
     Ok((!rows.is_empty()).then_some(stored))
 }
 
-/// When the newest file of each role expires.
+/// What is read of a file to tell when it expires.
+#[derive(serde::Deserialize)]
+struct Dated {
+    signed: Signed,
+}
+
+#[derive(serde::Deserialize)]
+struct Signed {
+    expires: Moment,
+    delegations: Option<Delegations>,
+}
+
+/// When the newest file of each role expires that somebody may still sign.
 pub(super) async fn expiries(
     executor: impl Executor<'_, Database = Any>,
 ) -> Result<Vec<Expiry>, DatabaseError> {
-    #[derive(serde::Deserialize)]
-    struct File {
-        signed: Dated,
-    }
-    #[derive(serde::Deserialize)]
-    struct Dated {
-        expires: Moment,
-    }
     let failed = || DatabaseError::query("look when metadata expires");
     let rows = sqlx::query(
         "SELECT repository, role, content FROM update_files file WHERE version = (SELECT MAX(version) FROM update_files newer \
-         WHERE newer.repository = file.repository AND newer.role = file.role) ORDER BY repository, role",
+         WHERE newer.repository = file.repository AND newer.role = file.role)",
     )
     .fetch_all(executor)
     .await
     .map_err(failed())?;
-    let mut expiries = Vec::new();
+    let mut files: BTreeMap<Which, BTreeMap<String, Signed>> = BTreeMap::new();
     for row in &rows {
         let text = |at: usize| row.try_get::<String, _>(at).map_err(failed());
         let (repository, role, content) = (text(0)?, text(1)?, text(2)?);
+        let which = Which::ALL.into_iter().find(|which| which.as_str() == repository);
         // What cannot be read is told by those who believe it.
-        let (Some(which), Ok(file)) = (
-            Which::ALL.into_iter().find(|which| which.as_str() == repository),
-            serde_json::from_str::<File>(&content),
-        ) else {
-            continue;
-        };
-        expiries.push(Expiry { which, role, expires_unix: file.signed.expires.0 });
+        if let (Some(which), Ok(file)) = (which, serde_json::from_str::<Dated>(&content)) {
+            files.entry(which).or_default().insert(role, file.signed);
+        }
     }
-    Ok(expiries)
+    Ok(files.iter().flat_map(|(which, files)| reached(*which, files)).collect())
+}
+
+/// A role that nobody delegates to any more stays in the table, as it does in the snapshot.
+fn reached(which: Which, files: &BTreeMap<String, Signed>) -> Vec<Expiry> {
+    let mut reached = BTreeSet::from([ROOT, TIMESTAMP, SNAPSHOT, TARGETS]);
+    let mut next = vec![TARGETS];
+    while let Some(role) = next.pop() {
+        let delegations = files.get(role).and_then(|file| file.delegations.as_ref());
+        for role in delegations.iter().flat_map(|all| all.roles.iter().flatten()) {
+            if reached.insert(&role.name) {
+                next.push(&role.name);
+            }
+        }
+    }
+    let expiry =
+        |role: &str| Some(Expiry { which, role: role.to_owned(), expires_unix: files.get(role)?.expires.0 });
+    reached.into_iter().filter_map(expiry).collect()
 }
 
 /// One file, as it is on the wire.

@@ -19,7 +19,7 @@ use super::fleet;
 use super::keys::{Signing, hand_in, sign_role};
 use crate::connection::Registry;
 use crate::draft::DraftFile;
-use crate::repositories::{Believed, Expiry, now};
+use crate::repositories::{Believed, Expiry, now, top_level_and};
 use crate::target::{Reference, site_id, target_path};
 use crate::transfer::fetch;
 use crate::{Context, Outcome};
@@ -44,10 +44,11 @@ pub(crate) fn publish(args: &Publish, context: &Context) -> anyhow::Result<Outco
     let registry = context.registry.open()?;
     let keys = args.signing.read()?;
     let now = now();
-    let mut image = args.believed.open(&registry, Which::Image, now, Expiry::Checked)?;
+    let role = args.skill.as_str();
+    let in_date = top_level_and(role);
+    let mut image = args.believed.open(&registry, Which::Image, now, Expiry::Checked(&in_date))?;
     let path = target_path(&args.skill, &args.version)?;
     let file = verified(args, &registry)?;
-    let role = args.skill.as_str();
     known_role(&image, role)?;
     if let Some(there) = image.role(role)?.targets.get(path.as_str()) {
         if *there == file {
@@ -84,8 +85,9 @@ pub(crate) fn withdraw(args: &Withdraw, context: &Context) -> anyhow::Result<Out
     let registry = context.registry.open()?;
     let keys = args.signing.read()?;
     let now = now();
-    let mut image = args.believed.open(&registry, Which::Image, now, Expiry::Checked)?;
     let (role, path) = (args.skill.as_str(), target_path(&args.skill, &args.version)?);
+    let in_date = top_level_and(role);
+    let mut image = args.believed.open(&registry, Which::Image, now, Expiry::Checked(&in_date))?;
     known_role(&image, role)?;
     if image.remove_target(role, &path)?.is_none() {
         context.output.show(&serde_json::json!({"path": path.as_str(), "unchanged": true}), || {

@@ -5,6 +5,7 @@ mod backups;
 mod bags;
 mod common;
 mod deltas;
+mod expired;
 mod keys;
 #[cfg(feature = "peer-tests")]
 mod postgres;

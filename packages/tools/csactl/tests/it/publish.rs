@@ -10,10 +10,10 @@ use swarm_tuf::{Client, Limits, Mode, Moment, Target, find, refresh};
 use swarm_tuf_cli::{Folder, HostError, Server, Update, download};
 
 /// A registry after its ceremony, with whoever holds all keys at the command line.
-struct Bed {
+pub(crate) struct Bed {
     folder: tempfile::TempDir,
-    registry: Registry,
-    csactl: Csactl,
+    pub(crate) registry: Registry,
+    pub(crate) csactl: Csactl,
 }
 
 impl Bed {
@@ -21,7 +21,7 @@ impl Bed {
         Self::with(|setup| setup)
     }
 
-    fn with(change: impl FnOnce(Setup) -> Setup) -> Self {
+    pub(crate) fn with(change: impl FnOnce(Setup) -> Setup) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let ceremony = folder.path().join("ceremony");
         let nobody = Csactl::at("http://127.0.0.1:1");
@@ -41,16 +41,16 @@ impl Bed {
         Self { folder, registry, csactl }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn key(&self, name: &str) -> String {
+    pub(crate) fn key(&self, name: &str) -> String {
         text(&self.path("ceremony/offline").join(name)).to_owned()
     }
 
     /// A key for the example skill, made and published.
-    fn skill_key(&self) -> String {
+    pub(crate) fn skill_key(&self) -> String {
         let key = self.path("skill.pem");
         let targets = self.key("targets-1.pem");
         self.csactl
@@ -59,11 +59,11 @@ impl Bed {
         text(&key).to_owned()
     }
 
-    fn upload(&self, version: &str) -> Value {
+    pub(crate) fn upload(&self, version: &str) -> Value {
         self.csactl.json(&["upload", text(&artifact(self.folder.path(), version))])
     }
 
-    fn publish(&self, version: &str, key: &str) -> crate::common::Ended {
+    pub(crate) fn publish(&self, version: &str, key: &str) -> crate::common::Ended {
         self.csactl.run(&["publish", "cooperative_assembly", version, "--key", key])
     }
 

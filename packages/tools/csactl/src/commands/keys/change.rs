@@ -1,4 +1,4 @@
-//! Changes of who may sign: a skill's first key, other keys for a role, and signatures before they run out.
+//! Changes of who may sign: a skill's first key, other keys for a role, none any more, and signatures before they run out.
 
 use std::num::NonZeroU64;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use swarm_tuf::{Key, ROOT, SNAPSHOT, TARGETS, TIMESTAMP};
 
 use super::{Signing, hand_in, read_public, repositories_of, sign_role, sign_root};
 use crate::draft::DraftFile;
-use crate::repositories::{Believed, Expiry, now};
+use crate::repositories::{Believed, Expiry, TOP_LEVEL, now};
 use crate::{Context, Outcome, files};
 
 /// Make a key for a skill, and have the image repository trust it with the skill's artifacts and with nothing else.
@@ -34,7 +34,7 @@ pub(super) fn skill(args: &NewSkill, context: &Context) -> anyhow::Result<Outcom
     let registry = context.registry.open()?;
     let mut keys = args.signing.read()?;
     let now = now();
-    let mut image = args.believed.open(&registry, Which::Image, now, Expiry::Checked)?;
+    let mut image = args.believed.open(&registry, Which::Image, now, Expiry::Checked(&TOP_LEVEL))?;
     let role = args.skill.as_str();
     if image.roles().contains_key(role) {
         bail!("skill {role} has a key already; replace it with `csactl keys rotate {role}`");
@@ -69,7 +69,7 @@ pub(super) fn skill(args: &NewSkill, context: &Context) -> anyhow::Result<Outcom
 /// Signed with --key: for `root` with enough of the old keys and enough of the new ones, for `targets` and `online` with the
 /// root keys (and the new targets keys), for a skill with the targets keys and the new key. Cells follow by themselves,
 /// however long they were away. For `online`, the registry's file of update keys (UPDATE_KEY_PATH) holds the old and the new
-/// key until this is published: it signs with whichever the root names.
+/// key until this is published: it signs with whichever the root names. What has expired of the role itself is signed anew with that.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Rotate {
     /// root, targets, online, or a skill.
@@ -114,9 +114,10 @@ pub(super) fn rotate(args: &Rotate, context: &Context) -> anyhow::Result<Outcome
     let mut drafts = Vec::new();
     // Both are signed before either is handed in: a missing signature is noticed while nothing has changed.
     for which in affected {
-        let mut repository = args.believed.open(&registry, which, now, Expiry::Checked)?;
-        let before = repository.root().clone();
         let roles = named(&args.role, which);
+        let in_date: Vec<&str> = TOP_LEVEL.into_iter().filter(|role| !roles.contains(role)).collect();
+        let mut repository = args.believed.open(&registry, which, now, Expiry::Checked(&in_date))?;
+        let before = repository.root().clone();
         for role in &roles {
             let threshold = threshold(args, &repository, role, new.len())?;
             repository.set_keys(role, &new, threshold)?;
@@ -160,6 +161,35 @@ fn threshold(args: &Rotate, repository: &Repository, role: &str, count: usize) -
         );
     }
     Ok(threshold)
+}
+
+/// Trust nobody any more with the artifacts of a skill; what it has is withdrawn with that.
+///
+/// For a skill that is given up, also where its key is lost. Signed with the targets keys (--key). Cells that run the skill leave it as
+/// they do after `csactl withdraw`. `csactl keys skill` begins it anew, with no artifacts.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Retire {
+    /// The skill, such as cooperative_assembly.
+    skill: SkillId,
+    #[command(flatten)]
+    signing: Signing,
+    #[command(flatten)]
+    believed: Believed,
+}
+
+pub(super) fn retire(args: &Retire, context: &Context) -> anyhow::Result<Outcome> {
+    let registry = context.registry.open()?;
+    let keys = args.signing.read()?;
+    let now = now();
+    let mut image = args.believed.open(&registry, Which::Image, now, Expiry::Checked(&TOP_LEVEL))?;
+    let role = args.skill.as_str();
+    if role == TARGETS || !image.roles().contains_key(role) {
+        bail!("there is no skill {role} to retire; `csactl keys show` lists them");
+    }
+    image.revoke(TARGETS, role)?;
+    let mut draft = DraftFile::new(Which::Image);
+    sign_role(&mut image, TARGETS, &keys, now, &mut draft)?;
+    hand_in(&draft, args.signing.draft.as_deref(), &registry, &args.believed, context.output)
 }
 
 /// Sign a role anew with nothing in it changed, before its signature runs out or after.

@@ -29,6 +29,7 @@ pub(crate) enum Keys {
     Skill(change::NewSkill),
     Rotate(change::Rotate),
     Renew(change::Renew),
+    Retire(change::Retire),
     Show(show::Args),
 }
 
@@ -38,6 +39,7 @@ pub(crate) fn run(command: &Keys, context: &Context) -> anyhow::Result<Outcome> 
         Keys::Skill(args) => change::skill(args, context),
         Keys::Rotate(args) => change::rotate(args, context),
         Keys::Renew(args) => change::renew(args, context),
+        Keys::Retire(args) => change::retire(args, context),
         Keys::Show(args) => show::run(args, context),
     }
 }

@@ -52,6 +52,7 @@ pub(crate) struct Setup {
     /// The registry's online key, for the update repositories.
     pub(crate) update_keys: Option<PathBuf>,
     pub(crate) two_person: TwoPerson,
+    pub(crate) now_unix: fn() -> i64,
 }
 
 impl Setup {
@@ -65,6 +66,7 @@ impl Setup {
             tls: None,
             update_keys: None,
             two_person: TwoPerson::Off,
+            now_unix: unix_now,
         }
     }
 
@@ -133,7 +135,7 @@ impl Setup {
             metrics,
             access,
             limit: None,
-            now_unix: unix_now,
+            now_unix: self.now_unix,
         }
     }
 }
