@@ -22,7 +22,8 @@
 //!   silent after they were given it are not replaced by others: an artifact that kills cells stays with the canary.
 //! - Which cells come first is drawn by the plan's seed, not by name or age: neighbours share their faults. The draw does
 //!   not change when cells come or go.
-//! - Who assigns a cell something else by hand takes it out of the roll-out.
+//! - Who assigns a cell something else by hand takes it out of the roll-out. Who decommissions one does not: if it comes back and
+//!   still runs the artifact, that is taken back from it as from all others.
 //!
 //! When a cell exchanges its artifact (at rest, in its window) is the cell's decision, and not made here.
 

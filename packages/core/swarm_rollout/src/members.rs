@@ -65,19 +65,23 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// Lets go of cells to which somebody else has assigned something.
+    /// Lets go of cells to which somebody else has assigned something. A holder that was taken out of the fleet comes back without an
+    /// assignment, and is held on to until it is heard to run something else.
     pub(crate) fn let_go_of_reassigned(&mut self) {
-        for (site_id, member) in &mut self.rollout.members {
+        let Rollout { plan, members, .. } = &mut self.rollout;
+        for (site_id, member) in members {
             let Some(cell) = self.cells.get(site_id.as_str()) else { continue };
             let expected = match &member.standing {
                 Standing::Pending => member.before.as_ref(),
                 Standing::Already | Standing::Assigned { .. } | Standing::Taken { .. } => {
-                    Some(&self.rollout.plan.artifact)
+                    Some(&plan.artifact)
                 }
                 Standing::Refused | Standing::TakenBack | Standing::Left { .. } => continue,
             };
             let assigned = cell.assigned_digest();
-            if assigned != expected.map(String::as_str) {
+            let was_away =
+                assigned.is_none() && member.standing.holds() && !runs_another(cell, &plan.artifact);
+            if assigned != expected.map(String::as_str) && !was_away {
                 member.standing = Standing::Left { held: member.standing.holds() };
                 let now = assigned.map_or_else(|| "nothing".to_owned(), short);
                 let text = format!("{site_id} is no longer in the roll-out: it was assigned {now} by others");
@@ -278,6 +282,10 @@ impl<'a> Turn<'a> {
         let running = cell.running().map(|running| running.digest.as_str());
         assigned.or(running).filter(|&digest| digest != self.rollout.plan.artifact).map(str::to_owned)
     }
+}
+
+fn runs_another(cell: &CellView, artifact: &str) -> bool {
+    cell.running().is_some_and(|running| running.digest != artifact)
 }
 
 /// What the cell's counts for the artifact are until now.

@@ -185,6 +185,45 @@ fn decommissioned_cells_neither_block_a_share_nor_make_room() {
     assert_eq!(bench.assigned_to(&new()).len(), 7);
 }
 
+/// A holder that was decommissioned, and that comes back after the roll-out failed, without an assignment.
+fn back_after_the_failure() -> (Bench, String) {
+    let mut bench = Bench::new(plan(vec![share("half", 50), share("all", 100)]), 4);
+    bench.until_observing(0);
+    let holders = bench.assigned_to(&new());
+    let away = bench.cells.remove(&holders[0]).unwrap();
+    bench.health(&holders[1]).crashes = 1;
+    assert_eq!(taken_back(&bench.step()), [(holders[1].clone(), Some(old()))]);
+    bench.cells.insert(holders[0].clone(), away);
+    bench.assign(&holders[0], None);
+    (bench, holders[0].clone())
+}
+
+#[test]
+fn a_decommissioned_cell_that_comes_back_with_a_bad_artifact_goes_back_to_what_it_had_once() {
+    let (mut bench, cell) = back_after_the_failure();
+    assert_eq!(taken_back(&bench.step()), [(cell, Some(old()))]);
+    assert_eq!(bench.step(), []);
+}
+
+#[test]
+fn a_decommissioned_cell_that_comes_back_with_something_else_is_left_alone() {
+    let (mut bench, cell) = back_after_the_failure();
+    bench.runs_artifact(&cell, &digest('c'));
+    assert_eq!(taken_back(&bench.step()), []);
+    assert_eq!(*bench.standing(&cell), Standing::Left { held: true });
+}
+
+#[test]
+fn a_decommissioned_cell_that_comes_back_in_time_is_watched_on() {
+    let mut bench = Bench::new(plan(vec![share("half", 50), share("all", 100)]), 4);
+    bench.until_observing(0);
+    let holders = bench.assigned_to(&new());
+    bench.assign(&holders[0], None);
+    bench.health(&holders[0]).crashes = 1;
+    let back: Vec<_> = holders.into_iter().map(|holder| (holder, Some(old()))).collect();
+    assert_eq!(taken_back(&bench.step()), back);
+}
+
 #[test]
 fn a_cell_that_comes_into_the_fleet_is_taken_along() {
     let mut bench = Bench::new(plan(vec![share("canary", 10), share("all", 100)]), 15);

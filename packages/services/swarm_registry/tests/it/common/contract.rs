@@ -65,6 +65,7 @@ macro_rules! contract {
             a_good_artifact_goes_from_the_canary_to_all
             a_bad_artifact_is_taken_back_and_quarantined_in_one_step
             who_has_nothing_to_go_back_to_is_sent_away
+            who_was_decommissioned_with_a_bad_artifact_goes_back_on_return
             a_confirmation_and_deployments_at_once_wait_for_each_other
             who_withdraws_an_artifact_ends_its_roll_out
             people_pause_resume_abort_and_supersede

@@ -183,6 +183,41 @@ pub(crate) async fn who_has_nothing_to_go_back_to_is_sent_away(registry: Registr
     assert_eq!(director_says(&registry, "1.1.0").await, Value::Null);
 }
 
+pub(crate) async fn who_was_decommissioned_with_a_bad_artifact_goes_back_on_return(registry: Registry) {
+    let mut floor = Floor::new(&registry).await;
+    let mut plan = plan("1.1.0");
+    plan["stages"][0]["percent"] = json!(40);
+    begin(&registry, &plan).await;
+    registry.app.rollouts.turn(NOW).await.unwrap();
+    floor.report(&registry, 0).await;
+    registry.app.rollouts.turn(NOW).await.unwrap();
+    let new = Signed::version("1.1.0").digest();
+    let mut canaries = Vec::new();
+    for at in 0..CELLS {
+        let site = format!("cell-{at}");
+        if assigned(&registry, &site).await == new {
+            canaries.push(site);
+        }
+    }
+    let [away, other] = &canaries[..] else { panic!("two canaries, not {canaries:?}") };
+    registry.call("DELETE", &format!("/api/v1/cells/{away}"), &[], Body::empty()).await.expect(204);
+    let runs_new = async |site: &str, sequence: u64, crashes: u64| {
+        let mut report = report(sequence);
+        let health =
+            json!({"runs_succeeded": 10, "runs_failed": 0, "safety_violations": 0, "crashes": crashes});
+        report["running"] = json!({"digest": new, "skill_name": "cooperative_assembly", "version": "1.1.0", "health": health});
+        registry.report(site, &report).await;
+    };
+    runs_new(other, 10, 1).await;
+    registry.app.rollouts.turn(NOW).await.unwrap();
+    assert_eq!(have(&registry, "1.0.0").await, CELLS - 1);
+    runs_new(away, 10, 0).await;
+    assert_eq!(assigned(&registry, away).await, Value::Null);
+    assert!(registry.app.rollouts.turn(NOW).await.unwrap());
+    assert_eq!(have(&registry, "1.0.0").await, CELLS);
+    assert!(!registry.app.rollouts.turn(NOW).await.unwrap(), "once");
+}
+
 pub(crate) async fn a_confirmation_and_deployments_at_once_wait_for_each_other(registry: Registry) {
     let mut people = registry.begin_updates().await;
     let ids = registry.release(&mut people, &["1.0.0", "1.1.0"]).await;
