@@ -214,6 +214,18 @@ impl Uploads {
             .boxed()
     }
 
+    /// Whether the artifact store has lost parts of an upload, as after a restore: backups leave them out. The upload is forgotten then, so
+    /// that its sender begins anew.
+    pub async fn forget_if_lost(&self, upload: &Upload) -> Result<bool, UploadError> {
+        for part in self.stored_parts(&upload.id).await? {
+            if self.blobs.find(&part.object.into()).await?.is_none() {
+                self.remove(&upload.id).await?;
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     async fn stored_parts(&self, id: &str) -> Result<Vec<Part>, DatabaseError> {
         let failed = || DatabaseError::query("list the parts of an upload");
         let rows =

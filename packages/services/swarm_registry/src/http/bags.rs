@@ -116,7 +116,7 @@ pub(super) async fn complete(
     app.bags.has_room(upload.length, (app.now_unix)()).await?;
     let parts = app.uploads.parts(&upload).await?;
     let staged = app.staging.receive(app.uploads.whole(parts), upload.length).await?;
-    parts::readable(&staged)?;
+    parts::readable(&app, &upload, &staged).await?;
     let (bag, is_new) = app.bags.accept(staged, new, (app.now_unix)()).await?;
     parts::end(&app, &upload).await;
     let status = if is_new { StatusCode::CREATED } else { StatusCode::OK };

@@ -173,19 +173,20 @@ pub(super) async fn complete(
     };
     let parts = app.uploads.parts(&upload).await?;
     let staged = app.staging.receive_archive(app.uploads.whole(parts), app.intake.limits).await?;
-    readable(&staged)?;
+    readable(&app, &upload, &staged).await?;
     let decided = decide(&app, staged, submission).await?;
     end(&app, &upload).await;
     Ok(decided)
 }
 
-/// Refuses parts that could not be put together. The sender has sent everything: it is the artifact store that fails, and another try may
-/// go well.
-pub(super) fn readable(staged: &Staged) -> Result<(), Problem> {
-    match &staged.cut {
-        Some(cut) => Err(Problem::inside("read the parts of an upload", cut)),
-        None => Ok(()),
+/// Refuses parts that could not be put together. The sender has sent everything: it is the artifact store that fails. Where parts are
+/// gone for good it is to begin anew; else another try may go well.
+pub(super) async fn readable(app: &App, upload: &Upload, staged: &Staged) -> Result<(), Problem> {
+    let Some(cut) = &staged.cut else { return Ok(()) };
+    if app.uploads.forget_if_lost(upload).await? {
+        return Err(Problem::no_upload(&upload.id));
     }
+    Err(Problem::inside("read the parts of an upload", cut))
 }
 
 /// What was handed in is kept whatever becomes of its parts; what is left of them goes when they are idle.

@@ -11,6 +11,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Connection as _, Row as _};
 use swarm_artifact::Sha256Sum;
 use swarm_audit::{Entry, Event, Verifier};
 
+use super::place::Place;
 use super::postgres;
 use crate::verify::Item;
 
@@ -159,11 +160,15 @@ impl Address {
         }
     }
 
-    /// Puts the database of a backup in its place, whole or not at all. `file` lies in the folder that [`Address::beside`] named.
-    pub(crate) async fn restore(&self, file: &Path) -> anyhow::Result<()> {
+    /// Puts the database of a backup in its place, whole or not at all, and without what it says of bytes that are not among `artifacts`.
+    /// `file` lies in the folder that [`Address::beside`] named.
+    pub(crate) async fn restore(&self, file: &Path, artifacts: &Place) -> anyhow::Result<()> {
         self.refuse_if_there().await?;
         match self {
             Self::Sqlite(target) => {
+                let mut connection = connect(&format!("sqlite:{}?mode=rw", file.display())).await?;
+                forget_left_out(&mut connection, self.kind(), artifacts).await?;
+                connection.close().await?;
                 // A hard link fails where a file is, and a rename would not.
                 std::fs::hard_link(file, target)
                     .with_context(|| format!("cannot put the database at '{}'", target.display()))?;
@@ -171,8 +176,11 @@ impl Address {
                 synced.with_context(|| format!("cannot sync the folder of '{}'", target.display()))
             }
             Self::Postgres(address) => {
-                let (address, from) = (postgres::Address::parse(address), file.to_owned());
-                tokio::task::spawn_blocking(move || address.restore(&from)).await?
+                let (programs, from) = (postgres::Address::parse(address), file.to_owned());
+                tokio::task::spawn_blocking(move || programs.restore(&from)).await??;
+                let mut connection = connect(address).await?;
+                forget_left_out(&mut connection, self.kind(), artifacts).await?;
+                Ok(connection.close().await?)
             }
         }
     }
@@ -207,6 +215,32 @@ async fn tables(connection: &mut AnyConnection, kind: &str) -> anyhow::Result<Ve
     };
     let rows = sqlx::query(sql).fetch_all(connection).await.context("cannot list the tables")?;
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+}
+
+/// Forgets uploads that were under way, whose parts no backup has, and bags whose bytes are not there.
+async fn forget_left_out(
+    connection: &mut AnyConnection,
+    kind: &str,
+    artifacts: &Place,
+) -> anyhow::Result<()> {
+    let failed = "cannot forget what the backup left out";
+    let tables = tables(connection, kind).await?;
+    let mut transaction = connection.begin().await.context(failed)?;
+    for sql in ["DELETE FROM upload_parts", "DELETE FROM uploads"] {
+        sqlx::query(sql).execute(&mut *transaction).await.context(failed)?;
+    }
+    // Older backups have no such table.
+    if tables.iter().any(|table| table == "bags") {
+        let bags = sqlx::query("SELECT id, object FROM bags").fetch_all(&mut *transaction).await;
+        for bag in bags.context(failed)? {
+            let (id, object): (i64, String) = (bag.try_get(0)?, bag.try_get(1)?);
+            if artifacts.size(&object).await?.is_none() {
+                let gone = sqlx::query("DELETE FROM bags WHERE id = $1").bind(id);
+                gone.execute(&mut *transaction).await.context(failed)?;
+            }
+        }
+    }
+    transaction.commit().await.context(failed)
 }
 
 /// Counts, lists, and follows the chain of the audit log.

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::common::{Csactl, Setup, artifact, text, trust_file};
+use crate::bags::hand_in_bag;
+use crate::common::{Csactl, Setup, artifact, exchange, get, text, trust_file};
 use csactl::evidence::{Running, Size, restore_drill};
 use serde_json::{Value, json};
 
@@ -80,6 +81,36 @@ fn a_backup_of_a_running_registry_comes_back_whole() {
     assert_eq!(csactl.json(&["upload", text(&artifact(bed.folder.path(), "1.3.0"))])["id"], 3);
     bed.run("data", &["list-backups"]).says(0, &["full_backup_", "sqlite"]);
     bed.run("data", &["dr", "status"]).says(0, &["last restore"]);
+}
+
+#[test]
+fn what_backups_leave_out_is_forgotten_by_a_restore_unless_it_is_there() {
+    let bed = Bed::new();
+    let registry = Setup::local(&bed.path("data")).start();
+    let (status, begun) = exchange(&registry.address, "POST /api/v1/csa/uploads", r#"{"length": 10}"#);
+    assert_eq!(status, 201);
+    let begun: Value = serde_json::from_slice(&begun).unwrap();
+    for bag in ["there.mcap", "gone.mcap"] {
+        hand_in_bag(&registry, &bed.path("spool"), bag);
+    }
+    let bags = Csactl::at(&registry.address).json(&["bags", "list"]);
+    bed.json("data", &["backup"]);
+    drop(registry);
+
+    // The artifact store has outlived the database, but for one bag.
+    let there = bags.as_array().unwrap().iter().find(|bag| bag["name"] == "there.mcap").unwrap();
+    let digest = there["digest"].as_str().unwrap();
+    let mut objects = Vec::new();
+    collect(&bed.path("data/artifacts/bags"), &mut objects);
+    let object = objects.iter().find(|path| text(path).contains(digest)).unwrap();
+    let again = bed.path("new").join(object.strip_prefix(bed.path("data")).unwrap());
+    std::fs::create_dir_all(again.parent().unwrap()).unwrap();
+    std::fs::copy(object, again).unwrap();
+    assert_eq!(bed.json("new", &["restore"])["rows_lost"], 0);
+    let registry = Setup::local(&bed.path("new")).start();
+    let upload = format!("/api/v1/csa/uploads/{}", begun["upload_id"].as_str().unwrap());
+    assert_eq!(get(&registry.address, &upload).0, 404);
+    assert_eq!(Csactl::at(&registry.address).json(&["bags", "list"]), json!([there]));
 }
 
 #[test]

@@ -22,7 +22,7 @@ macro_rules! contract {
             ranges_and_conditions_are_answered
             a_quarantined_artifact_is_shown_but_not_handed_out
             an_upload_in_parts_becomes_the_same_artifact
-            parts_that_cannot_be_read_are_no_reason_to_refuse_an_upload
+            an_upload_whose_parts_are_gone_is_begun_anew
             parts_count_only_where_the_next_byte_is_missing
             uploads_under_way_have_a_bound_in_bytes
             of_concurrent_uploads_one_is_first
@@ -354,7 +354,7 @@ pub(crate) async fn an_upload_in_parts_becomes_the_same_artifact(registry: Regis
     assert_eq!(registry.get(&place).await.refusal(), (404, "no_such_upload".to_owned()));
 }
 
-pub(crate) async fn parts_that_cannot_be_read_are_no_reason_to_refuse_an_upload(registry: Registry) {
+pub(crate) async fn an_upload_whose_parts_are_gone_is_begun_anew(registry: Registry) {
     let signed = Signed::version("1.0.0");
     let place = begin(&registry, signed.archive.len()).await;
     add(&registry, &place, 0, signed.archive.clone()).await.expect(204);
@@ -365,7 +365,11 @@ pub(crate) async fn parts_that_cannot_be_read_are_no_reason_to_refuse_an_upload(
     }
     let body = json!({"signature": signed.signature, "uploaded_by": "the test"});
     let answer = registry.post(&format!("{place}/complete"), &body).await;
-    assert_eq!(answer.refusal(), (503, "unavailable".to_owned()));
+    assert_eq!(answer.refusal(), (404, "no_such_upload".to_owned()));
+    assert_eq!(registry.get(&place).await.refusal(), (404, "no_such_upload".to_owned()));
+    let place = begin(&registry, signed.archive.len()).await;
+    add(&registry, &place, 0, signed.archive.clone()).await.expect(204);
+    registry.post(&format!("{place}/complete"), &body).await.expect(201);
 }
 
 pub(crate) async fn parts_count_only_where_the_next_byte_is_missing(registry: Registry) {
