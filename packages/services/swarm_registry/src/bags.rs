@@ -58,6 +58,8 @@ pub enum BagError {
     TooLarge { size: u64, limit: u64 },
     #[error("the bags that are here have {used} bytes, and this one {size}; {quota} is the limit of all")]
     Full { used: u64, size: u64, quota: u64 },
+    #[error("bag {id}, whose bytes were gone, was changed while they came again")]
+    Changed { id: i64 },
     #[error("the bag that arrived has the digest {actual}, its sender announced {expected}")]
     OtherDigest { expected: ArtifactId, actual: ArtifactId },
     #[error(transparent)]
@@ -120,11 +122,11 @@ impl Bags {
             return Err(BagError::OtherDigest { expected: bag.expected, actual });
         }
         if let Some(same) = self.find_digest(actual).await? {
-            return Ok((same, false));
+            return Ok((self.with_bytes(same, staged).await?, false));
         }
         self.has_room(size, now_unix).await?;
         let digest = actual.to_string();
-        let object = Path::from(format!("bags/{}/{digest}-{:016x}.tar", &digest[..2], rand::random::<u64>()));
+        let object = new_object(actual);
         self.blobs.put(&object, staged.file).await?;
         let mut transaction = self.database.begin().await?;
         let inserted = sqlx::query(
@@ -163,6 +165,29 @@ impl Bags {
         transaction.commit().await.map_err(failed())?;
         let NewBag { name, site, .. } = bag;
         Ok((Bag { id, name, digest: actual, size, site, uploaded_unix: now_unix, object }, true))
+    }
+
+    /// The bag as it is here, with the bytes that came where its own are gone: its sender removes them after this.
+    async fn with_bytes(&self, bag: Bag, staged: Staged) -> Result<Bag, BagError> {
+        let found = self.blobs.find(&bag.object).await?;
+        if found.is_some_and(|found| found.size == bag.size) {
+            return Ok(bag);
+        }
+        let object = new_object(bag.digest);
+        self.blobs.put(&object, staged.file).await?;
+        let moved = sqlx::query("UPDATE bags SET object = $1 WHERE id = $2 AND object = $3")
+            .bind(object.to_string())
+            .bind(bag.id)
+            .bind(bag.object.to_string())
+            .execute(self.database.pool())
+            .await
+            .map_err(DatabaseError::query("note where a bag's bytes are"))?;
+        if moved.rows_affected() > 0 {
+            return Ok(Bag { object, ..bag });
+        }
+        // Somebody else was faster, or removed it: nothing is said of a bag that may have no bytes.
+        self.blobs.delete(&object).await?;
+        Err(BagError::Changed { id: bag.id })
     }
 
     pub async fn find(&self, id: i64) -> Result<Option<Bag>, DatabaseError> {
@@ -230,6 +255,11 @@ impl Bags {
         }
         Ok(())
     }
+}
+
+fn new_object(digest: ArtifactId) -> Path {
+    let digest = digest.to_string();
+    Path::from(format!("bags/{}/{digest}-{:016x}.tar", &digest[..2], rand::random::<u64>()))
 }
 
 fn read(row: &AnyRow) -> Result<Bag, DatabaseError> {

@@ -61,6 +61,7 @@ impl From<BagError> for Problem {
                 "bags_full",
                 "Remove bags that were fetched (`csactl bags remove`), or raise BAGS_QUOTA_BYTES.",
             ),
+            BagError::Changed { .. } => Self::inside("keep the bag", &error),
             BagError::OtherDigest { .. } => {
                 refused(StatusCode::UNPROCESSABLE_ENTITY, "other_digest", "Send the bag again.")
             }

@@ -79,6 +79,18 @@ pub(crate) async fn a_bag_is_kept_as_it_came_until_somebody_removes_it(registry:
     assert_eq!(registry.get("/api/v1/audit/verify").await.expect(200).json()["intact"], true);
 }
 
+pub(crate) async fn a_bag_whose_bytes_are_gone_is_taken_again(registry: Registry) {
+    let bytes = archive(1, 1_000);
+    let bag = hand_in(&registry, "demo", &bytes).await.expect(201).json();
+    let pool = sqlx::AnyPool::connect(&registry.place.database_url).await.unwrap();
+    let object: String = sqlx::query_scalar("SELECT object FROM bags").fetch_one(&pool).await.unwrap();
+    pool.close().await;
+    registry.place.blobs.delete_part(&object).await.unwrap();
+    assert_eq!(hand_in(&registry, "demo", &bytes).await.expect(200).json(), bag);
+    let download = format!("/api/v1/bags/{}/download", bag["id"]);
+    assert!(registry.get(&download).await.expect(200).body == bytes);
+}
+
 pub(crate) async fn a_bag_that_is_not_what_was_announced_is_not_kept(registry: Registry) {
     let bytes = archive(1, 1_000);
     let complete = sent(&registry, &bytes).await;

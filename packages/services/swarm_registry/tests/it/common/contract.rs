@@ -39,6 +39,7 @@ macro_rules! contract {
         }
         $crate::contract! { $registry, bags:
             a_bag_is_kept_as_it_came_until_somebody_removes_it
+            a_bag_whose_bytes_are_gone_is_taken_again
             a_bag_that_is_not_what_was_announced_is_not_kept
             bags_have_bounds_in_size_in_sum_and_in_time
         }
