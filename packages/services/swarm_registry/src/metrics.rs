@@ -130,6 +130,8 @@ impl Default for Metrics {
         for collector in collectors {
             metrics.registry.register(collector).expect("each name is registered once");
         }
+        // A share of none is told from one that nobody has counted yet.
+        metrics.verifications.with_label_values(&["valid"]);
         metrics
     }
 }

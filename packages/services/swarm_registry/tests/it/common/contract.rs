@@ -503,6 +503,10 @@ pub(crate) async fn health_version_and_counters_answer(registry: Registry) {
         assert_eq!(registry.get(path).await.expect(200).json()["status"], "ok", "{path}");
     }
     assert_eq!(registry.get("/version").await.expect(200).json()["name"], "swarm_registry");
+    assert!(
+        registry.metric("signature_verification_total{result=\"valid\"} 0").await,
+        "it is there to be compared"
+    );
     let signed = Signed::version("1.0.0");
     registry.upload(&signed).await.expect(201);
     registry.get(&format!("/api/v1/csa/{}/download", signed.digest())).await.expect(200);
