@@ -143,11 +143,6 @@ impl fmt::Display for PlanError {
 }
 
 impl Plan {
-    /// Its first stage brings the artifact to every cell, before anything can be learnt.
-    pub fn is_all_at_once(&self) -> bool {
-        self.cells == Cells::All && self.stages.first().is_some_and(|stage| stage.percent == Some(100))
-    }
-
     /// Finds every mistake.
     pub fn check(&self) -> Result<(), PlanError> {
         let mut found = Mistakes::default();

@@ -44,6 +44,23 @@ pub fn step(rollout: &Rollout, cells: &[CellView], now_unix: i64) -> (Rollout, V
     turn.finish()
 }
 
+impl Rollout {
+    /// Whether a roll-out that has just begun brings its artifact in its first step to every cell that is assigned its skill, if all of them
+    /// can be heard then: before anything can be learnt.
+    pub fn is_all_at_once(&self, cells: &[CellView], now_unix: i64) -> bool {
+        let heard = |cell: &CellView| CellView { seen_unix: Some(now_unix), ..cell.clone() };
+        let cells: Vec<CellView> = cells.iter().map(heard).collect();
+        let (_, actions) = step(self, &cells, now_unix);
+        let is_sent = |cell: &CellView| {
+            actions.iter().any(|it| matches!(it, Action::Assign { site_id, .. } if *site_id == cell.site_id))
+        };
+        let mut of_skill = cells
+            .iter()
+            .filter(|cell| cell.assigned.as_ref().is_some_and(|it| it.skill_name == self.skill_name));
+        of_skill.all(|cell| cell.assigned_digest() == Some(&self.plan.artifact) || is_sent(cell))
+    }
+}
+
 impl Turn<'_> {
     fn go_on(&mut self) {
         match self.rollout.state {

@@ -40,7 +40,8 @@ pub enum RolloutError {
     #[error(transparent)]
     Plan(#[from] PlanError),
     #[error(
-        "{skill_name} {version} is older than what cells are assigned, and this plan sends it to all of them at once: that is a rollback of every cell,          which a second person confirms"
+        "{skill_name} {version} is older than what cells are assigned, and the first stage of this plan sends all of them to it: that is a \
+         rollback of every cell, which a second person confirms"
     )]
     NeedsSecondPerson { skill_name: String, version: String },
     #[error("roll-out {id}: {source}")]
@@ -83,7 +84,6 @@ impl Rollouts {
         now_unix: i64,
     ) -> Result<RolloutStatus, RolloutError> {
         plan.check()?;
-        let all_at_once = plan.is_all_at_once();
         let digest = plan.artifact.parse().map_err(|_| {
             let problem = "is no digest".to_owned();
             PlanError { mistakes: vec![swarm_rollout::Mistake { field: "artifact".to_owned(), problem }] }
@@ -93,14 +93,17 @@ impl Rollouts {
         let image = self.fleet.image_in(&mut transaction).await?;
         let goal = goal_in(&mut transaction, image.as_ref(), Reference::Digest(digest)).await?;
         let record = goal.record;
-        let assigned = store::assigned_versions(&mut transaction, &record.skill_name).await?;
-        if policy == TwoPerson::Required && all_at_once && is_older(&record.version, &assigned) {
-            let (skill_name, version) = (record.skill_name, record.version);
-            return Err(RolloutError::NeedsSecondPerson { skill_name, version });
-        }
         let running = store::open_of_skill(&mut transaction, &record.skill_name).await?;
         let before = running.first().map(|row| &row.rollout);
         let rollout = Rollout::begin(plan, &record.skill_name, &record.version, before, now_unix)?;
+        let assigned = store::assigned_versions(&mut transaction, &record.skill_name).await?;
+        if policy == TwoPerson::Required && is_older(&record.version, &assigned) {
+            let cells = store::cells(&mut **transaction).await?;
+            if rollout.is_all_at_once(&cells, now_unix) {
+                let (skill_name, version) = (record.skill_name, record.version);
+                return Err(RolloutError::NeedsSecondPerson { skill_name, version });
+            }
+        }
         let id = store::insert(&mut transaction, &rollout, who, now_unix).await?;
         for row in running {
             let by = Command::Supersede { by: id };

@@ -281,20 +281,29 @@ async fn no_roll_out_is_a_way_around_the_second_person() {
     let ids = prepared.release(&mut people, &["1.0.0", "1.1.0", "1.2.0"]).await;
     app.approvals = Approvals::new(app.database.clone(), TwoPerson::Required);
     let registry = Registry::of(place, app);
-    let deploy = json!({"site_id": "cell-1", "csa_id": ids[1], "reason": "x"});
-    registry.post("/api/v1/deployments", &deploy).await.expect(200);
-    let begin = async |version: &str, stages: Value| {
+    for cell in ["cell-1", "cell-2"] {
+        let deploy = json!({"site_id": cell, "csa_id": ids[1], "reason": "x"});
+        registry.post("/api/v1/deployments", &deploy).await.expect(200);
+    }
+    let begin = async |version: &str, cells: &Value, stages: Value| {
         let artifact = Signed::version(version).digest();
-        let plan = json!({"artifact": artifact, "cells": "all", "stages": stages, "gates": {"observe_s": 0, "min_runs": 0, "min_success_rate": 0.0}});
+        let plan = json!({"artifact": artifact, "cells": cells, "stages": stages, "gates": {"observe_s": 0, "min_runs": 0, "min_success_rate": 0.0}});
         registry.post("/api/v1/rollouts", &plan).await
     };
     let at_once = || json!([{"name": "all", "percent": 100}]);
-    let refused = begin("1.0.0", at_once()).await;
-    assert_eq!(refused.refusal(), (403, "second_person_needed".to_owned()));
-    begin("1.0.0", json!([{"name": "canary", "percent": 10}, {"name": "all", "percent": 100}]))
-        .await
-        .expect(201);
-    begin("1.2.0", at_once()).await.expect(201);
+    let nearly = || json!([{"name": "nearly all", "percent": 99}, {"name": "all", "percent": 100}]);
+    let by_name = || json!([{"name": "both", "cells": ["cell-1", "cell-2"]}]);
+    let (all, both) = (json!("all"), json!({"named": ["cell-1", "cell-2"]}));
+    for (cells, stages) in
+        [(&all, at_once()), (&both, at_once()), (&all, nearly()), (&both, by_name()), (&all, by_name())]
+    {
+        let refused = begin("1.0.0", cells, stages.clone()).await;
+        assert_eq!(refused.refusal(), (403, "second_person_needed".to_owned()), "{cells}, {stages}");
+    }
+    let canary = json!([{"name": "canary", "percent": 10}, {"name": "all", "percent": 100}]);
+    begin("1.0.0", &all, canary).await.expect(201);
+    begin("1.0.0", &json!({"named": ["cell-2"]}), at_once()).await.expect(201);
+    begin("1.2.0", &all, at_once()).await.expect(201);
 }
 
 async fn prepared_assigned(registry: &Registry, who: &str) -> Value {
