@@ -191,7 +191,7 @@ impl<'a> Upload<'a> {
 }
 
 fn may_go_on(error: &ClientError) -> bool {
-    error.is_link() || error.problem_code() == Some("wrong_offset")
+    error.is_link() || matches!(error.problem_code(), Some("wrong_offset" | "upload_busy"))
 }
 
 fn place(id: &str) -> String {

@@ -3,15 +3,21 @@
 //!
 //! 1. An upload is begun with its length.
 //! 2. Each part says at which byte it begins. It counts only when that is the first byte that is missing; of two senders at the
-//!    same byte one wins, and the other learns where to go on.
+//!    same byte one wins, and the other learns where to go on. A replica takes one part of an upload at a time, and puts its parts together
+//!    once at a time: so no more bytes are on its disk than were announced.
 //! 3. The upload is completed with the signature: the parts are put together and go the way of every artifact.
 //!
 //! An upload that nobody touched for [`MAX_IDLE_S`] is removed when the next one begins.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use sqlx::Row;
+use tokio::sync::watch;
 
 use crate::blobs::{BlobError, Blobs};
 use crate::database::{Database, DatabaseError};
@@ -24,6 +30,9 @@ pub const MAX_OPEN: i64 = 64;
 /// recording may have.
 pub const MAX_OPEN_BYTES: u64 = 64 << 30;
 pub const MAX_ALL_BYTES: u64 = 512 << 30;
+
+/// So long a request waits for the one before it, which may be at its end: its sender was cut off and is here again.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// An upload that is under way.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +54,8 @@ pub enum UploadError {
     TooLong { end: u64, length: u64 },
     #[error("the upload has {received} of {length} bytes")]
     Incomplete { received: u64, length: u64 },
+    #[error("another request sends a part of this upload, or completes it")]
+    Busy,
     #[error("{open} uploads of this caller are under way, which is the limit")]
     TooMany { open: i64 },
     #[error(
@@ -69,6 +80,21 @@ pub struct Part {
 pub struct Uploads {
     database: Database,
     blobs: Blobs,
+    /// Uploads that a request is at on this replica.
+    busy: Arc<watch::Sender<BTreeSet<String>>>,
+}
+
+/// Until this is dropped, no other request of this replica is at the upload.
+#[derive(Debug)]
+pub struct Turn {
+    id: String,
+    busy: Arc<watch::Sender<BTreeSet<String>>>,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.busy.send_if_modified(|busy| busy.remove(&self.id));
+    }
 }
 
 fn signed(value: u64) -> i64 {
@@ -76,21 +102,24 @@ fn signed(value: u64) -> i64 {
 }
 
 impl Uploads {
-    pub const fn new(database: Database, blobs: Blobs) -> Self {
-        Self { database, blobs }
+    pub fn new(database: Database, blobs: Blobs) -> Self {
+        Self { database, blobs, busy: Arc::default() }
     }
 
     /// 1.
     pub async fn begin(&self, owner: &str, length: u64, now_unix: i64) -> Result<Upload, UploadError> {
         self.remove_idle(now_unix).await?;
         let failed = || DatabaseError::query("begin an upload");
+        let mut transaction = self.database.begin().await?;
+        // Of two that count at once both would find room. This row is the lock of all replicas.
+        sqlx::query("UPDATE audit_head SET seq = seq").execute(&mut **transaction).await.map_err(failed())?;
         let row = sqlx::query(
             "SELECT CAST(COALESCE(SUM(CASE WHEN owner = $1 THEN 1 ELSE 0 END), 0) AS BIGINT), \
              CAST(COALESCE(SUM(CASE WHEN owner = $1 THEN length ELSE 0 END), 0) AS BIGINT), \
              CAST(COALESCE(SUM(length), 0) AS BIGINT) FROM uploads",
         )
         .bind(owner)
-        .fetch_one(self.database.pool())
+        .fetch_one(&mut **transaction)
         .await
         .map_err(failed())?;
         let number = |at: usize| row.try_get::<i64, _>(at).map_err(failed());
@@ -113,9 +142,10 @@ impl Uploads {
         .bind(owner)
         .bind(signed(length))
         .bind(now_unix)
-        .execute(self.database.pool())
+        .execute(&mut **transaction)
         .await
         .map_err(failed())?;
+        transaction.commit().await.map_err(failed())?;
         Ok(Upload { id, owner: owner.to_owned(), length, received: 0 })
     }
 
@@ -192,6 +222,19 @@ impl Uploads {
             .map_err(failed())?;
         transaction.commit().await.map_err(failed())?;
         Ok(true)
+    }
+
+    /// Waits until no other request of this replica is at the upload, but not for long.
+    pub async fn turn(&self, upload: &Upload) -> Result<Turn, UploadError> {
+        let mut told = self.busy.subscribe();
+        let taken = async {
+            while !self.busy.send_if_modified(|busy| busy.insert(upload.id.clone())) {
+                // The sender lives as long as this.
+                let _ = told.wait_for(|busy| !busy.contains(&upload.id)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, taken).await.map_err(|_| UploadError::Busy)?;
+        Ok(Turn { id: upload.id.clone(), busy: Arc::clone(&self.busy) })
     }
 
     /// 3. The parts in their order.

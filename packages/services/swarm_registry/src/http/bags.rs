@@ -110,7 +110,7 @@ pub(super) async fn complete(
     Named(id): Named<String>,
     Body(body): Body<CompleteBag>,
 ) -> Result<(StatusCode, Json<Bag>), Problem> {
-    let upload = parts::find(&app, asker, &id).await?;
+    let (upload, _turn) = parts::alone(&app, parts::find(&app, asker, &id).await?).await?;
     let name = name(body.name)?;
     let new = NewBag { name, site: upload.owner.clone(), expected: digest("digest", &body.digest)? };
     // An upload that was begun as an artifact's may have another limit.

@@ -20,7 +20,7 @@ use super::submit::decide;
 use crate::access::{Caller, Permission};
 use crate::intake::{IntakeError, Submission};
 use crate::staging::Staged;
-use crate::uploads::{Upload, UploadError};
+use crate::uploads::{Turn, Upload, UploadError};
 
 pub(super) const UPLOAD_OFFSET: HeaderName = HeaderName::from_static("upload-offset");
 const PART_TYPE: &str = "application/offset+octet-stream";
@@ -115,11 +115,13 @@ pub(super) async fn append(
             "The header Upload-Offset: expected the byte at which the part begins.",
         )
     })?;
+    let (upload, turn) = alone(&app, upload).await?;
     if start != upload.received {
         return Err(UploadError::WrongOffset { stated: start, received: upload.received }.into());
     }
     // On a task of its own: a connection that is cut takes its request with it, and what arrived is to count.
     let storing = tokio::spawn(async move {
+        let _turn = turn;
         let left = upload.length - start;
         let staged = match app.staging.receive(body.into_data_stream(), left).await {
             Err(IntakeError::TooLarge { .. }) => {
@@ -136,6 +138,13 @@ pub(super) async fn append(
         }
     });
     storing.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+}
+
+/// Waits for the other request that is at the upload, if there is one; gives the upload as that has left it.
+pub(super) async fn alone(app: &App, upload: Upload) -> Result<(Upload, Turn), Problem> {
+    let turn = app.uploads.turn(&upload).await?;
+    let found = app.uploads.find(&upload.id, &upload.owner).await?;
+    Ok((found.ok_or_else(|| Problem::no_upload(&upload.id))?, turn))
 }
 
 /// Gives an upload up.
@@ -162,7 +171,7 @@ pub(super) async fn complete(
     Named(id): Named<String>,
     Body(body): Body<CompleteUpload>,
 ) -> Result<(StatusCode, Json<Artifact>), Problem> {
-    let upload = find(&app, asker, &id).await?;
+    let (upload, _turn) = alone(&app, find(&app, asker, &id).await?).await?;
     let submission = Submission {
         signature: body.signature,
         uploaded_by: text("uploaded_by", body.uploaded_by, 0..=128)?,

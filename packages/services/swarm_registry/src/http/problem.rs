@@ -283,6 +283,13 @@ impl From<UploadError> for Problem {
                 Self::new(StatusCode::CONFLICT, "incomplete", detail, "Send the missing parts first.")
                     .with(super::parts::UPLOAD_OFFSET, &received.to_string())
             }
+            UploadError::Busy => Self::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "upload_busy",
+                detail,
+                "Wait for the other request to end; then ask how far the upload is, and go on there.",
+            )
+            .with(header::RETRY_AFTER, "2"),
             UploadError::TooMany { .. } | UploadError::TooManyBytes { .. } => Self::new(
                 StatusCode::TOO_MANY_REQUESTS,
                 "too_many_uploads",

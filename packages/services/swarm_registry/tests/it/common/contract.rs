@@ -2,6 +2,7 @@
 
 use axum::body::Body;
 use bytes::Bytes;
+use futures::StreamExt as _;
 use serde_json::{Value, json};
 use swarm_registry::uploads::{MAX_ALL_BYTES, MAX_OPEN_BYTES, UploadError};
 
@@ -24,6 +25,8 @@ macro_rules! contract {
             an_upload_in_parts_becomes_the_same_artifact
             an_upload_whose_parts_are_gone_is_begun_anew
             parts_count_only_where_the_next_byte_is_missing
+            an_upload_has_one_sender_at_a_time
+            uploads_that_are_begun_at_once_pass_no_bound
             uploads_under_way_have_a_bound_in_bytes
             of_concurrent_uploads_one_is_first
             replicas_share_everything
@@ -415,6 +418,45 @@ pub(crate) async fn parts_count_only_where_the_next_byte_is_missing(registry: Re
     begin(&later, 1000).await;
     assert_eq!(later.get(&idle).await.status, 404);
     assert_eq!(blobs.parts(id).await.unwrap(), [""; 0]);
+}
+
+pub(crate) async fn an_upload_has_one_sender_at_a_time(registry: Registry) {
+    let place = begin(&registry, 1000).await;
+    let (begun, has_begun) = futures::channel::oneshot::channel();
+    let (end, may_end) = futures::channel::oneshot::channel::<()>();
+    let ten = futures::stream::once(async move {
+        begun.send(()).unwrap();
+        Ok::<_, std::io::Error>(Bytes::from_static(&[1; 10]))
+    });
+    let none = futures::stream::once(async move {
+        may_end.await.unwrap();
+        Ok(Bytes::new())
+    });
+    let first = add(&registry, &place, 0, Body::from_stream(ten.chain(none)));
+    let others = async {
+        has_begun.await.unwrap();
+        // It is refused though none of its bytes ever comes.
+        let never = futures::stream::pending::<Result<Bytes, std::io::Error>>();
+        let second = add(&registry, &place, 0, Body::from_stream(never)).await;
+        let body = json!({"signature": "x", "uploaded_by": "x"});
+        let complete = registry.post(&format!("{place}/complete"), &body).await;
+        end.send(()).unwrap();
+        [second.refusal(), complete.refusal()]
+    };
+    let (first, refused) = tokio::join!(first, others);
+    first.expect(204);
+    assert_eq!(refused, [(429, "upload_busy".to_owned()), (429, "upload_busy".to_owned())]);
+    add(&registry, &place, 10, vec![1; 990]).await.expect(204);
+}
+
+pub(crate) async fn uploads_that_are_begun_at_once_pass_no_bound(registry: Registry) {
+    let other = registry.replica().await;
+    let begun = (0..8).map(|at| {
+        let uploads = if at % 2 == 0 { &registry.app.uploads } else { &other.app.uploads };
+        uploads.begin("ann", MAX_OPEN_BYTES / 2 + 1, super::NOW)
+    });
+    let begun = futures::future::join_all(begun).await;
+    assert_eq!(begun.iter().filter(|begun| begun.is_ok()).count(), 1, "{begun:?}");
 }
 
 pub(crate) async fn uploads_under_way_have_a_bound_in_bytes(registry: Registry) {
