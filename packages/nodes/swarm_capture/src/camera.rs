@@ -14,6 +14,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use swarm_base::ErrorChain;
 use swarm_capture_core::recording::Happened;
+use swarm_capture_core::search::Search;
 use swarm_capture_core::{
     ClockEvent, ClockSettings, ClockState, Codec, HostWatch, Stream, Track, TrackEvent, TrackOutput,
     TrackSettings,
@@ -22,12 +23,10 @@ use swarm_rtsp::{Event, StreamError, StreamInfo};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::find::{Found, NotFound, find};
+use crate::find::{Finder, Found, NotFound};
 use crate::studio::{CameraState, Desk, Studio};
 use crate::{now, steady};
 
-/// Between two attempts to find a camera.
-const RETRY: Duration = Duration::from_secs(2);
 /// A stream that does not come back for this long is looked for anew.
 const LOOK_ANEW: Duration = Duration::from_secs(10);
 /// How often a track hears that time passes.
@@ -36,10 +35,13 @@ const TICK: Duration = Duration::from_millis(50);
 /// Follows camera `index` until the other end of `ending` is gone. Then what it still holds is handed on.
 pub async fn follow(studio: Arc<Studio>, index: usize, mut ending: watch::Receiver<()>) {
     let desk = &studio.desks[index];
+    let finder = Finder { settings: &studio.settings, keyring: &studio.keyring, camera: &desk.settings };
     let mut follower = Follower {
         studio: &studio,
         index,
         desk,
+        finder: &finder,
+        search: Search::default(),
         track: None,
         reported: BTreeSet::new(),
         lost: false,
@@ -55,11 +57,14 @@ pub async fn follow(studio: Arc<Studio>, index: usize, mut ending: watch::Receiv
 impl Follower<'_> {
     async fn run(&mut self) {
         loop {
-            match find(self.studio, self.desk).await {
+            match self.finder.find().await {
                 Ok(found) => return self.play(found).await,
-                Err(missing) => self.missing(missing),
+                Err(missing) => {
+                    let wait = self.search.missed(missing.remedy);
+                    self.missing(missing);
+                    tokio::time::sleep(wait).await;
+                }
             }
-            tokio::time::sleep(RETRY).await;
         }
     }
 }
@@ -69,6 +74,8 @@ struct Follower<'a> {
     studio: &'a Studio,
     index: usize,
     desk: &'a Desk,
+    finder: &'a Finder<'a>,
+    search: Search,
     track: Option<(String, Track<Bytes>)>,
     /// Events of the clock that were told; each kind once a session.
     reported: BTreeSet<&'static str>,
@@ -80,7 +87,7 @@ struct Follower<'a> {
 impl Follower<'_> {
     /// Plays a stream, again and again.
     async fn play(&mut self, mut found: Found) {
-        let (studio, desk) = (self.studio, self.desk);
+        let finder = self.finder;
         self.take(&found);
         let mut stream = swarm_rtsp::Camera::new(found.source.clone());
         let mut ticks = tokio::time::interval(TICK);
@@ -111,6 +118,7 @@ impl Follower<'_> {
                     asking = None;
                     match answer {
                         Ok(anew) => {
+                            self.search.found();
                             let anew = anew.known_from(&found);
                             heard = Instant::now();
                             let other_camera = anew.serial != found.serial;
@@ -124,12 +132,13 @@ impl Follower<'_> {
                             }
                         }
                         Err(missing) => {
+                            let wait = self.search.missed(missing.remedy);
                             if !playing {
                                 self.missing(missing);
                             }
                             let again = async move {
-                                tokio::time::sleep(RETRY).await;
-                                find(studio, desk).await
+                                tokio::time::sleep(wait).await;
+                                finder.find().await
                             };
                             asking = Some(again.boxed());
                         }
@@ -139,14 +148,14 @@ impl Follower<'_> {
                     self.watch_host();
                     self.with_track(|track| track.tick(now()));
                     if !playing && asking.is_none() && heard.elapsed() > LOOK_ANEW {
-                        asking = Some(find(studio, desk).boxed());
+                        asking = Some(finder.find().boxed());
                     }
                 }
             }
         }
     }
 
-    fn missing(&self, NotFound { state, detail }: NotFound) {
+    fn missing(&self, NotFound { state, detail, .. }: NotFound) {
         if self.desk.view().detail != detail {
             tracing::warn!("{}: {detail}", self.desk.settings.name);
         }

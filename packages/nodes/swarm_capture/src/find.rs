@@ -5,10 +5,15 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use swarm_base::ErrorChain;
-use swarm_onvif::{Failure, NtpServer, OnvifError, Resolution, ServiceUrl, TimeSource, Wanted};
-use swarm_rtsp::{Backend, Source, Transport};
+use swarm_capture_core::search::Remedy;
+use swarm_onvif::{
+    Access, Camera, Credentials, Failure, Keyring, NtpServer, OnvifError, Profile, Resolution, ServiceUrl,
+    TimeSource, Wanted,
+};
+use swarm_rtsp::{Address, Backend, Source, Transport};
 
-use crate::studio::{CameraState, Desk, Studio};
+use crate::settings::{CameraSettings, Settings};
+use crate::studio::CameraState;
 
 /// How long packets may wait for those before them, over UDP.
 const REORDER: Duration = Duration::from_millis(50);
@@ -36,46 +41,23 @@ impl Found {
     }
 }
 
-/// Why there is no stream, as it is shown to the user.
+/// Why there is no stream, as it is shown to the user, and what would mend it.
 #[derive(Debug)]
 pub(crate) struct NotFound {
     pub state: CameraState,
+    pub remedy: Remedy,
     pub detail: String,
 }
 
-/// Finds the stream of a camera. With ONVIF the camera is set up on the way, as the settings say.
-pub(crate) async fn find(studio: &Studio, desk: &Desk) -> Result<Found, NotFound> {
-    let refused = |detail: String| NotFound { state: CameraState::Refused, detail };
-    let typed = &desk.settings.address;
-    let (uri, serial, credentials) = if desk.settings.is_stream() {
-        let address: swarm_rtsp::Address =
-            typed.parse().map_err(|error| refused(format!("'{typed}': {error}")))?;
-        let access = studio.keyring.access([address.host().as_str()]);
-        (address, String::new(), access.credentials)
-    } else {
-        ask(studio, desk).await?
-    };
-    let mut source = Source::new(uri);
-    source.credentials = credentials.map(|known| swarm_rtsp::Credentials {
-        user: known.user().to_owned(),
-        password: known.reveal_password().to_owned(),
-    });
-    if studio.settings.gstreamer {
-        source.backend = Backend::Gstreamer;
+impl NotFound {
+    /// A person has to set something right, and will not be waited for.
+    fn refused(detail: String) -> Self {
+        Self { state: CameraState::Refused, remedy: Remedy::Camera, detail }
     }
-    if studio.settings.udp {
-        source.transport = Transport::Udp { reorder: REORDER };
-    }
-    Ok(Found { source, serial })
 }
 
-/// Asks the camera where its stream is, and sets it up.
-async fn ask(
-    studio: &Studio,
-    desk: &Desk,
-) -> Result<(swarm_rtsp::Address, String, Option<swarm_onvif::Credentials>), NotFound> {
-    let typed = &desk.settings.address;
-    let failed = |error: &OnvifError| {
+impl From<OnvifError> for NotFound {
+    fn from(error: OnvifError) -> Self {
         let person = matches!(
             error.failure,
             Failure::WrongPassword { .. }
@@ -86,64 +68,139 @@ async fn ask(
                 | Failure::NoProfile { .. }
                 | Failure::NoService(_)
         );
+        // Nothing else of these shows the camera a password.
+        let remedy = match error.failure {
+            Failure::WrongPassword { .. } => Remedy::Password,
+            _ => Remedy::Camera,
+        };
         let state = if person { CameraState::Refused } else { CameraState::Connecting };
-        NotFound { state, detail: ErrorChain(error).to_string() }
-    };
-    let url: ServiceUrl = typed
-        .parse()
-        .map_err(|error| NotFound { state: CameraState::Refused, detail: format!("'{typed}': {error}") })?;
-    let host = url.host().to_string();
-    let access = studio.keyring.access([typed.as_str(), host.as_str()]);
-    let credentials = access.credentials.clone();
-    let mut camera = match swarm_onvif::Camera::connect(url.clone(), access.clone()).await {
-        Ok(camera) => camera,
+        Self { state, remedy, detail: ErrorChain(&error).to_string() }
+    }
+}
+
+/// Looks for one camera.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Finder<'a> {
+    pub settings: &'a Settings,
+    pub keyring: &'a Keyring,
+    pub camera: &'a CameraSettings,
+}
+
+impl Finder<'_> {
+    /// Finds the stream of the camera. With ONVIF the camera is set up on the way, as the settings say.
+    pub(crate) async fn find(&self) -> Result<Found, NotFound> {
+        let typed = &self.camera.address;
+        let (address, serial, credentials) = if self.camera.is_stream() {
+            let address: Address =
+                typed.parse().map_err(|error| NotFound::refused(format!("'{typed}': {error}")))?;
+            let access = self.keyring.access([address.host().as_str()]);
+            (address, String::new(), access.credentials)
+        } else {
+            self.ask().await?
+        };
+        let mut source = Source::new(address);
+        source.credentials = credentials.map(|known| swarm_rtsp::Credentials {
+            user: known.user().to_owned(),
+            password: known.reveal_password().to_owned(),
+        });
+        if self.settings.gstreamer {
+            source.backend = Backend::Gstreamer;
+        }
+        if self.settings.udp {
+            source.transport = Transport::Udp { reorder: REORDER };
+        }
+        Ok(Found { source, serial })
+    }
+
+    /// Asks the camera who it is and where its stream is, and sets it up between the two.
+    async fn ask(&self) -> Result<(Address, String, Option<Credentials>), NotFound> {
+        let typed = &self.camera.address;
+        let url: ServiceUrl =
+            typed.parse().map_err(|error| NotFound::refused(format!("'{typed}': {error}")))?;
+        let host = url.host().to_string();
+        let access = self.keyring.access([typed.as_str(), host.as_str()]);
+        let credentials = access.credentials.clone();
+        let mut camera = self.connect(url, access).await?;
+        let serial = match camera.information().await {
+            Ok(information) => information.serial_number,
+            // To go on would be to try it again.
+            Err(error) if matches!(error.failure, Failure::WrongPassword { .. }) => return Err(error.into()),
+            Err(_) => String::new(),
+        };
+        let profile = self.set_up(&mut camera, &host).await?;
+        let uri = camera.stream_uri(&profile).await?;
+        let address: Address = uri.parse().map_err(|error| {
+            NotFound::refused(format!(
+                "{host} says that its stream is at '{uri}', which is no RTSP address: {error}"
+            ))
+        })?;
+        let credentials = self.credentials_for(&host, &address, credentials).await;
+        Ok((address, serial, credentials))
+    }
+
+    async fn connect(&self, url: ServiceUrl, access: Access) -> Result<Camera, NotFound> {
+        let typed = &self.camera.address;
+        let error = match Camera::connect(url, access.clone()).await {
+            Ok(camera) => return Ok(camera),
+            Err(error) => error,
+        };
         // Nobody at the usual port: perhaps the camera says another one when it is asked where it is.
-        Err(error) if typed.parse::<IpAddr>().is_ok() => match elsewhere(typed).await {
-            Some(other) => {
-                swarm_onvif::Camera::connect(other, access).await.map_err(|error| failed(&error))?
-            }
-            None => return Err(failed(&error)),
-        },
-        Err(error) => return Err(failed(&error)),
-    };
-    let serial = camera.information().await.map(|information| information.serial_number).unwrap_or_default();
-    let profile = if let Some(wanted) = studio.settings.configure {
-        let time = match studio.settings.ntp_server.as_str() {
-            "" => TimeSource::Keep,
-            server => TimeSource::Ntp(vec![NtpServer::new(server)]),
+        if is_elsewhere(&error.failure)
+            && typed.parse::<IpAddr>().is_ok()
+            && let Some(other) = elsewhere(typed).await
+        {
+            return Ok(Camera::connect(other, access).await?);
+        }
+        Err(error.into())
+    }
+
+    /// Sets the camera up, and says which of its profiles is recorded.
+    async fn set_up(&self, camera: &mut Camera, host: &str) -> Result<Profile, NotFound> {
+        let Some(wanted) = self.wanted() else {
+            let profiles = camera.profiles().await?;
+            return profiles.into_iter().find(|profile| profile.encoder.is_some()).ok_or_else(|| {
+                NotFound::refused(format!(
+                    "{host} offers no profile with video; make one in the camera's settings"
+                ))
+            });
         };
-        let wanted = Wanted {
-            frame_rate: (wanted.frame_rate > 0.0).then_some(wanted.frame_rate as f32),
-            resolution: wanted.resolution.map(|(width, height)| Resolution { width, height }),
-            time,
-            ..Wanted::default()
-        };
-        let report = camera.configure(&wanted).await.map_err(|error| failed(&error))?;
-        let name = &desk.settings.name;
+        let report = camera.configure(&wanted).await?;
+        let name = &self.camera.name;
         if report.is_as_wanted() {
             tracing::info!("{name}: {report}");
         } else {
             tracing::warn!("{name} is not set up as asked: {report}");
         }
-        report.profile
-    } else {
-        let profiles = camera.profiles().await.map_err(|error| failed(&error))?;
-        profiles.into_iter().find(|profile| profile.encoder.is_some()).ok_or_else(|| NotFound {
-            state: CameraState::Refused,
-            detail: format!("{host} offers no profile with video; make one in the camera's settings"),
-        })?
-    };
-    let uri = camera.stream_uri(&profile).await.map_err(|error| failed(&error))?;
-    let address: swarm_rtsp::Address = uri.parse().map_err(|error| NotFound {
-        state: CameraState::Refused,
-        detail: format!("{host} says that its stream is at '{uri}', which is no RTSP address: {error}"),
-    })?;
-    // RTSP may ask for the password in the clear.
-    let credentials = if is_same_host(&host, &address.host()).await {
-        credentials
-    } else {
+        Ok(report.profile)
+    }
+
+    /// None: cameras are taken as they are.
+    fn wanted(&self) -> Option<Wanted> {
+        let wanted = self.settings.configure?;
+        let time = match self.settings.ntp_server.as_str() {
+            "" => TimeSource::Keep,
+            server => TimeSource::Ntp(vec![NtpServer::new(server)]),
+        };
+        Some(Wanted {
+            frame_rate: (wanted.frame_rate > 0.0).then_some(wanted.frame_rate as f32),
+            resolution: wanted.resolution.map(|(width, height)| Resolution { width, height }),
+            time,
+            ..Wanted::default()
+        })
+    }
+
+    /// Those that the stream at `address` may see: RTSP may ask for the password in the clear.
+    async fn credentials_for(
+        &self,
+        host: &str,
+        address: &Address,
+        credentials: Option<Credentials>,
+    ) -> Option<Credentials> {
         let other = address.host();
-        let own = studio.keyring.own_credentials(&other);
+        if is_same_host(host, &other).await {
+            return credentials;
+        }
+        let own = self.keyring.own_credentials(&other);
         if credentials.is_some() && own.is_none() {
             tracing::warn!(
                 "{host} says that its stream is at '{address}', on another host: the password is not shown there; if that is \
@@ -151,8 +208,19 @@ async fn ask(
             );
         }
         own
-    };
-    Ok((address, serial, credentials))
+    }
+}
+
+/// Whether who answered, if anybody did, is no ONVIF service: a camera's may be at another port than the usual one.
+fn is_elsewhere(failure: &Failure) -> bool {
+    matches!(
+        failure,
+        Failure::Connect(_)
+            | Failure::ConnectTimeout(_)
+            | Failure::Status { .. }
+            | Failure::Moved { .. }
+            | Failure::NotSoap { .. }
+    )
 }
 
 /// Whether two names or numbers stand for one host.
@@ -173,32 +241,4 @@ async fn elsewhere(ip: &str) -> Option<ServiceUrl> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_camera_that_does_not_say_who_it_is_counts_as_the_one_before() {
-        let of = |serial: &str| Found {
-            source: Source::new("rtsp://10.0.0.1/stream".parse().unwrap()),
-            serial: serial.to_owned(),
-        };
-        for (before, now, expected) in [("S1", "", "S1"), ("S1", "S2", "S2"), ("", "S1", "S1"), ("", "", "")]
-        {
-            assert_eq!(of(now).known_from(&of(before)).serial, expected, "'{before}' and then '{now}'");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_host_goes_by_its_name_and_by_its_numbers() {
-        for (one, other) in
-            [("10.0.0.1", "10.0.0.1"), ("localhost", "127.0.0.1"), ("[::ffff:10.0.0.1]", "10.0.0.1")]
-        {
-            assert!(is_same_host(one, other).await, "{one} {other}");
-        }
-        for (one, other) in
-            [("10.0.0.1", "10.0.0.2"), ("127.0.0.1", "10.0.0.1"), ("nobody.invalid", "10.0.0.1")]
-        {
-            assert!(!is_same_host(one, other).await, "{one} {other}");
-        }
-    }
-}
+mod tests;
