@@ -40,7 +40,7 @@ pub use clock::{
 };
 pub use frame::{CameraTime, FrameHead, HostTime, RTP_RATE_HZ, SenderReport};
 pub use group::{Group, GroupCounts, GroupFrame, GroupSettings, Grouper};
-pub use host_watch::HostWatch;
+pub use host_watch::{HostStep, HostWatch};
 pub use lens::{DistortionModel, Lens, WrongSize};
 pub use reception::ReceptionClock;
 pub use track::{

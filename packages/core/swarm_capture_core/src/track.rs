@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 
 use crate::clock::{CameraClock, ClockEvent, ClockSettings, ClockState, Placed, Timing};
 use crate::frame::{FrameHead, HostTime};
+use crate::host_watch::HostStep;
 use crate::{RTP_RATE_HZ, SenderReport};
 
 /// How a stream is coded.
@@ -131,6 +132,8 @@ pub struct Track<T> {
     last: Option<FrameHead>,
     /// Arrival of the newest frame of any session.
     newest: Option<HostTime>,
+    /// How the host's clock was set last.
+    host_step: Option<HostStep>,
     waiting: VecDeque<Waiting<T>>,
     waiting_bytes: u64,
     wait_over: bool,
@@ -157,6 +160,7 @@ impl<T> Track<T> {
             steps: Steps::default(),
             last: None,
             newest: None,
+            host_step: None,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
             wait_over: false,
@@ -191,7 +195,9 @@ impl<T> Track<T> {
     }
 
     /// A frame came.
-    pub fn frame(&mut self, head: FrameHead, payload: T) {
+    pub fn frame(&mut self, mut head: FrameHead, payload: T) {
+        head.first_arrival = self.told_anew(head.first_arrival);
+        head.arrival = self.told_anew(head.arrival);
         let (lost_frames, loss) = self.lost(&head);
         self.last = Some(head);
         self.newest = Some(head.arrival);
@@ -208,18 +214,21 @@ impl<T> Track<T> {
     }
 
     /// A sender report came.
-    pub fn report(&mut self, report: SenderReport) {
+    pub fn report(&mut self, mut report: SenderReport) {
+        report.arrival = self.told_anew(report.arrival);
         self.clock.report(&report);
         self.tick(report.arrival);
     }
 
-    /// The host's clock was set by so much, see [`crate::HostWatch`]. What waits is stamped in the old time first.
-    pub fn host_stepped(&mut self, by_ns: i64) {
+    /// The host's clock was set, see [`crate::HostWatch`]. What waits is stamped in the old time first; what comes from here on is
+    /// told by the new one, even if its packets came before.
+    pub fn host_stepped(&mut self, step: HostStep) {
         self.release();
-        self.clock.host_stepped(by_ns);
+        self.clock.host_stepped(step.by_ns);
         if let Some(newest) = &mut self.newest {
-            *newest = newest.plus(by_ns);
+            *newest = newest.plus(step.by_ns);
         }
+        self.host_step = Some(step);
         self.clock_events();
     }
 
@@ -264,6 +273,10 @@ impl<T> Track<T> {
     /// State of the clock at `now`.
     pub fn state(&self, now: HostTime) -> ClockState {
         self.clock.state(now)
+    }
+
+    fn told_anew(&self, received: HostTime) -> HostTime {
+        self.host_step.map_or(received, |step| step.told_anew(received))
     }
 
     fn event(&mut self, event: TrackEvent) {

@@ -170,9 +170,9 @@ impl Follower<'_> {
 
     /// Looks whether this computer's clock was set.
     fn watch_host(&mut self) {
-        if let Some(by) = self.host.look(steady(), now(), steady()) {
-            tracing::warn!("this computer's clock was set by {:.3} s", by as f64 / 1e9);
-            self.with_track(|track| track.host_stepped(by));
+        if let Some(step) = self.host.look(steady(), now(), steady()) {
+            tracing::warn!("this computer's clock was set by {:.3} s", step.by_ns as f64 / 1e9);
+            self.with_track(|track| track.host_stepped(step));
         }
     }
 

@@ -263,7 +263,8 @@ impl CameraClock {
         self.notice_state(report.arrival);
     }
 
-    /// The host's clock was set forward by `by_ns` (negative: back). Arrivals from here on are told by the new time.
+    /// The host's clock was set forward by `by_ns` (negative: back). Arrivals from here on are told by the new time; see
+    /// [`crate::HostStep::told_anew`] for those of packets that came before.
     pub fn host_stepped(&mut self, by_ns: i64) {
         for segment in [&mut self.segment, &mut self.before].into_iter().flatten() {
             segment.host_stepped(by_ns);

@@ -198,6 +198,38 @@ fn a_change_of_the_stream_stands_between_the_frames_it_parts() {
     assert_eq!(order, ["frame 0", "1920 to 640", "frame 1"]);
 }
 
+#[test]
+fn frames_that_are_on_the_wire_when_the_hosts_clock_is_set_are_told_by_it_as_it_is_now() {
+    let period_ns = 1_000_000_000 / 30;
+    let received = |k: u32, by_ns: i64| host(0).plus(i64::from(k) * period_ns + by_ns);
+    let head = |k: u32, first_by_ns, by_ns| FrameHead {
+        first_arrival: received(k, first_by_ns),
+        arrival: received(k, by_ns),
+        ..frame(k, 0)
+    };
+    for by_ns in [2_000_000_000, -2_000_000_000, 300_000_000] {
+        let mut track = begun();
+        track.report(report(0));
+        (0..900).for_each(|k| track.frame(head(k, 0, 0), k));
+        drain(&mut track);
+        // Set while frames 900 and 901 are on their way: one whole, and still to be handed on; of one the first packet.
+        track.host_stepped(HostStep { by_ns, since: received(901, by_ns + period_ns / 4) });
+        track.frame(head(900, 0, 0), 900);
+        track.report(SenderReport { arrival: received(900, 0), ..report(900) });
+        track.frame(head(901, 0, by_ns + period_ns / 2), 901);
+        (902..2_000).for_each(|k| track.frame(head(k, by_ns, by_ns), k));
+        let (frames, events) = drain(&mut track);
+        assert_eq!(frames.len(), 1_100);
+        for frame in frames {
+            let late_ns = frame.capture.since(received(frame.payload, by_ns));
+            assert!(late_ns.abs() < 1_000_000, "{by_ns}: frame {} is {late_ns} ns late", frame.payload);
+            assert_eq!(frame.timing.base, 1);
+        }
+        let bases = events.iter().filter(|e| matches!(e, TrackEvent::Clock(ClockEvent::NewBase { .. })));
+        assert_eq!(bases.count(), 1, "{events:?}");
+    }
+}
+
 proptest! {
     /// Frames sent = received + lost, whatever is lost between two frames that came.
     #[test]
@@ -241,7 +273,7 @@ proptest! {
                 }
                 3 => track.report(SenderReport { camera: CameraTime(time), rtp, arrival: at }),
                 4 => track.tick(at),
-                _ if rtp % 2 == 0 => track.host_stepped(time % 1_000_000_000_000),
+                _ if rtp % 2 == 0 => track.host_stepped(HostStep { by_ns: time % 1_000_000_000_000, since: HostTime(time) }),
                 _ => track.begin(FULL_HD, at),
             }
         }
