@@ -259,8 +259,13 @@ def test_the_life_cycle_ends_and_begins_cameras_and_recording(cameras, capture, 
     node = capture(cameras(1), output_bag=str(tmp_path / "bag.mcap"))
     node.wait_for_frames(10)
     assert change(probe, "deactivate", "/capture")
-    node.wait_for(lambda status: not status.recording, "it does not record")
+    status = node.wait_for(lambda status: not status.recording, "it does not record")
     assert len(bag_of(tmp_path / "bag.mcap")["/cam1/video"]) >= 10
+    assert status.cameras[0].state == CameraStatus.CONNECTING
+    assert status.cameras[0].detail == "not followed: the node is inactive"
+    refused = probe.call(StartRecording, "/capture/start", StartRecording.Request(output_bag=str(tmp_path / "more.mcap")))
+    assert not refused.success and "the node is inactive" in refused.message, refused.message
+    assert not (tmp_path / "more.mcap").exists()
     # The bag is there now, and is never replaced: activation says so and the node stays inactive.
     assert not change(probe, "activate", "/capture")
     assert "bag.mcap" in node.process.log and "exists" in node.process.log

@@ -64,6 +64,10 @@ pub enum Failure {
 /// What somebody wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
+    /// The node follows its cameras from here on: recordings may begin.
+    Activate,
+    /// It follows them no more: what is being recorded is finished, and nothing begins.
+    Deactivate,
     /// `cameras`: how many stream now.
     Start {
         path: String,
@@ -177,6 +181,8 @@ pub enum Refusal {
     NothingRuns,
     #[error("no camera streams; see their states on /capture/status")]
     NoCamera,
+    #[error("the node is inactive and follows no camera; activate it first (ros2 lifecycle set)")]
+    Inactive,
     #[error("cannot make the bag: {0}")]
     NotOpened(String),
     #[error("the node is ending")]
@@ -188,6 +194,7 @@ pub enum Refusal {
 pub struct Recording {
     state: State,
     newest: RecordingId,
+    active: bool,
     ending: bool,
     /// Somebody asked to stop before the bag was open.
     stop_when_open: bool,
@@ -201,7 +208,16 @@ impl Recording {
     /// Somebody wants something.
     pub fn request(&mut self, request: Request) -> Vec<Step> {
         match request {
+            Request::Activate => {
+                self.active = true;
+                Vec::new()
+            }
+            Request::Deactivate => {
+                self.active = false;
+                self.finish()
+            }
             Request::Start { .. } if self.ending => refuse(Asked::Start, Refusal::Ending),
+            Request::Start { .. } if !self.active => refuse(Asked::Start, Refusal::Inactive),
             Request::Snapshot { .. } if self.ending => refuse(Asked::Snapshot, Refusal::Ending),
             Request::Start { path, cameras } => self.start(path, cameras),
             Request::Snapshot { path, back_ns } => {
@@ -224,12 +240,9 @@ impl Recording {
                 self.ending = true;
                 match &self.state {
                     State::Idle | State::Failed { .. } => vec![Step::Leave],
-                    State::Starting { .. } => {
-                        self.stop_when_open = true;
-                        Vec::new()
+                    State::Starting { .. } | State::Recording { .. } | State::Stopping { .. } => {
+                        self.finish()
                     }
-                    State::Recording { .. } => self.stop(None),
-                    State::Stopping { .. } => Vec::new(),
                 }
             }
         }
@@ -312,6 +325,18 @@ impl Recording {
         match &self.state {
             State::Recording { id: own, .. } if *own == id => self.stop(Some(why)),
             _ => Vec::new(),
+        }
+    }
+
+    /// Nothing more is recorded, whatever was asked for.
+    fn finish(&mut self) -> Vec<Step> {
+        match &self.state {
+            State::Starting { .. } => {
+                self.stop_when_open = true;
+                Vec::new()
+            }
+            State::Recording { .. } => self.stop(None),
+            State::Idle | State::Failed { .. } | State::Stopping { .. } => Vec::new(),
         }
     }
 

@@ -32,7 +32,7 @@ const LOOK_ANEW: Duration = Duration::from_secs(10);
 /// How often a track hears that time passes.
 const TICK: Duration = Duration::from_millis(50);
 
-/// Follows camera `index` until the other end of `ending` is gone. Then what it still holds is handed on.
+/// Follows camera `index` until the other end of `ending` is gone. Then what it still holds is handed on, and it streams no more.
 pub async fn follow(studio: Arc<Studio>, index: usize, mut ending: watch::Receiver<()>) {
     let desk = &studio.desks[index];
     let finder = Finder { settings: &studio.settings, keyring: &studio.keyring, camera: &desk.settings };
@@ -52,6 +52,7 @@ pub async fn follow(studio: Arc<Studio>, index: usize, mut ending: watch::Receiv
         _ = ending.changed() => {}
     }
     follower.with_track(Track::end);
+    desk.set_state(CameraState::Connecting, "not followed: the node is inactive");
 }
 
 impl Follower<'_> {

@@ -131,6 +131,19 @@ impl Followers {
     }
 }
 
+impl Capture {
+    /// A recording that was asked for in the parameters begins with the node, so that its path is wrong now and not later.
+    fn begin_recording(&self) -> Result<(), String> {
+        let output_bag = self.studio.settings.output_bag.as_str();
+        if output_bag.is_empty() {
+            return Ok(());
+        }
+        let path = session::absolute(output_bag, "recording", now().0)?;
+        let request = Request::Start { path: path.display().to_string(), cameras: usize::MAX };
+        self.session.ask(request).outcome
+    }
+}
+
 impl Managed for Capture {
     fn on_activate(&mut self) -> Result<(), TransitionError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -141,13 +154,10 @@ impl Managed for Capture {
             .map_err(|error| {
                 TransitionError::Failed(format!("cannot start threads for the cameras: {error}"))
             })?;
-        // A recording that was asked for in the parameters begins at once, so that its path is wrong now and not later.
-        let output_bag = self.studio.settings.output_bag.as_str();
-        if !output_bag.is_empty() {
-            let path =
-                session::absolute(output_bag, "recording", now().0).map_err(TransitionError::Failed)?;
-            let request = Request::Start { path: path.display().to_string(), cameras: usize::MAX };
-            self.session.ask(request).outcome.map_err(TransitionError::Failed)?;
+        self.session.ask(Request::Activate).outcome.map_err(TransitionError::Failed)?;
+        if let Err(why) = self.begin_recording() {
+            self.session.ask(Request::Deactivate).outcome.map_err(TransitionError::Failed)?;
+            return Err(TransitionError::Failed(why));
         }
         let (following, ending) = watch::channel(());
         let follow = |index| runtime.spawn(camera::follow(Arc::clone(&self.studio), index, ending.clone()));
@@ -161,10 +171,7 @@ impl Managed for Capture {
         if let Some(followers) = self.followers.take() {
             followers.end();
         }
-        if matches!(self.session.state(), State::Recording { .. } | State::Starting { .. }) {
-            self.session.ask(Request::Stop).outcome.map_err(TransitionError::Failed)?;
-        }
-        Ok(())
+        self.session.ask(Request::Deactivate).outcome.map_err(TransitionError::Failed)
     }
 
     fn on_shutdown(&mut self, _from: PrimaryState) -> Result<(), TransitionError> {

@@ -12,7 +12,9 @@ fn start() -> Request {
 }
 
 fn idle() -> Recording {
-    Recording::default()
+    let mut recording = Recording::default();
+    recording.request(Request::Activate);
+    recording
 }
 
 fn recording() -> Recording {
@@ -134,6 +136,27 @@ fn what_cannot_be_done_is_refused_with_the_reason() {
 }
 
 #[test]
+fn a_recording_begins_only_while_the_node_is_active_and_ends_with_that() {
+    let inactive = [Step::Refuse { asked: Asked::Start, why: Refusal::Inactive }];
+    assert_eq!(Recording::default().request(start()), inactive);
+    // Also where the node has no camera that could be missing.
+    let anything = Request::Start { path: path(), cameras: usize::MAX };
+    assert_eq!(Recording::default().request(anything), inactive);
+
+    let mut recording = recording();
+    assert_eq!(recording.request(Request::Deactivate), [Step::Cease { id: ID }, Step::Close { id: ID }]);
+    assert_eq!(recording.happened(Happened::Closed { id: ID, error: None }, NOW), []);
+    assert_eq!(recording.state(), &State::Idle);
+    assert_eq!(recording.request(start()), inactive);
+    assert_eq!(recording.request(Request::Activate), []);
+    assert_eq!(recording.request(start()), [Step::Open { id: RecordingId(2), path: path() }]);
+
+    assert_eq!(recording.request(Request::Deactivate), [], "the bag is being made");
+    let steps = recording.happened(Happened::Opened { id: RecordingId(2) }, NOW);
+    assert_eq!(steps.last(), Some(&Step::Close { id: RecordingId(2) }));
+}
+
+#[test]
 fn late_news_of_an_old_recording_change_no_newer_one() {
     let mut recording = recording();
     recording.request(Request::Stop);
@@ -167,7 +190,7 @@ proptest! {
     /// start goes without an answer.
     #[test]
     fn every_bag_is_opened_recorded_ceased_and_closed_in_this_order(
-        calls in proptest::collection::vec((0..9_u8, 0..4_u64, any::<bool>()), 0..80),
+        calls in proptest::collection::vec((0..10_u8, 0..4_u64, any::<bool>()), 0..80),
     ) {
         let mut recording = idle();
         let (mut open, mut records): (Vec<RecordingId>, Option<RecordingId>) = (Vec::new(), None);
@@ -180,6 +203,7 @@ proptest! {
                 3 => recording.request(Request::Snapshot { path: path(), back_ns: 1 }),
                 4 if flag && number == 3 => recording.request(Request::Shutdown),
                 4 | 5 => recording.happened(Happened::DiskFull { id, why: "full".to_owned() }, NOW),
+                9 => recording.request(if flag { Request::Activate } else { Request::Deactivate }),
                 6 => recording.happened(Happened::DiskFailed { id, error: "EIO".to_owned() }, NOW),
                 // What became of a step is told once, and of one that was asked for.
                 7 => match open.first() {
