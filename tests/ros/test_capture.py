@@ -1,6 +1,7 @@
 """swarm_capture seen from rclpy, with cameras and bag readers that nobody here wrote."""
 
 import signal
+from pathlib import Path
 
 import pytest
 from cameras import Cameras, bag_of
@@ -204,6 +205,27 @@ def test_recordings_are_begun_and_ended_by_service_and_bad_requests_are_refused(
     assert begun.success, begun.message
     node.end()
     assert "/capture/status" in bag_of(tmp_path / "three")
+
+
+def test_a_bag_that_nobody_names_is_beside_that_of_the_parameter(cameras, capture, probe, tmp_path):
+    node = capture(cameras(1), output_bag=str(tmp_path / "run"), max_file_mb=10)
+    node.wait_until_locked()
+    assert probe.call(Trigger, "/capture/stop").success
+    begun = probe.call(StartRecording, "/capture/start", StartRecording.Request(output_bag=""))
+    assert begun.success and begun.output_bag.startswith(str(tmp_path / "run_")), begun
+    node.wait_for_frames(node.statuses[-1].cameras[0].frames + 30)
+    node.end()
+    assert len(bag_of(Path(begun.output_bag))["/cam1/video"]) >= 20
+
+
+def test_a_bag_that_is_named_nowhere_is_refused(cameras, capture, probe):
+    node = capture(cameras(1))
+    node.wait_until_locked()
+    refused = probe.call(StartRecording, "/capture/start", StartRecording.Request(output_bag=""))
+    assert not refused.success and "output_bag is empty" in refused.message, refused.message
+    refused = probe.call(TakeSnapshot, "/capture/snapshot", TakeSnapshot.Request(output_bag="", seconds=1.0))
+    assert not refused.success and "output_bag is empty" in refused.message, refused.message
+    node.end()
 
 
 def test_a_snapshot_holds_the_last_seconds_from_a_key_frame_and_what_was_latched(cameras, capture, probe, tmp_path):

@@ -14,7 +14,7 @@ use swarm_bag::recorder::Share;
 use swarm_bag::{Qos, Topic};
 use swarm_capture::outlets::Outlets;
 use swarm_capture::report::{self, Reporter};
-use swarm_capture::session::{self, Session};
+use swarm_capture::session::{self, Bag, Session};
 use swarm_capture::settings::{Declared, Mistakes};
 use swarm_capture::studio::{self, Calibration, Studio};
 use swarm_capture::{camera, lenses, now, topics};
@@ -138,7 +138,7 @@ impl Capture {
         if output_bag.is_empty() {
             return Ok(());
         }
-        let path = session::absolute(output_bag, "recording", now().0)?;
+        let path = session::destination(output_bag, "", Bag::Recording, now().0)?;
         let request = Request::Start { path: path.display().to_string(), cameras: usize::MAX };
         self.session.ask(request).outcome
     }
@@ -196,7 +196,8 @@ fn serve(shell: &mut NodeShell, studio: &Arc<Studio>) -> anyhow::Result<()> {
             message,
             ..StartRecording::Response::default()
         };
-        let path = match session::absolute(&request.output_bag, "recording", now().0) {
+        let parameter = &seen.settings.output_bag;
+        let path = match session::destination(&request.output_bag, parameter, Bag::Recording, now().0) {
             Ok(path) => path.display().to_string(),
             Err(message) => return failed(message),
         };
@@ -237,7 +238,8 @@ fn serve(shell: &mut NodeShell, studio: &Arc<Studio>) -> anyhow::Result<()> {
         if seen.settings.ring.span.is_zero() {
             return failed("snapshots are off: snapshot.seconds is 0".to_owned());
         }
-        let path = match session::absolute(&request.output_bag, "snapshot", now().0) {
+        let parameter = &seen.settings.output_bag;
+        let path = match session::destination(&request.output_bag, parameter, Bag::Snapshot, now().0) {
             Ok(path) => path.display().to_string(),
             Err(message) => return failed(message),
         };

@@ -237,8 +237,87 @@ impl Worker {
     }
 }
 
-/// An absolute path for what a user typed; an empty text becomes one with the time in its name.
-pub fn absolute(typed: &str, kind: &str, nanos: i64) -> Result<PathBuf, String> {
-    let path = if typed.is_empty() { format!("{kind}_{}.mcap", nanos / 1_000_000) } else { typed.to_owned() };
-    std::path::absolute(&path).map_err(|error| format!("'{path}' is no path: {error}"))
+/// What goes into a bag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bag {
+    Recording,
+    Snapshot,
+}
+
+/// Where a bag goes: to the path that somebody `typed`, or, if that is empty, beside the bag that the parameter `output_bag`
+/// names, in its form, with the time in its name.
+pub fn destination(typed: &str, parameter: &str, bag: Bag, nanos: i64) -> Result<PathBuf, String> {
+    let path = match (typed, parameter) {
+        ("", "") => {
+            return Err(
+                "output_bag is empty, and so is the node's parameter output_bag; name a bag in one of them, \
+                        as in /data/demo_001.mcap"
+                    .to_owned(),
+            );
+        }
+        ("", parameter) => with_time(Path::new(parameter), bag, nanos),
+        (typed, _) => PathBuf::from(typed),
+    };
+    std::path::absolute(&path).map_err(|error| format!("'{}' is no path: {error}", path.display()))
+}
+
+/// `run.mcap` becomes `run_1790000000000.mcap`; a name without one of a bag's extensions is that of a directory, and stays so.
+fn with_time(bag: &Path, kind: Bag, nanos: i64) -> PathBuf {
+    let name = bag.file_name().unwrap_or_default().to_string_lossy();
+    let end = [".mcap", ".db3"].into_iter().find(|end| name.ends_with(end)).unwrap_or_default();
+    let stem = name.strip_suffix(end).unwrap_or(&name);
+    let kind = match kind {
+        Bag::Recording => "",
+        Bag::Snapshot => "snapshot_",
+    };
+    bag.with_file_name(format!("{stem}_{kind}{}{end}", nanos / 1_000_000))
+}
+
+#[cfg(test)]
+mod tests {
+    use swarm_bag::ring::RingOptions;
+    use swarm_bag::{Split, WriteOptions};
+
+    use super::*;
+
+    const NANOS: i64 = 1_790_000_000_123_456_789;
+
+    #[test]
+    fn a_bag_that_nobody_named_is_beside_that_of_the_parameter_and_in_its_form() {
+        let named = |parameter, bag| destination("", parameter, bag, NANOS).unwrap().display().to_string();
+        for (parameter, expected) in [
+            ("/tmp/x/run.mcap", "/tmp/x/run_1790000000123.mcap"),
+            ("/tmp/x/run.db3", "/tmp/x/run_1790000000123.db3"),
+            ("/tmp/x/run", "/tmp/x/run_1790000000123"),
+            ("/tmp/x/run.v2/", "/tmp/x/run.v2_1790000000123"),
+        ] {
+            assert_eq!(named(parameter, Bag::Recording), expected);
+        }
+        assert_eq!(named("/tmp/x/run.mcap", Bag::Snapshot), "/tmp/x/run_snapshot_1790000000123.mcap");
+    }
+
+    #[test]
+    fn a_bag_that_was_named_is_that_one() {
+        let path = destination("/data/a.db3", "/tmp/x/run.mcap", Bag::Recording, NANOS);
+        assert_eq!(path, Ok(PathBuf::from("/data/a.db3")));
+    }
+
+    #[test]
+    fn a_bag_that_is_named_nowhere_is_refused_and_lands_in_no_working_directory() {
+        let error = destination("", "", Bag::Recording, NANOS).unwrap_err();
+        assert!(error.contains("name a bag in one of them"), "{error}");
+    }
+
+    #[test]
+    fn a_bag_of_several_files_that_nobody_named_can_be_begun() {
+        let folder = tempfile::tempdir().unwrap();
+        let outlets = Outlets::new(RingOptions::default());
+        let split = Split { size: Some(10_000_000), duration: None };
+        let bag = WriteOptions { split, ..WriteOptions::default() };
+        let parameter = folder.path().join("run").display().to_string();
+        let path = destination("", &parameter, Bag::Recording, NANOS).unwrap();
+        outlets.open(&path, RecorderOptions { bag, disk_reserve: 1, ..RecorderOptions::default() }).unwrap();
+        outlets.close().unwrap();
+        assert!(path.join("metadata.yaml").exists() && path.starts_with(folder.path()));
+    }
 }

@@ -52,7 +52,7 @@ pub struct Settings {
     pub gstreamer: bool,
     pub udp: bool,
     pub raw_images: bool,
-    /// Where to record from the start; empty: when `/capture/start` is called.
+    /// Where to record from the start; empty: when `/capture/start` is called. Bags that nobody names are put beside it.
     pub output_bag: String,
     /// As given; empty: those of the cell.
     pub topics: Vec<String>,
