@@ -18,7 +18,7 @@
 //! 3. The [`Grouper`] puts the frames of several cameras together, one to one, nearest first.
 //! 4. [`recording::Recording`] turns requests and what happened into steps for the shell.
 //!
-//! Before that the shell has to find the camera: [`search::Search`] says when it is looked for again.
+//! Before that the shell has to find the camera: [`search::Search`] says which one it is, and when it is looked for again.
 //! A camera's [`Lens`] goes beside the frames, where somebody has calibrated it.
 //!
 //! Deliberately absent: sockets, files, threads, decoding, ROS, asking for the time.

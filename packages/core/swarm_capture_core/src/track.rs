@@ -232,6 +232,20 @@ impl<T> Track<T> {
         self.clock_events();
     }
 
+    /// How late this camera's stamps are is known only now. What waits is stamped with that.
+    pub fn set_bias(&mut self, bias_ns: i64) {
+        self.clock.set_bias(bias_ns);
+        self.clock_events();
+    }
+
+    /// Another camera has taken the place of the one before, whose session has ended; its stamps are late by `bias_ns`. Its frames are
+    /// counted on.
+    pub fn other_camera(&mut self, bias_ns: i64) {
+        self.release();
+        self.clock.other_camera(bias_ns);
+        self.clock_events();
+    }
+
     /// Time has passed; call it some times per second, so that frames do not wait for ever and states change without frames.
     pub fn tick(&mut self, now: HostTime) {
         self.clock.notice_state(now);

@@ -14,10 +14,9 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use swarm_base::ErrorChain;
 use swarm_capture_core::recording::Happened;
-use swarm_capture_core::search::Search;
+use swarm_capture_core::search::{self, Search, Who};
 use swarm_capture_core::{
-    ClockEvent, ClockSettings, ClockState, Codec, HostWatch, Stream, Track, TrackEvent, TrackOutput,
-    TrackSettings,
+    ClockEvent, ClockState, Codec, HostWatch, Stream, Track, TrackEvent, TrackOutput, TrackSettings,
 };
 use swarm_rtsp::{Event, StreamError, StreamInfo};
 use tokio::sync::watch;
@@ -27,8 +26,6 @@ use crate::find::{Finder, Found, NotFound};
 use crate::studio::{CameraState, Desk, Studio};
 use crate::{now, steady};
 
-/// A stream that does not come back for this long is looked for anew.
-const LOOK_ANEW: Duration = Duration::from_secs(10);
 /// How often a track hears that time passes.
 const TICK: Duration = Duration::from_millis(50);
 
@@ -42,7 +39,7 @@ pub async fn follow(studio: Arc<Studio>, index: usize, mut ending: watch::Receiv
         desk,
         finder: &finder,
         search: Search::default(),
-        track: None,
+        track: Track::new(TrackSettings::default()),
         reported: BTreeSet::new(),
         lost: false,
         host: HostWatch::default(),
@@ -77,7 +74,7 @@ struct Follower<'a> {
     desk: &'a Desk,
     finder: &'a Finder<'a>,
     search: Search,
-    track: Option<(String, Track<Bytes>)>,
+    track: Track<Bytes>,
     /// Events of the clock that were told; each kind once a session.
     reported: BTreeSet<&'static str>,
     /// A session has ended and the next has not begun.
@@ -89,7 +86,7 @@ impl Follower<'_> {
     /// Plays a stream, again and again.
     async fn play(&mut self, mut found: Found) {
         let finder = self.finder;
-        self.take(&found);
+        self.take(&found, false);
         let mut stream = swarm_rtsp::Camera::new(found.source.clone());
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -119,15 +116,9 @@ impl Follower<'_> {
                     asking = None;
                     match answer {
                         Ok(anew) => {
-                            self.search.found();
-                            let anew = anew.known_from(&found);
                             heard = Instant::now();
-                            let other_camera = anew.serial != found.serial;
-                            if other_camera || (!playing && anew.is_elsewhere(&found)) {
-                                if playing {
-                                    self.with_track(Track::end);
-                                }
-                                self.take(&anew);
+                            let who = self.take(&anew, playing);
+                            if who.plays_anew(playing, anew.is_elsewhere(&found)) {
                                 (stream, playing) = (swarm_rtsp::Camera::new(anew.source.clone()), false);
                                 found = anew;
                             }
@@ -148,7 +139,7 @@ impl Follower<'_> {
                 _ = ticks.tick() => {
                     self.watch_host();
                     self.with_track(|track| track.tick(now()));
-                    if !playing && asking.is_none() && heard.elapsed() > LOOK_ANEW {
+                    if !playing && asking.is_none() && search::is_due(heard.elapsed()) {
                         asking = Some(finder.find().boxed());
                     }
                 }
@@ -163,10 +154,43 @@ impl Follower<'_> {
         self.desk.set_state(if self.lost { CameraState::Lost } else { state }, detail);
     }
 
-    /// What comes from here on is of this camera.
-    fn take(&mut self, found: &Found) {
-        self.desk.view().serial.clone_from(&found.serial);
-        self.make_track(&found.serial);
+    /// A camera was found: what comes from here on is of that one. `playing` says whether a session of the one before goes on.
+    fn take(&mut self, found: &Found, playing: bool) -> Who {
+        let who = self.search.found(&found.serial);
+        self.desk.view().serial = self.search.serial().to_owned();
+        match who {
+            Who::Same => {}
+            Who::First | Who::Learned => {
+                let bias_ns = self.bias_ns();
+                self.with_track(|track| track.set_bias(bias_ns));
+            }
+            Who::Other => {
+                tracing::warn!(
+                    "{}: another camera, '{}', is there now",
+                    self.desk.settings.name,
+                    self.search.serial()
+                );
+                if playing {
+                    self.with_track(Track::end);
+                }
+                let bias_ns = self.bias_ns();
+                self.with_track(|track| track.other_camera(bias_ns));
+            }
+        }
+        who
+    }
+
+    /// How late the stamps are of the camera that was found, ns.
+    fn bias_ns(&self) -> i64 {
+        let (Some(biases), serial) = (&self.studio.biases, self.search.serial()) else { return 0 };
+        if let Some(bias) = biases.cameras.get(serial) {
+            return bias.bias_ns;
+        }
+        tracing::warn!(
+            "{}: the calibration has no camera with serial number '{serial}': nothing is taken off its stamps",
+            self.desk.settings.name
+        );
+        0
     }
 
     /// Looks whether this computer's clock was set.
@@ -175,24 +199,6 @@ impl Follower<'_> {
             tracing::warn!("this computer's clock was set by {:.3} s", step.by_ns as f64 / 1e9);
             self.with_track(|track| track.host_stepped(step));
         }
-    }
-
-    /// The track goes on when the same camera comes back: its frames go on being counted.
-    fn make_track(&mut self, serial: &str) {
-        if self.track.as_ref().is_some_and(|(known, _)| known == serial) {
-            return;
-        }
-        let bias = self.studio.biases.as_ref().and_then(|biases| biases.cameras.get(serial));
-        if self.studio.biases.is_some() && bias.is_none() {
-            tracing::warn!(
-                "{}: the calibration has no camera with serial number '{serial}': nothing is taken off its stamps",
-                self.desk.settings.name
-            );
-        }
-        let clock =
-            ClockSettings { bias_ns: bias.map_or(0, |bias| bias.bias_ns), ..ClockSettings::default() };
-        self.track =
-            Some((serial.to_owned(), Track::new(TrackSettings { clock, ..TrackSettings::default() })));
     }
 
     fn hear(&mut self, event: Event) {
@@ -237,9 +243,8 @@ impl Follower<'_> {
 
     /// Does something to the track, and hands on what comes of it.
     fn with_track(&mut self, act: impl FnOnce(&mut Track<Bytes>)) {
-        let Some((_, mut track)) = self.track.take() else { return };
-        act(&mut track);
-        while let Some(output) = track.next() {
+        act(&mut self.track);
+        while let Some(output) = self.track.next() {
             match output {
                 TrackOutput::Frame(frame) => {
                     let stream = self.desk.view().stream;
@@ -250,9 +255,7 @@ impl Follower<'_> {
                 TrackOutput::Event(event) => self.event(event),
             }
         }
-        self.desk.view().counts = track.counts();
-        let serial = self.desk.view().serial.clone();
-        self.track = Some((serial, track));
+        self.desk.view().counts = self.track.counts();
     }
 
     fn event(&mut self, event: TrackEvent) {

@@ -31,14 +31,6 @@ impl Found {
     pub(crate) fn is_elsewhere(&self, other: &Self) -> bool {
         self.source.address != other.source.address || self.source.credentials != other.source.credentials
     }
-
-    /// A camera that this time did not say who it is counts as the one that was here `before`: its frames go on being counted.
-    pub(crate) fn known_from(mut self, before: &Self) -> Self {
-        if self.serial.is_empty() {
-            self.serial.clone_from(&before.serial);
-        }
-        self
-    }
 }
 
 /// Why there is no stream, as it is shown to the user, and what would mend it.
@@ -121,12 +113,7 @@ impl Finder<'_> {
         let access = self.keyring.access([typed.as_str(), host.as_str()]);
         let credentials = access.credentials.clone();
         let mut camera = self.connect(url, access).await?;
-        let serial = match camera.information().await {
-            Ok(information) => information.serial_number,
-            // To go on would be to try it again.
-            Err(error) if matches!(error.failure, Failure::WrongPassword { .. }) => return Err(error.into()),
-            Err(_) => String::new(),
-        };
+        let serial = self.serial(&mut camera).await?;
         let profile = self.set_up(&mut camera, &host).await?;
         let uri = camera.stream_uri(&profile).await?;
         let address: Address = uri.parse().map_err(|error| {
@@ -152,6 +139,26 @@ impl Finder<'_> {
             return Ok(Camera::connect(other, access).await?);
         }
         Err(error.into())
+    }
+
+    /// What the camera calls itself; empty where it does not say and it makes no difference.
+    async fn serial(&self, camera: &mut Camera) -> Result<String, NotFound> {
+        let error = match camera.information().await {
+            Ok(information) => return Ok(information.serial_number),
+            Err(error) => error,
+        };
+        // To go on would be to try it again.
+        let refused = matches!(error.failure, Failure::WrongPassword { .. });
+        let mut missing = NotFound::from(error);
+        if refused {
+            return Err(missing);
+        }
+        if self.settings.calibration_file.is_some() {
+            missing.detail += "; without its serial number its calibration is not known, so that it is asked again \
+                               (a camera that never tells it is recorded without calibration_file)";
+            return Err(missing);
+        }
+        Ok(String::new())
     }
 
     /// Sets the camera up, and says which of its profiles is recorded.

@@ -36,6 +36,7 @@
 //! | a report contradicts the frames | it is counted and not used; three in a row end LOCKED |
 //! | the camera's clock is set | the offset follows, stamps do not move |
 //! | the host's clock is set | told by [`CameraClock::host_stepped`]; a new base |
+//! | the bias becomes known, or another camera comes | told by [`CameraClock::set_bias`], [`CameraClock::other_camera`]; a new base |
 
 mod envelope;
 mod reports;
@@ -156,6 +157,10 @@ pub enum BaseChange {
     Stamps,
     /// The host's clock was set.
     HostStepped { by_ns: i64 },
+    /// How late the camera's stamps are became known.
+    Calibrated,
+    /// Another camera took the place of the one before.
+    OtherCamera,
 }
 
 /// What a person should hear of.
@@ -279,6 +284,33 @@ impl CameraClock {
             step_ns: by_ns,
             why: BaseChange::HostStepped { by_ns },
         });
+    }
+
+    /// Stamps are late by `bias_ns`, which was not known before.
+    pub fn set_bias(&mut self, bias_ns: i64) {
+        if bias_ns != self.settings.bias_ns {
+            self.begin_base(bias_ns, BaseChange::Calibrated);
+        }
+    }
+
+    /// Another camera's frames come from here on, in a new session; their stamps are late by `bias_ns`. Nothing that was learned
+    /// of the one before holds.
+    pub fn other_camera(&mut self, bias_ns: i64) {
+        (self.segment, self.before, self.early_report) = (None, None, None);
+        self.begin_base(bias_ns, BaseChange::OtherCamera);
+    }
+
+    fn begin_base(&mut self, bias_ns: i64, why: BaseChange) {
+        let step_ns = self.settings.bias_ns.saturating_sub(bias_ns);
+        self.settings.bias_ns = bias_ns;
+        for segment in [&mut self.segment, &mut self.before].into_iter().flatten() {
+            segment.stamps_step(step_ns);
+        }
+        // Without a stamp before there is no step.
+        if self.last.take().is_some() {
+            self.base += 1;
+            self.events.push(ClockEvent::NewBase { base: self.base, step_ns, why });
+        }
     }
 
     /// Whether a report has confirmed the present time stamps.

@@ -180,6 +180,13 @@ impl Segment {
         self.reports.host_stepped(by_ns);
     }
 
+    /// Stamps from here on are moved by so much, at once.
+    pub(super) fn stamps_step(&mut self, by_ns: i64) {
+        if let Some((_, stamped)) = &mut self.slewed_to {
+            *stamped += by_ns as f64;
+        }
+    }
+
     pub(super) fn state(&self, now: HostTime, settings: &ClockSettings) -> ClockState {
         if self.still >= STILL {
             return ClockState::ArrivalOnly;

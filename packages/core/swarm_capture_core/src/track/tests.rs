@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::CameraTime;
+use crate::{BaseChange, CameraTime};
 
 const FULL_HD: Stream = Stream { codec: Codec::H264, width: 1920, height: 1080 };
 
@@ -176,6 +176,60 @@ fn a_new_session_counts_on_and_says_how_long_nothing_came() {
     assert_eq!(events.last(), Some(&TrackEvent::Ended));
 }
 
+/// Plays 60 frames with a report among them, from frame `from` on.
+fn play(track: &mut Track<u32>, from: u32) -> Vec<StampedFrame<u32>> {
+    track.report(report(from));
+    (from..from + 60).for_each(|k| track.frame(frame(k, 0), k));
+    drain(track).0
+}
+
+#[test]
+fn a_bias_that_is_learned_late_is_taken_off_at_once_in_a_new_base() {
+    let mut track = begun();
+    let before = play(&mut track, 0);
+    track.set_bias(20_000_000);
+    track.set_bias(20_000_000);
+    let after = play(&mut track, 60);
+    for (frames, base, bias_ns) in [(before, 0, 0), (after, 1, 20_000_000)] {
+        for frame in frames {
+            assert_eq!((frame.timing.base, frame.timing.bias_ns), (base, bias_ns));
+            let early_ns = frame.head.arrival.since(frame.capture);
+            assert!((early_ns - bias_ns).abs() < 2_000_000, "{early_ns} of {bias_ns}");
+            assert_eq!(frame.sequence, u64::from(frame.payload));
+        }
+    }
+}
+
+#[test]
+fn a_bias_that_is_known_before_the_first_stamp_makes_no_step() {
+    let mut track = begun();
+    (0..10).for_each(|k| track.frame(frame(k, 0), k));
+    track.set_bias(20_000_000);
+    let frames = play(&mut track, 10);
+    assert_eq!(frames.len(), 70, "those that waited, too");
+    assert!(frames.iter().all(|frame| (frame.timing.base, frame.timing.bias_ns) == (0, 20_000_000)));
+}
+
+#[test]
+fn another_camera_in_the_same_place_is_counted_on_in_a_base_of_its_own() {
+    let mut track = begun();
+    let mut frames = play(&mut track, 0);
+    track.end();
+    track.other_camera(5_000_000);
+    track.begin(FULL_HD, host(10_000));
+    let (_, events) = drain(&mut track);
+    assert!(events.iter().any(|e| matches!(e, TrackEvent::Began { gap_ns: Some(_), .. })), "{events:?}");
+    let step = |e: &TrackEvent| {
+        matches!(e, TrackEvent::Clock(ClockEvent::NewBase { base: 1, why: BaseChange::OtherCamera, .. }))
+    };
+    assert_eq!(events.iter().filter(|event| step(event)).count(), 1, "{events:?}");
+    frames.extend(play(&mut track, 300));
+    assert_eq!(frames.len(), 120);
+    assert!(frames.iter().map(|frame| frame.sequence).eq(0..120));
+    assert!(frames[60..].iter().all(|frame| (frame.timing.base, frame.timing.bias_ns) == (1, 5_000_000)));
+    assert_eq!((track.counts().received, track.counts().sessions), (120, 2));
+}
+
 #[test]
 fn a_change_of_the_stream_stands_between_the_frames_it_parts() {
     let mut track = begun();
@@ -260,7 +314,7 @@ proptest! {
 
     /// Nothing is invented or lost inside, whatever comes in.
     #[test]
-    fn every_frame_comes_out_once_in_order(calls in proptest::collection::vec((0..6_u8, any::<u32>(), any::<i64>()), 0..200)) {
+    fn every_frame_comes_out_once_in_order(calls in proptest::collection::vec((0..7_u8, any::<u32>(), any::<i64>()), 0..200)) {
         let mut track: Track<usize> = Track::new(TrackSettings::default());
         let mut put = 0;
         for (call, rtp, time) in calls {
@@ -273,6 +327,8 @@ proptest! {
                 }
                 3 => track.report(SenderReport { camera: CameraTime(time), rtp, arrival: at }),
                 4 => track.tick(at),
+                5 if rtp % 2 == 0 => track.set_bias(time % 1_000_000_000),
+                5 => track.other_camera(time % 1_000_000_000),
                 _ if rtp % 2 == 0 => track.host_stepped(HostStep { by_ns: time % 1_000_000_000_000, since: HostTime(time) }),
                 _ => track.begin(FULL_HD, at),
             }

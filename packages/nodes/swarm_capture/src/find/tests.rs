@@ -14,17 +14,6 @@ use swarm_capture_core::search::Search;
 
 use super::*;
 
-#[test]
-fn a_camera_that_does_not_say_who_it_is_counts_as_the_one_before() {
-    let of = |serial: &str| Found {
-        source: Source::new("rtsp://10.0.0.1/stream".parse().unwrap()),
-        serial: serial.to_owned(),
-    };
-    for (before, now, expected) in [("S1", "", "S1"), ("S1", "S2", "S2"), ("", "S1", "S1"), ("", "", "")] {
-        assert_eq!(of(now).known_from(&of(before)).serial, expected, "'{before}' and then '{now}'");
-    }
-}
-
 #[tokio::test]
 async fn a_host_goes_by_its_name_and_by_its_numbers() {
     for (one, other) in
@@ -49,7 +38,7 @@ async fn a_wrong_password_is_tried_four_times_in_half_a_minute_at_most() {
     });
     let folder = tempfile::tempdir().unwrap();
     let (settings, keyring) = (settings(), keyring(folder.path()));
-    let camera = CameraSettings { name: "cam1".to_owned(), address: format!("http://{address}") };
+    let camera = named(address);
     let finder = Finder { settings: &settings, keyring: &keyring, camera: &camera };
     let (mut search, mut waited) = (Search::default(), Duration::ZERO);
     while waited < Duration::from_secs(30) {
@@ -60,6 +49,39 @@ async fn a_wrong_password_is_tried_four_times_in_half_a_minute_at_most() {
     }
     let tried = tried.load(Ordering::SeqCst);
     assert!((1..=4).contains(&tried), "{tried} requests with credentials");
+}
+
+#[tokio::test]
+async fn a_calibrated_camera_is_not_found_until_it_says_who_it_is() {
+    for (calibrated, serials) in [(true, [None, Some("S1")]), (false, [Some(""), Some("S1")])] {
+        let asked = AtomicUsize::new(0);
+        let address = camera(move |request| {
+            let first = || asked.fetch_add(1, Ordering::SeqCst) == 0;
+            let told = open_to_everybody(request);
+            told.unwrap_or_else(|| match request {
+                request if request.contains("<GetDeviceInformation") && first() => BUSY.to_owned(),
+                request if request.contains("<GetDeviceInformation") => soap(
+                    "<d:GetDeviceInformationResponse><d:SerialNumber>S1</d:SerialNumber></d:GetDeviceInformationResponse>",
+                ),
+                request if request.contains("<GetProfiles") => soap(PROFILES),
+                _ => soap(STREAM),
+            })
+        });
+        let calibration_file = calibrated.then(|| "biases.yaml".into());
+        let settings = Settings { configure: None, calibration_file, ..settings() };
+        let (keyring, camera) = (Keyring::default(), named(address));
+        let finder = Finder { settings: &settings, keyring: &keyring, camera: &camera };
+        for expected in serials {
+            match (finder.find().await, expected) {
+                (Ok(found), Some(serial)) => assert_eq!(found.serial, serial, "calibrated: {calibrated}"),
+                (Err(missing), None) => {
+                    assert_eq!(missing.state, CameraState::Connecting);
+                    assert!(missing.detail.contains("its calibration is not known"), "{}", missing.detail);
+                }
+                (found, _) => panic!("expected {expected:?}, found {found:?}"),
+            }
+        }
+    }
 }
 
 #[test]
@@ -73,6 +95,15 @@ fn a_camera_that_refuses_a_password_is_not_looked_for_at_another_port() {
 
 const REFUSED: &str = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Digest realm=\"c\", qop=\"auth\", nonce=\"n\"\r\n\
                        Content-Length: 0\r\n\r\n";
+
+const BUSY: &str = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
+
+const PROFILES: &str = "<m:GetProfilesResponse><m:Profiles token=\"P1\"><t:Name>main</t:Name>\
+    <t:VideoEncoderConfiguration token=\"V1\"><t:Name>main</t:Name><t:Encoding>H264</t:Encoding>\
+    <t:Resolution><t:Width>640</t:Width><t:Height>480</t:Height></t:Resolution></t:VideoEncoderConfiguration>\
+    </m:Profiles></m:GetProfilesResponse>";
+
+const STREAM: &str = "<m:GetStreamUriResponse><m:MediaUri><t:Uri>rtsp://0.0.0.0/live</t:Uri></m:MediaUri></m:GetStreamUriResponse>";
 
 /// A camera on the loopback that gives `answer` to each request.
 fn camera(answer: impl Fn(&str) -> String + Send + 'static) -> SocketAddr {
@@ -114,6 +145,10 @@ fn soap(body: &str) -> String {
          <e:Body>{body}</e:Body></e:Envelope>"
     );
     format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{envelope}", envelope.len())
+}
+
+fn named(address: SocketAddr) -> CameraSettings {
+    CameraSettings { name: "cam1".to_owned(), address: format!("http://{address}") }
 }
 
 fn keyring(folder: &Path) -> Keyring {
