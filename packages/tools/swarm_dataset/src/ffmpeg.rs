@@ -181,9 +181,19 @@ fn run(
         let ended = || Err(ExportError::Ffmpeg("its input ended early".to_owned()));
         (feeding.join().unwrap_or_else(|_| ended()), taken, listening.join().unwrap_or_default())
     });
-    finish(child, &said)?;
+    let ended = finish(child, &said);
+    // What went wrong here comes first: a full disk closes ffmpeg's pipes, and ffmpeg then fails over that.
+    let ours = |result: &Result<(), ExportError>| {
+        matches!(result, Err(error) if !matches!(error, ExportError::Ffmpeg(_)))
+    };
+    if ours(&taken) {
+        return taken;
+    }
+    if ours(&fed) {
+        return fed;
+    }
     // Why ffmpeg ended early is said by itself, and else by whoever fed it.
-    fed.and(taken)
+    ended.and(fed).and(taken)
 }
 
 fn finish(mut child: Child, said: &str) -> Result<(), ExportError> {
@@ -210,4 +220,32 @@ fn missing(ffmpeg: &Path, error: &std::io::Error) -> ExportError {
          --picture-statistics imagenet for LeRobot, --no-images for robomimic",
         ffmpeg.display()
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ends with an error at once, as ffmpeg does whose pipes are closed.
+    const FAILS: &str = "false";
+
+    fn full(what: &str) -> ExportError {
+        let source = io::Error::from(io::ErrorKind::StorageFull);
+        ExportError::Io { action: "write", path: what.into(), source }
+    }
+
+    #[test]
+    fn a_full_disk_is_told_and_not_that_ffmpeg_ended_over_it() {
+        let output = run(Path::new(FAILS), &[], |_| Ok(()), |_| Err(full("pictures")));
+        assert!(matches!(&output, Err(ExportError::Io { path, .. }) if path.ends_with("pictures")), "{output:?}");
+        let input = run(Path::new(FAILS), &[], |_| Err(full("bag")), |_| Ok(()));
+        assert!(matches!(&input, Err(ExportError::Io { path, .. }) if path.ends_with("bag")), "{input:?}");
+    }
+
+    #[test]
+    fn why_ffmpeg_failed_is_said_by_itself() {
+        let feed = |_| Err(ExportError::Ffmpeg("it takes no more frames: broken pipe".to_owned()));
+        let error = run(Path::new(FAILS), &[], feed, |_| Ok(())).unwrap_err();
+        assert!(matches!(&error, ExportError::Ffmpeg(text) if text.contains("it ended with")), "{error}");
+    }
 }
