@@ -17,6 +17,7 @@
 
 pub mod camera;
 mod find;
+pub mod groups;
 #[cfg(feature = "gstreamer")]
 pub mod images;
 pub mod lenses;

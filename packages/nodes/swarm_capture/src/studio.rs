@@ -9,12 +9,13 @@ use swarm_bag::video::Picture;
 use swarm_bag::{Definitions, Kind, Qos, Topic};
 use swarm_capture_core::calibrate::Biases;
 use swarm_capture_core::{
-    ClockState, Codec, FrameCounts, Group, GroupFrame, GroupSettings, Grouper, HostTime, Lens, StampedFrame,
-    Stream, Timing, WrongSize,
+    ClockState, Codec, FrameCounts, GroupFrame, GroupSettings, HostTime, Lens, StampedFrame, Stream, Timing,
+    WrongSize,
 };
 use swarm_onvif::Keyring;
 use swarm_ros::{NodeShell, qos};
 
+use crate::groups::Groups;
 use crate::now;
 use crate::outlets::{Outlet, Outlets};
 use crate::session::Session;
@@ -113,14 +114,8 @@ pub struct Studio {
     pub outlets: Arc<Outlets>,
     pub session: Session,
     pub desks: Vec<Desk>,
-    groups: Outlet,
-    grouper: Mutex<Grouper>,
-    /// Of the last groups, ns.
-    residuals: Mutex<Vec<i64>>,
+    groups: Groups,
 }
-
-/// Groups that the residual on the status is the median of.
-const RESIDUALS: usize = 60;
 
 impl Studio {
     /// Makes the topics of all cameras.
@@ -174,18 +169,9 @@ impl Studio {
             tolerance_ns: if tolerance > 0 { tolerance } else { defaults.tolerance_ns },
             ..defaults
         };
-        let grouper = Mutex::new(Grouper::new(desks.len(), grouping));
-        Ok(Self {
-            settings,
-            keyring,
-            biases,
-            outlets,
-            session,
-            desks,
-            groups,
-            grouper,
-            residuals: Mutex::default(),
-        })
+        let names = desks.iter().map(|desk| desk.settings.name.clone()).collect();
+        let groups = Groups::new(names, groups, grouping);
+        Ok(Self { settings, keyring, biases, outlets, session, desks, groups })
     }
 
     /// Cameras that stream now.
@@ -232,60 +218,23 @@ impl Studio {
         }
         let grouped =
             GroupFrame { sequence: frame.sequence, capture: frame.capture, state: frame.timing.state };
-        self.grouper().frame(index, grouped, now());
-        self.say_groups();
+        self.groups.frame(index, grouped, now(), &self.outlets);
     }
 
     /// Time has passed: groups are decided that nothing more comes for.
     pub fn tick(&self) {
-        self.grouper().tick(now());
-        self.say_groups();
-    }
-
-    fn say_groups(&self) {
-        loop {
-            let Some(group) = self.grouper().next() else { return };
-            let mut residuals = self.residuals.lock().unwrap_or_else(PoisonError::into_inner);
-            if residuals.len() == RESIDUALS {
-                residuals.remove(0);
-            }
-            residuals.push(group.residual_ns);
-            drop(residuals);
-            self.say(self.groups, group.stamp, &self.group_message(&group));
-        }
+        self.groups.tick(now(), &self.outlets);
     }
 
     /// Median of the last groups' residuals, s.
     pub fn residual(&self) -> Option<f64> {
-        let mut sorted = self.residuals.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        sorted.sort_unstable();
-        sorted.get(sorted.len() / 2).map(|ns| *ns as f64 / 1e9)
-    }
-
-    fn group_message(&self, group: &Group) -> FrameGroup {
-        let members = || {
-            let frames = self.desks.iter().zip(&group.frames);
-            frames.filter_map(|(desk, frame)| frame.map(|frame| (desk, frame)))
-        };
-        FrameGroup {
-            header: Header { stamp: Time::from_nanos(group.stamp.0), frame_id: String::new() },
-            sequence: group.sequence,
-            cameras: members().map(|(desk, _)| desk.settings.name.clone()).collect(),
-            frames: members().map(|(_, frame)| frame.sequence).collect(),
-            offsets: members().map(|(_, frame)| (frame.capture.0 - group.stamp.0) as f64 / 1e9).collect(),
-            residual: group.residual_ns as f64 / 1e9,
-            complete: group.complete,
-        }
+        self.groups.residual()
     }
 
     fn say<M: swarm_bag::msg::Message>(&self, outlet: Outlet, captured: HostTime, message: &M) {
         if let Err(error) = self.outlets.say(outlet, captured, message) {
             tracing::error!("a {} cannot be encoded: {error}", M::TYPE);
         }
-    }
-
-    fn grouper(&self) -> MutexGuard<'_, Grouper> {
-        self.grouper.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -183,9 +183,7 @@ fn run(
     });
     let ended = finish(child, &said);
     // What went wrong here comes first: a full disk closes ffmpeg's pipes, and ffmpeg then fails over that.
-    let ours = |result: &Result<(), ExportError>| {
-        matches!(result, Err(error) if !matches!(error, ExportError::Ffmpeg(_)))
-    };
+    let ours = |result: &Result<(), ExportError>| matches!(result, Err(error) if !matches!(error, ExportError::Ffmpeg(_)));
     if ours(&taken) {
         return taken;
     }
@@ -237,7 +235,10 @@ mod tests {
     #[test]
     fn a_full_disk_is_told_and_not_that_ffmpeg_ended_over_it() {
         let output = run(Path::new(FAILS), &[], |_| Ok(()), |_| Err(full("pictures")));
-        assert!(matches!(&output, Err(ExportError::Io { path, .. }) if path.ends_with("pictures")), "{output:?}");
+        assert!(
+            matches!(&output, Err(ExportError::Io { path, .. }) if path.ends_with("pictures")),
+            "{output:?}"
+        );
         let input = run(Path::new(FAILS), &[], |_| Err(full("bag")), |_| Ok(()));
         assert!(matches!(&input, Err(ExportError::Io { path, .. }) if path.ends_with("bag")), "{input:?}");
     }
