@@ -268,9 +268,15 @@ fn answer(state: &mut State, character: Character, request: &Request) -> Vec<u8>
 }
 
 async fn stub(character: Character) -> Stub {
+    stub_and_its_state(character).await.0
+}
+
+async fn stub_and_its_state(character: Character) -> (Stub, Arc<Mutex<State>>) {
     let state = State { gop: 50, profile: "High".into(), bitrate: 4096, ntp: None, source: "Manual" };
     let state = Arc::new(Mutex::new(state));
-    Stub::start(move |request| answer(&mut state.lock().unwrap(), character, request)).await
+    let own = Arc::clone(&state);
+    let stub = Stub::start(move |request| answer(&mut own.lock().unwrap(), character, request)).await;
+    (stub, state)
 }
 
 fn wanted() -> Wanted {
@@ -339,6 +345,47 @@ async fn what_a_camera_makes_of_it_is_told_from_what_it_says() {
         "{meddling}"
     );
     assert_eq!(report.outcomes[2].verdict, Verdict::ChangedUnasked);
+}
+
+async fn configured_again(stub: &Stub, before: &Report) -> Report {
+    let mut camera = stub.connect(Access::default()).await.unwrap();
+    camera.configure_again(&wanted(), before).await.unwrap()
+}
+
+#[tokio::test]
+async fn what_a_camera_did_not_do_it_is_told_once() {
+    for character in
+        [Character::Obedient, Character::Deaf, Character::Stubborn, Character::Refusing, Character::Meddling]
+    {
+        let stub = stub(character).await;
+        let first = configured(&stub).await;
+        let sets = stub.sets();
+        let mut report = first.clone();
+        for _ in 0..3 {
+            report = configured_again(&stub, &report).await;
+        }
+        assert_eq!(stub.sets(), sets, "{character:?}");
+        let in_vain = |report: &Report| -> Vec<String> {
+            let done = [Verdict::Accepted, Verdict::ChangedUnasked];
+            let in_vain = report.outcomes.iter().filter(|outcome| !done.contains(&outcome.verdict));
+            in_vain.map(ToString::to_string).collect()
+        };
+        assert_eq!(in_vain(&report), in_vain(&first), "{character:?}: it is still told");
+    }
+}
+
+#[tokio::test]
+async fn what_somebody_has_changed_since_is_tried_again() {
+    let (stub, state) = stub_and_its_state(Character::Stubborn).await;
+    let first = configured(&stub).await;
+    let sets = stub.sets();
+    state.lock().unwrap().gop = 100;
+    let second = configured_again(&stub, &first).await;
+    assert_eq!(stub.sets(), sets + 1, "the encoder alone");
+    let gop = second.outcomes[0].to_string();
+    assert_eq!(gop, "GOP: 32 (was 100), though 25 was asked for");
+    configured_again(&stub, &second).await;
+    assert_eq!(stub.sets(), sets + 1);
 }
 
 #[tokio::test]

@@ -32,7 +32,7 @@ const TICK: Duration = Duration::from_millis(50);
 /// Follows camera `index` until the other end of `ending` is gone. Then what it still holds is handed on, and it streams no more.
 pub async fn follow(studio: Arc<Studio>, index: usize, mut ending: watch::Receiver<()>) {
     let desk = &studio.desks[index];
-    let finder = Finder { settings: &studio.settings, keyring: &studio.keyring, camera: &desk.settings };
+    let finder = Finder::new(&studio.settings, &studio.keyring, &desk.settings);
     let mut follower = Follower {
         studio: &studio,
         index,

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use swarm_base::ErrorChain;
 use swarm_capture_core::search::Remedy;
 use swarm_onvif::{
-    Access, Camera, Credentials, Failure, Keyring, NtpServer, OnvifError, Profile, Resolution, ServiceUrl,
-    TimeSource, Wanted,
+    Access, Camera, Credentials, Failure, Keyring, NtpServer, OnvifError, Profile, Report, Resolution,
+    ServiceUrl, TimeSource, Wanted,
 };
 use swarm_rtsp::{Address, Backend, Source, Transport};
 
@@ -71,14 +72,20 @@ impl From<OnvifError> for NotFound {
 }
 
 /// Looks for one camera.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct Finder<'a> {
-    pub settings: &'a Settings,
-    pub keyring: &'a Keyring,
-    pub camera: &'a CameraSettings,
+    settings: &'a Settings,
+    keyring: &'a Keyring,
+    camera: &'a CameraSettings,
+    /// By its serial number, what the camera made of its settings. It outlives looks that fail later on.
+    told: Mutex<Option<(String, Report)>>,
 }
 
-impl Finder<'_> {
+impl<'a> Finder<'a> {
+    pub(crate) fn new(settings: &'a Settings, keyring: &'a Keyring, camera: &'a CameraSettings) -> Self {
+        Self { settings, keyring, camera, told: Mutex::default() }
+    }
+
     /// Finds the stream of the camera. With ONVIF the camera is set up on the way, as the settings say.
     pub(crate) async fn find(&self) -> Result<Found, NotFound> {
         let typed = &self.camera.address;
@@ -114,7 +121,7 @@ impl Finder<'_> {
         let credentials = access.credentials.clone();
         let mut camera = self.connect(url, access).await?;
         let serial = self.serial(&mut camera).await?;
-        let profile = self.set_up(&mut camera, &host).await?;
+        let profile = self.set_up(&mut camera, &serial, &host).await?;
         let uri = camera.stream_uri(&profile).await?;
         let address: Address = uri.parse().map_err(|error| {
             NotFound::refused(format!(
@@ -162,7 +169,7 @@ impl Finder<'_> {
     }
 
     /// Sets the camera up, and says which of its profiles is recorded.
-    async fn set_up(&self, camera: &mut Camera, host: &str) -> Result<Profile, NotFound> {
+    async fn set_up(&self, camera: &mut Camera, serial: &str, host: &str) -> Result<Profile, NotFound> {
         let Some(wanted) = self.wanted() else {
             let profiles = camera.profiles().await?;
             return profiles.into_iter().find(|profile| profile.encoder.is_some()).ok_or_else(|| {
@@ -171,14 +178,30 @@ impl Finder<'_> {
                 ))
             });
         };
-        let report = camera.configure(&wanted).await?;
+        let before = self.told().clone().filter(|(known, _)| known == serial).map(|(_, report)| report);
+        let report = match &before {
+            Some(before) => camera.configure_again(&wanted, before).await?,
+            None => camera.configure(&wanted).await?,
+        };
+        if before.is_none_or(|before| before.to_string() != report.to_string()) {
+            self.log(&report);
+        }
+        let profile = report.profile.clone();
+        *self.told() = Some((serial.to_owned(), report));
+        Ok(profile)
+    }
+
+    fn log(&self, report: &Report) {
         let name = &self.camera.name;
         if report.is_as_wanted() {
             tracing::info!("{name}: {report}");
         } else {
             tracing::warn!("{name} is not set up as asked: {report}");
         }
-        Ok(report.profile)
+    }
+
+    fn told(&self) -> MutexGuard<'_, Option<(String, Report)>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// None: cameras are taken as they are.

@@ -5,7 +5,9 @@
 //! 3. Each step is carried out, and what it concerns is read back: cameras accept and ignore, round, or change something else.
 //! 4. The [`Report`] says for every setting what was wanted, and what the camera has now.
 //!
-//! A camera that did as it was told is sent no `Set` the second time, for then there is nothing to plan.
+//! A camera that did as it was told is sent no `Set` the second time, for then there is nothing to plan. One that did not is told
+//! once: [`Camera::configure_again`] repeats only what it was never told, and what somebody has changed since. Cameras write
+//! what they are told to flash memory, some begin their streams anew with it, and what they ignored they ignore again.
 
 mod plan;
 mod report;
@@ -25,6 +27,16 @@ impl Camera {
     /// Sets the camera up as `wanted`. What a camera refuses or ignores is in the report and no error; an error is a camera that
     /// cannot be talked to, or that has no such profile.
     pub async fn configure(&mut self, wanted: &Wanted) -> Result<Report, OnvifError> {
+        self.carry_out(wanted, None).await
+    }
+
+    /// As [`Self::configure`], for a camera that has been set up `before`. What it made of that then is not tried again, and is in
+    /// the report again.
+    pub async fn configure_again(&mut self, wanted: &Wanted, before: &Report) -> Result<Report, OnvifError> {
+        self.carry_out(wanted, Some(before)).await
+    }
+
+    async fn carry_out(&mut self, wanted: &Wanted, before: Option<&Report>) -> Result<Report, OnvifError> {
         let profiles = self.profiles().await?;
         let profile = choose(&profiles, &wanted.profile).map_err(|failure| OnvifError {
             operation: "GetProfiles",
@@ -33,17 +45,22 @@ impl Camera {
         })?;
         let mut found = self.read(profile, wanted).await?;
         let plan = plan(wanted, &found);
+        let told_before = before.filter(|before| before.is_about(&found.profile));
         let mut outcomes = Vec::new();
         for step in &plan.steps {
+            if let Some(known) = told_before.and_then(|before| before.outcomes_of(step)) {
+                outcomes.extend(known);
+                continue;
+            }
             let refused = match self.set(&step.operation).await {
                 Ok(()) => None,
                 Err(error) if error.failure.is_unsupported() => Some(error.failure.to_string()),
                 Err(error) => return Err(error),
             };
-            let before = std::mem::take(&mut found.settings);
+            let settings = std::mem::take(&mut found.settings);
             self.read_back(&step.operation, &mut found).await?;
             found.settings = found.all_settings();
-            outcomes.extend(report::outcomes(step, refused.as_deref(), &before, &found.settings));
+            outcomes.extend(report::outcomes(step, refused.as_deref(), &settings, &found.settings));
         }
         Ok(Report { profile: found.profile, clock: found.clock, ntp: found.ntp, plan, outcomes })
     }

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use super::plan::{Plan, Setting, Step};
+use super::plan::{Change, Plan, Setting, Step};
 use crate::model::{CameraClock, Codec, Ntp, Profile};
 
-/// What came of [`crate::Camera::configure`].
+/// What came of [`crate::Camera::configure`], or of [`crate::Camera::configure_again`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
     /// The profile, with its encoder as the camera has it now.
@@ -47,6 +47,25 @@ impl Report {
     pub fn is_as_wanted(&self) -> bool {
         self.plan.shortfalls.is_empty()
             && self.outcomes.iter().all(|outcome| outcome.verdict == Verdict::Accepted)
+    }
+
+    /// Whether it is about this profile.
+    pub(super) fn is_about(&self, profile: &Profile) -> bool {
+        self.profile.media == profile.media && self.profile.token == profile.token
+    }
+
+    /// What came of a step, if it was told all of it and its settings are as it left them; none if there is anything in it that
+    /// is new to the camera.
+    pub(super) fn outcomes_of(&self, step: &Step) -> Option<Vec<Outcome>> {
+        let outcome_of = |change: &Change| {
+            let is_it = |outcome: &&Outcome| {
+                outcome.setting == change.setting
+                    && outcome.verdict != Verdict::ChangedUnasked
+                    && (&outcome.asked, &outcome.now) == (&change.to, &change.from)
+            };
+            self.outcomes.iter().find(is_it).cloned()
+        };
+        step.changes.iter().map(outcome_of).collect()
     }
 
     /// Whether a key frame comes every second at least; none where the camera does not tell.

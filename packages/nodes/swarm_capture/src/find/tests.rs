@@ -39,7 +39,7 @@ async fn a_wrong_password_is_tried_four_times_in_half_a_minute_at_most() {
     let folder = tempfile::tempdir().unwrap();
     let (settings, keyring) = (settings(), keyring(folder.path()));
     let camera = named(address);
-    let finder = Finder { settings: &settings, keyring: &keyring, camera: &camera };
+    let finder = Finder::new(&settings, &keyring, &camera);
     let (mut search, mut waited) = (Search::default(), Duration::ZERO);
     while waited < Duration::from_secs(30) {
         let missing = finder.find().await.unwrap_err();
@@ -70,7 +70,7 @@ async fn a_calibrated_camera_is_not_found_until_it_says_who_it_is() {
         let calibration_file = calibrated.then(|| "biases.yaml".into());
         let settings = Settings { configure: None, calibration_file, ..settings() };
         let (keyring, camera) = (Keyring::default(), named(address));
-        let finder = Finder { settings: &settings, keyring: &keyring, camera: &camera };
+        let finder = Finder::new(&settings, &keyring, &camera);
         for expected in serials {
             match (finder.find().await, expected) {
                 (Ok(found), Some(serial)) => assert_eq!(found.serial, serial, "calibrated: {calibrated}"),
