@@ -72,6 +72,9 @@ impl FromStr for Address {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
+        if has_zone(text) {
+            return Err(AddressError::Zone);
+        }
         let mut url = Url::parse(text).map_err(AddressError::NoUrl)?;
         if url.scheme() != "rtsp" {
             return Err(AddressError::Scheme { found: url.scheme().to_owned() });
@@ -89,6 +92,14 @@ impl FromStr for Address {
         url.set_username("").and_then(|()| url.set_password(None)).map_err(|()| AddressError::NoHost)?;
         Ok(Self(Arc::new(Parts { url, credentials })))
     }
+}
+
+/// Whether the host is as `[fe80::1%4]`. Retina's URL has no place for a zone, and GStreamer 1.22 does not connect to one.
+fn has_zone(text: &str) -> bool {
+    let rest = text.split_once("://").map_or("", |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    host.starts_with('[') && host.split(']').next().is_some_and(|host| host.contains('%'))
 }
 
 fn percent_decoded(text: &str) -> Result<String, AddressError> {
@@ -114,6 +125,11 @@ pub enum AddressError {
     NoUrl(url::ParseError),
     #[error("expected an address that begins with rtsp://, found {found}://")]
     Scheme { found: String },
+    #[error(
+        "this is an IPv6 link-local address with the network interface that it is behind, from which no video can be taken; \
+         name the camera's IPv4 address, or another IPv6 address of it"
+    )]
+    Zone,
     #[error("this address names no host; expected rtsp://HOST[:PORT]/PATH")]
     NoHost,
     #[error("user or password in the address are not UTF-8 behind their percent signs")]
@@ -141,6 +157,10 @@ mod tests {
             ("secret", "no URL"),
             ("rtsp:///secret", "no host"),
             ("rtsp://u:%ff%fesecret@host/", "not UTF-8"),
+            // As `swarm_onvif` names the stream of a camera behind interface 1.
+            ("rtsp://[fe80::1%1]:554/main", "name the camera's IPv4 address"),
+            ("rtsp://u:[secret@[fe80::1%eth0]/main", "name the camera's IPv4 address"),
+            ("rtsp://[fe80::1/secret%1]", "no URL"),
         ] {
             let error = text.parse::<Address>().unwrap_err().to_string();
             assert!(error.contains(expected) && !error.contains("secret"), "{text}: {error}");
@@ -154,6 +174,7 @@ mod tests {
             (address.host(), address.port())
         };
         assert_eq!(at("rtsp://cam1/x"), ("cam1".to_owned(), 554));
+        assert_eq!(at("rtsp://u:p%25[@cam1/[x%1]"), ("cam1".to_owned(), 554));
         assert_eq!(at("rtsp://[fe80::1]:8554/x"), ("fe80::1".to_owned(), 8554));
     }
 }

@@ -125,7 +125,7 @@ impl<'a> Finder<'a> {
         let uri = camera.stream_uri(&profile).await?;
         let address: Address = uri.parse().map_err(|error| {
             NotFound::refused(format!(
-                "{host} says that its stream is at '{uri}', which is no RTSP address: {error}"
+                "{host} says that its stream is at '{uri}', which cannot be played: {error}"
             ))
         })?;
         let credentials = self.credentials_for(&host, &address, credentials).await;
