@@ -154,14 +154,19 @@ impl<D: Disk> Landing<D> {
         Ok(())
     }
 
-    /// Ends the file with `tail`: data end, summary, footer, magic. Until the cut readers scan, and stop at the new end.
-    pub(super) fn finish(&mut self, tail: &[u8]) -> io::Result<()> {
-        let length = self.frontier + tail.len() as u64;
-        let (first, rest) = tail.split_at(RECORD_HEADER);
+    /// Ends the file with the parts of its tail, one behind the other: data end, whose header is in the first, summary, footer,
+    /// magic. Until the cut readers scan, and stop at the new end.
+    pub(super) fn finish(&mut self, tail: &[&[u8]]) -> io::Result<()> {
+        let length = self.frontier + tail.iter().map(|part| part.len() as u64).sum::<u64>();
         if length + END as u64 > self.end {
             self.grow((length + self.room).next_multiple_of(PAGE))?;
         }
-        self.disk.write(rest, self.frontier + first.len() as u64)?;
+        let (first, rest) = tail[0].split_at(RECORD_HEADER);
+        let mut at = self.frontier + first.len() as u64;
+        for part in [rest].iter().chain(&tail[1..]) {
+            self.disk.write(part, at)?;
+            at += part.len() as u64;
+        }
         self.disk.sync()?;
         self.disk.write(first, self.frontier)?;
         self.disk.sync()?;
@@ -282,7 +287,7 @@ mod tests {
         tail.splice(13..13, [record_header(0x0b, 400).as_slice(), &[0; 400]].concat());
         let footer = tail.len() - mcap::MAGIC.len() - 20;
         tail[footer..footer + 8].copy_from_slice(&summary_start.to_le_bytes());
-        landing.finish(&tail).unwrap();
+        landing.finish(&[&tail[..13], &tail[13..200], &tail[200..]]).unwrap();
         disk.0.lock().unwrap().clone()
     }
 

@@ -147,7 +147,9 @@ impl StorageFile for McapFile {
 
     fn finish(&mut self) -> Result<(), BagError> {
         self.sync()?;
-        self.landing.finish(&self.records.end()).at("finish", &self.path)
+        let tail = self.records.end();
+        let parts: Vec<&[u8]> = tail.iter().map(AsRef::as_ref).collect();
+        self.landing.finish(&parts).at("finish", &self.path)
     }
 
     fn give_up(&mut self) -> bool {

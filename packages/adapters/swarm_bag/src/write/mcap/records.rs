@@ -6,6 +6,7 @@
 //!
 //! Types and topics stand outside of chunks, before the first chunk that needs them, and once more in the summary.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::Cursor;
 
@@ -59,6 +60,29 @@ pub(crate) struct Stored {
     pub(crate) size: u64,
 }
 
+/// Encoded records that are kept until the end of the file. There are four more a second for as long as a recording goes on: they
+/// take the memory that they take in the file, and are never copied.
+#[derive(Debug, Default)]
+struct Kept {
+    parts: Vec<Vec<u8>>,
+}
+
+/// What [`Kept`] grows by, bytes.
+const PART: usize = 64 << 10;
+
+impl Kept {
+    fn push(&mut self, record: &[u8]) {
+        match self.parts.last_mut() {
+            Some(last) if last.capacity() - last.len() >= record.len() => last.extend_from_slice(record),
+            _ => {
+                let mut part = Vec::with_capacity(PART.max(record.len()));
+                part.extend_from_slice(record);
+                self.parts.push(part);
+            }
+        }
+    }
+}
+
 /// Makes the records of one file and remembers them for its summary.
 #[derive(Debug, Default)]
 pub(crate) struct Records {
@@ -66,7 +90,8 @@ pub(crate) struct Records {
     place: u64,
     schemas: Vec<u8>,
     channels: Vec<u8>,
-    chunks: Vec<ChunkIndex>,
+    /// Where each chunk is.
+    chunks: Kept,
     metadata: Vec<MetadataIndex>,
     statistics: Statistics,
 }
@@ -137,7 +162,7 @@ impl Records {
         statistics.message_start_time = statistics.message_start_time.min(first);
         statistics.message_end_time = statistics.message_end_time.max(last);
         statistics.chunk_count += 1;
-        self.chunks.push(ChunkIndex {
+        let index = ChunkIndex {
             message_start_time: first,
             message_end_time: last,
             chunk_start_offset: start,
@@ -147,7 +172,8 @@ impl Records {
             compression: stored.compression.to_owned(),
             compressed_size: stored.size,
             uncompressed_size: contents.size,
-        });
+        };
+        self.chunks.push(&framed(op::CHUNK_INDEX, &index, &[]));
         (before, self.placed(behind))
     }
 
@@ -167,41 +193,42 @@ impl Records {
         self.placed(record)
     }
 
-    /// Data end, summary, footer, magic.
-    pub(crate) fn end(&self) -> Vec<u8> {
+    /// Data end, summary, footer, magic, one behind the other.
+    pub(crate) fn end(&self) -> Vec<Cow<'_, [u8]>> {
         // No checksum over the data: some of it was written before what stands ahead of it.
-        let mut out = framed(op::DATA_END, &DataEnd::default(), &[]);
-        let summary = out.len();
-        let mut groups = Vec::new();
-        let mut group = |opcode, records: &[u8]| {
-            if !records.is_empty() {
-                let group_start = self.place + out.len() as u64;
-                let group_length = records.len() as u64;
-                groups.push(SummaryOffset { group_opcode: opcode, group_start, group_length });
-                out.extend(records);
-            }
-        };
-        group(op::SCHEMA, &self.schemas);
-        group(op::CHANNEL, &self.channels);
-        group(op::STATISTICS, &framed(op::STATISTICS, &self.statistics, &[]));
-        let chunks = self.chunks.iter().flat_map(|chunk| framed(op::CHUNK_INDEX, chunk, &[]));
-        group(op::CHUNK_INDEX, &chunks.collect::<Vec<_>>());
+        let data_end = framed(op::DATA_END, &DataEnd::default(), &[]);
+        let summary_start = self.place + data_end.len() as u64;
+        let mut parts: Vec<Cow<'_, [u8]>> = vec![data_end.into()];
+
+        let statistics = framed(op::STATISTICS, &self.statistics, &[]);
         let metadata = self.metadata.iter().flat_map(|index| framed(op::METADATA_INDEX, index, &[]));
-        group(op::METADATA_INDEX, &metadata.collect::<Vec<_>>());
-        let offsets = out.len();
-        out.extend(groups.iter().flat_map(|group| framed(op::SUMMARY_OFFSET, group, &[])));
-        let footer = Footer {
-            summary_start: self.place + summary as u64,
-            summary_offset_start: self.place + offsets as u64,
-            summary_crc: 0,
-        };
-        out.extend(framed(op::FOOTER, &footer, &[]));
+        let groups: [(u8, Vec<Cow<'_, [u8]>>); 5] = [
+            (op::SCHEMA, vec![self.schemas.as_slice().into()]),
+            (op::CHANNEL, vec![self.channels.as_slice().into()]),
+            (op::STATISTICS, vec![statistics.into()]),
+            (op::CHUNK_INDEX, self.chunks.parts.iter().map(|part| part.as_slice().into()).collect()),
+            (op::METADATA_INDEX, vec![metadata.collect::<Vec<_>>().into()]),
+        ];
+        let (mut group_start, mut end) = (summary_start, Vec::new());
+        for (group_opcode, records) in groups {
+            let group_length = records.iter().map(|part| part.len() as u64).sum();
+            if group_length > 0 {
+                let offset = SummaryOffset { group_opcode, group_start, group_length };
+                end.extend(framed(op::SUMMARY_OFFSET, &offset, &[]));
+                parts.extend(records);
+                group_start += group_length;
+            }
+        }
+        let footer = Footer { summary_start, summary_offset_start: group_start, summary_crc: 0 };
+        end.extend(framed(op::FOOTER, &footer, &[]));
         // Over the summary and the footer up to the checksum itself.
-        let end = out.len() - 4;
-        let crc = crc32fast::hash(&out[summary..end]);
-        out[end..].copy_from_slice(&crc.to_le_bytes());
-        out.extend(mcap::MAGIC);
-        out
+        let checksum = end.len() - 4;
+        let mut crc = crc32fast::Hasher::new();
+        parts[1..].iter().map(AsRef::as_ref).chain([&end[..checksum]]).for_each(|part| crc.update(part));
+        end[checksum..].copy_from_slice(&crc.finalize().to_le_bytes());
+        end.extend(mcap::MAGIC);
+        parts.push(end.into());
+        parts
     }
 
     fn placed(&mut self, record: Vec<u8>) -> Vec<u8> {
@@ -224,4 +251,31 @@ where
     let length = (out.len() - RECORD_HEADER) as u64;
     out[1..RECORD_HEADER].copy_from_slice(&length.to_le_bytes());
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunk_takes_no_more_memory_until_the_end_than_its_index_takes_in_the_file() {
+        const TOPICS: u16 = 30;
+        const CHUNKS: u64 = 20_000;
+        let mut records = Records::default();
+        records.begin();
+        for log_time in 0..CHUNKS {
+            let mut contents = ChunkContents::default();
+            for channel_id in 1..=TOPICS {
+                contents.add(&MessageHeader { channel_id, sequence: 0, log_time, publish_time: 0 }, 8);
+            }
+            records.chunk(contents, Stored { crc: 0, compression: "", size: 0 });
+        }
+        let held: usize = records.chunks.parts.iter().map(Vec::capacity).sum();
+        let written: usize = records.chunks.parts.iter().map(Vec::len).sum();
+        assert!(written >= CHUNKS as usize * usize::from(TOPICS) * 10, "an id and a place for each topic");
+        assert!(held * 100 <= written * 101 + PART * 100, "{held} bytes for {written}");
+        // Nor is it copied to be written.
+        let borrowed = records.end().iter().filter(|part| matches!(part, Cow::Borrowed(_))).count();
+        assert!(borrowed >= records.chunks.parts.len(), "{borrowed}");
+    }
 }
