@@ -223,6 +223,23 @@ impl Driver {
         self.doing == Doing::Following && self.decide(now).is_err()
     }
 
+    /// When the next cycle is due: at its `turn`, or before it when what the arm follows counts no more.
+    pub fn next_due(&self, turn: Time) -> Time {
+        self.follows_until().map_or(turn, |end| end.min(turn))
+    }
+
+    /// When silence alone ends what the arm follows; `None` while it stands.
+    pub fn follows_until(&self) -> Option<Time> {
+        if self.doing != Doing::Following {
+            return None;
+        }
+        let end = self.leave.expires_at()?.min(self.command_ends(self.command.as_ref()?));
+        if !self.motion.needs_measured() {
+            return Some(end);
+        }
+        Some(end.min(measured_ends(self.measured.as_ref()?)))
+    }
+
     /// What the last cycle came to.
     pub fn doing(&self) -> Doing {
         self.doing
@@ -257,11 +274,11 @@ impl Driver {
             return Err(StopCause::CommandRefused);
         }
         let command = self.command.as_ref().ok_or(StopCause::NoCommand)?;
-        if now.since(command.arrival) > self.options.command_timeout {
+        if now >= self.command_ends(command) {
             return Err(StopCause::CommandOld);
         }
         if self.motion.needs_measured() {
-            let fresh = self.measured.as_ref().filter(|m| now.since(m.arrival) <= MEASURED_FRESH);
+            let fresh = self.measured.as_ref().filter(|measured| now < measured_ends(measured));
             let measured = fresh.ok_or(StopCause::NotMeasured)?;
             if self.motion.lags(measured) {
                 return Err(StopCause::NotFollowing);
@@ -269,6 +286,14 @@ impl Driver {
         }
         Ok(bounded(&command.velocity_rad_s, &self.options.velocity_limits_rad_s, scale))
     }
+
+    fn command_ends(&self, command: &Command) -> Time {
+        command.arrival + self.options.command_timeout
+    }
+}
+
+fn measured_ends(measured: &Measured) -> Time {
+    measured.arrival + MEASURED_FRESH
 }
 
 /// `velocity`, slowed down as a whole until no joint exceeds `scale` of its limit. The gate has scaled already; this is a bound.

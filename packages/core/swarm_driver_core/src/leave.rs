@@ -98,8 +98,8 @@ pub enum News {
 
 #[derive(Clone, Copy, Debug)]
 struct Accepted {
-    /// The last moment at which it counts.
-    until: Time,
+    /// The first moment at which it counts no more.
+    ends: Time,
     epoch: u64,
     sequence: u64,
     scale: f64,
@@ -187,7 +187,7 @@ impl Leave {
         if let Some(cause) = self.refused {
             return Err(cause);
         }
-        if now > permit.until {
+        if now >= permit.ends {
             return Err(StopCause::PermitOld);
         }
         let status = self.status.ok_or(StopCause::NoStatus)?;
@@ -211,12 +211,21 @@ impl Leave {
 
     /// Whether a status that was heard once comes no more.
     pub fn status_silent(&self, now: Time) -> bool {
-        self.status.is_some_and(|status| now.since(status.arrival) > self.rules.status_timeout)
+        self.status.is_some_and(|status| now >= self.status_ends(status))
+    }
+
+    /// When the leave ends if nothing more is heard; `None` where there is none.
+    pub fn expires_at(&self) -> Option<Time> {
+        Some(self.permit?.ends.min(self.status_ends(self.status?)))
     }
 
     /// Permits that did not count so far.
     pub fn permits_refused(&self) -> u64 {
         self.permits_refused
+    }
+
+    fn status_ends(&self, status: StatusHeard) -> Time {
+        status.arrival + self.rules.status_timeout
     }
 
     /// The permit as it counts, `None` if it only repeats the last.
@@ -246,6 +255,6 @@ impl Leave {
             }
         }
         let PermitHeard { arrival, epoch, sequence, .. } = *permit;
-        Ok(Some(Accepted { until: arrival + Duration(left), epoch, sequence, scale }))
+        Ok(Some(Accepted { ends: arrival + Duration(left), epoch, sequence, scale }))
     }
 }

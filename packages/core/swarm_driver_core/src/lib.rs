@@ -9,7 +9,7 @@
 //!   ([`means`]). They come on top of standing, never instead of it, and nothing waits for them but a new start.
 //! - *act*: one request to such a means; data here, carried out by the shell.
 //!
-//! Flow, once per period and at once when a message takes leave away ([`Driver::cycle`]):
+//! Flow, once per period, and at once when a message or silence takes leave away ([`Driver::cycle`], [`Driver::next_due`]):
 //! 1. follow the newest command, or stand, and why ([`StopCause`]);
 //! 2. what the controller is told: velocities, or a trajectory that ends standing even if it is the last one ([`motion`]);
 //! 3. which acts are due: every stop reaches for the means, only a person's reset lets go of them;

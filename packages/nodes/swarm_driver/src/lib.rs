@@ -19,7 +19,8 @@
 //! Flow:
 //! 1. the spin thread hands messages to the robot's [`Shell`](shell::Shell) as they arrive, and wakes its cycle where one
 //!    takes the leave to move away;
-//! 2. the [`cycle`] thread of each robot, every `period_us`, decides and tells the controller;
+//! 2. the [`cycle`] thread of each robot, every `period_us`, decides and tells the controller. A permit or a command that comes to
+//!    its end in between wakes it, so that a stop waits for no turn;
 //! 3. the [`acts`] thread of each robot carries out what the decision asks of the arm. It is a thread of its own so that a
 //!    service that is dead or slow holds up no zeros.
 //!

@@ -42,9 +42,12 @@ impl Shell {
     pub fn hear(&self, tell: impl FnOnce(&mut Driver, Time)) {
         let mut state = self.lock();
         let now = self.now();
+        let before = state.driver.follows_until();
         tell(&mut state.driver, now);
-        if state.driver.stop_is_due(now) {
-            state.urgent = true;
+        state.urgent |= state.driver.stop_is_due(now);
+        // The cycle may be asleep until the end that stood before.
+        let ends_sooner = state.driver.follows_until() < before;
+        if state.urgent || ends_sooner {
             self.shared.wake.notify_one();
         }
     }
@@ -63,11 +66,12 @@ impl Shell {
         state.driver.cycle(now)
     }
 
-    /// Sleeps until `due`, or until something must not wait.
-    pub fn wait_until(&self, due: Time) {
+    /// Sleeps until `turn`, or until something must not wait: a message, or the end of what the arm follows.
+    pub fn wait_until(&self, turn: Time) {
         let mut state = self.lock();
         loop {
-            let left = due.since(self.now());
+            // What was heard meanwhile has put the end off.
+            let left = state.driver.next_due(turn).since(self.now());
             if state.urgent || left.0 == 0 {
                 return;
             }
@@ -79,5 +83,80 @@ impl Shell {
     fn lock(&self) -> MutexGuard<'_, State> {
         // A panic ends the process before anybody could meet what its holder left half done.
         self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use swarm_base::Duration;
+    use swarm_driver_core::{
+        Doing, Kind, LeaveRules, MeansOffered, MonitorState, Options, PermitHeard, StatusHeard, StopCause,
+    };
+
+    use super::*;
+
+    /// Longer than a test takes.
+    const LONG: Duration = Duration::from_millis(60_000);
+
+    fn options() -> Options {
+        Options {
+            robot: "left".to_owned(),
+            kind: Kind::ForwardVelocity { deceleration_rad_s2: None },
+            period: LONG,
+            velocity_limits_rad_s: vec![1.0],
+            command_timeout: LONG,
+            leave: LeaveRules {
+                permit_timeout: Duration::from_millis(20),
+                status_timeout: LONG,
+                stamp_tolerance: Duration::ZERO,
+            },
+            means: MeansOffered::default(),
+        }
+    }
+
+    fn status(arrival: Time, reset_epoch: u64) -> StatusHeard {
+        StatusHeard { arrival, state: MonitorState::Run, epoch: 1, reset_epoch }
+    }
+
+    /// A shell that has just told its arm to follow.
+    fn following() -> Shell {
+        let mut driver = Driver::new(options());
+        driver.set_active(true);
+        driver.hear_status(status(Time::ZERO, 0));
+        driver.hear_status(status(Time::ZERO, 1));
+        // The arm's means have let go by then.
+        driver.cycle(Time::from_millis(1_000));
+        let shell = Shell::new(driver);
+        let mut sequence = 0;
+        // A machine that holds this up for longer than a permit counts begins anew.
+        while shell.cycle().doing != Doing::Following {
+            sequence += 1;
+            shell.hear(|driver, arrival| {
+                let (robots, speed_scale) = (&["left".to_owned()], &[1.0]);
+                let (sent_ns, received_ns, epoch) = (0, 0, 1);
+                driver.hear_status(status(arrival, 1));
+                driver.hear_command(&[0.5], arrival);
+                driver.hear_permit(&PermitHeard {
+                    arrival,
+                    sent_ns,
+                    received_ns,
+                    epoch,
+                    sequence,
+                    robots,
+                    speed_scale,
+                });
+            });
+        }
+        shell
+    }
+
+    // AoU-02
+    #[test]
+    fn a_wait_ends_with_the_permit_and_not_with_the_turn() {
+        let shell = following();
+        let turn = shell.now() + LONG;
+        shell.wait_until(turn);
+        assert!(shell.now() < turn);
+        assert_eq!(shell.cycle().doing, Doing::Standing(StopCause::PermitOld));
     }
 }

@@ -97,10 +97,15 @@ impl Bench {
         self.driver.hear_measured(Measured { arrival: self.now, position_rad, velocity_rad_s });
     }
 
-    /// One cycle, and a period passes.
+    /// One cycle, and time passes until the next one is due.
     pub(crate) fn cycle(&mut self) -> Said {
+        self.cycle_every(PERIOD)
+    }
+
+    /// Likewise of a shell with another period.
+    pub(crate) fn cycle_every(&mut self, period: Duration) -> Said {
         let said = self.driver.cycle(self.now);
-        self.now = self.now + PERIOD;
+        self.now = self.driver.next_due(self.now + period);
         said
     }
 

@@ -1,7 +1,7 @@
 //! SR-16: silence means stop, and so does everything else that is not a fresh leave.
 
 use proptest::prelude::*;
-use swarm_base::Duration;
+use swarm_base::{Duration, Time};
 use swarm_driver_core::{Doing, MonitorState, Output, StopCause};
 
 use crate::bench::{Bench, ROBOT, assert_stands};
@@ -14,30 +14,39 @@ fn a_fresh_leave_passes_the_command_on() {
     assert_eq!(bench.good(V).output, Output::Velocity(V.to_vec()));
 }
 
-/// How many cycles the shell follows without another permit; the next stands because of that.
-fn followed_without_permits(bench: &mut Bench) -> u32 {
-    let mut followed = 0;
+/// Goes on in cycles of `period_ms` with no more than `say`, and tells when the shell stands, and why.
+fn stood(bench: &mut Bench, period_ms: u64, say: fn(&mut Bench)) -> (Time, Doing) {
     loop {
-        bench.status(MonitorState::Run);
-        bench.command(&V);
-        let said = bench.cycle();
+        let now = bench.now;
+        say(bench);
+        let said = bench.cycle_every(Duration::from_millis(period_ms));
         if said.doing != Doing::Following {
-            assert_stands(&said, StopCause::PermitOld);
-            return followed;
+            assert!(said.output.stands(), "{:?}", said.output);
+            return (now, said.doing);
         }
-        followed += 1;
     }
 }
 
+fn all_but_permits(bench: &mut Bench) {
+    bench.status(MonitorState::Run);
+    bench.command(&V);
+}
+
+/// Some of which twenty milliseconds are no multiple, and some that are longer.
+const PERIODS_MS: [u64; 4] = [4, 7, 8, 100];
+
 #[test]
 fn twenty_milliseconds_without_permits_and_no_longer() {
-    let mut bench = Bench::velocity().running(V);
-    // Ages 4, 8, .. 20 ms pass.
-    assert_eq!(followed_without_permits(&mut bench), 5);
-    for _ in 0..1000 {
-        bench.status(MonitorState::Run);
-        bench.command(&V);
-        assert_eq!(bench.cycle().output, Output::Velocity(vec![0.0, 0.0]), "zeros do not end");
+    for period_ms in PERIODS_MS {
+        let mut bench = Bench::velocity().running(V);
+        bench.permit(1.0);
+        let end = bench.now + Duration::from_millis(20);
+        let old = Doing::Standing(StopCause::PermitOld);
+        assert_eq!(stood(&mut bench, period_ms, all_but_permits), (end, old), "cycles of {period_ms} ms");
+        for _ in 0..1000 {
+            all_but_permits(&mut bench);
+            assert_eq!(bench.cycle().output, Output::Velocity(vec![0.0, 0.0]), "zeros do not end");
+        }
     }
 }
 
@@ -96,14 +105,16 @@ fn every_wrong_message_stops_in_the_cycle_that_hears_it() {
 #[test]
 fn a_permit_that_was_long_on_its_way_is_not_believed_longer_for_it() {
     let mut bench = Bench::velocity().running(V);
+    let old = Doing::Standing(StopCause::PermitOld);
     off_by(&mut bench, 0, 0, -12);
-    // Ages 12, 16, 20 ms pass.
-    assert_eq!(followed_without_permits(&mut bench), 3);
+    let end = bench.now + Duration::from_millis(8);
+    assert_eq!(stood(&mut bench, 4, all_but_permits), (end, old));
 
     let mut bench = Bench::velocity().running(V);
+    // The monitor's clock is ahead: it counts from its arrival.
     off_by(&mut bench, 0, 0, 4);
-    // The monitor's clock is ahead: ages 0, 4, .. 20 ms since arrival pass.
-    assert_eq!(followed_without_permits(&mut bench), 6);
+    let end = bench.now + Duration::from_millis(20);
+    assert_eq!(stood(&mut bench, 4, all_but_permits), (end, old));
 }
 
 #[test]
@@ -112,8 +123,7 @@ fn a_repeated_permit_does_not_stay_young() {
     let (epoch, sequence) = (bench.epoch, bench.sequence);
     let mut last = Doing::Following;
     for _ in 0..6 {
-        bench.status(MonitorState::Run);
-        bench.command(&V);
+        all_but_permits(&mut bench);
         let wall = bench.wall_ns();
         bench.permit_of(epoch, sequence, &[ROBOT], &[1.0], wall);
         last = bench.cycle().doing;
@@ -192,21 +202,48 @@ fn a_command_from_before_the_reset_is_forgotten() {
 }
 
 #[test]
-fn a_silent_commander_and_a_silent_monitor_stop_the_arm() {
-    let mut bench = Bench::velocity().running(V);
-    for _ in 0..30 {
-        bench.permit(1.0);
-        bench.status(MonitorState::Run);
-        bench.cycle();
-    }
-    assert_eq!(bench.driver.doing(), Doing::Standing(StopCause::CommandOld));
+fn a_silent_commander_and_an_arm_that_nobody_sees_stop_it_after_a_tenth_of_a_second() {
+    for period_ms in PERIODS_MS.into_iter().filter(|period_ms| *period_ms < 20) {
+        let mut bench = Bench::velocity().running(V);
+        bench.command(&V);
+        let end = bench.now + Duration::from_millis(100);
+        let permits = |bench: &mut Bench| {
+            bench.permit(1.0);
+            bench.status(MonitorState::Run);
+        };
+        let stood_at = stood(&mut bench, period_ms, permits);
+        assert_eq!(stood_at, (end, Doing::Standing(StopCause::CommandOld)), "cycles of {period_ms} ms");
 
+        let mut bench = Bench::trajectory().running([0.0; 2]);
+        bench.measure([0.0; 2]);
+        let end = bench.now + Duration::from_millis(100);
+        let permits_and_commands = |bench: &mut Bench| {
+            bench.permit(1.0);
+            bench.status(MonitorState::Run);
+            bench.command(&[0.0; 2]);
+        };
+        let stood_at = stood(&mut bench, period_ms, permits_and_commands);
+        assert_eq!(stood_at, (end, Doing::Standing(StopCause::NotMeasured)), "cycles of {period_ms} ms");
+    }
+}
+
+#[test]
+fn a_silent_monitor_stops_the_arm_until_a_reset() {
     let mut bench = Bench::velocity().running(V);
     bench.now = bench.now + Duration::from_millis(501);
     bench.permit(1.0);
     bench.command(&V);
     assert_stands(&bench.cycle(), StopCause::StatusOld);
     assert_stands(&bench.good(V), StopCause::NoReset);
+}
+
+#[test]
+fn an_arm_that_stands_is_told_so_at_its_turn() {
+    let mut bench = Bench::velocity().running(V);
+    bench.permit(0.0);
+    bench.cycle();
+    let turn = bench.now + Duration::from_millis(100);
+    assert_eq!((bench.driver.next_due(turn), bench.driver.follows_until()), (turn, None));
 }
 
 #[test]
@@ -270,8 +307,9 @@ struct Account {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
-    /// In whatever order whatever messages arrive: the arm moves only under a permit that is good, newest and at most 20 ms
-    /// old, in the epoch of a moving status, after a reset; and what it is told are numbers within its limits.
+    /// In whatever order whatever messages arrive: the arm moves only under a permit that is good, newest and less than 20 ms
+    /// old, in the epoch of a moving status, after a reset; what it is told are numbers within its limits; and the moment at
+    /// which silence ends that is known in advance.
     #[test]
     fn nothing_moves_without_a_fresh_leave(events in prop::collection::vec(event(), 1..250)) {
         let mut bench = Bench::velocity();
@@ -322,13 +360,18 @@ proptest! {
                     let scale = account.permit.map_or(0.0, |permit| permit.2);
                     let leave = !account.spoilt
                         && account.reset_seen
-                        && account.permit.is_some_and(|(_, _, _, sent)| now_ms - sent <= 20)
+                        && account.permit.is_some_and(|(_, _, _, sent)| now_ms - sent < 20)
                         && account.status.is_some_and(|(state, epoch, arrival)| {
-                            (1..=3).contains(&state) && now_ms - arrival <= 500 && Some(epoch) == account.permit.map(|p| p.0)
+                            (1..=3).contains(&state) && now_ms - arrival < 500 && Some(epoch) == account.permit.map(|p| p.0)
                         });
                     for (v, limit) in velocity.iter().zip([3.0, 2.0]) {
                         prop_assert!(v.is_finite() && v.abs() <= limit * scale.max(0.0) + 1e-12, "{v} of {limit} x {scale}");
                         prop_assert!(leave || *v == 0.0, "moves without leave: {:?}", said.doing);
+                    }
+                    let end = bench.driver.follows_until();
+                    prop_assert_eq!(end.is_some(), said.doing == Doing::Following);
+                    if let Some(end) = end {
+                        prop_assert!(!bench.driver.stop_is_due(Time(end.0 - 1)) && bench.driver.stop_is_due(end));
                     }
                 }
             }
