@@ -27,6 +27,7 @@ mod options;
 mod recorder;
 mod ring;
 mod series;
+mod writer;
 
 pub use announce::Announce;
 pub use disk::{Disk, Folder, Output};

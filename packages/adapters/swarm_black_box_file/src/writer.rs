@@ -1,0 +1,333 @@
+//! From entries to files: links and seals them, begins and ends files, and tries again on a disk that has failed.
+
+use std::io;
+
+use swarm_base::{Clock, Duration, Time};
+use swarm_black_box::{Chain, CloseReason, Entry, Header, Place, Record};
+
+use crate::announce::Announce;
+use crate::disk::{Disk, Output};
+use crate::health::Health;
+use crate::names::BoxName;
+use crate::options::{Mode, Options};
+use crate::series::{begin_file, box_files, make_room, place_after};
+
+/// How long after a failure the disk is tried again.
+const RETRY: Duration = Duration::from_millis(1_000);
+/// How long after a success it is, while nothing has to be written: some 2 GB a day.
+const PROBE: Duration = Duration::from_millis(10_000);
+/// More is not kept back for the end of a segment.
+const MOST_PENDING: usize = 1 << 20;
+
+/// The folder's files, of which one at most is being written.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    options: Options,
+    session: Header,
+    disk: Box<dyn Disk>,
+    clock: Box<dyn Clock>,
+    announce: Announce,
+    health: Health,
+    out: Out,
+    /// Where the next file stands; `None` until the folder was looked at.
+    place: Option<Place>,
+    /// Last cycle that is in a file's chain, and last one that the system has.
+    last_written: Option<u64>,
+    last_flushed: Option<u64>,
+    /// When the disk was last probed.
+    probed: Option<Time>,
+    /// The disk is waited for until then.
+    synced_until: Option<Time>,
+}
+
+#[derive(Debug)]
+enum Out {
+    Closed,
+    Open(Box<OpenFile>),
+    Failed { at: Time },
+}
+
+#[derive(Debug)]
+struct OpenFile {
+    name: BoxName,
+    chain: Chain,
+    output: Box<dyn Output>,
+    /// Linked, and not yet handed to the system.
+    pending: Vec<u8>,
+    bytes: u64,
+    generation: u64,
+}
+
+impl Writer {
+    pub(crate) fn new(
+        options: Options,
+        session: Header,
+        disk: Box<dyn Disk>,
+        clock: Box<dyn Clock>,
+        health: Health,
+    ) -> Self {
+        Self {
+            options,
+            session,
+            disk,
+            clock,
+            announce: Announce::default(),
+            health,
+            out: Out::Closed,
+            place: None,
+            last_written: None,
+            last_flushed: None,
+            probed: None,
+            synced_until: None,
+        }
+    }
+
+    pub(crate) fn announce(&self) -> Announce {
+        self.announce.clone()
+    }
+
+    /// What is sealed is waited for on the disk until then.
+    pub(crate) fn sync_until(&mut self, until: Time) {
+        self.synced_until = Some(until);
+    }
+
+    /// Nothing has come for a while: what is pending is sealed and handed to the system.
+    pub(crate) fn rest(&mut self) {
+        if let Out::Open(file) = &mut self.out
+            && !file.pending.is_empty()
+        {
+            file.chain.seal(&mut file.pending);
+            self.flush(Sealed::Yes);
+        }
+    }
+
+    /// Looks whether the disk can be written while nothing needs to be: at the start, then every ten seconds, and every second after
+    /// a failure.
+    pub(crate) fn look_after_disk(&mut self) {
+        let now = self.clock.now();
+        let pause = if self.place.is_some() { PROBE } else { RETRY };
+        if matches!(self.out, Out::Open(_)) || self.probed.is_some_and(|at| now.since(at) < pause) {
+            return;
+        }
+        self.probed = Some(now);
+        let (health, disk, place) = (self.health.clone(), self.disk.as_mut(), self.place);
+        let found = health.busy(now, || {
+            disk.probe()?;
+            place.map_or_else(|| place_after(disk), Ok)
+        });
+        self.place = found.as_ref().ok().copied();
+        health.failed(found.err().map(|error| format!("cannot write to the folder: {error}")));
+    }
+
+    /// Writes an entry, or loses it where no file can be begun now.
+    pub(crate) fn write(&mut self, entry: &Entry) {
+        let full = matches!(&self.out, Out::Open(file) if self.is_full(file, entry));
+        if full {
+            self.close(CloseReason::Full);
+        }
+        let ready = match &self.out {
+            Out::Open(_) => true,
+            Out::Failed { at } if self.clock.now().since(*at) < RETRY => false,
+            Out::Closed | Out::Failed { .. } => self.open(entry),
+        };
+        if !ready {
+            if matches!(entry, Entry::Cycle { .. }) {
+                self.health.change(|status| status.lost_cycles += 1);
+            }
+            return;
+        }
+        let mut sealed = Sealed::No;
+        let mut append = |file: &mut OpenFile, record: &Record| {
+            if file.chain.append(record, &mut file.pending) {
+                sealed = Sealed::Yes;
+            }
+        };
+        let Out::Open(file) = &mut self.out else { return };
+        // The cycle that this entry stands after: a gap is noted before a state that comes right behind it, so that this counts.
+        let after = match entry {
+            Entry::Snapshot(state) => Some(state.cycle()),
+            Entry::Cycle { cycle, .. } => cycle.verdict.cycle.checked_sub(1),
+        };
+        if let (Some(last), Some(after)) = (self.last_written, after)
+            && let missing @ 1.. = after.saturating_sub(last)
+        {
+            append(file, &Record::Lost(missing));
+            self.last_written = Some(after);
+        }
+        match entry {
+            Entry::Snapshot(state) => append(file, &Record::Snapshot(*state)),
+            Entry::Cycle { generation, cycle } => {
+                if file.generation != *generation {
+                    file.generation = *generation;
+                    append(file, &Record::Limits(self.announce.get(*generation)));
+                }
+                append(file, &Record::Cycle(*cycle));
+                self.last_written = Some(cycle.verdict.cycle);
+            }
+        }
+        if sealed == Sealed::Yes || file.pending.len() > MOST_PENDING {
+            self.flush(sealed);
+        }
+    }
+
+    /// A new file begins with a recorded state, so that it can be replayed by itself; without one it begins a little later.
+    fn is_full(&self, file: &OpenFile, entry: &Entry) -> bool {
+        let size = file.bytes + file.pending.len() as u64;
+        let most = self.options.max_file_bytes;
+        let slack = if matches!(entry, Entry::Snapshot(_)) { 0 } else { most / 4 };
+        size >= most + slack
+    }
+
+    fn open(&mut self, entry: &Entry) -> bool {
+        match self.try_open(entry) {
+            Ok(file) => {
+                self.last_flushed = self.last_written;
+                self.health.failed(None);
+                self.health.change(|status| {
+                    status.file = Some(file.name.text());
+                    status.files += 1;
+                    status.bytes += file.bytes;
+                });
+                self.out = Out::Open(Box::new(file));
+                true
+            }
+            Err(error) => {
+                self.fail(&format!("cannot begin a file: {error}"));
+                false
+            }
+        }
+    }
+
+    fn try_open(&mut self, entry: &Entry) -> io::Result<OpenFile> {
+        let now = self.clock.now();
+        let health = self.health.clone();
+        health.busy(now, || {
+            let place = match self.place {
+                Some(place) => place,
+                None => place_after(self.disk.as_mut())?,
+            };
+            let room = self.options.max_bytes - self.options.max_file_bytes / 4 * 5;
+            let files = box_files(self.disk.as_mut())?;
+            let all: Vec<_> =
+                files.into_iter().chain([(BoxName { number: place.file, stop: false }, 0)]).collect();
+            let gone = make_room(self.disk.as_mut(), &all, room)?;
+            let generation = match entry {
+                Entry::Cycle { generation, .. } => *generation,
+                Entry::Snapshot(state) => state.generation(),
+            };
+            let name = BoxName { number: place.file, stop: !matches!(self.options.mode, Mode::Continuous) };
+            let header = Header { place, limits: self.announce.get(generation), ..self.session.clone() };
+            let mut pending = Vec::new();
+            let (key, segment) = (self.options.key.clone(), self.options.segment);
+            let mut chain = Chain::begin(header, key, segment, &mut pending);
+            for number in gone {
+                chain.append(&Record::Removed(number), &mut pending);
+            }
+            let output = begin_file(self.disk.as_mut(), &name, &pending)?;
+            let bytes = pending.len() as u64;
+            pending.clear();
+            // Between the recordings of two stops nothing is missing that should be there.
+            if !matches!(self.options.mode, Mode::Continuous) && matches!(self.out, Out::Closed) {
+                self.last_written = None;
+            }
+            Ok(OpenFile { name, chain, output, pending, bytes, generation })
+        })
+    }
+
+    /// Hands what is pending to the system, and waits for the disk around a stop.
+    fn flush(&mut self, sealed: Sealed) {
+        let now = self.clock.now();
+        let Out::Open(file) = &mut self.out else { return };
+        let sync = sealed == Sealed::Yes && self.synced_until.is_some();
+        let written = self.health.busy(now, || {
+            file.output.write_all(&file.pending)?;
+            if sync { file.output.sync() } else { Ok(()) }
+        });
+        if self.synced_until.is_some_and(|until| now >= until) {
+            self.synced_until = None;
+        }
+        match written {
+            Ok(()) => {
+                let bytes = file.pending.len() as u64;
+                file.bytes += bytes;
+                file.pending.clear();
+                self.last_flushed = self.last_written;
+                let seal = (sealed == Sealed::Yes).then(|| file.chain.last_seal());
+                self.health.failed(None);
+                self.health.change(|status| {
+                    status.bytes += bytes;
+                    status.last_seal = seal.or(status.last_seal);
+                });
+            }
+            Err(error) => {
+                let trouble = format!("cannot write {}: {error}", file.name.text());
+                self.fail(&trouble);
+            }
+        }
+    }
+
+    pub(crate) fn close(&mut self, reason: CloseReason) {
+        self.synced_until = Some(self.clock.now());
+        if let Out::Open(mut file) = std::mem::replace(&mut self.out, Out::Closed) {
+            let mut end = std::mem::take(&mut file.pending);
+            let place = file.chain.close(reason, &mut end);
+            let written = self.health.busy(self.clock.now(), || {
+                file.output.write_all(&end)?;
+                file.output.sync()
+            });
+            match written {
+                Ok(()) => {
+                    self.place = Some(place);
+                    self.last_flushed = self.last_written;
+                    self.health.change(|status| {
+                        status.file = None;
+                        status.bytes += end.len() as u64;
+                        status.last_seal = Some(place.previous_seal);
+                    });
+                }
+                Err(error) => self.fail(&format!("cannot end {}: {error}", file.name.text())),
+            }
+        }
+        self.synced_until = None;
+    }
+
+    /// Gives the name of a file with a stop to the present one: it is kept longer.
+    pub(crate) fn mark_stop(&mut self) {
+        let Out::Open(file) = &mut self.out else { return };
+        if file.name.stop {
+            return;
+        }
+        let marked = BoxName { stop: true, ..file.name };
+        let (from, to) = (file.name.text(), marked.text());
+        match self.health.busy(self.clock.now(), || self.disk.rename(&from, &to)) {
+            Ok(()) => {
+                self.health.change(|status| status.file = Some(to));
+                file.name = marked;
+            }
+            Err(error) => {
+                let trouble = format!("cannot rename {from} to {to}: {error}");
+                self.health.change(|status| status.trouble = Some(trouble));
+            }
+        }
+    }
+
+    /// Gives the present file up. What was not handed to the system is lost; the next file looks at the folder again.
+    fn fail(&mut self, trouble: &str) {
+        self.health.failed(Some(trouble.to_owned()));
+        self.health.change(|status| status.file = None);
+        let missing = self.last_written.map_or(0, |last| last.saturating_sub(self.last_flushed.unwrap_or(0)));
+        self.health.change(|status| status.lost_cycles += missing);
+        self.last_written = self.last_flushed;
+        self.place = None;
+        let now = self.clock.now();
+        // Not tried again at once: what failed is to be seen for as long.
+        self.probed = Some(now);
+        self.out = Out::Failed { at: now };
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sealed {
+    No,
+    Yes,
+}
