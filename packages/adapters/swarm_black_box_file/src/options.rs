@@ -29,7 +29,7 @@ pub struct Options {
     pub max_file_bytes: u64,
     /// All files of the folder together.
     pub max_bytes: u64,
-    /// Most entries in memory, in the mode `OnStop`; about 2.5 kB each.
+    /// Most entries in memory, in the mode `OnStop`, those of a stop that waits for the disk among them; about 2.5 kB each.
     pub max_ring_entries: usize,
     pub on_disk_failure: OnDiskFailure,
     /// A disk that is busy with one piece for this long counts as failing.

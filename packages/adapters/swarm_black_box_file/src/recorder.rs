@@ -23,8 +23,16 @@ pub struct Recorder {
     /// Last cycle that was handed in.
     last_seen: Option<u64>,
     stopped: bool,
-    /// A stop is being recorded until then.
-    until: Option<Time>,
+    recording: Recording,
+}
+
+/// What is to be recorded now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Recording {
+    Idle,
+    /// What lies around a stop, up to the first cycle from then on.
+    Until(Time),
+    Always,
 }
 
 impl Recorder {
@@ -49,7 +57,7 @@ impl Recorder {
             writer: Writer::new(options, session, disk, clock, health),
             last_seen: None,
             stopped: false,
-            until: None,
+            recording: Recording::Idle,
         })
     }
 
@@ -67,26 +75,16 @@ impl Recorder {
             Entry::Cycle { cycle, .. } => self.look(cycle),
             Entry::Snapshot(_) => false,
         };
-        match self.mode {
-            Mode::Continuous => self.writer.write(&entry),
-            Mode::OnStop { after, .. } => {
-                if let (true, Entry::Cycle { cycle, .. }) = (stops, &entry) {
-                    self.until = Some(cycle.now + after);
-                }
-                if self.until.is_none() {
-                    return self.ring.push(entry);
-                }
-                for kept in self.ring.take() {
-                    self.writer.write(&kept);
-                }
-                self.writer.write(&entry);
-                if let (Some(until), Entry::Cycle { cycle, .. }) = (self.until, &entry)
-                    && cycle.now >= until
-                {
-                    self.until = None;
-                    self.writer.close(CloseReason::StopRecorded);
-                }
-            }
+        let wanted = self.wanted(stops, &entry);
+        if self.recording == Recording::Idle && wanted != Recording::Idle {
+            self.writer.begin(self.ring.first().unwrap_or(&entry));
+        }
+        self.recording = wanted;
+        match self.recording {
+            Recording::Idle => return self.ring.push(&entry),
+            Recording::Until(_) => self.write_in_turn(&entry),
+            Recording::Always if self.writer.is_ready(&entry) => self.writer.write(&entry),
+            Recording::Always => self.writer.lose(&entry),
         }
         if stops {
             self.writer.mark_stop();
@@ -101,14 +99,67 @@ impl Recorder {
     /// Looks whether the disk can be written while nothing needs to be: at the start, then every ten seconds, and every second after
     /// a failure. To be called now and then, so that a cell does not learn at a stop that nothing can be recorded.
     pub fn look_after_disk(&mut self) {
-        if self.until.is_none() {
-            self.writer.look_after_disk();
+        match self.recording {
+            Recording::Until(_) => self.write_what_waits(),
+            Recording::Idle | Recording::Always => self.writer.look_after_disk(),
         }
     }
 
-    /// The program ends.
+    /// The program ends. What still waits for the disk is tried once more.
     pub fn finish(mut self) {
+        self.writer.retry_now();
+        self.write_what_waits();
         self.writer.close(CloseReason::Shutdown);
+    }
+
+    /// What is to be recorded from this entry on.
+    fn wanted(&self, stops: bool, entry: &Entry) -> Recording {
+        match (self.mode, entry) {
+            (Mode::Continuous, _) => Recording::Always,
+            (Mode::OnStop { after, .. }, Entry::Cycle { cycle, .. }) if stops => {
+                Recording::Until(cycle.now + after)
+            }
+            (Mode::OnStop { .. }, _) => self.recording,
+        }
+    }
+
+    /// Writes an entry behind those in memory. While there is no file they wait; those that there is no more room for are lost.
+    fn write_in_turn(&mut self, entry: &Entry) {
+        if self.ring.first().is_none() && self.writer.is_ready(entry) {
+            self.writer.write(entry);
+            return self.end_behind(entry);
+        }
+        self.ring.keep(entry);
+        self.write_what_waits();
+        while let Some(oldest) = self.ring.overflow() {
+            for entry in &oldest {
+                // What lies behind the end of the recording was never to be in it.
+                if self.recording != Recording::Idle {
+                    self.writer.lose(entry);
+                    self.end_behind(entry);
+                }
+            }
+        }
+    }
+
+    fn write_what_waits(&mut self) {
+        while let (Recording::Until(_), Some(first)) = (self.recording, self.ring.first())
+            && self.writer.is_ready(first)
+            && let Some(entry) = self.ring.pop()
+        {
+            self.writer.write(&entry);
+            self.end_behind(&entry);
+        }
+    }
+
+    /// Ends the recording of a stop if this was its last entry.
+    fn end_behind(&mut self, entry: &Entry) {
+        if let (Recording::Until(until), Entry::Cycle { cycle, .. }) = (self.recording, entry)
+            && cycle.now >= until
+        {
+            self.recording = Recording::Idle;
+            self.writer.close(CloseReason::StopRecorded);
+        }
     }
 
     /// True if the cell has just come to a stop, or to a worse one.

@@ -5,6 +5,7 @@ use std::io;
 use swarm_base::{Clock, Duration, Time};
 use swarm_black_box::{Chain, CloseReason, Entry, Header, Place, Record};
 
+use crate::account::Account;
 use crate::announce::Announce;
 use crate::disk::{Disk, Output};
 use crate::health::Health;
@@ -31,9 +32,7 @@ pub(crate) struct Writer {
     out: Out,
     /// Where the next file stands; `None` until the folder was looked at.
     place: Option<Place>,
-    /// Last cycle that is in a file's chain, and last one that the system has.
-    last_written: Option<u64>,
-    last_flushed: Option<u64>,
+    account: Account,
     /// When the disk was last probed.
     probed: Option<Time>,
     /// The disk is waited for until then.
@@ -75,8 +74,7 @@ impl Writer {
             health,
             out: Out::Closed,
             place: None,
-            last_written: None,
-            last_flushed: None,
+            account: Account::default(),
             probed: None,
             synced_until: None,
         }
@@ -89,6 +87,11 @@ impl Writer {
     /// What is sealed is waited for on the disk until then.
     pub(crate) fn sync_until(&mut self, until: Time) {
         self.synced_until = Some(until);
+    }
+
+    /// A recording begins with this entry, whatever the disk does.
+    pub(crate) fn begin(&mut self, first: &Entry) {
+        self.account.begin(cycle_before(first));
     }
 
     /// Nothing has come for a while: what is pending is sealed and handed to the system.
@@ -119,23 +122,36 @@ impl Writer {
         health.failed(found.err().map(|error| format!("cannot write to the folder: {error}")));
     }
 
-    /// Writes an entry, or loses it where no file can be begun now.
-    pub(crate) fn write(&mut self, entry: &Entry) {
+    /// Whether there is a file that takes this entry; begins one if need be.
+    pub(crate) fn is_ready(&mut self, entry: &Entry) -> bool {
         let full = matches!(&self.out, Out::Open(file) if self.is_full(file, entry));
         if full {
             self.close(CloseReason::Full);
         }
-        let ready = match &self.out {
+        match &self.out {
             Out::Open(_) => true,
             Out::Failed { at } if self.clock.now().since(*at) < RETRY => false,
             Out::Closed | Out::Failed { .. } => self.open(entry),
-        };
-        if !ready {
-            if matches!(entry, Entry::Cycle { .. }) {
-                self.health.change(|status| status.lost_cycles += 1);
-            }
-            return;
         }
+    }
+
+    /// A disk that has failed is tried again without waiting.
+    pub(crate) fn retry_now(&mut self) {
+        if matches!(self.out, Out::Failed { .. }) {
+            self.out = Out::Closed;
+        }
+    }
+
+    /// This entry was to be recorded, and there is no file for it.
+    pub(crate) fn lose(&mut self, entry: &Entry) {
+        if let Entry::Cycle { cycle, .. } = entry {
+            self.account.lose(cycle.verdict.cycle);
+            self.health.change(|status| status.lost_cycles += 1);
+        }
+    }
+
+    /// Writes an entry that a file [is ready](Self::is_ready) for.
+    pub(crate) fn write(&mut self, entry: &Entry) {
         let mut sealed = Sealed::No;
         let mut append = |file: &mut OpenFile, record: &Record| {
             if file.chain.append(record, &mut file.pending) {
@@ -143,16 +159,9 @@ impl Writer {
             }
         };
         let Out::Open(file) = &mut self.out else { return };
-        // The cycle that this entry stands after: a gap is noted before a state that comes right behind it, so that this counts.
-        let after = match entry {
-            Entry::Snapshot(state) => Some(state.cycle()),
-            Entry::Cycle { cycle, .. } => cycle.verdict.cycle.checked_sub(1),
-        };
-        if let (Some(last), Some(after)) = (self.last_written, after)
-            && let missing @ 1.. = after.saturating_sub(last)
-        {
+        // A gap is noted before a state that comes right behind it, so that this counts.
+        if let missing @ 1.. = self.account.gap(cycle_before(entry)) {
             append(file, &Record::Lost(missing));
-            self.last_written = Some(after);
         }
         match entry {
             Entry::Snapshot(state) => append(file, &Record::Snapshot(*state)),
@@ -162,7 +171,7 @@ impl Writer {
                     append(file, &Record::Limits(self.announce.get(*generation)));
                 }
                 append(file, &Record::Cycle(*cycle));
-                self.last_written = Some(cycle.verdict.cycle);
+                self.account.write(cycle.verdict.cycle);
             }
         }
         if sealed == Sealed::Yes || file.pending.len() > MOST_PENDING {
@@ -181,7 +190,6 @@ impl Writer {
     fn open(&mut self, entry: &Entry) -> bool {
         match self.try_open(entry) {
             Ok(file) => {
-                self.last_flushed = self.last_written;
                 self.health.failed(None);
                 self.health.change(|status| {
                     status.file = Some(file.name.text());
@@ -226,10 +234,6 @@ impl Writer {
             let output = begin_file(self.disk.as_mut(), &name, &pending)?;
             let bytes = pending.len() as u64;
             pending.clear();
-            // Between the recordings of two stops nothing is missing that should be there.
-            if !matches!(self.options.mode, Mode::Continuous) && matches!(self.out, Out::Closed) {
-                self.last_written = None;
-            }
             Ok(OpenFile { name, chain, output, pending, bytes, generation })
         })
     }
@@ -251,7 +255,7 @@ impl Writer {
                 let bytes = file.pending.len() as u64;
                 file.bytes += bytes;
                 file.pending.clear();
-                self.last_flushed = self.last_written;
+                self.account.flush();
                 let seal = (sealed == Sealed::Yes).then(|| file.chain.last_seal());
                 self.health.failed(None);
                 self.health.change(|status| {
@@ -266,29 +270,31 @@ impl Writer {
         }
     }
 
+    /// Ends the file, if one is being written.
     pub(crate) fn close(&mut self, reason: CloseReason) {
-        self.synced_until = Some(self.clock.now());
-        if let Out::Open(mut file) = std::mem::replace(&mut self.out, Out::Closed) {
-            let mut end = std::mem::take(&mut file.pending);
-            let place = file.chain.close(reason, &mut end);
-            let written = self.health.busy(self.clock.now(), || {
-                file.output.write_all(&end)?;
-                file.output.sync()
-            });
-            match written {
-                Ok(()) => {
-                    self.place = Some(place);
-                    self.last_flushed = self.last_written;
-                    self.health.change(|status| {
-                        status.file = None;
-                        status.bytes += end.len() as u64;
-                        status.last_seal = Some(place.previous_seal);
-                    });
-                }
-                Err(error) => self.fail(&format!("cannot end {}: {error}", file.name.text())),
-            }
-        }
+        let mut file = match std::mem::replace(&mut self.out, Out::Closed) {
+            Out::Open(file) => file,
+            other => return self.out = other,
+        };
+        let mut end = std::mem::take(&mut file.pending);
+        let place = file.chain.close(reason, &mut end);
+        let written = self.health.busy(self.clock.now(), || {
+            file.output.write_all(&end)?;
+            file.output.sync()
+        });
         self.synced_until = None;
+        match written {
+            Ok(()) => {
+                self.place = Some(place);
+                self.account.flush();
+                self.health.change(|status| {
+                    status.file = None;
+                    status.bytes += end.len() as u64;
+                    status.last_seal = Some(place.previous_seal);
+                });
+            }
+            Err(error) => self.fail(&format!("cannot end {}: {error}", file.name.text())),
+        }
     }
 
     /// Gives the name of a file with a stop to the present one: it is kept longer.
@@ -315,14 +321,21 @@ impl Writer {
     fn fail(&mut self, trouble: &str) {
         self.health.failed(Some(trouble.to_owned()));
         self.health.change(|status| status.file = None);
-        let missing = self.last_written.map_or(0, |last| last.saturating_sub(self.last_flushed.unwrap_or(0)));
-        self.health.change(|status| status.lost_cycles += missing);
-        self.last_written = self.last_flushed;
+        let lost = self.account.give_up();
+        self.health.change(|status| status.lost_cycles += lost);
         self.place = None;
         let now = self.clock.now();
         // Not tried again at once: what failed is to be seen for as long.
         self.probed = Some(now);
         self.out = Out::Failed { at: now };
+    }
+}
+
+/// The cycle that an entry stands behind.
+fn cycle_before(entry: &Entry) -> u64 {
+    match entry {
+        Entry::Snapshot(state) => state.cycle(),
+        Entry::Cycle { cycle, .. } => cycle.verdict.cycle.saturating_sub(1),
     }
 }
 

@@ -32,6 +32,8 @@ pub(crate) enum Trouble {
     None,
     /// Takes half of what it is given, then no more.
     Full,
+    /// Takes the header of a file, and nothing behind it.
+    FullAfterHeader,
     /// Even making a file fails.
     Dead,
     /// Takes so long for each piece.
@@ -52,6 +54,7 @@ struct BadOutput {
     inner: Box<dyn Output>,
     state: Arc<Mutex<BadState>>,
     now: Now,
+    has_header: bool,
 }
 
 #[derive(Debug)]
@@ -68,7 +71,7 @@ impl Disk for BadDisk {
             state.trouble
         };
         match trouble {
-            Trouble::None | Trouble::SlowToRename(_) => {}
+            Trouble::None | Trouble::FullAfterHeader | Trouble::SlowToRename(_) => {}
             Trouble::Dead => return Err(io::Error::other("the disk is gone")),
             Trouble::Full => return Err(io::Error::from(io::ErrorKind::StorageFull)),
             Trouble::Slow(time) => take_long(&self.bad.state, &self.now, time),
@@ -82,7 +85,7 @@ impl Disk for BadDisk {
             return Err(io::Error::other("the disk is gone"));
         }
         let inner = self.bad.folder.create(name)?;
-        Ok(Box::new(BadOutput { inner, state, now: self.now.clone() }))
+        Ok(Box::new(BadOutput { inner, state, now: self.now.clone(), has_header: false }))
     }
 
     fn list(&mut self) -> io::Result<Vec<(String, u64)>> {
@@ -117,8 +120,12 @@ impl Disk for BadDisk {
 impl Output for BadOutput {
     fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
         let trouble = self.state.lock().unwrap().trouble;
+        let has_header = std::mem::replace(&mut self.has_header, true);
         match trouble {
-            Trouble::None | Trouble::SlowToRename(_) => self.inner.write_all(bytes),
+            Trouble::FullAfterHeader if has_header => Err(io::Error::from(io::ErrorKind::StorageFull)),
+            Trouble::None | Trouble::FullAfterHeader | Trouble::SlowToRename(_) => {
+                self.inner.write_all(bytes)
+            }
             Trouble::Full | Trouble::Dead => {
                 self.inner.write_all(&bytes[..bytes.len() / 2])?;
                 Err(io::Error::from(io::ErrorKind::StorageFull))

@@ -8,7 +8,7 @@ use ed25519_dalek::SigningKey;
 use swarm_base::{Clock, Duration, Time};
 use swarm_black_box::{Cycle, Entry, Header, Limits, Place, Verification, verify};
 use swarm_black_box_file::{Disk, Mode, Options, Recorder};
-use swarm_safety_core::{Inputs, State, Timing, Tolerances, step};
+use swarm_safety_core::{Inputs, SafetyState, State, Timing, Tolerances, step};
 use swarm_safety_setup::{SetupError, Sources};
 
 pub(crate) const PERIOD: Duration = Duration::from_millis(1);
@@ -66,6 +66,16 @@ impl Deciding {
         let mut inputs = Inputs::default();
         inputs.hear_emergency_stop(true);
         self.run_with(1, &inputs, &mut |entry| recorder.take(entry));
+    }
+
+    /// Cycles of a cell that is not stopped any more, as far as the recorder sees.
+    pub(crate) fn run_released(&mut self, cycles: u64, recorder: &mut Recorder) {
+        self.run_with(cycles, &Inputs::default(), &mut |mut entry| {
+            if let Entry::Cycle { cycle, .. } = &mut entry {
+                cycle.verdict.state = SafetyState::Deny;
+            }
+            recorder.take(entry);
+        });
     }
 
     pub(crate) fn run_with(&mut self, cycles: u64, inputs: &Inputs, take: &mut dyn FnMut(Entry)) {

@@ -20,7 +20,7 @@ fn fails(health: &Health, deciding: &Deciding) -> (bool, bool) {
 
 #[test]
 fn a_full_disk_costs_what_does_not_fit_and_nothing_before_or_after_it() {
-    for trouble in [Trouble::Full, Trouble::Dead] {
+    for trouble in [Trouble::Full, Trouble::FullAfterHeader, Trouble::Dead] {
         let (folder, mut deciding, mut recorder, state) = with_bad_disk(on_failure(OnDiskFailure::Continue));
         let health = recorder.health();
         deciding.run(500, &mut recorder);
@@ -42,11 +42,15 @@ fn a_full_disk_costs_what_does_not_fit_and_nothing_before_or_after_it() {
         for (name, _, found) in &files {
             assert!(found.faults.is_empty(), "{name}: {:?}", found.faults);
         }
-        let noted: u64 = files.iter().map(|(_, _, found)| found.lost).sum();
-        assert_eq!(noted, lost, "what is lost is recorded too");
+        assert_eq!(noted(folder.path()), lost, "what is lost is recorded too");
         let junctions = files.windows(2).map(|pair| junction(&pair[0].2, &pair[1].2.header, &[]));
         assert!(junctions.into_iter().all(|found| found.is_ok()));
     }
+}
+
+/// Cycles that the files say are lost.
+fn noted(folder: &Path) -> u64 {
+    verified(folder).iter().map(|(_, _, found)| found.lost).sum()
 }
 
 /// Names of all files in the folder.
@@ -65,8 +69,10 @@ fn a_file_that_cannot_be_begun_leaves_none_that_nobody_can_read() {
     assert!(names(folder.path()).is_empty(), "{:?}", names(folder.path()));
     state.lock().unwrap().trouble = Trouble::None;
     deciding.run(1_500, &mut recorder);
+    let lost = recorder.health().status().lost_cycles;
     recorder.finish();
     assert_eq!(names(folder.path()), ["0000000000.swarmbox"]);
+    assert!(lost >= 300 && noted(folder.path()) == lost, "{lost} lost");
 }
 
 #[test]
@@ -144,6 +150,85 @@ fn a_disk_that_hangs_while_a_file_gets_the_name_of_one_with_a_stop_counts_as_fai
 fn idle() -> Options {
     let mode = Mode::OnStop { before: Duration::from_millis(500), after: Duration::from_millis(300) };
     Options { on_disk_failure: OnDiskFailure::Stop, ..options(mode) }
+}
+
+#[test]
+fn a_stop_whose_file_fails_at_its_begin_is_in_the_next_one_up_to_what_was_being_written() {
+    let (folder, mut deciding, mut recorder, state) = with_bad_disk(idle());
+    let health = recorder.health();
+    deciding.run(5_000, &mut recorder);
+    state.lock().unwrap().trouble = Trouble::FullAfterHeader;
+    deciding.stop(&mut recorder);
+    assert!(health.must_stop(deciding.now.now()));
+    state.lock().unwrap().trouble = Trouble::None;
+    deciding.run(2_000, &mut recorder);
+    let lost = health.status().lost_cycles;
+    recorder.finish();
+    // A segment has 100 cycles.
+    assert!((1..=101).contains(&lost), "{lost} lost");
+    assert_eq!(noted(folder.path()), lost);
+    let files = verified(folder.path());
+    let (_, _, last) = files.last().unwrap();
+    assert!(last.is_whole(), "{:?}", last.faults);
+    assert!((4_500..=4_602).contains(&last.first_cycle), "{}", last.first_cycle);
+    assert_eq!(last.last_cycle, 5_301);
+}
+
+#[test]
+fn a_stop_whose_file_cannot_be_begun_at_once_is_recorded_whole_and_nothing_is_missing_since_the_one_before() {
+    let (folder, mut deciding, mut recorder, state) = with_bad_disk(idle());
+    let health = recorder.health();
+    deciding.run(1_000, &mut recorder);
+    deciding.stop(&mut recorder);
+    deciding.run_released(3_999, &mut recorder);
+    state.lock().unwrap().trouble = Trouble::Dead;
+    deciding.stop(&mut recorder);
+    assert!(health.must_stop(deciding.now.now()));
+    state.lock().unwrap().trouble = Trouble::None;
+    deciding.run(2_000, &mut recorder);
+    assert_eq!(health.status().lost_cycles, 0);
+    recorder.finish();
+    let files = verified(folder.path());
+    assert_eq!((files.len(), noted(folder.path())), (2, 0));
+    assert!(files.iter().all(|(_, _, found)| found.is_whole()));
+    let (_, _, second) = &files[1];
+    assert!((4_400..=4_501).contains(&second.first_cycle), "{}", second.first_cycle);
+    assert_eq!(second.last_cycle, 5_301);
+}
+
+#[test]
+fn a_stop_that_memory_cannot_hold_until_the_disk_is_back_is_noted_by_the_next_recording() {
+    let options = Options { max_ring_entries: 400, ..idle() };
+    let (folder, mut deciding, mut recorder, state) = with_bad_disk(options);
+    let health = recorder.health();
+    deciding.run(1_000, &mut recorder);
+    state.lock().unwrap().trouble = Trouble::Dead;
+    deciding.stop(&mut recorder);
+    deciding.run(3_000, &mut recorder);
+    state.lock().unwrap().trouble = Trouble::None;
+    let lost = health.status().lost_cycles;
+    // The memory's 400 entries before it, and 300 ms.
+    assert!((600..=701).contains(&lost), "{lost} lost");
+    deciding.run_released(2_000, &mut recorder);
+    deciding.stop(&mut recorder);
+    deciding.run(2_000, &mut recorder);
+    assert_eq!(health.status().lost_cycles, lost);
+    recorder.finish();
+    assert_eq!((verified(folder.path()).len(), noted(folder.path())), (1, lost));
+}
+
+#[test]
+fn a_stop_that_waits_for_the_disk_is_tried_once_more_when_the_program_ends() {
+    let (folder, mut deciding, mut recorder, state) = with_bad_disk(idle());
+    deciding.run(1_000, &mut recorder);
+    state.lock().unwrap().trouble = Trouble::Dead;
+    deciding.stop(&mut recorder);
+    state.lock().unwrap().trouble = Trouble::None;
+    deciding.run(100, &mut recorder);
+    recorder.finish();
+    let files = verified(folder.path());
+    assert_eq!(files.len(), 1);
+    assert_eq!((files[0].2.last_cycle, files[0].2.lost), (1_101, 0));
 }
 
 /// Cycles as the recording thread sees them: it looks after the disk in between.
