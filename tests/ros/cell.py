@@ -77,9 +77,9 @@ class StandInGate:
 
     def permit(self, scale: float = 1.0, robots=tuple(ROBOTS)):
         self.sequence += 1
-        self.permits.publish(
-            Permit(epoch=self.epoch, sequence=self.sequence, robots=list(robots), speed_scale=[scale] * len(robots))
-        )
+        permit = Permit(epoch=self.epoch, sequence=self.sequence, robots=list(robots), speed_scale=[scale] * len(robots))
+        permit.header.stamp = self.probe.stamp()
+        self.permits.publish(permit)
 
     def command(self, robot: str, velocity: float):
         self.commands[robot].publish(Float64MultiArray(data=[velocity] + [0.0] * (ROBOTS[robot] - 1)))

@@ -443,8 +443,8 @@ def test_a_monitor_that_is_killed_stuck_or_crashed_means_that_the_arms_stop_by_t
     cell.monitor.process.send_signal(ended_by)
     driver = cell.reports.wait(ARM, lambda d: d.cycles_to_stand > 0 and d.standing, "the arm stands")
     assert driver.drive == "permit_old"
-    # A permit arrives somewhere within a cycle.
-    assert driver.stop_permit_age_cycles in (PERMIT_TIMEOUT_CYCLES, PERMIT_TIMEOUT_CYCLES + 1)
+    # What the permit was under way and waited for its cycle counts.
+    assert PERMIT_TIMEOUT_CYCLES // 2 < driver.stop_permit_age_cycles <= PERMIT_TIMEOUT_CYCLES
     assert driver.cycles_to_stand <= 15
     if ended_by == signal.SIGSTOP:
         # Commands come as if nothing had happened, and still nothing goes on by itself.

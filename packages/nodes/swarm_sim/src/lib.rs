@@ -11,7 +11,8 @@
 //!    cameras that are served over RTSP (`cameras`).
 //!
 //! Time: permits and commands age in *simulated* time, counted in cycles, so that a stop takes the same number of cycles on a slow
-//! machine as on a fast one. Message stamps are ROS time, as far apart
+//! machine as on a fast one. Before a cycle takes them they age by real clocks, times `realtime_factor`: what has waited while the
+//! physics was held up, or was long on its way, is not young for that. Message stamps are ROS time, as far apart
 //! as the cycles ([`stamping`]); with `publish_clock` they are simulated time, and so is `/clock`.
 
 #[cfg(feature = "cameras")]

@@ -7,7 +7,7 @@ use std::time::Duration as StdDuration;
 
 use anyhow::Context as _;
 use r2r::swarm_msgs::srv::ResetSim;
-use swarm_base::Duration;
+use swarm_base::{Duration, MonotonicClock};
 use swarm_mujoco::{Cell, Look, Options};
 use swarm_ros::{CellFile, Managed, NodeShell, ParameterSpec, TransitionError};
 use swarm_sim::canvas::Canvas;
@@ -91,8 +91,9 @@ fn run() -> anyhow::Result<()> {
         if publish_clock.get() { Stamps::Simulated } else { Stamps::Ros(shell.clock(), Stamping::default()) };
     let extras = Extras { clock: publish_clock.get(), tf: publish_tf.get() };
     let topics = Topics::create(&mut shell, &robots, stamps, extras)?;
-    let inbox = Arc::new(Inbox::new(robots.clone()));
-    topics::subscribe(&mut shell, &robots, &inbox)?;
+    let inbox = Arc::new(Inbox::new(robots.clone(), realtime_factor.get()));
+    let clock = MonotonicClock::new();
+    topics::subscribe(&mut shell, &robots, &inbox, clock)?;
     let mut canvases = Vec::new();
     let folder = view_dir.get();
     if !folder.is_empty() {
@@ -106,7 +107,7 @@ fn run() -> anyhow::Result<()> {
         canvases.extend(served.with_context(|| format!("cannot serve cameras at {address}"))?);
     }
     let priority = cell_file.config.node("swarm_sim").and_then(|node| node.schedule.fifo());
-    let physics = Physics::start(topics, inbox, realtime_factor.get(), canvases, priority)
+    let physics = Physics::start(topics, inbox, clock, realtime_factor.get(), canvases, priority)
         .context("cannot start the physics thread")?;
     serve_reset(&mut shell, physics.orders())?;
     let mut status = physics.status();

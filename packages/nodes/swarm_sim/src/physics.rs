@@ -18,6 +18,9 @@ use crate::topics::Topics;
 /// How long one part of a cycle takes before it is told.
 const STANDSTILL: Duration = Duration::from_millis(50);
 
+/// Simulated time of the thread's start: what is older than the first cycle has its place on it, too, beyond every time-out.
+const BEGIN: Time = Time::from_millis(10_000);
+
 /// What of the physics thread's stack is touched beforehand.
 const STACK_BYTES: usize = 256 << 10;
 
@@ -93,17 +96,17 @@ pub struct Physics {
 }
 
 impl Physics {
-    /// `priority` is of `SCHED_FIFO`; none = the system's fair time sharing.
+    /// `clock` is the one that arrivals in `inbox` are told by. `priority` is of `SCHED_FIFO`; none = the system's fair time sharing.
     pub fn start(
         topics: Topics,
         inbox: Arc<Inbox>,
+        clock: MonotonicClock,
         realtime_factor: f64,
         canvases: Vec<Canvas>,
         priority: Option<u8>,
     ) -> std::io::Result<Self> {
         let (orders, received) = mpsc::channel();
         let status = Arc::new(Mutex::new(Status::default()));
-        let clock = MonotonicClock::new();
         let worker = Worker {
             topics,
             inbox,
@@ -111,7 +114,7 @@ impl Physics {
             pace: Pace::new(CONTROL_PERIOD, realtime_factor, clock.now()),
             clock,
             status: Arc::clone(&status),
-            simulated: Time::ZERO,
+            simulated: BEGIN,
             cell: None,
             running: false,
             failed: None,
@@ -184,7 +187,7 @@ struct Worker {
     pace: Pace,
     clock: MonotonicClock,
     status: Arc<Mutex<Status>>,
-    /// Simulated time since the thread's start; a reset of the cell does not turn it back.
+    /// Goes on from [`BEGIN`]; a reset of the cell does not turn it back.
     simulated: Time,
     cell: Option<Loaded>,
     running: bool,
@@ -268,7 +271,7 @@ impl Worker {
     fn cycle(&mut self) {
         let began = self.clock.now();
         self.simulated = self.simulated + CONTROL_PERIOD;
-        let commands = self.inbox.take(self.simulated);
+        let commands = self.inbox.take(self.simulated, began);
         let Some(Loaded { cell, watch }) = &mut self.cell else { return };
         let observation = match cell.step(&commands) {
             Ok(observation) => observation,

@@ -9,12 +9,13 @@ use r2r::std_msgs::msg::String as StringMsg;
 use r2r::swarm_msgs::msg::{GripperState, PartPoses, SimReport};
 use r2r::tf2_msgs::msg::TFMessage;
 use r2r::{Publisher, WrappedTypesupport};
+use swarm_base::{Clock as _, MonotonicClock};
 use swarm_mujoco::urdf::{JointKind, Scene};
 use swarm_mujoco::{Cell, Observation, urdf};
 use swarm_ros::stamp::{self, RosClock};
 use swarm_ros::{NodeShell, ShellError, qos};
 
-use crate::inbox::Inbox;
+use crate::inbox::{Arrival, Inbox};
 use crate::messages::{self, WORLD};
 use crate::pace::Pace;
 use crate::report::Watch;
@@ -163,10 +164,17 @@ impl Stamps {
     }
 }
 
-/// Creates the subscriptions that fill `inbox`.
-pub fn subscribe(shell: &mut NodeShell, robots: &[String], inbox: &Arc<Inbox>) -> Result<(), ShellError> {
+/// Creates the subscriptions that fill `inbox`; `clock` tells when something arrived.
+pub fn subscribe(
+    shell: &mut NodeShell,
+    robots: &[String],
+    inbox: &Arc<Inbox>,
+    clock: MonotonicClock,
+) -> Result<(), ShellError> {
     let permits = Arc::clone(inbox);
-    shell.subscribe("/safety_monitor/permit", qos::SENSOR, move |message| permits.permit(&message))?;
+    shell.subscribe("/safety_monitor/permit", qos::SENSOR, move |message| {
+        permits.permit(&message, Arrival { at: clock.now(), wall_ns: stamp::to_nanos(&stamp::wall_now()) });
+    })?;
     for profile in [qos::STOP_RELIABLE, qos::STOP_BEST_EFFORT, qos::STOP_LATCHED] {
         let stops = Arc::clone(inbox);
         shell.subscribe("/emergency_stop", profile, move |message: r2r::std_msgs::msg::Bool| {
@@ -176,7 +184,7 @@ pub fn subscribe(shell: &mut NodeShell, robots: &[String], inbox: &Arc<Inbox>) -
     for (index, robot) in robots.iter().enumerate() {
         let commands = Arc::clone(inbox);
         shell.subscribe(&format!("/{robot}/joint_command"), qos::COMMAND_STREAM, move |message| {
-            commands.velocities(index, message);
+            commands.velocities(index, message, clock.now());
         })?;
         let grippers = Arc::clone(inbox);
         shell.subscribe(&format!("/{robot}/gripper_command"), qos::COMMAND, move |message| {
