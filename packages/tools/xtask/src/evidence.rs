@@ -271,7 +271,19 @@ mod tests {
 
     fn with_minutes(name: &str, minutes: f64) -> Error {
         let options = Options { minutes: Some(minutes), out: None, profile: Profile::Dev };
-        run(&Layout::at("/nowhere"), name, &options).unwrap_err()
+        let evidence = EVIDENCES.iter().find(|evidence| evidence.name == name).unwrap();
+        run(&Layout::at("/nowhere"), evidence, &options).unwrap_err()
+    }
+
+    #[test]
+    fn the_command_line_names_every_evidence_and_takes_no_other() {
+        let command = clap::Command::new("evidence").arg(clap::Arg::new("name").value_parser(names()));
+        for evidence in EVIDENCES {
+            let matches = command.clone().try_get_matches_from(["evidence", evidence.name]).unwrap();
+            assert_eq!(matches.get_one::<&Evidence>("name").unwrap().name, evidence.name);
+        }
+        let refused = command.try_get_matches_from(["evidence", "soap"]).unwrap_err().to_string();
+        assert!(refused.contains("possible values: demo, soak") && refused.contains("similar"), "{refused}");
     }
 
     #[test]
