@@ -506,6 +506,7 @@ fn tool_capsules(
 
 /// Whether the arm's joints move a link that is fixed to none of its bodies.
 fn is_carried(urdf: &Urdf, places: &[Option<(usize, Pose)>], link: usize) -> bool {
-    let parents = std::iter::successors(Some(link), |at| urdf.parent_joint(*at).map(|joint| joint.parent));
-    parents.filter_map(|at| places[at]).next().is_some_and(|(body, _)| body > 0)
+    let mut parents =
+        std::iter::successors(Some(link), |at| urdf.parent_joint(*at).map(|joint| joint.parent));
+    parents.find_map(|at| places[at]).is_some_and(|(body, _)| body > 0)
 }
