@@ -307,7 +307,7 @@ def test_the_life_cycle_ends_and_begins_cameras_and_recording(cameras, capture, 
         ({"calibration_file": "/nowhere/biases.yaml"}, "cannot read the calibration /nowhere/biases.yaml"),
         ({"camera_ips": "['10.0.0.1']", "camera_info_urls": "['file:///nowhere/cam1.yaml']"}, "the calibration /nowhere/cam1.yaml cannot be read"),
         ({"camera_ips": "['10.0.0.1']", "camera_info_urls": "['a.yaml', 'b.yaml']"}, "camera_info_urls has 2 addresses for 1 cameras"),
-        ({"reserve_mb": 1_000_000, "output_bag": "/tmp/swarm_capture_never_made.mcap"}, "bytes are free there and 1048576000000 must stay so"),
+        ({"reserve_mb": 1_000_000, "output_bag": "/tmp/swarm_capture_never_made.mcap"}, "bytes are free there and 1000000000000 must stay so"),
     ],
 )
 def test_what_cannot_be_used_is_refused_with_the_reason(start, parameters, told):

@@ -157,7 +157,7 @@ impl Follower<'_> {
     /// A camera was found: what comes from here on is of that one. `playing` says whether a session of the one before goes on.
     fn take(&mut self, found: &Found, playing: bool) -> Who {
         let who = self.search.found(&found.serial);
-        self.desk.view().serial = self.search.serial().to_owned();
+        self.search.serial().clone_into(&mut self.desk.view().serial);
         match who {
             Who::Same => {}
             Who::First | Who::Learned => {
