@@ -276,17 +276,6 @@ mod tests {
     }
 
     #[test]
-    fn the_command_line_names_every_evidence_and_takes_no_other() {
-        let command = clap::Command::new("evidence").arg(clap::Arg::new("name").value_parser(names()));
-        for evidence in EVIDENCES {
-            let matches = command.clone().try_get_matches_from(["evidence", evidence.name]).unwrap();
-            assert_eq!(matches.get_one::<&Evidence>("name").unwrap().name, evidence.name);
-        }
-        let refused = command.try_get_matches_from(["evidence", "soap"]).unwrap_err().to_string();
-        assert!(refused.contains("possible values: demo, soak") && refused.contains("similar"), "{refused}");
-    }
-
-    #[test]
     fn a_time_is_taken_where_it_means_something() {
         let error = with_minutes("gate", 2.0).to_string();
         assert_eq!(error, "gate takes as long as it takes; --minutes is for `soak`");

@@ -53,8 +53,9 @@ fn a_run_that_ends_at_standstill_leaves_the_cell_ready() {
 
 // SR-02
 #[test]
-fn what_was_ready_is_denied_after_the_gate_was_left_and_a_stop_stays() {
-    for mut bench in [Bench::ready(), Bench::running()] {
+fn what_was_ready_or_ran_is_denied_after_the_gate_was_left() {
+    for begin in [Bench::ready, Bench::running] {
+        let mut bench = begin();
         let before = bench.state.epoch();
         bench.state = bench.state.left();
         assert_eq!((bench.state.state(), bench.state.epoch()), (SafetyState::Deny, before + 1));
@@ -66,6 +67,11 @@ fn what_was_ready_is_denied_after_the_gate_was_left_and_a_stop_stays() {
         bench.wish = [None; MAX_ROBOTS];
         assert_eq!(bench.reset().state, SafetyState::Ready);
     }
+}
+
+// SR-03
+#[test]
+fn a_stop_stays_one_when_the_gate_is_left() {
     let mut bench = Bench::running();
     bench.inputs.hear_emergency_stop(true);
     bench.cycle();
