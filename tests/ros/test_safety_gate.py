@@ -557,14 +557,21 @@ def test_an_inactive_monitor_lets_nothing_move_and_does_nothing_later(cell, prob
         cell.safety.all.clear()
         assert change(probe, "activate", "/safety_monitor")
 
+    def keeps(name, epoch):
+        first = cell.safety.wait(name).cycle
+        probe.wait_for(lambda: cell.safety.newest().cycle > first + 250, "250 cycles")
+        state = getattr(SafetyStatus, f"STATE_{name}")
+        assert {(status.state, status.epoch) for status in cell.safety.all} == {(state, epoch)}
+
     cell.running()
+    epoch = cell.safety.newest().epoch
     reset_while_inactive()
-    # It was moving when it last decided: the pause was too long, or else the commands' silence is.
-    stopped = cell.safety.wait("STOP1", "STOP2")
+    # Nobody watched meanwhile: it waits for a reset, and knows of no command from before.
+    keeps("DENY", epoch + 1)
+    cell.ready()
+    epoch = cell.safety.newest().epoch
     reset_while_inactive()
-    first = cell.safety.newest().cycle
-    probe.wait_for(lambda: cell.safety.newest().cycle > first + 250, "250 cycles")
-    assert all((status.state, status.epoch) == (stopped.state, stopped.epoch) for status in cell.safety.all)
+    keeps("DENY", epoch + 1)
 
 
 # --- envelopes
