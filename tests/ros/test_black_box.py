@@ -121,11 +121,12 @@ def test_a_disk_that_dies_is_found_before_a_stop_needs_it(cell):
     shutil.rmtree(cell.folder)
     cell.folder.write_text("a file where the folder was")
     cell.safety.wait("STOP2", cause="not_recorded")
-    cell.probe.wait_for(lambda: "cannot write to the folder" in diagnostics().message, "the trouble is diagnosed")
+    cell.probe.wait_for(lambda: "cannot begin a file" in diagnostics().message, lambda: f"the trouble is diagnosed: {diagnostics()}")
     assert not cell.safety.reset().success
     cell.folder.unlink()
-    # What it was told of this very stop could not be kept.
-    cell.probe.wait_for(lambda: diagnostics().level == DiagnosticStatus.WARN, "the black box has recovered, and says what is missing")
+    # This very stop has waited in memory.
+    cell.probe.wait_for(lambda: diagnostics().level == DiagnosticStatus.OK, lambda: f"the black box has recovered: {diagnostics()}")
+    assert list(cell.folder.iterdir()), "the stop is recorded"
     assert cell.safety.make_ready().cause == ""
 
 
