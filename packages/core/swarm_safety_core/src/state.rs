@@ -115,6 +115,11 @@ impl RobotState {
         resting: None,
     };
 
+    /// Whatever stop there is, the robot is not held to braking any more.
+    pub(crate) fn end_braking(&mut self) {
+        (self.stopping, self.resting) = (None, None);
+    }
+
     /// No run moves the robot any more.
     pub(crate) fn let_go(&mut self) {
         self.target = JointVector::zeros();
@@ -149,6 +154,8 @@ impl State {
         next.clear_since = None;
         for robot in &mut next.robots {
             robot.let_go();
+            // What it was told and where it stood is not known any more.
+            robot.end_braking();
             robot.output = JointVector::zeros();
             robot.told = Told::NOTHING;
             robot.acceleration = JointVector::zeros();

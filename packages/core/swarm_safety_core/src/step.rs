@@ -389,8 +389,7 @@ fn escalate(config: &Config, scene: &Scene, next: &mut State, now: Time) {
         let at_rest = scene.robots[i].as_ref().is_some_and(|seen| seen.is_at_rest(tolerances.rest_rad_s));
         robot.resting = if at_rest { robot.resting.or(Some(now)) } else { None };
         // An arm that brakes and turns back is at rest for a moment, too.
-        let stays = robot.resting.is_some_and(|since| age_s(now, Some(since)) > 2.0 * tolerances.response_s);
-        if stays {
+        if robot.resting.is_some_and(|since| age_s(now, Some(since)) > 2.0 * tolerances.response_s) {
             robot.stopping = None;
         }
         if let (Some(cause), Some(deeper)) = (goes_on(config, scene, next, i, now), deeper(next.safety)) {
@@ -446,9 +445,7 @@ fn refresh(next: &mut State, cause: Cause) {
 }
 
 fn make_ready(next: &mut State) {
-    for robot in &mut next.robots {
-        (robot.stopping, robot.resting) = (None, None);
-    }
+    next.robots.iter_mut().for_each(RobotState::end_braking);
     next.safety = SafetyState::Ready;
     next.cause = None;
     next.cause_cycle = 0;

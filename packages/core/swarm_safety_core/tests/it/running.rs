@@ -75,5 +75,9 @@ fn a_stop_stays_one_when_the_gate_is_left() {
     let mut bench = Bench::running();
     bench.inputs.hear_emergency_stop(true);
     bench.cycle();
-    assert_eq!(bench.state.left().state(), SafetyState::Estop);
+    bench.state = bench.state.left();
+    assert_eq!(bench.state.state(), SafetyState::Estop);
+    // An arm that somebody moves by hand then goes on after no stop.
+    bench.qd[LEFT] = slow(LEFT) * 0.5;
+    assert!(!bench.cycle().robots[LEFT].stop_ineffective);
 }
