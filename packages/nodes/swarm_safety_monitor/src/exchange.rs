@@ -9,8 +9,8 @@ use swarm_rt::cells::queue::Sender;
 use swarm_rt::wake::Waker;
 use swarm_safety_core::Config;
 
+use crate::board::{Board, InForce};
 use crate::envelopes::{Envelopes, Limits};
-use crate::publishing::{Board, InForce};
 
 /// The service's end.
 #[derive(Debug)]

@@ -18,6 +18,7 @@
 //! Silence is safe: where this node is dead, inactive or stuck, permits cease and the drivers stop by themselves.
 //! Freshness is judged by the monotonic clock; `use_sim_time` has no say.
 
+pub mod board;
 pub mod deciding;
 pub mod envelopes;
 pub mod exchange;

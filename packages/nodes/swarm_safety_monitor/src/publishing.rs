@@ -3,8 +3,7 @@
 //! It runs below the deciding thread and above everything else. The middleware locks and allocates; here it may. Once a second it looks
 //! whether both threads still run in real time: as it alone carries permits, a cell that it cannot look after stops by silence.
 
-use std::sync::mpsc;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::Builder;
 
 use swarm_base::{Clock as _, Duration, Shutdown, Time};
@@ -12,8 +11,9 @@ use swarm_rt::cells::queue::Receiver;
 use swarm_rt::periodic::Occasion;
 use swarm_rt::wake::Sleeper;
 use swarm_rt::{KernelClock, Lack, ThreadWish};
-use swarm_safety_core::{Config, Inputs, Refusal, ResetRefusal, SafetyState, Verdict};
+use swarm_safety_core::{Config, Refusal, ResetRefusal, Verdict};
 
+use crate::board::{Board, InForce};
 use crate::deciding::{Cycle, Said};
 use crate::intake::Intake;
 use crate::outputs::{Context, Outputs};
@@ -24,121 +24,6 @@ const LONGEST_SLEEP: Duration = Duration::from_millis(20);
 
 /// Stack that is made resident.
 const STACK_BYTES: usize = 256 << 10;
-
-/// Limits as the status names them.
-#[derive(Clone, Debug)]
-pub struct InForce {
-    pub config: Arc<Config>,
-    /// Skill id and version, empty for the ceiling alone.
-    pub skill: String,
-    /// Artifact digest, empty for the ceiling alone.
-    pub artifact: String,
-}
-
-/// How the gate does, for diagnostics and the services.
-#[derive(Clone, Debug)]
-pub struct Status {
-    pub config: Arc<Config>,
-    pub state: SafetyState,
-    pub inputs: Inputs,
-    pub epoch: u64,
-    pub cycle: u64,
-    /// Every part of the set-up took, and is still there.
-    pub real_time: bool,
-    /// Started although some of it did not.
-    pub degraded: bool,
-    /// What did not take.
-    pub lacks: Vec<String>,
-    /// What took and has been taken away since.
-    pub lost: Vec<String>,
-    /// Periods that passed without a step of their own.
-    pub overruns: u64,
-    /// Longest time between two steps since the last look.
-    pub longest_gap: Duration,
-    /// Well-formed commands that were not taken.
-    pub refused_commands: u64,
-    pub publish_failures: u64,
-    /// Cycles that found the queue to this thread full.
-    pub lost_cycles: u64,
-}
-
-/// The epoch in force, and the epoch that the reset began or why it was refused.
-pub type ResetAnswer = (u64, Result<u64, String>);
-
-/// Shared by the publishing thread, the services and the diagnostics.
-#[derive(Debug)]
-pub struct Board {
-    status: Mutex<Status>,
-    /// Limits handed to the deciding thread, until newer ones are in force.
-    limits: Mutex<Vec<Arc<InForce>>>,
-    /// Who waits for the next answer to a reset.
-    resets: Mutex<Vec<mpsc::Sender<ResetAnswer>>>,
-    /// Who waits for the limits of this number to be in force, for their epoch.
-    exchanges: Mutex<Vec<(u64, mpsc::Sender<u64>)>>,
-}
-
-impl Board {
-    pub fn new(config: Arc<Config>, epoch: u64) -> Self {
-        let in_force = InForce { config: Arc::clone(&config), skill: String::new(), artifact: String::new() };
-        Self {
-            status: Mutex::new(Status {
-                config,
-                state: SafetyState::Deny,
-                inputs: Inputs::default(),
-                epoch,
-                cycle: 0,
-                real_time: false,
-                degraded: false,
-                lacks: Vec::new(),
-                lost: Vec::new(),
-                overruns: 0,
-                longest_gap: Duration::ZERO,
-                refused_commands: 0,
-                publish_failures: 0,
-                lost_cycles: 0,
-            }),
-            limits: Mutex::new(vec![Arc::new(in_force)]),
-            resets: Mutex::default(),
-            exchanges: Mutex::default(),
-        }
-    }
-
-    pub fn status(&self) -> Status {
-        lock(&self.status).clone()
-    }
-
-    /// The status, starting a new longest gap.
-    pub fn look(&self) -> Status {
-        let mut status = lock(&self.status);
-        let seen = status.clone();
-        status.longest_gap = Duration::ZERO;
-        seen
-    }
-
-    /// Says how the threads were set up.
-    pub fn set_up(&self, lacks: Vec<String>, degraded: bool) {
-        let mut status = lock(&self.status);
-        status.real_time = lacks.is_empty();
-        (status.lacks, status.degraded) = (lacks, degraded);
-    }
-
-    /// Says what the threads have lost of their set-up by now.
-    fn lost(&self, lost: Vec<String>) {
-        let mut status = lock(&self.status);
-        status.real_time = status.lacks.is_empty() && lost.is_empty();
-        status.lost = lost;
-    }
-
-    /// Announces limits before they are handed over, and waits on `reply` for their epoch.
-    pub fn announce(&self, limits: InForce, reply: mpsc::Sender<u64>) {
-        lock(&self.exchanges).push((limits.config.generation(), reply));
-        lock(&self.limits).push(Arc::new(limits));
-    }
-
-    pub fn await_reset(&self, reply: mpsc::Sender<ResetAnswer>) {
-        lock(&self.resets).push(reply);
-    }
-}
 
 /// What the thread works with.
 #[derive(Debug)]
@@ -234,10 +119,7 @@ impl Worker {
             self.publisher.intake.loaded(artifact);
         }
         self.context.reset_epoch = verdict.reset_began().unwrap_or(self.context.reset_epoch);
-        {
-            let status = lock(&self.publisher.board.status);
-            (self.context.real_time, self.context.degraded) = (status.real_time, status.degraded);
-        }
+        (self.context.real_time, self.context.degraded) = self.publisher.board.real_time();
         self.context.skill.clone_from(&in_force.skill);
         self.context.artifact.clone_from(&in_force.artifact);
         self.context.trace_id.clone_from(&self.trace);
@@ -267,30 +149,17 @@ impl Worker {
     fn in_force(&mut self, generation: u64) -> Option<Arc<InForce>> {
         let is_meant = |limits: &Arc<InForce>| limits.config.generation() == generation;
         if !self.in_force.as_ref().is_some_and(is_meant) {
-            let mut limits = lock(&self.publisher.board.limits);
-            let at = limits.iter().position(is_meant)?;
-            limits.drain(..at);
-            self.in_force = limits.first().cloned();
+            self.in_force = Some(self.publisher.board.limits(generation)?);
         }
         self.in_force.clone()
     }
 
     fn answer(&self, in_force: &InForce, cycle: &Cycle) {
         let verdict = &cycle.verdict;
-        lock(&self.publisher.board.exchanges).retain(|(generation, reply)| {
-            let waits = *generation > cycle.generation;
-            if !waits {
-                // The asker may have given up waiting; the limits hold all the same.
-                let _ = reply.send(verdict.epoch);
-            }
-            waits
-        });
+        self.publisher.board.in_force_since(cycle.generation, verdict.epoch);
         if let Some(answer) = &verdict.reset {
             let answer = answer.map_err(|refusal: ResetRefusal| refusal.detail(&in_force.config));
-            for reply in lock(&self.publisher.board.resets).drain(..) {
-                // As above.
-                let _ = reply.send((verdict.epoch, answer.clone()));
-            }
+            self.publisher.board.answer_reset(&(verdict.epoch, answer));
         }
     }
 
@@ -321,29 +190,24 @@ impl Worker {
 
     fn note(&mut self, config: &Arc<Config>, cycle: &Cycle) {
         let verdict = &cycle.verdict;
-        let mut status = lock(&self.publisher.board.status);
-        if !Arc::ptr_eq(&status.config, config) {
-            status.config = Arc::clone(config);
-        }
-        status.state = verdict.state;
-        status.inputs = cycle.inputs;
-        status.epoch = verdict.epoch;
-        status.cycle = verdict.cycle;
-        status.publish_failures = self.publisher.outputs.failures();
-        status.lost_cycles = self.publisher.said.lost().count();
-        status.refused_commands +=
-            verdict.robots.iter().filter(|robot| robot.refusal.is_some()).count() as u64;
-        if let Occasion::Tick(tick) = cycle.occasion {
-            status.overruns += tick.missed;
-        }
-        if let Some(last) = self.last {
-            status.longest_gap = status.longest_gap.max(cycle.now - last);
-        }
-        self.last = Some(cycle.now);
+        let gap = self.last.replace(cycle.now).map(|last| cycle.now - last);
+        let publisher = &self.publisher;
+        publisher.board.note(|status| {
+            if !Arc::ptr_eq(&status.config, config) {
+                status.config = Arc::clone(config);
+            }
+            status.state = verdict.state;
+            status.inputs = cycle.inputs;
+            status.epoch = verdict.epoch;
+            status.cycle = verdict.cycle;
+            status.publish_failures = publisher.outputs.failures();
+            status.lost_cycles = publisher.said.lost().count();
+            status.refused_commands +=
+                verdict.robots.iter().filter(|robot| robot.refusal.is_some()).count() as u64;
+            if let Occasion::Tick(tick) = cycle.occasion {
+                status.overruns += tick.missed;
+            }
+            status.longest_gap = gap.map_or(status.longest_gap, |gap| status.longest_gap.max(gap));
+        });
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Every holder leaves a whole value behind at each point where it could panic.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

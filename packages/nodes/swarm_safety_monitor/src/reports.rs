@@ -6,7 +6,7 @@ use swarm_black_box_file::Health;
 use swarm_ros::diagnostics::{Level, Report};
 use swarm_rt::KernelClock;
 
-use crate::publishing::{Board, Status};
+use crate::board::{Board, Status};
 
 /// The deciding and the publishing thread, since the last report.
 pub fn gate(board: &Board) -> Report {

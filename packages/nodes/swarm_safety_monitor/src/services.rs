@@ -8,9 +8,9 @@ use r2r::swarm_msgs::srv::{LoadEnvelope, ResetSafety};
 use swarm_ros::{LifecycleState, NodeShell, ShellError};
 use swarm_safety_core::ResetRequest;
 
+use crate::board::Board;
 use crate::exchange::{Exchange, require_active};
 use crate::intake::Intake;
-use crate::publishing::Board;
 
 /// Longest wait for the deciding thread; a cycle is some milliseconds. Longer than a reset holds (`heard`).
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
