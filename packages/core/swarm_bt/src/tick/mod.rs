@@ -234,18 +234,14 @@ impl<'a, O: Observer> Exec<'a, O> {
     fn pre_condition(&mut self, id: NodeId, hooks: &Hooks) -> Result<Option<Status>, Faulted> {
         match self.status(id) {
             NodeStatus::Idle => {
-                for (script, then) in [
-                    (hooks.failure_if, Status::Failure),
-                    (hooks.success_if, Status::Success),
-                    (hooks.skip_if, Status::Skipped),
-                ] {
-                    if let Some(script) = script
-                        && self.condition(id, script)?
-                    {
-                        return Ok(Some(then));
-                    }
+                if self.holds(id, hooks.failure_if)? {
+                    return Ok(Some(Status::Failure));
                 }
-                Ok((!self.goes_on(id, hooks)?).then_some(Status::Skipped))
+                if self.holds(id, hooks.success_if)? {
+                    return Ok(Some(Status::Success));
+                }
+                let skips = self.holds(id, hooks.skip_if)? || !self.goes_on(id, hooks)?;
+                Ok(skips.then_some(Status::Skipped))
             }
             NodeStatus::Running => {
                 if self.goes_on(id, hooks)? {
@@ -255,6 +251,15 @@ impl<'a, O: Observer> Exec<'a, O> {
                 Ok(Some(Status::Skipped))
             }
             NodeStatus::Success | NodeStatus::Failure => Ok(None),
+        }
+    }
+
+    /// What a pre-condition says; false without one.
+    #[inline]
+    fn holds(&mut self, id: NodeId, condition: Option<ScriptId>) -> Result<bool, Faulted> {
+        match condition {
+            Some(script) => self.condition(id, script),
+            None => Ok(false),
         }
     }
 
