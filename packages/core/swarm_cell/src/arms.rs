@@ -1,6 +1,7 @@
 //! Kinematics of the arms that a cell declares.
 
-use nalgebra::{Translation3, UnitQuaternion};
+use nalgebra::Translation3;
+use swarm_kinematics::portable::rotation_from_rpy;
 use swarm_kinematics::{ArmModel, ArmSpec, ModelError, Pose};
 
 use crate::declaration::{CellConfig, PoseConfig, RobotConfig};
@@ -42,8 +43,7 @@ fn arm_model(robot: &RobotConfig, urdf: &str, tool_urdf: Option<&str>) -> Result
 
 fn pose(declared: &PoseConfig) -> Pose {
     let ([x, y, z], [roll, pitch, yaw]) = (declared.xyz_m, declared.rpy_rad);
-    let rotation = UnitQuaternion::from_euler_angles(roll, pitch, yaw).to_rotation_matrix();
-    Pose::from_parts(Translation3::new(x, y, z), rotation)
+    Pose::from_parts(Translation3::new(x, y, z), rotation_from_rpy(roll, pitch, yaw))
 }
 
 #[cfg(test)]

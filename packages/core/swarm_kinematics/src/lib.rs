@@ -25,6 +25,7 @@ mod load;
 mod model;
 mod momentum;
 mod obstacle;
+pub mod portable;
 mod urdf;
 
 pub use capsules::{

@@ -4,6 +4,7 @@ use nalgebra::{Matrix3, Point3, Rotation3, Translation3, Unit, Vector3};
 
 use crate::capsules::{ArmCapsules, CapsuleLevers, Carried, Length, LinkCapsule, MAX_CAPSULES};
 use crate::load::Load;
+use crate::portable::sin_cos;
 use crate::urdf::{Mobility, Urdf, UrdfError, UrdfJoint};
 use crate::{Jacobian, JointVector, MAX_JOINTS, PointJacobian, Pose, Twist};
 
@@ -275,7 +276,7 @@ impl ArmModel {
         let mut motions = [Motion { sin: 0.0, cos: 1.0, slide: 0.0 }; MAX_JOINTS];
         for ((motion, joint), q) in motions.iter_mut().zip(&self.joints).zip(q) {
             match joint.kind {
-                JointKind::Revolute => (motion.sin, motion.cos) = q.sin_cos(),
+                JointKind::Revolute => (motion.sin, motion.cos) = sin_cos(*q),
                 JointKind::Prismatic => motion.slide = *q,
             }
         }

@@ -8,13 +8,14 @@
 
 use std::borrow::Cow;
 
-use nalgebra::{Rotation3, Translation3, Unit, Vector3};
+use nalgebra::{Translation3, Unit, Vector3};
 use roxmltree::{Document, Node};
 
 use crate::Pose;
 use crate::distance::Capsule;
 use crate::load::Load;
 use crate::model::{JointKind, ModelError};
+use crate::portable::rotation_from_rpy;
 
 /// Why a URDF text was refused.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -308,7 +309,7 @@ pub(crate) fn origin(node: Node, element: &str) -> Result<Pose, UrdfError> {
     let Some(origin) = child(node, "origin") else { return Ok(Pose::identity()) };
     let xyz = vector3(origin, element, "xyz")?.unwrap_or_default();
     let rpy = vector3(origin, element, "rpy")?.unwrap_or_default();
-    Ok(Pose::from_parts(Translation3::from(xyz), Rotation3::from_euler_angles(rpy.x, rpy.y, rpy.z)))
+    Ok(Pose::from_parts(Translation3::from(xyz), rotation_from_rpy(rpy.x, rpy.y, rpy.z)))
 }
 
 pub(crate) fn children<'a, 'i>(node: Node<'a, 'i>, tag: &'static str) -> impl Iterator<Item = Node<'a, 'i>> {

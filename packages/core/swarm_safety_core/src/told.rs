@@ -9,7 +9,7 @@
 //! [`Tolerances::response_s`]: crate::Tolerances::response_s
 
 use swarm_base::Time;
-use swarm_kinematics::{JointVector, MAX_JOINTS};
+use swarm_kinematics::{JointVector, MAX_JOINTS, portable};
 
 use crate::cause::{Cause, CauseKind};
 use crate::checks::age_s;
@@ -159,7 +159,7 @@ impl Told {
             return;
         }
         let difference = after.q - before.q - (before.qd + after.qd) * (dt / 2.0);
-        let residual = self.residual * (-dt / FADING_S).exp() + difference;
+        let residual = self.residual * portable::exp(-dt / FADING_S) + difference;
         self.residual =
             residual.map(|rad| if rad.is_nan() { MOST_RAD } else { rad.clamp(-MOST_RAD, MOST_RAD) });
     }
