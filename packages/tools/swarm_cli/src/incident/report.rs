@@ -168,15 +168,18 @@ fn margins(recorded: &Recorded) -> Vec<Nearness> {
     for (i, robot) in recorded.robots.iter().enumerate() {
         for (k, quantity) in Quantity::ALL.into_iter().enumerate() {
             let known = |figure: &Figure| figure.value.is_finite();
-            let far = |figure: Figure| {
-                let margin = quantity.margin(figure);
+            // Values that differ in their last bits may leave the same margin.
+            let far = |figure: &Figure| {
+                let margin = quantity.margin(*figure);
                 let alone = if quantity.stays_above() { figure.value } else { -figure.value };
-                if margin.is_finite() { margin } else { alone }
+                [if margin.is_finite() { margin } else { alone }, alone]
             };
             let all =
                 up_to_stop.iter().filter_map(|point| Some((point.at_ns, *point.robots.get(i)?.get(k)?)));
-            let nearest =
-                all.filter(|(_, figure)| known(figure)).min_by(|one, two| far(one.1).total_cmp(&far(two.1)));
+            let nearest = all.filter(|(_, figure)| known(figure)).min_by(|(_, one), (_, two)| {
+                let ([margin, alone], [other_margin, other]) = (far(one), far(two));
+                margin.total_cmp(&other_margin).then(alone.total_cmp(&other))
+            });
             let Some((near_ns, near)) = nearest else { continue };
             let [last, now] =
                 [before, at_stop].map(|point| point.robots.get(i).map_or(Figure::UNKNOWN, |robot| robot[k]));
