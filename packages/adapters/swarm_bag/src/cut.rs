@@ -31,7 +31,8 @@ pub struct Cut {
 /// How far back a key frame is looked for at first; twice as far each time that it is not found.
 const LOOK_BACK: i64 = 2_000_000_000;
 
-/// Writes the part to `out`, in the storage that the name of `out` says, or else that of `bag`.
+/// Writes the part to `out`, in the storage that the name of `out` says, or else that of `bag`. After an error there is no
+/// part.
 pub fn cut(
     bag: &mut BagReader,
     wanted: &Cut,
@@ -54,9 +55,47 @@ pub fn cut(
     let begin = starts.values().copied().min().into_iter().chain(wanted.from).min();
 
     let options = WriteOptions { storage: bag.metadata().storage, ..options };
-    let mut new = BagWriter::create(out, options)?;
+    let (metadata, ()) = BagWriter::make(out, options, |new| -> Result<(), BagError> {
+        let ids = add_topics(new, &topics, is_wanted)?;
+        if let (Some(from), Some(begin)) = (wanted.from, begin) {
+            let latched = topics.iter().filter(|topic| is_wanted(topic) && topic.is_latched());
+            let latched: Vec<String> = latched.map(|topic| topic.name.clone()).collect();
+            bag.rewind(&Filter { topics: Some(latched), from: None, until: Some(from) });
+            let mut before: BTreeMap<usize, Latched> = BTreeMap::new();
+            for message in bag.by_ref() {
+                before.entry(message.topic).or_default().push(message.stamp, message.data);
+            }
+            for (topic, latched) in before {
+                let Some(id) = ids[topic] else { continue };
+                for (stamp, bytes) in latched {
+                    new.write_bytes(id, Stamp { received: begin, ..stamp }, &bytes)?;
+                }
+            }
+        }
+        let names = topics.iter().filter(|topic| is_wanted(topic)).map(|topic| topic.name.clone()).collect();
+        bag.rewind(&Filter { topics: Some(names), from: begin, until: wanted.until });
+        for message in bag.by_ref() {
+            let start = starts.get(&message.topic).copied().or(wanted.from).unwrap_or(i64::MIN);
+            if let Some(id) = ids[message.topic].filter(|_| message.stamp.received >= start) {
+                new.write_bytes(id, message.stamp, &message.data)?;
+            }
+        }
+        for (name, text) in &bag.metadata().custom {
+            new.set_custom_data(name, text);
+        }
+        Ok(())
+    })?;
+    Ok(metadata)
+}
+
+/// The wanted topics' numbers in the new bag, by their index.
+fn add_topics(
+    new: &mut BagWriter,
+    topics: &[Topic],
+    is_wanted: impl Fn(&Topic) -> bool,
+) -> Result<Vec<Option<TopicId>>, BagError> {
     let mut ids: Vec<Option<TopicId>> = Vec::new();
-    for topic in &topics {
+    for topic in topics {
         // Two publishers of one topic may have differed in QoS; here they become one.
         let same = topics
             .iter()
@@ -68,33 +107,7 @@ pub fn cut(
             None => None,
         });
     }
-    if let (Some(from), Some(begin)) = (wanted.from, begin) {
-        let latched = topics.iter().filter(|topic| is_wanted(topic) && topic.is_latched());
-        let latched: Vec<String> = latched.map(|topic| topic.name.clone()).collect();
-        bag.rewind(&Filter { topics: Some(latched), from: None, until: Some(from) });
-        let mut before: BTreeMap<usize, Latched> = BTreeMap::new();
-        for message in bag.by_ref() {
-            before.entry(message.topic).or_default().push(message.stamp, message.data);
-        }
-        for (topic, latched) in before {
-            let Some(id) = ids[topic] else { continue };
-            for (stamp, bytes) in latched {
-                new.write_bytes(id, Stamp { received: begin, ..stamp }, &bytes)?;
-            }
-        }
-    }
-    let names = topics.iter().filter(|topic| is_wanted(topic)).map(|topic| topic.name.clone()).collect();
-    bag.rewind(&Filter { topics: Some(names), from: begin, until: wanted.until });
-    for message in bag.by_ref() {
-        let start = starts.get(&message.topic).copied().or(wanted.from).unwrap_or(i64::MIN);
-        if let Some(id) = ids[message.topic].filter(|_| message.stamp.received >= start) {
-            new.write_bytes(id, message.stamp, &message.data)?;
-        }
-    }
-    for (name, text) in &bag.metadata().custom {
-        new.set_custom_data(name, text);
-    }
-    new.finish()
+    Ok(ids)
 }
 
 /// When each video topic must begin, by its index: at the last key frame that is not after `from`.

@@ -1,7 +1,7 @@
 //! Files that are there, whole, after the power failed.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 
 use crate::error::{At, BagError};
@@ -20,7 +20,9 @@ pub(crate) fn replace(path: &Path, text: &str, survives: Survives) -> Result<(),
         }
         fs::rename(&new, path)
     };
-    write().at("write", path)?;
+    write().at("write", path).inspect_err(|_| {
+        let _ = fs::remove_file(&new);
+    })?;
     match survives {
         Survives::PowerCut => folder_of(path),
         Survives::ProcessEnd => Ok(()),
@@ -34,6 +36,20 @@ pub(crate) fn make_folders(folder: &Path, survives: Survives) -> Result<(), BagE
     fs::create_dir_all(folder).at("create", folder)?;
     match survives {
         Survives::PowerCut => missing.into_iter().rev().try_for_each(folder_of),
+        Survives::ProcessEnd => Ok(()),
+    }
+}
+
+/// Makes a folder that nobody has made yet.
+pub(crate) fn make_new_folder(folder: &Path, survives: Survives) -> Result<(), BagError> {
+    match fs::create_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            return Err(BagError::Exists { path: folder.to_owned() });
+        }
+        made => made.at("create", folder)?,
+    }
+    match survives {
+        Survives::PowerCut => folder_of(folder),
         Survives::ProcessEnd => Ok(()),
     }
 }

@@ -69,8 +69,7 @@ impl Snapshot {
 
     /// Writes a bag. It can be read when this is back, and survives a cut of the power after [`Written::make_durable`].
     ///
-    /// As with [`BagWriter::create`], nothing is ever replaced. After an error there is no bag: one that lacks its end would
-    /// look like one that has nothing to say about it. A snapshot is never split.
+    /// As with [`BagWriter::make`], nothing is ever replaced, and after an error there is no bag. A snapshot is never split.
     pub fn write(&self, path: impl AsRef<Path>, options: WriteOptions) -> Result<Written, BagError> {
         let path = path.as_ref();
         let bytes: usize = self.messages().map(|(_, bytes)| bytes.len() + 64).sum();
@@ -81,22 +80,15 @@ impl Snapshot {
             split: Split::default(),
             ..options
         };
-        let mut bag = BagWriter::create(path, options)?;
-        let fill = || -> Result<Metadata, BagError> {
+        let (metadata, ()) = BagWriter::make(path, options, |bag| -> Result<(), BagError> {
             let ids = self.topics.iter().map(|(topic, _)| bag.add_topic(topic.clone()));
             let ids = ids.collect::<Result<Vec<_>, _>>()?;
             for (topic, (stamp, bytes)) in self.in_order() {
                 bag.write_bytes(ids[topic], *stamp, bytes)?;
             }
-            bag.finish()
-        };
-        match fill() {
-            Ok(metadata) => Ok(Written { path: path.to_owned(), metadata }),
-            Err(error) => {
-                let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
-                Err(error)
-            }
-        }
+            Ok(())
+        })?;
+        Ok(Written { path: path.to_owned(), metadata })
     }
 }
 

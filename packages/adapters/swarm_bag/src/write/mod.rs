@@ -169,15 +169,15 @@ impl BagWriter {
             Some("mcap") => (Target::File, Storage::Mcap),
             _ => (Target::Directory, options.storage),
         };
-        let folder = match target {
-            Target::File if options.split != Split::default() => {
-                return Err(BagError::SplitNeedsDirectory { path });
-            }
-            Target::File => path.parent().unwrap_or(Path::new("")),
-            Target::Directory => &path,
-        };
-        if !folder.as_os_str().is_empty() {
-            durable::make_folders(folder, options.survives)?;
+        if matches!(target, Target::File) && options.split != Split::default() {
+            return Err(BagError::SplitNeedsDirectory { path });
+        }
+        let above = path.parent().unwrap_or(Path::new(""));
+        if !above.as_os_str().is_empty() {
+            durable::make_folders(above, options.survives)?;
+        }
+        if let Target::Directory = target {
+            durable::make_new_folder(&path, options.survives)?;
         }
         let mut writer = Self {
             target,
@@ -195,14 +195,43 @@ impl BagWriter {
             durable: Default::default(),
             path,
         };
-        if let Err(error) = writer.begin_file() {
-            // What is left was made here. Nothing but an empty folder can be removed this way.
-            if let Target::Directory = writer.target {
-                let _ = std::fs::remove_dir(&writer.path);
+        match writer.begin_file() {
+            Ok(()) => Ok(writer),
+            Err(error) => {
+                writer.unmake();
+                Err(error)
             }
-            return Err(error);
         }
-        Ok(writer)
+    }
+
+    /// Makes a bag whole or not at all: [`Self::create`], what `fill` puts in, [`Self::finish`]. After an error nothing of it is left,
+    /// for a bag that lacks its end looks like one that has nothing more to say.
+    pub fn make<T, E: From<BagError>>(
+        path: impl AsRef<Path>,
+        options: WriteOptions,
+        fill: impl FnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<(Metadata, T), E> {
+        let mut bag = Self::create(path, options)?;
+        let made = fill(&mut bag).and_then(|filled| Ok((bag.end()?, filled)));
+        if made.is_err() {
+            bag.unmake();
+        }
+        made
+    }
+
+    /// Removes what was made of the bag.
+    fn unmake(&mut self) {
+        if let Some(mut file) = self.file.take() {
+            file.give_up();
+        }
+        match self.target {
+            Target::Directory => {
+                let _ = std::fs::remove_dir_all(&self.path);
+            }
+            // Where no file could be begun, one of this name is somebody else's.
+            Target::File if self.files.is_empty() => {}
+            Target::File => remove_file(&self.path),
+        }
     }
 
     /// The file or directory.
@@ -264,13 +293,6 @@ impl BagWriter {
         if let Some(file) = self.files.last_mut() {
             file.span.add(stamp.received);
         }
-        let most = match self.options.survives {
-            Survives::PowerCut => MAX_UNSYNCED,
-            Survives::ProcessEnd => MAX_UNSYNCED / 8, // a sync costs nothing, memory does
-        };
-        if self.file.as_ref().is_some_and(|file| file.unsynced() >= most) {
-            return self.sync_file().map(|_| ());
-        }
         self.sync_if_due()
     }
 
@@ -284,16 +306,24 @@ impl BagWriter {
         if self.sync_file()? { self.write_metadata() } else { Ok(()) }
     }
 
-    /// As [`Self::sync`], if the last one is [`WriteOptions::sync_every`] ago; the counts in metadata.yaml may
+    /// As [`Self::sync`], if the last one is [`WriteOptions::sync_every`] ago or much waits; the counts in metadata.yaml may
     /// stay behind by some seconds, its topics do not: readers look for messages of those alone.
     pub fn sync_if_due(&mut self) -> Result<(), BagError> {
-        if self.synced.elapsed() < self.options.sync_every {
+        if self.synced.elapsed() < self.options.sync_every && !self.has_too_much_waiting() {
             return Ok(());
         }
         let changed = self.sync_file()?;
         let due =
             self.described.elapsed() >= METADATA_EVERY || self.topics_with_messages() > self.described_topics;
         if changed && due { self.write_metadata() } else { Ok(()) }
+    }
+
+    fn has_too_much_waiting(&self) -> bool {
+        let most = match self.options.survives {
+            Survives::PowerCut => MAX_UNSYNCED,
+            Survives::ProcessEnd => MAX_UNSYNCED / 8, // a sync costs nothing, memory does
+        };
+        self.file.as_ref().is_some_and(|file| file.unsynced() >= most)
     }
 
     fn topics_with_messages(&self) -> usize {
@@ -406,10 +436,7 @@ impl BagWriter {
             if matches!(error, BagError::Io { source, .. } if source.kind() == std::io::ErrorKind::AlreadyExists) {
                 return; // somebody else's
             }
-            // A beginning of a file is no bag.
-            for suffix in ["", "-wal", "-shm"] {
-                let _ = std::fs::remove_file(with_suffix(&path, suffix));
-            }
+            remove_file(&path); // the beginning of a file is no bag
         })?;
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         self.files.push(FileInfo { name, span: Span::default() });
@@ -452,6 +479,13 @@ impl Drop for BagWriter {
         if self.file.is_some() {
             let _ = self.end_file().and_then(|()| self.write_metadata());
         }
+    }
+}
+
+/// Removes a storage file with what SQLite has beside it.
+fn remove_file(path: &Path) {
+    for suffix in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(with_suffix(path, suffix));
     }
 }
 
