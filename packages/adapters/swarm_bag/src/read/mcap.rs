@@ -217,6 +217,11 @@ impl Index {
         if stats.message_count > 0 && summary.chunk_indexes.is_empty() {
             return Ok(None); // messages outside of chunks are in no index
         }
+        let counted: u64 = stats.channel_message_counts.values().sum();
+        let is_told = |channel: &u16| summary.channels.contains_key(channel);
+        if counted != stats.message_count || !stats.channel_message_counts.keys().all(is_told) {
+            return Ok(None); // counts and repeated channels are optional: without them messages have no topic
+        }
         let mut index = Self {
             counts: stats.channel_message_counts.clone(),
             span: Span {

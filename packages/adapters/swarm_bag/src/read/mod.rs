@@ -73,7 +73,8 @@ pub struct BagReader {
     metadata: Metadata,
     listing: Option<Listing>,
     files: Vec<OpenFile>,
-    missing: Vec<String>,
+    /// Why files of a directory are not among these.
+    unread: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -86,7 +87,8 @@ struct OpenFile {
 }
 
 impl BagReader {
-    /// Opens a `.db3`, an `.mcap`, or a directory of them.
+    /// Opens a `.db3`, an `.mcap`, or a directory of them, of which one at least must be readable; [`Self::damage`] says
+    /// what of the others is not.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, BagError> {
         let path = path.as_ref();
         let (folder, names, listing) = if path.is_dir() {
@@ -108,10 +110,20 @@ impl BagReader {
             },
             listing,
             files: Vec::new(),
-            missing: Vec::new(),
+            unread: Vec::new(),
         };
+        let mut first_error = None;
         for name in names {
-            bag.add_file(&folder.join(&name), name)?;
+            // One file of many that cannot be read must not hide the others.
+            if let Err(error) = bag.add_file(&folder.join(&name), name) {
+                bag.unread.push(error.to_string());
+                first_error.get_or_insert(error);
+            }
+        }
+        if bag.files.is_empty()
+            && let Some(error) = first_error
+        {
+            return Err(error);
         }
         bag.rewind(&Filter::default());
         Ok(bag)
@@ -119,7 +131,7 @@ impl BagReader {
 
     fn add_file(&mut self, path: &Path, name: String) -> Result<(), BagError> {
         if !path.exists() && path != self.path {
-            self.missing.push(format!("{name}, which metadata.yaml names, is not there"));
+            self.unread.push(format!("{name}, which metadata.yaml names, is not there"));
             return Ok(());
         }
         let (kind, storage): (_, Box<dyn StorageReader>) = match storage_of(path)? {
@@ -203,7 +215,7 @@ impl BagReader {
     /// What is missing or could not be read, one sentence each; complete once all messages were taken.
     pub fn damage(&self) -> Vec<String> {
         let of_file = |file: &OpenFile| Some(format!("{}: {}", file.name, file.storage.damage()?));
-        self.missing.iter().cloned().chain(self.files.iter().filter_map(of_file)).collect()
+        self.unread.iter().cloned().chain(self.files.iter().filter_map(of_file)).collect()
     }
 }
 

@@ -233,6 +233,67 @@ fn metadata_names_each_topic_as_soon_as_it_has_messages() {
 }
 
 #[test]
+fn metadata_names_the_topics_also_of_a_bag_that_grows_fast() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bag");
+    // Nothing but its size makes this bag sync.
+    let options = WriteOptions { sync_every: Duration::from_secs(3600), ..WriteOptions::default() };
+    let mut bag = BagWriter::create(&path, options).unwrap();
+    let topic = bag.add_topic(Topic::of::<JointState>("/joint_states", Qos::reliable(1)).unwrap()).unwrap();
+    for time in 0..20 {
+        bag.write(topic, START + time, &joint_state(START + time, 60_000)).unwrap();
+    }
+    let described = fs::read_to_string(path.join("metadata.yaml")).unwrap();
+    assert!(described.contains("name: /joint_states\n"), "{described}");
+}
+
+#[test]
+fn a_bag_that_cannot_be_begun_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    // The name fits, that of the file inside does not.
+    let path = folder.path().join("b".repeat(250));
+    let error = BagWriter::create(&path, WriteOptions::default()).unwrap_err();
+    assert!(matches!(error, BagError::Io { action: "create", .. }), "{error}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named_and_hides_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bag");
+    let split = Split { duration: Some(Duration::from_millis(10)), size: None };
+    let metadata = every_type(&path, WriteOptions { split, ..WriteOptions::default() }).bag.finish().unwrap();
+    let file = path.join(&metadata.files[1].name);
+    fs::write(&file, "").unwrap();
+    let mut bag = BagReader::open(&path).unwrap();
+    assert_eq!(bag.by_ref().count() as u64, 35 - metadata.files[1].span.count);
+    let empty = format!("{} is no bag", file.display());
+    assert!(bag.damage().len() == 1 && bag.damage()[0].starts_with(&empty), "{:?}", bag.damage());
+    for file in &metadata.files {
+        fs::write(path.join(&file.name), "").unwrap();
+    }
+    assert!(BagReader::open(&path).unwrap_err().to_string().contains("found an empty file"));
+}
+
+/// They are optional in the format, and so are the counts of each.
+#[test]
+fn an_mcap_whose_summary_repeats_no_channels_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.mcap");
+    let options = mcap::WriteOptions::new().profile("ros2").repeat_channels(false).repeat_schemas(false);
+    let mut file = options.create(fs::File::create(&path).unwrap()).unwrap();
+    let schema = file.add_schema("std_msgs/msg/Bool", "ros2msg", b"bool data").unwrap();
+    let channel = file.add_channel(schema, "/emergency_stop", "cdr", &Default::default()).unwrap();
+    let time = START as u64;
+    let header =
+        mcap::records::MessageHeader { channel_id: channel, sequence: 0, log_time: time, publish_time: time };
+    file.write_to_known_channel(&header, &[0, 1, 0, 0, 1]).unwrap();
+    file.finish().unwrap();
+    drop(file);
+    assert_eq!(read_all(&path), [("/emergency_stop".to_owned(), START, vec![0, 1, 0, 0, 1])]);
+}
+
+#[test]
 fn a_bag_whose_writer_was_killed_opens_with_all_that_was_synced() {
     write_if_told_to();
     let folder = tempfile::tempdir().unwrap();
