@@ -62,7 +62,7 @@ pub use cut::{Cut, cut};
 pub use definition::{Definition, DefinitionError, Definitions};
 pub use error::BagError;
 pub use item::{Item, Kind};
-pub use latched::{LATCHED_MESSAGES, Latched};
+pub use latched::{LATCHED_BYTES, LATCHED_MESSAGES, Latched};
 pub use metadata::{FileInfo, ListedTopic, Listing, Metadata, Span, Storage, TopicCount};
 pub use qos::{Durability, Profiles, Qos, Reliability};
 pub use read::{BagMessage, BagReader, Filter};
