@@ -24,7 +24,8 @@ pub struct Status {
     pub lost_cycles: u64,
     /// Digest of the newest seal that the system has: note it elsewhere, and nothing in front of it can be cut off unseen.
     pub last_seal: Option<Digest>,
-    /// The newest trouble with the disk; `None` again when a file could be written.
+    /// The newest trouble with the disk; `None` again when a file could be written, or at the next file where this one was never
+    /// in danger.
     pub trouble: Option<String>,
     /// Cycles that found no way to the recorder: it is behind, or has ended. Those that it learns of are in `lost_cycles` too.
     pub not_taken: u64,
@@ -105,8 +106,15 @@ impl Health {
     }
 
     pub(crate) fn failed(&self, trouble: Option<String>) {
-        self.0.failing.store(trouble.is_some(), Ordering::Relaxed);
-        self.change(|status| status.trouble = trouble);
+        let failed_before = self.0.failing.swap(trouble.is_some(), Ordering::Relaxed);
+        if failed_before || trouble.is_some() {
+            self.change(|status| status.trouble = trouble);
+        }
+    }
+
+    /// Something went wrong that costs no cycle.
+    pub(crate) fn troubled(&self, trouble: String) {
+        self.change(|status| status.trouble = Some(trouble));
     }
 
     fn lock(&self) -> MutexGuard<'_, Status> {

@@ -25,7 +25,8 @@ impl BoxName {
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let stem = text.strip_suffix(".swarmbox")?;
         let (number, stop) = stem.strip_suffix("_stop").map_or((stem, false), |number| (number, true));
-        Some(Self { number: number.parse().ok()?, stop })
+        // Whoever wrote `7.swarmbox` was not the recorder: by its number it could not be found again.
+        Some(Self { number: number.parse().ok()?, stop }).filter(|name| name.text() == text)
     }
 }
 
@@ -70,7 +71,9 @@ mod tests {
         }
         assert_eq!(BoxName::parse(&BoxName { number: 12, stop: false }.begun()), None);
         assert_eq!(BoxName::parse("notes.txt"), None);
-        assert_eq!(BoxName::parse("cell.swarmbox"), None);
+        for other in ["cell.swarmbox", "12.swarmbox", "+000000012.swarmbox", "000000012_stop.swarmbox"] {
+            assert_eq!(BoxName::parse(other), None, "{other}");
+        }
     }
 
     #[test]

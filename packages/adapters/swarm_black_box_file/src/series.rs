@@ -8,8 +8,8 @@ use swarm_black_box::{Place, Unreadable, frames, verify};
 use crate::disk::{Disk, Output};
 use crate::names::{BEGUN, BoxName, to_remove};
 
-/// A file begins with what was removed before it, and its first seal, after 100 ms, vouches for that: header and segment take a
-/// fraction of this. A whole file is tens of megabytes, and the cell's memory is locked.
+/// A file begins with what was removed before it, and with a seal that vouches for that: header and notes take a fraction of
+/// this. A whole file is tens of megabytes, and the cell's memory is locked.
 const START_BYTES: usize = 2 << 20;
 
 /// The folder's files of the series.
@@ -18,12 +18,20 @@ pub(crate) fn box_files(disk: &mut dyn Disk) -> io::Result<Vec<(BoxName, u64)>> 
     Ok(files.into_iter().filter_map(|(name, bytes)| Some((BoxName::parse(&name)?, bytes))).collect())
 }
 
-/// Removes files until there is room. Gives the numbers of those that are missing behind the oldest one that is left: what was
-/// removed now, and what the removed files knew to be removed before them.
-pub(crate) fn make_room(disk: &mut dyn Disk, files: &[(BoxName, u64)], room: u64) -> io::Result<Vec<u64>> {
+/// What goes to make room.
+#[derive(Debug, Default)]
+pub(crate) struct Going {
+    pub files: Vec<BoxName>,
+    /// Numbers of those that are then missing behind the oldest one that is left: what goes now, and what it knew to be
+    /// removed before.
+    pub missing: Vec<u64>,
+}
+
+/// Which files go so that there is room. Removes none.
+pub(crate) fn look_for_room(disk: &mut dyn Disk, files: &[(BoxName, u64)], room: u64) -> io::Result<Going> {
     let mut missing = BTreeSet::new();
-    let gone = to_remove(files, room);
-    for name in &gone {
+    let going = to_remove(files, room);
+    for name in &going {
         let start = disk.read_start(&name.text(), START_BYTES)?;
         if let Ok(found) = verify(&start, None)
             && found.faults.is_empty()
@@ -31,12 +39,11 @@ pub(crate) fn make_room(disk: &mut dyn Disk, files: &[(BoxName, u64)], room: u64
         {
             missing.extend(found.removed);
         }
-        disk.remove(&name.text())?;
         missing.insert(name.number);
     }
-    let left = files.iter().map(|(name, _)| name).filter(|name| !gone.contains(name));
+    let left = files.iter().map(|(name, _)| name).filter(|name| !going.contains(name));
     let oldest = left.map(|name| name.number).min().unwrap_or(0);
-    Ok(missing.split_off(&oldest).into_iter().collect())
+    Ok(Going { files: going, missing: missing.split_off(&oldest).into_iter().collect() })
 }
 
 /// Begins a file of the series with its header. It has its name only once the disk has the whole header: a writer that is killed leaves

@@ -11,7 +11,7 @@ use crate::disk::{Disk, Output};
 use crate::health::Health;
 use crate::names::BoxName;
 use crate::options::{Mode, Options};
-use crate::series::{begin_file, box_files, make_room, place_after};
+use crate::series::{Going, begin_file, box_files, look_for_room, place_after};
 
 /// How long after a failure the disk is tried again.
 const RETRY: Duration = Duration::from_millis(1_000);
@@ -35,8 +35,10 @@ pub(crate) struct Writer {
     account: Account,
     /// When the disk was last probed.
     probed: Option<Time>,
-    /// The disk is waited for until then.
+    /// The disk is waited for up to the cycle of this time.
     synced_until: Option<Time>,
+    /// Of the newest cycle that was written.
+    newest: Time,
 }
 
 #[derive(Debug)]
@@ -77,6 +79,7 @@ impl Writer {
             account: Account::default(),
             probed: None,
             synced_until: None,
+            newest: Time::ZERO,
         }
     }
 
@@ -84,7 +87,7 @@ impl Writer {
         self.announce.clone()
     }
 
-    /// What is sealed is waited for on the disk until then.
+    /// What is sealed is waited for on the disk, up to the cycle of this time: a recorder that is behind comes to it later.
     pub(crate) fn sync_until(&mut self, until: Time) {
         self.synced_until = Some(until);
     }
@@ -172,6 +175,7 @@ impl Writer {
                 }
                 append(file, &Record::Cycle(*cycle));
                 self.account.write(cycle.verdict.cycle);
+                self.newest = cycle.now;
             }
         }
         if sealed == Sealed::Yes || file.pending.len() > MOST_PENDING {
@@ -189,14 +193,16 @@ impl Writer {
 
     fn open(&mut self, entry: &Entry) -> bool {
         match self.try_open(entry) {
-            Ok(file) => {
+            Ok((file, going)) => {
                 self.health.failed(None);
                 self.health.change(|status| {
                     status.file = Some(file.name.text());
                     status.files += 1;
                     status.bytes += file.bytes;
+                    status.trouble = None;
                 });
                 self.out = Out::Open(Box::new(file));
+                self.remove(&going);
                 true
             }
             Err(error) => {
@@ -206,7 +212,20 @@ impl Writer {
         }
     }
 
-    fn try_open(&mut self, entry: &Entry) -> io::Result<OpenFile> {
+    /// Removes what the present file says is removed. One that stays goes when the next file begins: it is not worth a gap.
+    fn remove(&mut self, going: &[BoxName]) {
+        let (health, disk) = (self.health.clone(), self.disk.as_mut());
+        health.busy(self.clock.now(), || {
+            for name in going.iter().map(BoxName::text) {
+                if let Err(error) = disk.remove(&name) {
+                    health.troubled(format!("cannot remove {name} to make room: {error}"));
+                }
+            }
+        });
+    }
+
+    /// Begins a file. Says which files are to go now: a recorder that is killed must not leave a gap that no file speaks of.
+    fn try_open(&mut self, entry: &Entry) -> io::Result<(OpenFile, Vec<BoxName>)> {
         let now = self.clock.now();
         let health = self.health.clone();
         health.busy(now, || {
@@ -218,7 +237,7 @@ impl Writer {
             let files = box_files(self.disk.as_mut())?;
             let all: Vec<_> =
                 files.into_iter().chain([(BoxName { number: place.file, stop: false }, 0)]).collect();
-            let gone = make_room(self.disk.as_mut(), &all, room)?;
+            let Going { files: going, missing } = look_for_room(self.disk.as_mut(), &all, room)?;
             let generation = match entry {
                 Entry::Cycle { generation, .. } => *generation,
                 Entry::Snapshot(state) => state.generation(),
@@ -228,13 +247,16 @@ impl Writer {
             let mut pending = Vec::new();
             let (key, segment) = (self.options.key.clone(), self.options.segment);
             let mut chain = Chain::begin(header, key, segment, &mut pending);
-            for number in gone {
-                chain.append(&Record::Removed(number), &mut pending);
+            for number in &missing {
+                chain.append(&Record::Removed(*number), &mut pending);
+            }
+            if !missing.is_empty() {
+                chain.seal(&mut pending);
             }
             let output = begin_file(self.disk.as_mut(), &name, &pending)?;
             let bytes = pending.len() as u64;
             pending.clear();
-            Ok(OpenFile { name, chain, output, pending, bytes, generation })
+            Ok((OpenFile { name, chain, output, pending, bytes, generation }, going))
         })
     }
 
@@ -247,7 +269,7 @@ impl Writer {
             file.output.write_all(&file.pending)?;
             if sync { file.output.sync() } else { Ok(()) }
         });
-        if self.synced_until.is_some_and(|until| now >= until) {
+        if self.synced_until.is_some_and(|until| self.newest >= until) {
             self.synced_until = None;
         }
         match written {
@@ -311,8 +333,7 @@ impl Writer {
                 file.name = marked;
             }
             Err(error) => {
-                let trouble = format!("cannot rename {from} to {to}: {error}");
-                self.health.change(|status| status.trouble = Some(trouble));
+                self.health.troubled(format!("cannot rename {from} to {to}: {error}"));
             }
         }
     }

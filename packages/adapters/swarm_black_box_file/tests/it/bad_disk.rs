@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use swarm_base::{Clock as _, Duration};
 use swarm_black_box_file::{Disk, Folder, Health, Options, Output, Recorder};
 
-use crate::bench::{Deciding, Now, recorder, session};
+use crate::bench::{Deciding, Now, recorder, session, verified};
 
 /// A disk that can be told to be full, and to be slow.
 #[derive(Clone, Debug)]
@@ -24,6 +24,9 @@ pub(crate) struct BadState {
     pub(crate) seen: Vec<bool>,
     pub(crate) longest_read: usize,
     pub(crate) probes: u32,
+    pub(crate) synced: u32,
+    /// Names of what was to be removed, and whether the file that is being written said so on the disk by then.
+    pub(crate) removals: Vec<(String, bool)>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,6 +39,8 @@ pub(crate) enum Trouble {
     FullAfterHeader,
     /// Even making a file fails.
     Dead,
+    /// No file can be removed.
+    KeepsFiles,
     /// Takes so long for each piece.
     Slow(Duration),
     /// Takes so long to rename a file.
@@ -71,7 +76,7 @@ impl Disk for BadDisk {
             state.trouble
         };
         match trouble {
-            Trouble::None | Trouble::FullAfterHeader | Trouble::SlowToRename(_) => {}
+            Trouble::None | Trouble::KeepsFiles | Trouble::FullAfterHeader | Trouble::SlowToRename(_) => {}
             Trouble::Dead => return Err(io::Error::other("the disk is gone")),
             Trouble::Full => return Err(io::Error::from(io::ErrorKind::StorageFull)),
             Trouble::Slow(time) => take_long(&self.bad.state, &self.now, time),
@@ -113,6 +118,15 @@ impl Disk for BadDisk {
     }
 
     fn remove(&mut self, name: &str) -> io::Result<()> {
+        let number = name.split(['.', '_']).next().and_then(|number| number.parse().ok());
+        let noted = verified(&self.bad.folder.0).last().is_some_and(|(_, _, newest)| {
+            newest.segments > 0 && number.is_some_and(|number| newest.removed.contains(&number))
+        });
+        let mut state = self.bad.state.lock().unwrap();
+        state.removals.push((name.to_owned(), noted));
+        if state.trouble == Trouble::KeepsFiles {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
         self.bad.folder.remove(name)
     }
 }
@@ -123,7 +137,7 @@ impl Output for BadOutput {
         let has_header = std::mem::replace(&mut self.has_header, true);
         match trouble {
             Trouble::FullAfterHeader if has_header => Err(io::Error::from(io::ErrorKind::StorageFull)),
-            Trouble::None | Trouble::FullAfterHeader | Trouble::SlowToRename(_) => {
+            Trouble::None | Trouble::KeepsFiles | Trouble::FullAfterHeader | Trouble::SlowToRename(_) => {
                 self.inner.write_all(bytes)
             }
             Trouble::Full | Trouble::Dead => {
@@ -138,6 +152,7 @@ impl Output for BadOutput {
     }
 
     fn sync(&mut self) -> io::Result<()> {
+        self.state.lock().unwrap().synced += 1;
         self.inner.sync()
     }
 }

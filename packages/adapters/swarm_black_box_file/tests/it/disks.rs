@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use swarm_base::{Clock as _, Duration};
 use swarm_black_box::junction;
 use swarm_black_box_file::{Health, Mode, OnDiskFailure, Options, Recorder};
+use swarm_safety_core::Inputs;
 
 use crate::bad_disk::{Trouble, with_bad_disk};
 use crate::bench::{Deciding, options, verified};
@@ -144,6 +145,24 @@ fn a_disk_that_hangs_while_a_file_gets_the_name_of_one_with_a_stop_counts_as_fai
     deciding.stop(&mut recorder);
     assert_eq!(state.lock().unwrap().seen, [true]);
     assert_eq!(names(folder.path()), ["0000000000_stop.swarmbox"]);
+}
+
+/// The clock is past the stop by then, the cycles are not.
+#[test]
+fn a_recorder_that_is_behind_waits_for_the_disk_at_what_lies_around_the_stop() {
+    let (_folder, mut deciding, mut recorder, state) = with_bad_disk(on_failure(OnDiskFailure::Continue));
+    let mut queue = Vec::new();
+    deciding.run_with(500, &Inputs::default(), &mut |entry| queue.push(entry));
+    let mut stop = Inputs::default();
+    stop.hear_emergency_stop(true);
+    deciding.run_with(1, &stop, &mut |entry| queue.push(entry));
+    deciding.run_with(3_000, &Inputs::default(), &mut |entry| queue.push(entry));
+    for entry in queue {
+        recorder.take(entry);
+    }
+    // The file's begin, and the ten segments up to a second behind the stop.
+    let synced = state.lock().unwrap().synced;
+    assert!((11..=13).contains(&synced), "{synced}");
 }
 
 /// On such a disk only the probe writes.

@@ -5,7 +5,7 @@ use swarm_black_box::{Entry, Record, Replay, junction, records};
 use swarm_black_box_file::{Folder, Mode, Options, Recorder};
 use swarm_safety_core::Inputs;
 
-use crate::bad_disk::with_bad_disk;
+use crate::bad_disk::{Trouble, with_bad_disk};
 use crate::bench::{Deciding, options, recorder, session, verified};
 
 #[test]
@@ -108,6 +108,41 @@ fn to_make_room_no_file_is_read_whole_and_what_it_knew_is_known_all_the_same() {
     let removed: Vec<u64> = files.iter().flat_map(|(_, _, found)| found.removed.clone()).collect();
     assert!(removed.len() > 2, "{removed:?}");
     junction(&files[0].2, &files[1].2.header, &removed).unwrap();
+}
+
+/// Else a recorder that is killed in between leaves a gap as somebody does who takes a file away.
+#[test]
+fn a_removal_is_on_the_disk_before_the_file_goes() {
+    let options = Options { max_bytes: 8 << 20, ..options(Mode::Continuous) };
+    let (folder, mut deciding, mut recorder, state) = with_bad_disk(options);
+    // The first file has a stop and stays, so that those behind it leave gaps.
+    deciding.stop(&mut recorder);
+    deciding.run(16_000, &mut recorder);
+    recorder.finish();
+    let removals = &state.lock().unwrap().removals;
+    assert!(removals.len() > 2 && removals.iter().all(|(_, noted)| *noted), "{removals:?}");
+    assert_eq!(verified(folder.path())[0].0, "0000000000_stop.swarmbox");
+}
+
+#[test]
+fn a_file_that_cannot_be_removed_costs_no_cycle_and_is_said() {
+    let options = Options { max_bytes: 8 << 20, ..options(Mode::Continuous) };
+    let (folder, mut deciding, mut recorder, state) = with_bad_disk(options);
+    state.lock().unwrap().trouble = Trouble::KeepsFiles;
+    while state.lock().unwrap().removals.is_empty() {
+        deciding.run(100, &mut recorder);
+    }
+    deciding.run(500, &mut recorder);
+    let status = recorder.health().status();
+    let trouble = status.trouble.unwrap();
+    assert!(trouble.starts_with("cannot remove 0000000000.swarmbox to make room: "), "{trouble}");
+    assert_eq!(status.lost_cycles, 0);
+    state.lock().unwrap().trouble = Trouble::None;
+    deciding.run(4_000, &mut recorder);
+    recorder.finish();
+    let files = verified(folder.path());
+    assert_ne!(files[0].0, "0000000000.swarmbox", "it goes when that can be done");
+    assert!(files.iter().all(|(_, _, found)| found.lost == 0));
 }
 
 #[test]
