@@ -2,16 +2,16 @@
 
 use std::path::Path;
 
-use anyhow::Context as _;
 use swarm_bag::msg::{
     Bool, Float64MultiArray, GripperCommand, Header as MsgHeader, JointCommand, JointState, Message, Range,
     SafetyStatus, Time as MsgTime, Vector3, Wrench, WrenchStamped,
 };
 use swarm_bag::{BagWriter, Qos, Topic, TopicId, WriteOptions};
-use swarm_black_box::{Cycle, Header, Limits, Record, Replay, records};
+use swarm_black_box::{Cycle, Limits, Record};
 use swarm_safety_core::{Config, MAX_ROBOTS, MAX_ZONES, PresenceSample, RobotInputs};
 
 use crate::box_files::BoxFile;
+use crate::box_walk::{Context, starts, unix_ns, walk};
 use crate::status::{number_of, robot_safety, run_text, trace_id};
 
 /// Statuses come at every change, else this often, as from the monitor.
@@ -24,33 +24,35 @@ pub(crate) struct Exported {
     pub cycles: u64,
 }
 
-/// Writes all cycles of the files, oldest first, into a new bag.
-pub(crate) fn export(files: &[BoxFile], out: &Path) -> anyhow::Result<Exported> {
-    let mut exporter: Option<Exporter> = None;
-    for file in files {
-        let named = || format!("'{}'", file.path.display());
-        for (_, record) in records(&file.bytes).with_context(named)? {
-            match (&mut exporter, record) {
-                (Some(exporter), record) => exporter.record(&record).with_context(named)?,
-                (None, Record::Header(header)) => exporter = Some(Exporter::begin(header, out)?),
-                (None, _) => anyhow::bail!("{} begins with no header: nothing can be made of it", named()),
-            }
+/// Writes all cycles of the files, oldest first, into a new bag; after an error there is none. The files may be of several starts of
+/// the monitor, also of cells that differ.
+pub(crate) fn export(files: Vec<BoxFile>, out: &Path) -> anyhow::Result<Exported> {
+    let starts = starts(files)?;
+    let (_, done) = BagWriter::make(out, WriteOptions::default(), |bag| {
+        let mut exporter = Exporter { bag, start: None, stop: false, done: Exported::default() };
+        for files in starts {
+            exporter.start = None;
+            walk(&files, |context, record| exporter.record(context, record))?;
         }
-    }
-    let exporter = exporter.context("the files hold no whole record")?;
-    exporter.bag.finish()?;
-    Ok(exporter.done)
+        anyhow::Ok(exporter.done)
+    })?;
+    Ok(done)
 }
 
-struct Exporter {
-    bag: BagWriter,
+struct Exporter<'a> {
+    bag: &'a mut BagWriter,
+    /// What is being written of; none before its first record.
+    start: Option<Start>,
+    /// What /emergency_stop said last.
+    stop: bool,
+    done: Exported,
+}
+
+/// One start of the monitor.
+struct Start {
     topics: Topics,
-    replay: Replay,
-    header: Header,
-    limits: Limits,
     flanges: Vec<String>,
     before: Before,
-    done: Exported,
 }
 
 struct Topics {
@@ -78,16 +80,14 @@ struct Before {
     presence: [Option<PresenceSample>; MAX_ZONES],
     /// Gripper commands sent so far, as the monitor counts them.
     grip_sequence: [u64; MAX_ROBOTS],
-    stop: Option<bool>,
     /// Epoch that the last reset began; 0 before one was recorded.
     reset_epoch: u64,
     status_ns: Option<u64>,
 }
 
-impl Exporter {
-    fn begin(header: Header, out: &Path) -> anyhow::Result<Self> {
-        let cell = header.sources.cell()?;
-        let mut bag = BagWriter::create(out, WriteOptions::default())?;
+impl Start {
+    fn begin(bag: &mut BagWriter, context: &Context) -> anyhow::Result<Self> {
+        let cell = context.header.sources.cell()?;
         let sensor = Qos::best_effort(10);
         let status = Qos::reliable(10).transient_local();
         let mut robots = Vec::new();
@@ -103,8 +103,7 @@ impl Exporter {
                 grip_told: bag.add_topic(Topic::of::<GripperCommand>(&topic("gripper_command"), command)?)?,
             });
         }
-        let replay = Replay::begin(header.clone())?;
-        let presence = if replay.config().in_force().humans.is_monitored() {
+        let presence = if context.config.in_force().humans.is_monitored() {
             Some(bag.add_topic(Topic::of::<Range>("/human_presence", sensor)?)?)
         } else {
             None
@@ -116,43 +115,35 @@ impl Exporter {
             presence,
             robots,
         };
-        Ok(Self {
-            bag,
-            topics,
-            replay,
-            limits: header.limits.clone(),
-            flanges: cell.robots.iter().map(swarm_cell::RobotConfig::flange_frame).collect(),
-            header,
-            before: Before::default(),
-            done: Exported::default(),
-        })
+        let flanges = cell.robots.iter().map(swarm_cell::RobotConfig::flange_frame).collect();
+        Ok(Self { topics, flanges, before: Before::default() })
     }
+}
 
-    fn record(&mut self, record: &Record) -> anyhow::Result<()> {
-        self.replay.take(record)?;
-        match record {
-            Record::Header(header) => {
-                self.limits = header.limits.clone();
-                self.header = header.clone();
-            }
-            Record::Limits(limits) => self.limits = limits.clone(),
-            Record::Cycle(cycle) => self.cycle(cycle)?,
-            _ => {}
+impl Exporter<'_> {
+    fn record(&mut self, context: &Context, record: &Record) -> anyhow::Result<()> {
+        let mut start = match self.start.take() {
+            Some(start) => start,
+            None => Start::begin(self.bag, context)?,
+        };
+        if let Record::Cycle(cycle) = record {
+            self.cycle(&mut start, context, cycle)?;
         }
+        self.start = Some(start);
         Ok(())
     }
 
-    fn cycle(&mut self, cycle: &Cycle) -> anyhow::Result<()> {
-        let at = i64::try_from(self.header.unix_ns(cycle.now)).unwrap_or(i64::MAX);
-        let config = self.replay.config().clone();
+    fn cycle(&mut self, start: &mut Start, context: &Context, cycle: &Cycle) -> anyhow::Result<()> {
+        let at = unix_ns(&context.header, cycle.now);
+        let config = &context.config;
         for i in 0..config.arms().len() {
-            self.heard(&config, i, cycle, at)?;
-            self.told(&config, i, cycle, at)?;
+            self.heard(start, context, i, cycle, at)?;
+            self.told(start, context, i, cycle, at)?;
         }
-        if let Some(topic) = self.topics.presence {
+        if let Some(topic) = start.topics.presence {
             let zones = config.in_force().humans.zones.as_slice();
             for (k, zone) in zones.iter().enumerate() {
-                let Some(new) = cycle.inputs.presence[k].filter(|new| Some(*new) != self.before.presence[k])
+                let Some(new) = cycle.inputs.presence[k].filter(|new| Some(*new) != start.before.presence[k])
                 else {
                     continue;
                 };
@@ -162,36 +153,43 @@ impl Exporter {
         }
         let stop = cycle.inputs.emergency_stop;
         for said in [stop.pressed.then_some(true), Some(stop.held)].into_iter().flatten() {
-            if self.before.stop.unwrap_or(false) != said {
-                self.write(self.topics.stop, at, &Bool { data: said })?;
-                self.before.stop = Some(said);
+            if self.stop != said {
+                self.write(start.topics.stop, at, &Bool { data: said })?;
+                self.stop = said;
             }
         }
-        self.before.reset_epoch = cycle.verdict.reset_began().unwrap_or(self.before.reset_epoch);
+        start.before.reset_epoch = cycle.verdict.reset_began().unwrap_or(start.before.reset_epoch);
         let due =
-            self.before.status_ns.is_none_or(|last| cycle.now.0.saturating_sub(last) >= STATUS_PERIOD_NS);
+            start.before.status_ns.is_none_or(|last| cycle.now.0.saturating_sub(last) >= STATUS_PERIOD_NS);
         if due || cycle.verdict.changed {
             let message = SafetyStatus {
-                reset_epoch: self.before.reset_epoch,
-                ..status(&config, cycle, &self.limits, at)
+                reset_epoch: start.before.reset_epoch,
+                ..status(config, cycle, &context.limits, at)
             };
-            self.write(self.topics.status, at, &message)?;
-            self.before.status_ns = Some(cycle.now.0);
+            self.write(start.topics.status, at, &message)?;
+            start.before.status_ns = Some(cycle.now.0);
         }
-        self.before.robots = cycle.inputs.robots;
-        self.before.presence = cycle.inputs.presence;
+        start.before.robots = cycle.inputs.robots;
+        start.before.presence = cycle.inputs.presence;
         self.done.cycles += 1;
         Ok(())
     }
 
     /// What came from and for one robot, if it is new.
-    fn heard(&mut self, config: &Config, i: usize, cycle: &Cycle, at: i64) -> anyhow::Result<()> {
-        let (arm, topics) = (&config.arms()[i], self.topics.robots[i]);
-        let (input, before) = (&cycle.inputs.robots[i], self.before.robots[i]);
+    fn heard(
+        &mut self,
+        start: &Start,
+        context: &Context,
+        i: usize,
+        cycle: &Cycle,
+        at: i64,
+    ) -> anyhow::Result<()> {
+        let (arm, topics) = (&context.config.arms()[i], start.topics.robots[i]);
+        let (input, before) = (&cycle.inputs.robots[i], start.before.robots[i]);
         let dof = arm.model.dof();
         let values = |vector: &swarm_kinematics::JointVector| vector.as_slice()[..dof].to_vec();
         let names = || arm.model.joints().iter().map(|joint| joint.name.clone()).collect();
-        let limits = self.limits.clone();
+        let limits = &context.limits;
         let artifact = |matches: bool| if matches { limits.artifact.clone() } else { String::new() };
         if let Some(joints) = input.joints.filter(|new| Some(*new) != before.joints) {
             let message = JointState {
@@ -201,16 +199,16 @@ impl Exporter {
                 velocity: values(&joints.qd),
                 effort: joints.effort.map(|effort| values(&effort)).unwrap_or_default(),
             };
-            self.write(self.topics.joints, at, &message)?;
+            self.write(start.topics.joints, at, &message)?;
         }
         if let Some(wrench) = input.wrench.filter(|new| Some(*new) != before.wrench) {
             let [force, torque] = [wrench.force, wrench.torque].map(|v| Vector3 { x: v.x, y: v.y, z: v.z });
-            let header = stamped(wrench.stamp_ns, &self.flanges[i]);
+            let header = stamped(wrench.stamp_ns, &start.flanges[i]);
             self.write(topics.wrench, at, &WrenchStamped { header, wrench: Wrench { force, torque } })?;
         }
         if let Some(command) = input.command.filter(|new| Some(*new) != before.command) {
             let message = JointCommand {
-                header: stamped(self.header.unix_ns(command.sent), ""),
+                header: stamped(context.header.unix_ns(command.sent), ""),
                 robot: arm.name.clone(),
                 joint_names: names(),
                 velocity: values(&command.velocity),
@@ -225,7 +223,7 @@ impl Exporter {
         }
         if let Some(grip) = input.gripper.filter(|new| Some(*new) != before.gripper) {
             let message = GripperCommand {
-                header: stamped(self.header.unix_ns(grip.arrival), ""),
+                header: stamped(context.header.unix_ns(grip.arrival), ""),
                 robot: arm.name.clone(),
                 width: grip.width_m,
                 force: grip.force_n,
@@ -239,20 +237,28 @@ impl Exporter {
     }
 
     /// What the monitor told one robot.
-    fn told(&mut self, config: &Config, i: usize, cycle: &Cycle, at: i64) -> anyhow::Result<()> {
-        let (arm, topics, robot) = (&config.arms()[i], self.topics.robots[i], &cycle.verdict.robots[i]);
+    fn told(
+        &mut self,
+        start: &mut Start,
+        context: &Context,
+        i: usize,
+        cycle: &Cycle,
+        at: i64,
+    ) -> anyhow::Result<()> {
+        let arm = &context.config.arms()[i];
+        let (topics, robot) = (start.topics.robots[i], &cycle.verdict.robots[i]);
         let velocity = robot.velocity.as_slice()[..arm.model.dof()].to_vec();
         self.write(topics.told, at, &Float64MultiArray::list(velocity))?;
         if let Some(target) = robot.gripper.filter(|_| robot.gripper_new) {
-            self.before.grip_sequence[i] += 1;
+            start.before.grip_sequence[i] += 1;
             let message = GripperCommand {
                 header: stamped(u64::try_from(at).unwrap_or(0), ""),
                 robot: arm.name.clone(),
                 width: target.width_m,
                 force: target.force_n,
-                artifact: self.limits.artifact.clone(),
+                artifact: context.limits.artifact.clone(),
                 epoch: cycle.verdict.epoch,
-                sequence: self.before.grip_sequence[i],
+                sequence: start.before.grip_sequence[i],
             };
             self.write(topics.grip_told, at, &message)?;
         }

@@ -12,6 +12,7 @@ pub mod black_box;
 mod box_bag;
 mod box_files;
 mod box_verify;
+mod box_walk;
 mod bt;
 mod bt_check;
 pub mod cases;

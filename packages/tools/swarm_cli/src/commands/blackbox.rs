@@ -93,7 +93,7 @@ pub(crate) fn run(command: &Blackbox) -> anyhow::Result<Outcome> {
         Blackbox::Verify(args) => verify_files(args),
         Blackbox::Replay(args) => replay_files(args),
         Blackbox::Export(args) => {
-            let done = box_bag::export(&read_all(&args.files)?, &args.out)?;
+            let done = box_bag::export(read_all(&args.files)?, &args.out)?;
             println!("{}: {} messages from {} cycles", args.out.display(), done.messages, done.cycles);
             Ok(Outcome::Done)
         }

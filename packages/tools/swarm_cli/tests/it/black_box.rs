@@ -87,6 +87,33 @@ fn what_is_no_recording_cannot_be_read() {
     assert!(text(&output.stderr).contains("holds no black-box files"), "{}", text(&output.stderr));
 }
 
+/// Cells change between two starts of a monitor: here a robot has got another name.
+#[test]
+fn an_export_of_two_starts_has_the_topics_of_both_cells() {
+    let folder = tempfile::tempdir().unwrap();
+    let (root, renamed) = (declaration().parent().unwrap().join(".."), folder.path().join("renamed"));
+    std::fs::create_dir_all(renamed.join("config")).unwrap();
+    std::os::unix::fs::symlink(root.join("urdf").canonicalize().unwrap(), renamed.join("urdf")).unwrap();
+    for file in ["config/cell.yaml", "config/safety_ceiling.yaml"] {
+        let text = std::fs::read_to_string(root.join(file)).unwrap();
+        std::fs::write(renamed.join(file), text.replace("ur5e_left", "ur5e_front")).unwrap();
+    }
+    let boxes = ["one", "two"].map(|name| folder.path().join(name));
+    write_all(&mut Work::start(&declaration()).unwrap(), 300, &boxes[0]).unwrap();
+    let other = renamed.join("config/cell.yaml");
+    write_all(&mut Work::start_again(&other, 1).unwrap(), 200, &boxes[1]).unwrap();
+    let bag = folder.path().join("both.mcap");
+    let [one, two, out] = [&boxes[0], &boxes[1], &bag].map(|path| path.to_str().unwrap());
+    let output = cell(&["blackbox", "export", one, two, "--out", out]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let bag = swarm_bag::BagReader::open(&bag).unwrap();
+    let count = |name: &str| {
+        bag.metadata().topics.iter().find(|counted| counted.topic.name == name).map(|counted| counted.count)
+    };
+    let told = ["ur5e_left", "ur5e_front", "panda"].map(|robot| count(&format!("/{robot}/joint_command")));
+    assert_eq!(told, [Some(300), Some(200), Some(500)]);
+}
+
 #[test]
 fn an_export_is_a_bag_with_the_cells_topics() {
     use swarm_bag::BagReader;

@@ -1,15 +1,13 @@
 //! An incident from files of the black box: everything is known, and everything can be run again.
 
 mod scan;
-mod walk;
 mod what_if;
 mod window;
 
 use anyhow::{Context as _, ensure};
 use swarm_black_box::{End, Record, Signed};
 
-use self::scan::{Scan, starts};
-use self::walk::walk;
+use self::scan::Scan;
 use self::what_if::what_if;
 use self::window::Window;
 use super::Question;
@@ -17,6 +15,7 @@ use super::provenance::limit_source;
 use super::recorded::{InForce, Proof, ProofVerdict, Recorded, Source, SourceKind, Start, Stop};
 use crate::box_files::BoxFile;
 use crate::box_verify::{judge_all, key_id};
+use crate::box_walk::{starts, walk};
 use crate::verdict_json::CauseText;
 
 /// Reads the incident that `question` asks for.

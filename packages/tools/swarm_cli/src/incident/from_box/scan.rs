@@ -1,34 +1,13 @@
-//! A first look: which starts of the monitor there are, and where each of them stopped.
+//! A first look at one start of the monitor: where it stopped.
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use swarm_base::Time;
 use swarm_black_box::{Header, Record, records};
 use swarm_safety_core::{CauseKind, SafetyState};
 
-use super::walk::unix_ns;
 use crate::box_files::{BoxFile, header};
+use crate::box_walk::unix_ns;
 use crate::incident::recorded::{Start, Stop, StopLine, utc};
-
-/// Files by the start of the monitor that they are of, oldest first. A file that was made and never begun holds nothing.
-pub(super) fn starts(files: Vec<BoxFile>) -> anyhow::Result<Vec<Vec<BoxFile>>> {
-    let mut series: Vec<((u64, u64), Vec<BoxFile>)> = Vec::new();
-    for file in files.into_iter().filter(|file| !file.bytes.is_empty()) {
-        swarm_black_box::frames(&file.bytes).with_context(|| format!("'{}'", file.path.display()))?;
-        let header = header(&file.bytes).with_context(|| {
-            format!(
-                "'{}' ends or is damaged in its header, so that nothing in it can be read; leave it out, `cell blackbox verify` says more",
-                file.path.display()
-            )
-        })?;
-        let start = (header.started_unix_ns, header.first_epoch);
-        match series.last_mut().filter(|(known, _)| *known == start) {
-            Some((_, files)) => files.push(file),
-            None => series.push((start, vec![file])),
-        }
-    }
-    ensure!(!series.is_empty(), "the files are empty: nothing was recorded in them");
-    Ok(series.into_iter().map(|(_, files)| files).collect())
-}
 
 /// A stop as a first look finds it.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +20,11 @@ pub(super) struct FoundStop {
 }
 
 impl FoundStop {
+    /// Whether it made a stop worse that held already.
+    pub(super) fn is_escalation(&self) -> bool {
+        self.before.is_some_and(SafetyState::is_stop)
+    }
+
     pub(super) fn plain(&self, header: &Header) -> Stop {
         let at_ns = unix_ns(header, self.now);
         Stop { at_ns, cycle: self.cycle, state: self.state, before: self.before, cause: None }

@@ -1,14 +1,14 @@
 //! The recorded inputs, run again under another envelope.
 
-use anyhow::ensure;
+use anyhow::{bail, ensure};
 use swarm_base::ErrorChain;
 use swarm_black_box::{Cycle, Record};
 use swarm_safety_core::{Config, EnvelopeFile, State, step};
 use swarm_safety_setup::roles;
 
 use super::scan::Scan;
-use super::walk::{Context, unix_ns, walk};
 use crate::box_files::BoxFile;
+use crate::box_walk::{Context, unix_ns, walk};
 use crate::incident::recorded::{Stop, WhatIf};
 use crate::verdict_json::CauseText;
 
@@ -16,6 +16,16 @@ use crate::verdict_json::CauseText;
 /// state that was recorded behind the stop before it, and anew from the first one behind each gap of the recording. Only the
 /// first stop counts: behind it the cell would have done something else.
 pub(super) fn what_if(files: &[BoxFile], scan: &Scan, chosen: usize, text: &str) -> anyhow::Result<WhatIf> {
+    if let Some(first) = scan.stops[..=chosen].iter().rposition(|stop| !stop.is_escalation())
+        && first < chosen
+    {
+        bail!(
+            "the cell stood still already when stop {} came: other limits could not have stopped it on its way there; ask for stop {} (--stop {})",
+            chosen + 1,
+            first + 1,
+            first + 1
+        );
+    }
     let from = chosen.checked_sub(1).map_or(0, |before| scan.stops[before].cycle);
     let until = scan.stops[chosen].cycle;
     let roles = roles(&scan.header.sources.cell()?);

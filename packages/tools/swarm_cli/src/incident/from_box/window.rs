@@ -5,7 +5,7 @@ use swarm_black_box::{Cycle, Header, Limits};
 use swarm_safety_core::{Config, Input, MAX_ROBOTS, MAX_ZONES};
 
 use super::scan::FoundStop;
-use super::walk::{Context, unix_ns};
+use crate::box_walk::{Context, unix_ns};
 use crate::incident::quantity::of_cycle;
 use crate::incident::recorded::{AFTER_NS, Arrival, BEFORE_NS, Point, RefusedMessage, Track, arrived};
 use crate::status::trace_id;

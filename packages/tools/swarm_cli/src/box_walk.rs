@@ -1,15 +1,36 @@
-//! Every record of a start, with what holds where it stands.
+//! Recordings start by start, and every record of one with what holds where it stands.
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use swarm_base::Time;
 use swarm_black_box::{Header, Limits, Record, records};
 use swarm_safety_core::Config;
 
-use crate::box_files::BoxFile;
+use crate::box_files::{BoxFile, header};
+
+/// Files by the start of the monitor that they are of, oldest first. A file that was made and never begun holds nothing.
+pub(crate) fn starts(files: Vec<BoxFile>) -> anyhow::Result<Vec<Vec<BoxFile>>> {
+    let mut series: Vec<((u64, u64), Vec<BoxFile>)> = Vec::new();
+    for file in files.into_iter().filter(|file| !file.bytes.is_empty()) {
+        swarm_black_box::frames(&file.bytes).with_context(|| format!("'{}'", file.path.display()))?;
+        let header = header(&file.bytes).with_context(|| {
+            format!(
+                "'{}' ends or is damaged in its header, so that nothing in it can be read; leave it out, `cell blackbox verify` says more",
+                file.path.display()
+            )
+        })?;
+        let start = (header.started_unix_ns, header.first_epoch);
+        match series.last_mut().filter(|(known, _)| *known == start) {
+            Some((_, files)) => files.push(file),
+            None => series.push((start, vec![file])),
+        }
+    }
+    ensure!(!series.is_empty(), "the files are empty: nothing was recorded in them");
+    Ok(series.into_iter().map(|(_, files)| files).collect())
+}
 
 /// What holds where a record stands.
 #[derive(Debug)]
-pub(super) struct Context {
+pub(crate) struct Context {
     pub header: Header,
     pub ceiling: Config,
     pub config: Config,
@@ -20,7 +41,7 @@ pub(super) struct Context {
 }
 
 /// Hands every record of a start to `visit`, with the limits in force there.
-pub(super) fn walk(
+pub(crate) fn walk(
     files: &[BoxFile],
     mut visit: impl FnMut(&Context, &Record) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
@@ -66,6 +87,6 @@ pub(super) fn walk(
 }
 
 /// Nanoseconds since the epoch of a time of the steps' clock.
-pub(super) fn unix_ns(header: &Header, time: Time) -> i64 {
+pub(crate) fn unix_ns(header: &Header, time: Time) -> i64 {
     i64::try_from(header.unix_ns(time)).unwrap_or(i64::MAX)
 }
