@@ -296,6 +296,9 @@ fn another_envelope_is_run_up_to_the_recorded_stop() {
     let found = incident(&[path(&files), "--stop", COLLISION, "--what-if", path(&speed(0.2))]);
     assert_eq!(found["what_if"]["stop"]["cycle"], found["stop"]["cycle"]);
     assert_eq!(found["what_if"]["at_s"], 0.0);
+    // The emergency stop of the second round came while the cell stood still already.
+    let said = refusal(&[path(&files), "--stop", "3", "--what-if", path(&speed(0.2))]);
+    assert!(said.contains("stood still already when stop 3 came") && said.contains("--stop 2"), "{said}");
 }
 
 #[test]
