@@ -238,7 +238,7 @@ fn sample_entry(sets: &ParameterSets, width: u16, height: u16) -> Avc1Box {
             avc_level_indication: sets.sps[3],
             length_size_minus_one: Uint::new(3),
             sps_list: vec![sets.sps.clone()],
-            pps_list: vec![sets.pps.clone()],
+            pps_list: sets.pps.clone(),
             chroma_format: high.then(|| Uint::new(chroma.chroma_format.to_u32() as u8)),
             bit_depth_luma_minus8: high.then(|| Uint::new(chroma.bit_depth_luma_minus8)),
             bit_depth_chroma_minus8: high.then(|| Uint::new(chroma.bit_depth_chroma_minus8)),

@@ -4,6 +4,8 @@
 
 mod repeat;
 
+use std::collections::BTreeMap;
+
 use h264_reader::Context;
 use h264_reader::nal::pps::PicParameterSet;
 use h264_reader::nal::slice::{
@@ -19,8 +21,10 @@ pub(crate) use repeat::{NoRepeat, repeats};
 #[derive(Clone, Debug)]
 pub(crate) struct ParameterSets {
     pub sps: Vec<u8>,
-    pub pps: Vec<u8>,
+    /// In the order of their ids: pictures of one stream may use several.
+    pub pps: Vec<Vec<u8>>,
     pub parsed_sps: SeqParameterSet,
+    /// The one that the first picture under these sets uses.
     pub parsed_pps: PicParameterSet,
     /// Of the picture that is shown, pixels.
     pub width: u32,
@@ -65,7 +69,8 @@ pub(crate) enum PictureError {
 pub(crate) struct Stream {
     context: Context,
     sps: Vec<u8>,
-    pps: Vec<u8>,
+    /// By their ids; none of those that came before this SPS.
+    pps: BTreeMap<u8, Vec<u8>>,
     current: Option<ParameterSets>,
 }
 
@@ -89,13 +94,14 @@ impl Stream {
                         .map_err(|error| malformed("sequence parameter set", &error))?;
                     self.context.put_seq_param_set(sps);
                     unit.clone_into(&mut self.sps);
+                    self.pps.clear();
                     self.current = None;
                 }
-                UnitType::PicParameterSet if self.pps != unit || self.current.is_none() => {
+                UnitType::PicParameterSet if !self.pps.values().any(|known| known == unit) => {
                     let pps = PicParameterSet::from_bits(&self.context, nal.rbsp_bits())
                         .map_err(|error| malformed("picture parameter set", &error))?;
+                    self.pps.insert(pps.pic_parameter_set_id.id(), unit.to_owned());
                     self.context.put_pic_param_set(pps);
-                    unit.clone_into(&mut self.pps);
                     self.current = None;
                 }
                 UnitType::SliceLayerWithoutPartitioningIdr
@@ -117,7 +123,7 @@ impl Stream {
                             sps.pixel_dimensions().map_err(|error| malformed("picture size", &error))?;
                         self.current = Some(ParameterSets {
                             sps: self.sps.clone(),
-                            pps: self.pps.clone(),
+                            pps: self.pps.values().cloned().collect(),
                             parsed_sps: sps.clone(),
                             parsed_pps: pps.clone(),
                             width,
@@ -202,8 +208,10 @@ pub(crate) fn belongs_in_sample(unit: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use h264_reader::rbsp::{BitWrite, BitWriter};
     use proptest::prelude::*;
+
+    use super::*;
 
     #[test]
     fn units_are_found_behind_both_start_codes_and_trailing_zeros_are_none_of_them() {
@@ -211,6 +219,81 @@ mod tests {
         let units: Vec<&[u8]> = nal_units(&stream).collect();
         assert_eq!(units, [&[9, 16][..], &[0x65, 1, 2], &[0x41, 3]]);
         assert_eq!(nal_units(&[1, 2, 3]).count(), 0);
+    }
+
+    /// A NAL unit of what `fill` writes.
+    fn unit(header: u8, fill: impl Fn(&mut BitWriter<&mut Vec<u8>>) -> std::io::Result<()>) -> Vec<u8> {
+        let mut unit = vec![0, 0, 0, 1, header];
+        let mut bits = BitWriter::new(&mut unit);
+        fill(&mut bits).and_then(|()| bits.write_rbsp_trailing_bits()).unwrap();
+        unit
+    }
+
+    /// Syntax elements in the order of 7.3.2.1.1, for 160 x 128 pixels.
+    fn sps() -> Vec<u8> {
+        unit(0x67, |bits| {
+            bits.write_var(24, 0x42_00_1e)?; // baseline, level 3
+            for element in [0, 0, 0, 0, 1] {
+                bits.write_ue(element)?; // id, log2_max_frame_num 4, order count of type 0 and 4 bits, one reference
+            }
+            bits.write_bit(false)?;
+            bits.write_ue(9)?;
+            bits.write_ue(7)?;
+            [true, false, false, false].into_iter().try_for_each(|flag| bits.write_bit(flag))
+        })
+    }
+
+    /// 7.3.2.2.
+    fn pps(id: u32, qp: i32) -> Vec<u8> {
+        unit(0x68, |bits| {
+            bits.write_ue(id)?;
+            bits.write_ue(0)?;
+            bits.write_var(2, 0)?;
+            for element in [0, 0, 0] {
+                bits.write_ue(element)?; // one slice group, one reference in each list
+            }
+            bits.write_var(3, 0)?;
+            bits.write_se(qp)?;
+            bits.write_se(0)?;
+            bits.write_se(0)?;
+            bits.write_var(3, 0)
+        })
+    }
+
+    /// The head of an IDR picture's slice, 7.3.3.
+    fn key_frame(pps: u32) -> Vec<u8> {
+        unit(0x65, |bits| {
+            for element in [0, 7, pps] {
+                bits.write_ue(element)?;
+            }
+            bits.write_var(4, 0)?; // frame_num
+            bits.write_ue(0)?; // idr_pic_id
+            bits.write_var(4, 0)?; // pic_order_cnt_lsb
+            bits.write_var(2, 0)?;
+            bits.write_se(0)
+        })
+    }
+
+    fn sets_of(stream: &mut Stream, units: &[Vec<u8>]) -> Vec<Vec<u8>> {
+        stream.frame(&units.concat()).unwrap();
+        stream.parameter_sets().unwrap().pps.clone()
+    }
+
+    #[test]
+    fn every_picture_parameter_set_is_kept_until_the_sequence_changes() {
+        let mut stream = Stream::default();
+        let bare = |unit: Vec<u8>| unit[4..].to_vec();
+        let both = [bare(pps(0, 0)), bare(pps(1, 3))];
+        assert_eq!(sets_of(&mut stream, &[sps(), pps(0, 0), pps(1, 3), key_frame(0)]), both);
+        let before = stream.parameter_sets().unwrap().clone();
+        assert_eq!(before.parsed_pps.pic_parameter_set_id.id(), 0);
+        assert_eq!(sets_of(&mut stream, &[sps(), pps(0, 0), pps(1, 3), key_frame(1)]), both);
+        assert!(before == *stream.parameter_sets().unwrap());
+        // One is replaced by another of its id.
+        assert_eq!(sets_of(&mut stream, &[pps(1, 5), key_frame(1)]), [bare(pps(0, 0)), bare(pps(1, 5))]);
+        let mut other = sps();
+        other[7] = 0x1f; // level 3.1
+        assert_eq!(sets_of(&mut stream, &[other, pps(2, 0), key_frame(2)]), [bare(pps(2, 0))]);
     }
 
     proptest! {

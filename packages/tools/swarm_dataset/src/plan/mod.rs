@@ -227,7 +227,7 @@ impl Plan {
             for camera in &episode.cameras {
                 hash.update(format!("{} {:?} {:?}", camera.name, camera.samples, camera.shown));
                 hash.update(&camera.sets.sps);
-                hash.update(&camera.sets.pps);
+                camera.sets.pps.iter().for_each(|pps| hash.update(pps));
             }
         }
         hash.finalize().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
