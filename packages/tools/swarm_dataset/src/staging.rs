@@ -98,15 +98,26 @@ impl Staging {
 
     /// Gives the dataset its name.
     pub(crate) fn publish(self) -> Result<(), ExportError> {
+        self.move_out()?;
+        fs::remove_dir_all(&self.folder).at("remove", &self.folder)
+    }
+
+    fn move_out(&self) -> Result<(), ExportError> {
         let dataset = self.dataset();
         sync_folders(&dataset)?;
         if self.target.symlink_metadata().is_ok() {
-            return Err(ExportError::Exists { path: self.target });
+            return Err(ExportError::Exists { path: self.target.clone() });
         }
+        // A run that is killed behind the rename must not leave notes of units that are not in the folder any more: another
+        // export of this plan would take them for done.
+        let notes = self.folder.join(NOTES);
+        match fs::remove_dir_all(&notes) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            removed => removed.at("remove", &notes)?,
+        }
+        sync_folder(&self.folder)?;
         fs::rename(&dataset, &self.target).at("rename", &self.target)?;
-        let parent = parent(&self.target);
-        File::open(&parent).and_then(|folder| folder.sync_all()).at("sync", &parent)?;
-        fs::remove_dir_all(&self.folder).at("remove", &self.folder)
+        sync_folder(&parent(&self.target))
     }
 
     fn note(&self, unit: &str) -> PathBuf {
@@ -145,6 +156,10 @@ fn sync_folders(folder: &Path) -> Result<(), ExportError> {
     for entry in fs::read_dir(folder).at("list", folder)? {
         sync_folders(&entry.at("list", folder)?.path())?;
     }
+    sync_folder(folder)
+}
+
+fn sync_folder(folder: &Path) -> Result<(), ExportError> {
     File::open(folder).and_then(|folder| folder.sync_all()).at("sync", folder)
 }
 
@@ -164,6 +179,21 @@ mod tests {
         );
         assert!(error.starts_with(&start) && error.ends_with(" free"), "{error}");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_run_that_is_killed_behind_the_rename_leaves_no_notes_of_what_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("dataset");
+        let killed = Staging::open(&target, "digest", 0).unwrap();
+        fs::create_dir(killed.dataset()).unwrap();
+        killed.complete("unit", &7).unwrap();
+        assert_eq!(killed.noted::<u32>("unit"), Some(7));
+        killed.move_out().unwrap();
+        drop(killed);
+        fs::remove_dir_all(&target).unwrap();
+        let again = Staging::open(&target, "digest", 0).unwrap();
+        assert_eq!(again.noted::<u32>("unit"), None);
     }
 
     #[test]
