@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::common::{cell, declaration, recording, text};
 use serde_json::Value;
-use swarm_cli::black_box::kills::kill;
+use swarm_cli::black_box::kills::{kill, write_all};
 use swarm_cli::black_box::tampering::tamper;
 use swarm_cli::black_box::work::Work;
 
