@@ -304,7 +304,6 @@ impl Writer {
             file.output.write_all(&end)?;
             file.output.sync()
         });
-        self.synced_until = None;
         match written {
             Ok(()) => {
                 self.place = Some(place);

@@ -118,10 +118,11 @@ impl Disk for BadDisk {
     }
 
     fn remove(&mut self, name: &str) -> io::Result<()> {
-        let number = name.split(['.', '_']).next().and_then(|number| number.parse().ok());
-        let noted = verified(&self.bad.folder.0).last().is_some_and(|(_, _, newest)| {
-            newest.segments > 0 && number.is_some_and(|number| newest.removed.contains(&number))
-        });
+        let Some(number) = name.strip_suffix(".swarmbox") else { return self.bad.folder.remove(name) };
+        let number = number.trim_end_matches("_stop").parse().unwrap();
+        let noted = verified(&self.bad.folder.0)
+            .last()
+            .is_some_and(|(_, _, newest)| newest.segments > 0 && newest.removed.contains(&number));
         let mut state = self.bad.state.lock().unwrap();
         state.removals.push((name.to_owned(), noted));
         if state.trouble == Trouble::KeepsFiles {
