@@ -26,12 +26,11 @@ mod model;
 mod momentum;
 mod obstacle;
 pub mod portable;
+mod self_pairs;
+mod travel;
 mod urdf;
 
-pub use capsules::{
-    ArmCapsules, CapsuleLevers, CapsuleTravel, Closest, LinkCapsule, MAX_CAPSULES, closest,
-    closest_after_travel,
-};
+pub use capsules::{ArmCapsules, Closest, LinkCapsule, MAX_CAPSULES, closest};
 pub use distance::{Capsule, segment_distance};
 pub use flange::default_flange;
 pub use ik::{DifferentialIk, IkError, IkOptions, IkSolution, ServoOptions};
@@ -39,6 +38,7 @@ pub use load::{Load, STANDARD_GRAVITY};
 pub use model::{ArmModel, ArmSpec, BodyPoses, JointInfo, JointKind, ModelError, Placed};
 pub use momentum::BodyVelocities;
 pub use obstacle::Obstacle;
+pub use travel::{CapsuleLevers, CapsuleTravel, closest_after_travel};
 pub use urdf::UrdfError;
 
 /// Longest chain that is supported.

@@ -2,9 +2,10 @@
 
 use nalgebra::{Matrix3, Point3, Rotation3, Translation3, Unit, Vector3};
 
-use crate::capsules::{ArmCapsules, CapsuleLevers, Carried, Length, LinkCapsule, MAX_CAPSULES};
+use crate::capsules::{ArmCapsules, Length, LinkCapsule, MAX_CAPSULES};
 use crate::load::Load;
 use crate::portable::sin_cos;
+use crate::travel::{CapsuleLevers, Carried};
 use crate::urdf::{Mobility, Urdf, UrdfError, UrdfJoint};
 use crate::{Jacobian, JointVector, MAX_JOINTS, PointJacobian, Pose, Twist};
 
