@@ -12,16 +12,18 @@ use swarm_base::Time;
 use swarm_kinematics::{JointVector, Placed};
 
 use crate::MAX_ROBOTS;
-use crate::cause::{Cause, CauseKind, Severity};
+use crate::cause::{Cause, CauseKind};
 use crate::checks::{self, Findings, age_s};
 use crate::config::Config;
 use crate::foreseen;
 use crate::human::{self, Nearness};
-use crate::inputs::{Inputs, JointSample};
+use crate::inputs::Inputs;
 use crate::motion::{self, Gate, Taken};
+use crate::obedience::{check_obedience, goes_on, take_samples};
 use crate::observed::{self, Scene};
-use crate::state::{RobotState, SafetyState, State};
-use crate::verdict::{Measures, ResetRefusal, RobotVerdict, Verdict};
+use crate::state::{RobotState, State};
+use crate::transition::{exchange_limits, is_open, kind, settle, transition};
+use crate::verdict::{Measures, RobotVerdict, Verdict};
 
 /// Decides one cycle: the next state, and what the robots are told. See the crate's documentation for the flow.
 pub fn step(config: &Config, state: &State, inputs: &Inputs, now: Time) -> (State, Verdict) {
@@ -104,14 +106,6 @@ pub fn step(config: &Config, state: &State, inputs: &Inputs, now: Time) -> (Stat
     answer
 }
 
-const fn is_open(state: SafetyState) -> bool {
-    matches!(state, SafetyState::Ready | SafetyState::Run | SafetyState::Slow)
-}
-
-fn kind(state: &State) -> Option<(CauseKind, Option<usize>)> {
-    state.cause.map(|cause| (cause.kind, cause.robot))
-}
-
 /// Seconds that outputs may ramp through, and the clock's own faults.
 fn time_passed(config: &Config, state: &State, now: Time, findings: &mut Findings) -> f64 {
     let timing = config.timing();
@@ -126,125 +120,6 @@ fn time_passed(config: &Config, state: &State, now: Time, findings: &mut Finding
         findings.report(Cause::cell(CauseKind::CycleOverrun, passed, timing.max_cycle_gap_s));
     }
     passed.min(2.0 * timing.period_s)
-}
-
-/// New limits begin a new epoch. They must come while the cell is at rest.
-fn exchange_limits(config: &Config, scene: &Scene, next: &mut State, findings: &mut Findings) {
-    if config.generation() == next.generation {
-        return;
-    }
-    // SR-17
-    next.generation = config.generation();
-    next.epoch += 1;
-    if let Some((robot, velocity)) = fastest_moving(config, scene, next) {
-        let limit = config.tolerances().rest_rad_s;
-        findings.report(Cause::robot(CauseKind::EnvelopeChange, robot, velocity, limit));
-    }
-    next.robots.iter_mut().for_each(RobotState::let_go);
-    if next.safety.moves() {
-        next.safety = SafetyState::Ready;
-    }
-}
-
-/// A robot that is told to move or moves, and how fast.
-fn fastest_moving(config: &Config, scene: &Scene, state: &State) -> Option<(usize, f64)> {
-    (0..config.arms().len().min(MAX_ROBOTS))
-        .map(|i| {
-            let measured = scene.robots[i].as_ref().map_or(0.0, |seen| seen.joints.qd.amax());
-            let told = state.robots[i].output.amax();
-            // Even the smallest output is motion.
-            (
-                i,
-                if told > 0.0 {
-                    measured.max(told).max(config.tolerances().rest_rad_s * 1.001)
-                } else {
-                    measured
-                },
-            )
-        })
-        .filter(|(_, velocity)| *velocity > config.tolerances().rest_rad_s)
-        .max_by(|a, b| a.1.total_cmp(&b.1))
-}
-
-/// Takes the newest joint states; gives accelerations, a first-order low-pass over the difference of velocities by the sender's
-/// stamps.
-fn take_samples(
-    config: &Config,
-    scene: &Scene,
-    next: &mut State,
-    findings: &mut Findings,
-) -> [JointVector; MAX_ROBOTS] {
-    let mut accelerations = [JointVector::zeros(); MAX_ROBOTS];
-    let open = is_open(next.safety);
-    for (i, robot) in next.robots.iter_mut().enumerate() {
-        let Some(seen) = &scene.robots[i] else { continue };
-        if let Some(before) = robot.joints.filter(|before| before.sequence != seen.joints.sequence) {
-            robot.acceleration = filtered(config, robot, &before, seen.joints);
-            robot.told.compare(config, &before, seen.joints);
-        }
-        // SR-14, SR-15. After a stop, an arm that has come to rest may be moved by hand.
-        let brakes = robot.stopping.is_some() && !seen.is_at_rest(config.tolerances().rest_rad_s);
-        robot.told.stand(&seen.joints.q, open || brakes);
-        if let Some((joint, rad)) = robot.told.contradiction(config) {
-            let limit = config.tolerances().consistency_rad;
-            findings.report(Cause::joint(CauseKind::JointInconsistent, i, joint, rad, limit));
-        }
-        robot.joints = Some(*seen.joints);
-        accelerations[i] = robot.acceleration;
-    }
-    accelerations
-}
-
-fn filtered(config: &Config, robot: &RobotState, before: &JointSample, after: &JointSample) -> JointVector {
-    let dt = after.stamp_ns.saturating_sub(before.stamp_ns) as f64 * 1e-9;
-    if dt <= 0.0 {
-        return robot.acceleration;
-    }
-    let share = dt / (config.tolerances().acceleration_filter_s + dt);
-    let raw = (after.qd - before.qd) / dt;
-    let filtered = robot.acceleration + (raw - robot.acceleration) * share;
-    // What is no number would stay in the filter for ever.
-    if filtered.iter().all(|value| value.is_finite()) { filtered } else { raw }
-}
-
-/// Robots move as they were told: neither otherwise, nor not at all.
-fn check_obedience(config: &Config, scene: &Scene, next: &mut State, findings: &mut Findings, now: Time) {
-    for (i, seen) in scene.robots.iter().enumerate() {
-        let Some(seen) = seen else { continue };
-        let robot = &mut next.robots[i];
-        // SR-15
-        if let Some((joint, velocity, limit)) = robot.told.otherwise(config, seen) {
-            findings.report(Cause::joint(CauseKind::UnexpectedMotion, i, joint, velocity, limit));
-        }
-        if let Some((joint, way)) = robot.told.strayed(config, seen) {
-            let limit = config.tolerances().standstill_rad;
-            findings.report(Cause::joint(CauseKind::LeftStandstill, i, joint, way, limit));
-        }
-        let output = robot.output;
-        if let Some(cause) = robot.told.not_following(config, i, &output, seen, now) {
-            findings.report(cause);
-        }
-    }
-}
-
-/// A robot that still moves otherwise than braking explains, although a stop has been asking it to brake for long enough.
-fn goes_on(config: &Config, scene: &Scene, state: &State, robot: usize, now: Time) -> Option<Cause> {
-    let known = &state.robots[robot];
-    // The span of what it was told covers twice the response time.
-    if age_s(now, Some(known.stopping?)) <= 2.0 * config.tolerances().response_s {
-        return None;
-    }
-    let seen = scene.robots[robot].as_ref()?;
-    // A silent robot is a fault of its own; what it said last tells nothing of what it does.
-    if age_s(now, Some(seen.joints.sent)) > config.in_force().cell.joint_state_timeout_s {
-        return None;
-    }
-    let (joint, velocity, limit) = known.told.otherwise(config, seen).or_else(|| {
-        known.told.strayed(config, seen)?;
-        let fastest = seen.joints.qd.iamax();
-        Some((fastest, seen.joints.qd[fastest], config.tolerances().rest_rad_s))
-    })?;
-    Some(Cause::joint(CauseKind::StopIneffective, robot, joint, velocity, limit))
 }
 
 fn take_commands(
@@ -293,180 +168,6 @@ fn ramped(
         *output = motion::ramp(&robot.output, &goal, &config.in_force().robots[i].joints.acceleration, dt);
     }
     outputs
-}
-
-/// The one place where the state changes. Returns the answer to a reset.
-fn transition(
-    config: &Config,
-    inputs: &Inputs,
-    scene: &Scene,
-    next: &mut State,
-    findings: &Findings,
-    accepted: bool,
-    now: Time,
-) -> Option<Result<u64, ResetRefusal>> {
-    let reset =
-        inputs.reset.map(|request| reset_answer(config, inputs, scene, next, findings, request.epoch));
-    // Also where the stop ends by itself in the same step: who asked for a new epoch gets one.
-    let stopped = !is_open(next.safety);
-    let worst = findings.worst();
-    match next.safety {
-        // SR-01
-        SafetyState::Deny => match worst {
-            Some(cause) if cause.kind.severity() == Severity::Estop => enter(next, SafetyState::Estop, cause),
-            // Shows what is missing now.
-            _ => refresh(next, worst.unwrap_or(Cause::cell(CauseKind::StartUp, 0.0, 0.0))),
-        },
-        SafetyState::Ready | SafetyState::Run | SafetyState::Slow => match worst {
-            Some(cause) if cause.kind.is_silence() && next.safety == SafetyState::Ready => {
-                enter(next, SafetyState::Deny, cause);
-            }
-            Some(cause) => enter(next, stop_for(&cause), cause),
-            None if accepted && next.safety == SafetyState::Ready => next.safety = SafetyState::Run,
-            None => {}
-        },
-        SafetyState::Stop2 | SafetyState::Stop1 | SafetyState::Estop => {
-            match worst {
-                // A worse finding deepens a stop; an equal one does not replace the first cause.
-                Some(cause) if depth(stop_for(&cause)) > depth(next.safety) => {
-                    enter(next, stop_for(&cause), cause);
-                }
-                _ => {}
-            }
-            escalate(config, scene, next, now);
-            let clear = worst.is_none() && fastest_moving(config, scene, next).is_none();
-            next.clear_since = if clear { next.clear_since.or(Some(now)) } else { None };
-            if next.safety == SafetyState::Stop2
-                && let Some(since) = next.clear_since
-                && age_s(now, Some(since)) >= config.in_force().cell.release_after_s
-            {
-                make_ready(next);
-            }
-        }
-    }
-    // SR-02
-    if stopped && let Some(Ok(_)) = reset {
-        next.epoch += 1;
-        make_ready(next);
-        return Some(Ok(next.epoch));
-    }
-    reset
-}
-
-/// Whether a reset may go ahead. In READY it has nothing to do and succeeds.
-fn reset_answer(
-    config: &Config,
-    inputs: &Inputs,
-    scene: &Scene,
-    state: &State,
-    findings: &Findings,
-    epoch: u64,
-) -> Result<u64, ResetRefusal> {
-    if epoch != state.epoch {
-        return Err(ResetRefusal::WrongEpoch { request: epoch, current: state.epoch });
-    }
-    if state.safety.moves() {
-        return Err(ResetRefusal::Running);
-    }
-    if inputs.emergency_stop.held || inputs.emergency_stop.pressed {
-        return Err(ResetRefusal::EmergencyStopHeld);
-    }
-    if let Some(cause) = findings.worst() {
-        return Err(ResetRefusal::CausePersists(cause));
-    }
-    if let Some((robot, velocity)) = fastest_moving(config, scene, state) {
-        return Err(ResetRefusal::Moving { robot, velocity });
-    }
-    Ok(state.epoch)
-}
-
-/// A stop without effect becomes a deeper one. A robot that has come to rest may be moved by hand.
-fn escalate(config: &Config, scene: &Scene, next: &mut State, now: Time) {
-    for i in 0..config.arms().len().min(MAX_ROBOTS) {
-        // SR-14
-        let tolerances = config.tolerances();
-        let robot = &mut next.robots[i];
-        let at_rest = scene.robots[i].as_ref().is_some_and(|seen| seen.is_at_rest(tolerances.rest_rad_s));
-        robot.resting = if at_rest { robot.resting.or(Some(now)) } else { None };
-        // An arm that brakes and turns back is at rest for a moment, too.
-        if robot.resting.is_some_and(|since| age_s(now, Some(since)) > 2.0 * tolerances.response_s) {
-            robot.stopping = None;
-        }
-        if let (Some(cause), Some(deeper)) = (goes_on(config, scene, next, i, now), deeper(next.safety)) {
-            enter(next, deeper, cause);
-            break;
-        }
-    }
-}
-
-const fn deeper(state: SafetyState) -> Option<SafetyState> {
-    match state {
-        SafetyState::Stop2 => Some(SafetyState::Stop1),
-        SafetyState::Stop1 => Some(SafetyState::Estop),
-        _ => None,
-    }
-}
-
-const fn stop_for(cause: &Cause) -> SafetyState {
-    match cause.kind.severity() {
-        Severity::Deny | Severity::Stop2 => SafetyState::Stop2,
-        Severity::Stop1 => SafetyState::Stop1,
-        Severity::Estop => SafetyState::Estop,
-    }
-}
-
-const fn depth(state: SafetyState) -> u8 {
-    match state {
-        SafetyState::Estop => 3,
-        SafetyState::Stop1 => 2,
-        SafetyState::Stop2 => 1,
-        _ => 0,
-    }
-}
-
-fn enter(next: &mut State, state: SafetyState, cause: Cause) {
-    for robot in &mut next.robots {
-        // The robots have been told of this stop with this step.
-        robot.stopping = next.last_step.filter(|_| robot.stopping.is_some() || depth(next.safety) == 0);
-        robot.resting = None;
-    }
-    next.safety = state;
-    next.clear_since = None;
-    next.cause = Some(cause);
-    next.cause_cycle = next.cycle;
-}
-
-/// Keeps the cycle in which a cause was first seen.
-fn refresh(next: &mut State, cause: Cause) {
-    if kind(next) != Some((cause.kind, cause.robot)) {
-        next.cause_cycle = next.cycle;
-    }
-    next.cause = Some(cause);
-}
-
-fn make_ready(next: &mut State) {
-    next.robots.iter_mut().for_each(RobotState::end_braking);
-    next.safety = SafetyState::Ready;
-    next.cause = None;
-    next.cause_cycle = 0;
-    next.clear_since = None;
-}
-
-/// RUN or SLOW by the scales of the robots that are being moved; READY when no run moves any.
-fn settle(config: &Config, scene: &Scene, scales: &[f64; MAX_ROBOTS], next: &mut State, accepted: bool) {
-    if !next.safety.moves() {
-        return;
-    }
-    let active = |i: usize| next.robots[i].target_since.is_some();
-    let count = config.arms().len().min(MAX_ROBOTS);
-    let idle = !(0..count).any(active);
-    next.safety = if idle && !accepted && fastest_moving(config, scene, next).is_none() {
-        SafetyState::Ready
-    } else if (0..count).any(|i| active(i) && scales[i] < 1.0) {
-        SafetyState::Slow
-    } else {
-        SafetyState::Run
-    };
 }
 
 fn measures(
