@@ -9,14 +9,20 @@
 //! 3. The run is ticked; its wishes become commands.
 //! 4. When it has ended, all its goals get the result.
 
+mod goals;
+mod running;
+
 use std::sync::Arc;
 
-use swarm_artifact::ArtifactId;
 use swarm_base::{Duration, Role, Time};
 use swarm_skill_core::{
-    Activity, Goal, Join, Joining, Link, LocalLink, Order, Outcome, RoleInputs, RoleOutputs, RoleState, Run,
-    RunIdentity, RunState, SafetyView, Timing, Told, Word,
+    Activity, Goal, Link, LocalLink, Order, Outcome, RoleInputs, RoleOutputs, RoleState, Run, RunIdentity,
+    RunState, Timing, Word,
 };
+
+pub use self::goals::{Finished, GoalSink, GoalUpdate};
+use self::goals::{Goals, Joined, Refused, Waiting, finish};
+use self::running::Running;
 
 use crate::beside::Telling;
 use crate::deployer::{ActiveSkill, InForce};
@@ -26,26 +32,6 @@ use crate::world::{FIRST_HEARING, World};
 
 /// Said to whoever asks for a skill where there is none.
 pub const NOTHING_DEPLOYED: &str = "no skill is deployed; use /skill_runtime/deploy";
-
-/// What a goal is told.
-#[derive(Clone, Debug, PartialEq)]
-pub enum GoalUpdate {
-    Feedback(Vec<RoleState>),
-    Finished(Finished),
-}
-
-/// The end of a goal.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Finished {
-    pub outcome: Outcome,
-    pub trace_id: String,
-    pub duration: Duration,
-}
-
-/// Where a goal's updates go. The receiver may be gone.
-pub trait GoalSink: Send {
-    fn update(&self, update: GoalUpdate);
-}
 
 /// One command for one robot.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,8 +75,7 @@ impl Watch for () {}
 pub struct Engine {
     robots: Arc<Robots>,
     timing: Timing,
-    join: Join,
-    waiting: Vec<Waiting>,
+    goals: Goals,
     running: Option<Running>,
     /// States of the last run's roles, shown until there is another one.
     last: (String, Vec<RoleState>),
@@ -102,29 +87,6 @@ pub struct Engine {
     sequence: u64,
     last_feedback: Time,
     recordings: Option<Recordings>,
-}
-
-struct Waiting {
-    role: Option<Role>,
-    sink: Box<dyn GoalSink>,
-    since: Time,
-    /// What was in force when it came, and what that is called.
-    artifact: ArtifactId,
-    title: String,
-}
-
-struct Running {
-    run: Run,
-    skill: Arc<ActiveSkill>,
-    goals: Vec<Waiting>,
-    /// Robots by their place in the declaration, in the order of the run's roles.
-    robots: Vec<usize>,
-    /// The last inputs; repeated when a robot falls silent, so that their age is noticed.
-    inputs: Vec<RoleInputs>,
-    telling: Arc<Telling>,
-    /// For the next tick, by role.
-    words: Vec<(Role, Word)>,
-    alarmed: bool,
 }
 
 /// Time between two feedbacks without news.
@@ -139,7 +101,7 @@ type Start = (Vec<usize>, Vec<RoleInputs>);
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("join", &self.join).finish_non_exhaustive()
+        f.debug_struct("Engine").field("goals", &self.goals).finish_non_exhaustive()
     }
 }
 
@@ -148,8 +110,7 @@ impl Engine {
         Self {
             robots,
             timing,
-            join: Join::default(),
-            waiting: Vec::new(),
+            goals: Goals::default(),
             running: None,
             last: (String::new(), Vec::new()),
             run_epoch: 0,
@@ -184,72 +145,35 @@ impl Engine {
         sink: Box<dyn GoalSink>,
         now: Time,
     ) {
-        self.refuse_outdated(skill, now);
-        let result = match (refusal, skill, self.run_in_progress()) {
-            (Some(reason), ..) => Err(reason),
-            (_, None, _) => Err(NOTHING_DEPLOYED.into()),
-            (_, _, Some(run)) => Err(format!("run {run} is in progress; cancel it or wait for its end")),
-            (_, Some(skill), None) => {
-                let joined = self.join.ask(goal, &skill.skill.role_names(), now);
-                joined.map(|()| skill).map_err(|error| error.to_string())
+        self.goals.refuse_outdated(skill, now);
+        let refused = match (refusal, skill, self.run_in_progress()) {
+            (Some(reason), ..) => Refused { sink, reason },
+            (_, None, _) => Refused { sink, reason: NOTHING_DEPLOYED.into() },
+            (_, _, Some(run)) => {
+                let reason = format!("run {run} is in progress; cancel it or wait for its end");
+                Refused { sink, reason }
             }
+            (_, Some(skill), None) => match self.goals.ask(goal, skill, sink, now) {
+                Ok(()) => return,
+                Err(refused) => refused,
+            },
         };
-        match result {
-            Ok(skill) => self.waiting.push(Waiting {
-                role: goal.role,
-                sink,
-                since: now,
-                artifact: skill.artifact,
-                title: skill.title(),
-            }),
-            Err(reason) => finish(&*sink, Outcome::Aborted(reason), &goal.trace_id, Duration::ZERO),
-        }
-    }
-
-    /// Goals that wait for another skill than the one in force are told so: whoever asked for that one has not asked for this one.
-    fn refuse_outdated(&mut self, skill: Option<&ActiveSkill>, now: Time) {
-        let artifact = skill.map(|skill| skill.artifact);
-        if self.waiting.iter().all(|goal| Some(goal.artifact) == artifact) {
-            return;
-        }
-        let trace_id = self.join.trace_id().unwrap_or_default().to_owned();
-        self.join = Join::default();
-        let new = skill.map_or_else(|| "none".to_owned(), ActiveSkill::title);
-        for goal in std::mem::take(&mut self.waiting) {
-            let old = &goal.title;
-            let reason =
-                format!("the skill in force was {old} when the goal came and is {new} now; start again");
-            finish(&*goal.sink, Outcome::Aborted(reason), &trace_id, now.since(goal.since));
-        }
+        finish(&*refused.sink, Outcome::Aborted(refused.reason), &goal.trace_id, Duration::ZERO);
     }
 
     /// A goal was canceled: one that waits is forgotten, a run is halted for all its roles.
     pub fn cancel(&mut self, role: Option<Role>, reason: &str) {
-        if let Some(running) = &mut self.running {
-            running.run.cancel(reason);
-            return;
-        }
-        let trace_id = self.join.trace_id().unwrap_or_default().to_owned();
-        let (canceled, kept) =
-            std::mem::take(&mut self.waiting).into_iter().partition(|waiting| waiting.role == role);
-        self.waiting = kept;
-        let canceled: Vec<Waiting> = canceled;
-        for goal in canceled {
-            finish(&*goal.sink, Outcome::Canceled(reason.to_owned()), &trace_id, Duration::ZERO);
-        }
-        for role in role.map_or_else(|| Role::ALL.to_vec(), |role| vec![role]) {
-            self.join.withdraw(role);
+        match &mut self.running {
+            Some(running) => running.run.cancel(reason),
+            None => self.goals.cancel(role, reason),
         }
     }
 
     /// Halts whatever runs or waits.
     pub fn cancel_all(&mut self, reason: &str) {
-        let roles: Vec<Option<Role>> = self.waiting.iter().map(|waiting| waiting.role).collect();
-        if self.running.is_some() {
-            self.cancel(None, reason);
-        }
-        for role in roles {
-            self.cancel(role, reason);
+        match &mut self.running {
+            Some(running) => running.run.cancel(reason),
+            None => self.goals.cancel_all(reason),
         }
     }
 
@@ -266,7 +190,7 @@ impl Engine {
         match in_force {
             // What waits goes on waiting.
             InForce::Changing => {}
-            InForce::Nothing => self.refuse_outdated(None, now),
+            InForce::Nothing => self.goals.refuse_outdated(None, now),
             InForce::Skill(skill) => self.start_if_complete(world, skill, now),
         }
         if let Some(new) = self.running.as_mut().filter(|_| idle) {
@@ -326,30 +250,14 @@ impl Engine {
     }
 
     fn start_if_complete(&mut self, world: &World, skill: &Arc<ActiveSkill>, now: Time) {
-        self.refuse_outdated(Some(skill), now);
+        self.goals.refuse_outdated(Some(skill), now);
         if self.is_early(world, skill, now) {
             return;
         }
-        let given_id = self.join.trace_id().map(str::to_owned);
-        match self.join.poll(&skill.skill.role_names(), now) {
-            Joining::Empty | Joining::Waiting(_) => {}
-            Joining::TimedOut(missing) => {
-                let missing = missing.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", ");
-                let trace_id = given_id.unwrap_or_default();
-                for goal in std::mem::take(&mut self.waiting) {
-                    let waited = now.since(goal.since);
-                    let seconds = waited.as_secs_f64();
-                    let reason =
-                        format!("waited {seconds:.1} s for the other roles; still missing: {missing}");
-                    finish(&*goal.sink, Outcome::Aborted(reason), &trace_id, waited);
-                }
-            }
-            Joining::Complete => {
-                self.run_epoch += 1;
-                let trace_id = given_id.unwrap_or_else(|| self.new_trace_id(skill));
-                let goals = std::mem::take(&mut self.waiting);
-                self.begin(world, skill, goals, &trace_id, now);
-            }
+        if let Joined::All { goals, trace_id } = self.goals.poll(&skill.skill.role_names(), now) {
+            self.run_epoch += 1;
+            let trace_id = trace_id.unwrap_or_else(|| self.new_trace_id(skill));
+            self.begin(world, skill, goals, &trace_id, now);
         }
     }
 
@@ -375,21 +283,12 @@ impl Engine {
         tracing::info!("run {trace_id} of {} starts", skill.title());
         let cast = skill.skill.roles.iter().map(|spec| (spec.role, spec.robot.clone()));
         let telling = Telling::new(run.identity().clone(), run.safety_epoch(), now, cast.collect());
-        self.running = Some(Running {
-            run,
-            skill: Arc::clone(skill),
-            goals,
-            robots,
-            inputs,
-            telling: Arc::new(telling),
-            words: Vec::new(),
-            alarmed: false,
-        });
+        self.running = Some(Running::new(run, Arc::clone(skill), goals, robots, inputs, Arc::new(telling)));
     }
 
     /// Whether something that the waiting goals need may still be on its way: leave to move, or the first word of an arm.
     fn is_early(&self, world: &World, skill: &ActiveSkill, now: Time) -> bool {
-        let Some(asked) = self.waiting.iter().map(|goal| goal.since).max() else { return false };
+        let Some(asked) = self.goals.newest() else { return false };
         let waited = now.since(asked);
         if !world.permits_motion_since(asked, now) {
             return waited < START_GRACE;
@@ -458,69 +357,18 @@ impl Engine {
 
     /// Roles as they are shown while nothing runs: those that wait, else those of the last run.
     fn idle_roles(&self) -> Vec<RoleState> {
-        if self.waiting.is_empty() {
+        if self.goals.is_empty() {
             return self.last.1.clone();
         }
-        let waits =
-            |role: Role| self.waiting.iter().any(|waiting| waiting.role.is_none_or(|asked| asked == role));
         let players = self.robots.robots.iter().filter_map(|robot| Some((robot.role?, robot.name.clone())));
         let state = |(role, robot): (Role, String)| RoleState {
             role,
             robot,
             phase: String::new(),
             progress: 0.0,
-            activity: if waits(role) { Activity::Joining } else { Activity::Idle },
+            activity: if self.goals.wait_for(role) { Activity::Joining } else { Activity::Idle },
             message: String::new(),
         };
         players.map(state).collect()
     }
-}
-
-impl Running {
-    /// Each word goes to its role's next tick, and to no other.
-    fn hand_out_words(&mut self) {
-        let roles = self.skill.skill.roles.iter().map(|spec| spec.role);
-        for (role, inputs) in roles.zip(&mut self.inputs) {
-            let own = self.words.iter().filter(|(heard, _)| *heard == role);
-            inputs.words = own.map(|(_, word)| word.clone()).collect();
-        }
-        self.words.clear();
-    }
-
-    /// The run's alarm, when it is first there.
-    fn new_alarm(&mut self) -> Option<String> {
-        let alarm = self.run.alarm().filter(|_| !self.alarmed);
-        let alarm = alarm.map(|(role, reason)| format!("{role}: {reason}"));
-        self.alarmed |= alarm.is_some();
-        alarm
-    }
-
-    /// Tells the tick to whoever follows.
-    fn tell(&self, safety: SafetyView, state: &RunState, now: Time) {
-        if self.telling.has_room() {
-            let wishes = self.run.outputs().map(|(_, wish)| *wish).collect();
-            self.telling.tell(Told {
-                now,
-                safety,
-                inputs: self.inputs.clone(),
-                wishes,
-                orders: self.run.orders().map(|(role, order)| (role, order.clone())).collect(),
-                policies: self.run.policies().collect(),
-                state: state.clone(),
-            });
-        }
-    }
-
-    fn finish(&self, outcome: &Outcome, turn: &Turn, now: Time) {
-        let duration = self.run.duration(now);
-        tracing::info!("run {} of {} has ended: {outcome:?}", turn.trace_id, self.skill.title());
-        for goal in &self.goals {
-            goal.sink.update(GoalUpdate::Feedback(turn.roles.clone()));
-            finish(&*goal.sink, outcome.clone(), &turn.trace_id, duration);
-        }
-    }
-}
-
-fn finish(sink: &dyn GoalSink, outcome: Outcome, trace_id: &str, duration: Duration) {
-    sink.update(GoalUpdate::Finished(Finished { outcome, trace_id: trace_id.to_owned(), duration }));
 }
