@@ -260,7 +260,7 @@ mod tests {
         })
     }
 
-    /// The head of an IDR picture's slice, 7.3.3.
+    /// An IDR picture's slice, 7.3.3, with some bits for its data.
     fn key_frame(pps: u32) -> Vec<u8> {
         unit(0x65, |bits| {
             for element in [0, 7, pps] {
@@ -270,7 +270,8 @@ mod tests {
             bits.write_ue(0)?; // idr_pic_id
             bits.write_var(4, 0)?; // pic_order_cnt_lsb
             bits.write_var(2, 0)?;
-            bits.write_se(0)
+            bits.write_se(0)?;
+            bits.write_var(16, 0x5a5a)
         })
     }
 
