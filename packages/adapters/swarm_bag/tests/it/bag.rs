@@ -1,5 +1,6 @@
 //! Bags written and read by this crate: promises that need no other reader.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -237,7 +238,7 @@ fn metadata_names_the_topics_also_of_a_bag_that_grows_fast() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bag");
     // Nothing but its size makes this bag sync.
-    let options = WriteOptions { sync_every: Duration::from_secs(3600), ..WriteOptions::default() };
+    let options = WriteOptions { sync_every: Duration::from_hours(1), ..WriteOptions::default() };
     let mut bag = BagWriter::create(&path, options).unwrap();
     let topic = bag.add_topic(Topic::of::<JointState>("/joint_states", Qos::reliable(1)).unwrap()).unwrap();
     for time in 0..20 {
@@ -283,7 +284,7 @@ fn an_mcap_whose_summary_repeats_no_channels_is_read() {
     let options = mcap::WriteOptions::new().profile("ros2").repeat_channels(false).repeat_schemas(false);
     let mut file = options.create(fs::File::create(&path).unwrap()).unwrap();
     let schema = file.add_schema("std_msgs/msg/Bool", "ros2msg", b"bool data").unwrap();
-    let channel = file.add_channel(schema, "/emergency_stop", "cdr", &Default::default()).unwrap();
+    let channel = file.add_channel(schema, "/emergency_stop", "cdr", &BTreeMap::default()).unwrap();
     let time = START as u64;
     let header =
         mcap::records::MessageHeader { channel_id: channel, sequence: 0, log_time: time, publish_time: time };
