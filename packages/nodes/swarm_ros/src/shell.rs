@@ -1,34 +1,29 @@
 //! The node with everything around it; see the crate's page for the flow.
 
+mod log;
+mod spin;
+
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures::executor::LocalPool;
 use futures::stream::{Stream, StreamExt as _};
-use futures::task::LocalSpawnExt as _;
-use r2r::rcl_interfaces::msg::{Log as LogMsg, LoggerLevel, SetLoggerLevelsResult};
-use r2r::rcl_interfaces::srv::{GetLoggerLevels, SetLoggerLevels};
 use r2r::{QosProfile, ServiceRequest, WrappedServiceTypeSupport, WrappedTypesupport};
 use swarm_base::Shutdown;
-use tracing::Level as LogLevel;
 
 use crate::answer;
-use crate::arguments::{Arguments, parse_level};
-use crate::diagnostics::{Diagnostics, Report};
-use crate::lifecycle::{self, LifecycleState, Managed};
-use crate::logging::{self, Format, LogOptions, Logging};
-use crate::parameters::{self, Parameter, ParameterMistakes, ParameterSpec, ParameterType, Parameters};
+use crate::arguments::Arguments;
+use crate::diagnostics::Diagnostics;
+use crate::lifecycle::LifecycleState;
+use crate::logging::Logging;
+use crate::parameters::{Parameter, ParameterMistakes, ParameterSpec, ParameterType, Parameters};
 use crate::queue::{ArrivalCounter, CountedQueue, LossWatch};
 use crate::stamp::RosClock;
 use crate::{qos, signals, transport};
 
-/// Longest wait for the middleware in one turn; bounds the reaction to a shutdown request and to requests made by other threads.
-pub const SPIN_PERIOD: Duration = Duration::from_millis(10);
-
-/// Time between two messages on `/diagnostics`.
-const DIAGNOSTICS_PERIOD: Duration = Duration::from_secs(1);
+pub use self::spin::SPIN_PERIOD;
 
 /// Why a node could not be made or could not run.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +54,10 @@ pub struct NodeShell {
     lifecycle: LifecycleState,
     shutdown: Shutdown,
     rosout: bool,
+    /// At least so long from one wake to the next.
+    gathering: Duration,
+    /// Set by every message.
+    received: Arc<AtomicBool>,
 }
 
 impl std::fmt::Debug for NodeShell {
@@ -87,7 +86,7 @@ impl NodeShell {
             .map(|(name, parameter)| (name.clone(), parameter.value.clone()))
             .collect();
         let parameters = Parameters::new(overrides);
-        let (logging, rosout) = start_logging(&arguments, &parameters);
+        let (logging, rosout) = log::start_logging(&arguments, &parameters);
         let shutdown = Shutdown::new();
         signals::request_shutdown_on_signals(&shutdown).map_err(ShellError::Signals)?;
 
@@ -102,6 +101,8 @@ impl NodeShell {
             lifecycle: LifecycleState::default(),
             shutdown,
             rosout,
+            gathering: Duration::ZERO,
+            received: Arc::default(),
         };
         shell.use_sim_time_if_asked()?;
         Ok(shell)
@@ -172,7 +173,9 @@ impl NodeShell {
         let counted = Arc::clone(&counter);
         let messages =
             self.node.subscribe::<T>(topic, profile).map_err(entity("the subscription to", topic))?;
+        let received = Arc::clone(&self.received);
         self.run(messages.for_each(move |message| {
+            received.store(true, Ordering::Relaxed);
             counted.lock().unwrap_or_else(PoisonError::into_inner).arrived(None);
             handler(message);
             futures::future::ready(())
@@ -197,8 +200,9 @@ impl NodeShell {
             .node
             .subscribe_untyped(topic, message_type, profile)
             .map_err(entity("the subscription to", topic))?;
-        let topic = topic.to_owned();
+        let (topic, received) = (topic.to_owned(), Arc::clone(&self.received));
         self.run(messages.for_each(move |message| {
+            received.store(true, Ordering::Relaxed);
             match message {
                 Ok(message) => handler(message),
                 Err(error) => tracing::warn!("a message of {topic} cannot be read: {error}"),
@@ -220,7 +224,9 @@ impl NodeShell {
         let filled = queue.clone();
         let messages =
             self.node.subscribe::<T>(topic, profile).map_err(entity("the subscription to", topic))?;
+        let received = Arc::clone(&self.received);
         self.run(messages.for_each(move |message| {
+            received.store(true, Ordering::Relaxed);
             let number = sequence(&message);
             filled.push(message, number);
             futures::future::ready(())
@@ -286,81 +292,6 @@ impl NodeShell {
         self.tasks.push(Box::pin(task));
     }
 
-    /// Spins until shutdown is requested, with a managed life cycle (parameter `autostart`, default true).
-    pub fn spin_managed(mut self, managed: impl Managed + 'static) -> Result<(), ShellError> {
-        let autostart = self.declare(
-            ParameterSpec::<bool>::new("autostart", true)
-                .describe("Configure and activate at start; false where a launch file or operator does it")
-                .read_only(),
-        );
-        self.check_parameters()?;
-        let state = self.lifecycle.clone();
-        let lifecycle = lifecycle::services::serve(&mut self, Box::new(managed), state)?;
-        let ended = lifecycle.clone();
-        let node = self.fully_qualified_name.clone();
-        self.spin(
-            move || {
-                for (label, wanted) in [("configure", "configured"), ("activate", "activated")] {
-                    if autostart.get() && lifecycle.lock().change(0, label) != Ok(true) {
-                        return Err(ShellError::AutoStart { node, wanted });
-                    }
-                }
-                Ok(())
-            },
-            move || ended.lock().end(),
-        )
-    }
-
-    fn spin(
-        mut self,
-        start: impl FnOnce() -> Result<(), ShellError>,
-        end: impl FnOnce(),
-    ) -> Result<(), ShellError> {
-        let parameters = self.parameters.clone();
-        parameters::services::serve(&mut self, &parameters)?;
-        self.serve_logger_levels()?;
-        self.report_node();
-        for name in parameters.lock().unused_overrides() {
-            tracing::warn!(
-                "the parameter '{name}' was given and this node does not have it; is it misspelt?"
-            );
-        }
-        let rosout = if self.rosout { Some(self.publisher::<LogMsg>("/rosout", qos::ROSOUT)?) } else { None };
-        let diagnostics = self.publisher("/diagnostics", qos::DIAGNOSTICS)?;
-        let logger = self.fully_qualified_name.trim_start_matches('/').replace('/', ".");
-        let flush_log = |logging: &Logging| {
-            for record in logging.take_rosout() {
-                // A failure cannot be logged: it would come back here.
-                let _ = rosout.as_ref().map(|rosout| rosout.publish(&record.into_msg(&logger)));
-            }
-        };
-
-        let mut pool = LocalPool::new();
-        for task in self.tasks.drain(..) {
-            // Fails only if the pool is gone.
-            let _ = pool.spawner().spawn_local(task);
-        }
-        let started = start();
-        let mut diagnostics_due = Instant::now();
-        while started.is_ok() && !self.shutdown.is_requested() {
-            self.node.spin_once(SPIN_PERIOD);
-            pool.run_until_stalled();
-            flush_log(&self.logging);
-            let now = Instant::now();
-            if now >= diagnostics_due {
-                diagnostics_due = now + DIAGNOSTICS_PERIOD;
-                if let Err(error) = diagnostics.publish(&self.diagnostics.collect(&self.name)) {
-                    tracing::warn!("cannot publish diagnostics: {error}");
-                }
-            }
-        }
-        self.shutdown.request();
-        end();
-        pool.run_until_stalled();
-        flush_log(&self.logging);
-        started
-    }
-
     fn use_sim_time_if_asked(&mut self) -> Result<(), ShellError> {
         let use_sim_time = self.declare(
             ParameterSpec::<bool>::new("use_sim_time", false)
@@ -372,39 +303,6 @@ impl NodeShell {
             source.enable_sim_time(&mut self.node).map_err(entity("the time source of", "/clock"))?;
         }
         Ok(())
-    }
-
-    fn serve_logger_levels(&mut self) -> Result<(), ShellError> {
-        let logging = self.logging.clone();
-        self.serve::<SetLoggerLevels::Service>("~/set_logger_levels", move |request| {
-            let results = request.levels.iter().map(|wanted| match level_from_ros(wanted.level) {
-                Some(level) => {
-                    logging.set_level(level);
-                    SetLoggerLevelsResult { successful: true, reason: String::new() }
-                }
-                None => SetLoggerLevelsResult {
-                    successful: false,
-                    reason: format!("{} is no log level; expected 10, 20, 30, 40 or 50", wanted.level),
-                },
-            });
-            SetLoggerLevels::Response { results: results.collect() }
-        })?;
-        let logging = self.logging.clone();
-        self.serve::<GetLoggerLevels::Service>("~/get_logger_levels", move |request| {
-            let level = level_to_ros(logging.level());
-            let levels = request.names.into_iter().map(|name| LoggerLevel { name, level });
-            GetLoggerLevels::Response { levels: levels.collect() }
-        })
-    }
-
-    fn report_node(&self) {
-        let (lifecycle, logging, started) = (self.lifecycle.clone(), self.logging.clone(), Instant::now());
-        self.diagnostics.add("node", move || {
-            Report::ok(lifecycle.label())
-                .with("uptime_s", format!("{:.1}", started.elapsed().as_secs_f64()))
-                .with("log_records_dropped", logging.rosout_dropped())
-                .with("process_id", std::process::id())
-        });
     }
 }
 
@@ -423,59 +321,7 @@ pub(crate) fn create_context() -> Result<r2r::Context, String> {
     }
 }
 
-fn start_logging(arguments: &Arguments, parameters: &Parameters) -> (Logging, bool) {
-    let level = arguments.log_level.unwrap_or(LogLevel::INFO);
-    let format = parameters.declare(
-        ParameterSpec::<String>::new(
-            "log_format",
-            std::env::var("SWARM_LOG_FORMAT").unwrap_or("text".to_owned()),
-        )
-        .describe("Console log: text or json; default from the environment variable SWARM_LOG_FORMAT")
-        .one_of(&["text", "json"])
-        .read_only(),
-    );
-    let console = match (arguments.console, format.get().as_str()) {
-        (false, _) => Format::Nothing,
-        (true, "json") => Format::Json,
-        (true, _) => Format::Text,
-    };
-    let logging = logging::init(LogOptions { level, console });
-    let changed = logging.clone();
-    let declared = parameters.declare(
-        ParameterSpec::<String>::new("log_level", level.as_str().to_ascii_lowercase())
-            .describe("Least severe level that is logged to the console and to /rosout")
-            .one_of(&["trace", "debug", "info", "warn", "error"])
-            .on_change(move |level| changed.set_level(parse_level(level).unwrap_or(LogLevel::INFO))),
-    );
-    if let Some(given) = parse_level(&declared.get())
-        && given != level
-    {
-        logging.set_level(given);
-    }
-    (logging, arguments.rosout)
-}
-
 fn entity(what: &'static str, name: &str) -> impl FnOnce(r2r::Error) -> ShellError + use<> {
     let name = name.to_owned();
     move |source| ShellError::Entity { what, name, source }
-}
-
-/// FATAL is ERROR here, UNSET is INFO as in rcutils.
-fn level_from_ros(level: u32) -> Option<LogLevel> {
-    match level {
-        10 => Some(LogLevel::DEBUG),
-        0 | 20 => Some(LogLevel::INFO),
-        30 => Some(LogLevel::WARN),
-        40 | 50 => Some(LogLevel::ERROR),
-        _ => None,
-    }
-}
-
-fn level_to_ros(level: LogLevel) -> u32 {
-    match level {
-        LogLevel::TRACE | LogLevel::DEBUG => 10,
-        LogLevel::INFO => 20,
-        LogLevel::WARN => 30,
-        LogLevel::ERROR => 40,
-    }
 }

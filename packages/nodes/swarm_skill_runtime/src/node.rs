@@ -20,6 +20,7 @@ mod shared;
 mod view;
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use r2r::swarm_msgs::srv::LoadEnvelope;
@@ -42,9 +43,13 @@ use recording::RecordingParameters;
 pub use shared::Shared;
 use view::ViewParameters;
 
+/// Messages come some 2,000 times a second, and the control loop looks at the newest of them every 10 ms.
+const GATHERING: Duration = Duration::from_millis(2);
+
 /// Runs the node until it is asked to stop.
 pub fn run() -> anyhow::Result<()> {
     let mut shell = NodeShell::create("skill_runtime")?;
+    shell.gather(GATHERING);
     let cell = CellFile::from_parameter(&shell)?;
     let parameters = Parameters::declare(&shell, &cell);
     let recording = RecordingParameters::declare(&shell);
